@@ -1,0 +1,74 @@
+//! What a layer gives.
+
+use std::sync::Arc;
+
+use crate::engine::{
+    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Options, Target, activations, check_finite,
+};
+use crate::error::Result;
+use crate::model::{Inputs, IntoModel, Model, Place};
+
+/// The activations of one layer or several.
+///
+/// * **Gives** each layer's output, `[batch, ...]`.
+/// * **Costs** one forward pass, up to the last of the layers.
+/// * **Differs from Captum** in nothing.
+/// * **Errors** if there is no such layer (the message lists those there are) or a value is not
+///   finite.
+///
+/// ```
+/// use candle_explain::prelude::*;
+///
+/// let net = Sequential::builder(3).linear("hidden", 4).relu("relu").linear("out", 2).build(Seed(7))?;
+/// let x = Tensor::zeros((5, 3), DType::F32, &Device::Cpu)?;
+/// let result = LayerActivation::new(&net, ["hidden", "relu"]).attribute(&x)?;
+/// assert_eq!(result.value(1)?.dims(), [5, 4]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone)]
+pub struct LayerActivation {
+    model: Arc<dyn Model>,
+    layers: LayerNames,
+}
+
+impl LayerActivation {
+    pub(crate) const INFO: MethodInfo = MethodInfo {
+        name: "LayerActivation",
+        family: Family::Layer,
+        summary: "the layer's output itself",
+        has_delta: false,
+        cost: Cost::Forward,
+        paper: "",
+        options: &["layer", "attribute_to_layer_input"],
+        build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
+    };
+
+    /// The method for a model and a layer's name, or several.
+    pub fn new<Marker>(model: impl IntoModel<Marker>, layers: impl Into<LayerNames>) -> Self {
+        Self { model: model.into_model(), layers: layers.into() }
+    }
+
+    /// Whether what goes into the layer is given instead of its output; not by default.
+    pub fn attribute_to_layer_input(&self, input: bool) -> Self {
+        Self { layers: self.layers.clone().at_input(input), ..self.clone() }
+    }
+
+    /// The activations for these inputs; there is no target.
+    pub fn attribute(&self, inputs: impl Into<Inputs>) -> Result<Attributions> {
+        self.attribute_to(&inputs.into(), &Target::None)
+    }
+
+    fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
+        options.check(Self::INFO.name, Self::INFO.options)?;
+        Ok(Self { model, layers: options.layers(Self::INFO.name)? })
+    }
+}
+
+impl Attribute for LayerActivation {
+    fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
+        let places = self.layers.places()?;
+        let values = activations(&*self.model, inputs, &places)?;
+        check_finite(&values, "activation")?;
+        Ok(Attributions::new(Self::INFO.name, values, places.iter().map(Place::to_string).collect()))
+    }
+}

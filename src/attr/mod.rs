@@ -1,0 +1,17 @@
+//! The attribution methods: a file each, and nothing else.
+
+use crate::engine::define_methods;
+
+define_methods! {
+    integrated_gradients::IntegratedGradients,
+    saliency::Saliency,
+    input_x_gradient::InputXGradient,
+    layer_integrated_gradients::LayerIntegratedGradients,
+    layer_conductance::LayerConductance,
+    layer_activation::LayerActivation,
+    layer_gradient_x_activation::LayerGradientXActivation,
+    internal_influence::InternalInfluence,
+    neuron_conductance::NeuronConductance,
+    neuron_gradient::NeuronGradient,
+    neuron_integrated_gradients::NeuronIntegratedGradients,
+}

@@ -1,0 +1,118 @@
+//! Conductance of one neuron, split among the inputs.
+
+use std::sync::Arc;
+
+use crate::engine::{
+    Attribute, Attributions, Cost, Family, Integral, Integrand, LayerNames, MethodInfo, Neuron, Options, Path,
+    PathSettings, Quadrature, Question, Target, integrate, path_setters,
+};
+use crate::error::Result;
+use crate::model::{Inputs, IntoModel, Model};
+
+/// Conductance of one neuron: the part of each input's attribution that flows through it.
+///
+/// aᵢ = (xᵢ − bᵢ) · ∫₀¹ ∂F/∂yⱼ · ∂yⱼ/∂xᵢ (b + α(x − b)) dα
+///
+/// * **Gives** one attribution for each element of each input, `[batch, ...]`; summed over the
+///   inputs they are the neuron's [`LayerConductance`](super::LayerConductance).
+/// * **Needs** floating-point inputs.
+/// * **Costs** a forward and a backward pass for each of the `n_steps` (50) points.
+/// * **Differs from Captum**, whose default trapezoid weights sum to (n − 1)/n, so that its
+///   numbers are too small by 1/n: the default here is the corrected [`Quadrature::Trapezoid`].
+///   `.quadrature(Quadrature::CaptumTrapezoid)` gives Captum's numbers.
+/// * **Errors** if there is no such layer (the message lists those there are) or neuron, a shape,
+///   the target or the baseline does not fit, a value is not finite, or no gradient passes from
+///   the output through the layer to an input.
+/// * **Paper**: Dhamdhere, Sundararajan and Yan, *How Important Is a Neuron?*, ICLR 2019.
+///
+/// ```
+/// use candle_explain::prelude::*;
+///
+/// let net = Sequential::builder(3).linear("hidden", 4).tanh("tanh").linear("out", 2).build(Seed(7))?;
+/// let x = Tensor::ones((5, 3), DType::F32, &Device::Cpu)?;
+/// let result = NeuronConductance::new(&net, "tanh", 2).attribute(&x, Target::Class(0))?;
+/// assert_eq!(result.tensor().dims(), [5, 3]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone)]
+pub struct NeuronConductance {
+    model: Arc<dyn Model>,
+    layers: LayerNames,
+    neuron: Neuron,
+    path: PathSettings,
+    multiply_by_inputs: bool,
+}
+
+impl NeuronConductance {
+    pub(crate) const INFO: MethodInfo = MethodInfo {
+        name: "NeuronConductance",
+        family: Family::Neuron,
+        summary: "the part of Integrated Gradients that flows through one neuron, for each input",
+        has_delta: false,
+        cost: Cost::PerStep,
+        paper: "Dhamdhere, Sundararajan and Yan 2019",
+        options: &[
+            "layer",
+            "neuron",
+            "baseline",
+            "n_steps",
+            "quadrature",
+            "internal_batch_size",
+            "tolerance",
+            "max_steps",
+            "multiply_by_inputs",
+            "attribute_to_layer_input",
+        ],
+        build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
+    };
+
+    /// The method for a model, a layer's name and a neuron's index in it: `3`, or `[channel, row, column]`.
+    pub fn new<Marker>(model: impl IntoModel<Marker>, layer: impl Into<String>, neuron: impl Into<Neuron>) -> Self {
+        Self {
+            model: model.into_model(),
+            layers: LayerNames::from(layer.into()),
+            neuron: neuron.into(),
+            path: PathSettings { quadrature: Quadrature::Trapezoid, ..PathSettings::default() },
+            multiply_by_inputs: true,
+        }
+    }
+
+    path_setters!();
+
+    /// Whether the averaged gradient is multiplied by x − b (the default).
+    pub fn multiply_by_inputs(&self, multiply: bool) -> Self {
+        Self { multiply_by_inputs: multiply, ..self.clone() }
+    }
+
+    /// Whether the neuron is one of the layer's input instead of its output; not by default.
+    pub fn attribute_to_layer_input(&self, input: bool) -> Self {
+        Self { layers: self.layers.clone().at_input(input), ..self.clone() }
+    }
+
+    fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
+        options.check(Self::INFO.name, Self::INFO.options)?;
+        let name = Self::INFO.name;
+        let method = Self::new(model, options.one_layer(name)?, options.neuron(name)?);
+        let path = options.path(method.path.clone());
+        let multiply_by_inputs = options.multiply_by_inputs.unwrap_or(true);
+        Ok(Self { path, multiply_by_inputs, layers: options.layers(name)?, ..method })
+    }
+}
+
+impl Attribute for NeuronConductance {
+    fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
+        self.path.check()?;
+        let place = self.layers.only()?;
+        let question = Question::about_output(&self.model, inputs.clone(), target)?;
+        question.require_float_inputs()?;
+        let baselines = self.path.baseline.resolve(inputs)?;
+        let integral = Integral::over_baselines(&baselines, |baseline| {
+            let path = Path::new(baseline, inputs.tensors())?;
+            let scale = self.multiply_by_inputs.then(|| path.difference());
+            integrate(&self.path, &path, Integrand { scale, difference: None }, |points, at| {
+                question.gradients_through_neuron(&place, &self.neuron, points, at)
+            })
+        })?;
+        Ok(question.attributions_to_inputs(Self::INFO.name, integral))
+    }
+}

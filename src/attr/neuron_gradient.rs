@@ -1,0 +1,80 @@
+//! The gradient of one neuron.
+
+use std::sync::Arc;
+
+use super::saliency::plain_input_gradients;
+use crate::engine::{
+    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Neuron, Options, Question, Target,
+};
+use crate::error::Result;
+use crate::model::{Inputs, IntoModel, Model};
+
+/// The gradient of one neuron's activation with respect to the inputs.
+///
+/// aᵢ = ∂yⱼ/∂xᵢ
+///
+/// * **Gives** one attribution for each element of each input, `[batch, ...]`.
+/// * **Needs** floating-point inputs.
+/// * **Costs** one forward pass up to the layer and one backward pass from it.
+/// * **Differs from Captum** in nothing.
+/// * **Errors** if there is no such layer (the message lists those there are) or neuron, a value
+///   is not finite, or no gradient reaches an input.
+///
+/// ```
+/// use candle_explain::prelude::*;
+///
+/// let net = Sequential::builder(3).linear("hidden", 4).tanh("tanh").linear("out", 2).build(Seed(7))?;
+/// let x = Tensor::ones((5, 3), DType::F32, &Device::Cpu)?;
+/// let result = NeuronGradient::new(&net, "tanh", 2).attribute(&x)?;
+/// assert_eq!(result.tensor().dims(), [5, 3]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone)]
+pub struct NeuronGradient {
+    model: Arc<dyn Model>,
+    layers: LayerNames,
+    neuron: Neuron,
+}
+
+impl NeuronGradient {
+    pub(crate) const INFO: MethodInfo = MethodInfo {
+        name: "NeuronGradient",
+        family: Family::Neuron,
+        summary: "the gradient of one neuron",
+        has_delta: false,
+        cost: Cost::ForwardBackward,
+        paper: "",
+        options: &["layer", "neuron", "attribute_to_layer_input"],
+        build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
+    };
+
+    /// The method for a model, a layer's name and a neuron's index in it: `3`, or `[channel, row, column]`.
+    pub fn new<Marker>(model: impl IntoModel<Marker>, layer: impl Into<String>, neuron: impl Into<Neuron>) -> Self {
+        Self { model: model.into_model(), layers: LayerNames::from(layer.into()), neuron: neuron.into() }
+    }
+
+    /// Whether the neuron is one of the layer's input instead of its output; not by default.
+    pub fn attribute_to_layer_input(&self, input: bool) -> Self {
+        Self { layers: self.layers.clone().at_input(input), ..self.clone() }
+    }
+
+    /// The gradient for these inputs; there is no target.
+    pub fn attribute(&self, inputs: impl Into<Inputs>) -> Result<Attributions> {
+        self.attribute_to(&inputs.into(), &Target::None)
+    }
+
+    fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
+        options.check(Self::INFO.name, Self::INFO.options)?;
+        let name = Self::INFO.name;
+        options.one_layer(name)?;
+        Ok(Self { model, layers: options.layers(name)?, neuron: options.neuron(name)? })
+    }
+}
+
+impl Attribute for NeuronGradient {
+    fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
+        let question = Question::about_neuron(&self.model, inputs.clone(), self.layers.only()?, &self.neuron)?;
+        let values = plain_input_gradients(&question)?;
+        Ok(question.plain_attributions_to_inputs(Self::INFO.name, values))
+    }
+}

@@ -1,0 +1,85 @@
+//! Saliency: how strongly the output reacts to each input.
+
+use std::sync::Arc;
+
+use crate::engine::{
+    Attribute, Attributions, Cost, Expansion, Family, MethodInfo, Options, Question, Target, check_finite,
+};
+use crate::error::Result;
+use crate::model::{Inputs, IntoModel, Model};
+
+/// Saliency.
+///
+/// aᵢ = |∂F/∂xᵢ|, or the signed gradient with `abs(false)`
+///
+/// * **Gives** one attribution for each element of each input, `[batch, ...]`.
+/// * **Needs** floating-point inputs.
+/// * **Costs** one forward and one backward pass for the whole batch.
+/// * **Differs from Captum** in nothing.
+/// * **Errors** if a shape or the target does not fit, a value is not finite, or no gradient
+///   reaches an input.
+/// * **Paper**: Simonyan, Vedaldi and Zisserman, *Deep Inside Convolutional Networks*, 2013.
+///
+/// ```
+/// use candle_explain::prelude::*;
+///
+/// let weighted = |x: &Tensor| x.affine(-2., 0.)?.sum(1);
+/// let x = Tensor::new(&[[1f64, 2.]], &Device::Cpu)?;
+/// let saliency = Saliency::new(weighted);
+/// assert_eq!(saliency.attribute(&x, Target::None)?.tensor().to_vec2::<f64>()?, [[2., 2.]]);
+/// assert_eq!(saliency.abs(false).attribute(&x, Target::None)?.tensor().to_vec2::<f64>()?, [[-2., -2.]]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Saliency {
+    model: Arc<dyn Model>,
+    abs: bool,
+}
+
+impl Saliency {
+    pub(crate) const INFO: MethodInfo = MethodInfo {
+        name: "Saliency",
+        family: Family::Primary,
+        summary: "the size of the gradient",
+        has_delta: false,
+        cost: Cost::ForwardBackward,
+        paper: "Simonyan, Vedaldi and Zisserman 2013",
+        options: &["abs"],
+        build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
+    };
+
+    /// The method for a model, with the gradient's absolute value.
+    pub fn new<Marker>(model: impl IntoModel<Marker>) -> Self {
+        Self { model: model.into_model(), abs: true }
+    }
+
+    /// Whether the sign is dropped; it is by default.
+    pub fn abs(&self, abs: bool) -> Self {
+        Self { abs, ..self.clone() }
+    }
+
+    fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
+        options.check(Self::INFO.name, Self::INFO.options)?;
+        Ok(Self { model, abs: options.abs.unwrap_or(true) })
+    }
+}
+
+impl Attribute for Saliency {
+    fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
+        let question = Question::about_output(&self.model, inputs.clone(), target)?;
+        let mut values = plain_input_gradients(&question)?;
+        if self.abs {
+            values = values.iter().map(|gradient| Ok(gradient.abs()?)).collect::<Result<_>>()?;
+        }
+        Ok(question.plain_attributions_to_inputs(Self::INFO.name, values))
+    }
+}
+
+/// The gradient of the question's number at the inputs themselves.
+pub(super) fn plain_input_gradients(question: &Question) -> Result<Vec<candle_core::Tensor>> {
+    question.require_float_inputs()?;
+    let points = question.inputs().tensors().iter().map(|input| input.detach()).collect();
+    let values = question.input_gradients(points, &Expansion::whole(question.batch_size()))?.values;
+    check_finite(&values, "gradient")?;
+    Ok(values)
+}

@@ -1,0 +1,268 @@
+//! What a method gives back: the attributions, how well they converged, and what was asked.
+
+use std::sync::Arc;
+
+use candle_core::{DType, Tensor};
+
+use super::Series;
+use crate::error::{Result, bail, error};
+
+/// A convergence delta beyond this share of max(1, |F(input) − F(baseline)|) is pointed out.
+const NOTEWORTHY_DELTA: f64 = 0.01;
+
+/// The attributions of a batch: one tensor for each attributed input or layer, with the batch
+/// as first axis; how well they converged; and what was asked.
+///
+/// In a notebook it shows itself as a table.
+#[derive(Clone, Debug)]
+pub struct Attributions {
+    pub(crate) method: &'static str,
+    pub(crate) values: Vec<Tensor>,
+    /// What each tensor belongs to: `input 0`, or a layer.
+    pub(crate) places: Vec<String>,
+    /// Names along the last axis of the first tensor, empty if there are none.
+    pub(crate) names: Arc<Vec<String>>,
+    pub(crate) targets: Vec<Vec<usize>>,
+    pub(crate) convergence: Option<Convergence>,
+}
+
+/// How an integral along the path went, for each example.
+#[derive(Clone, Debug)]
+pub(crate) struct Convergence {
+    pub(crate) delta: Option<Vec<f64>>,
+    pub(crate) difference: Option<Vec<f64>>,
+    pub(crate) steps: Vec<usize>,
+    pub(crate) refinement: Option<Refinement>,
+}
+
+/// What choosing the steps by a tolerance came to, for each example.
+#[derive(Clone, Debug)]
+pub(crate) struct Refinement {
+    pub(crate) tolerance: f64,
+    pub(crate) errors: Vec<f64>,
+    pub(crate) settled: Vec<bool>,
+}
+
+impl Convergence {
+    /// The convergence of the mean over several baselines.
+    pub(crate) fn mean(parts: Vec<Convergence>) -> Self {
+        let count = parts.len() as f64;
+        let examples = parts[0].steps.len();
+        let mean = |of: fn(&Convergence) -> Option<&Vec<f64>>| {
+            let lists = parts.iter().map(of).collect::<Option<Vec<_>>>()?;
+            Some((0..examples).map(|row| lists.iter().map(|list| list[row]).sum::<f64>() / count).collect())
+        };
+        let refinement = parts[0].refinement.as_ref().map(|first| Refinement {
+            tolerance: first.tolerance,
+            errors: mean(|part| part.refinement.as_ref().map(|r| &r.errors)).unwrap_or_default(),
+            settled: (0..examples)
+                .map(|row| parts.iter().all(|part| part.refinement.as_ref().is_some_and(|r| r.settled[row])))
+                .collect(),
+        });
+        Self {
+            delta: mean(|part| part.delta.as_ref()),
+            difference: mean(|part| part.difference.as_ref()),
+            steps: (0..examples).map(|row| parts.iter().map(|part| part.steps[row]).sum()).collect(),
+            refinement,
+        }
+    }
+}
+
+impl Attributions {
+    /// The result of a method without target, path and names.
+    pub(crate) fn new(method: &'static str, values: Vec<Tensor>, places: Vec<String>) -> Self {
+        Self { method, values, places, names: Arc::default(), targets: Vec::new(), convergence: None }
+    }
+
+    /// The same with the features' names, if they fit the first tensor's last axis.
+    pub(crate) fn with_names(mut self, names: &[String]) -> Self {
+        if self.values[0].dims().last() == Some(&names.len()) {
+            self.names = Arc::new(names.to_vec());
+        }
+        self
+    }
+
+    /// The name of the method that made them.
+    pub fn method(&self) -> &'static str {
+        self.method
+    }
+
+    /// The attributions of the first (mostly the only) input or layer, `[batch, ...]`.
+    pub fn tensor(&self) -> &Tensor {
+        &self.values[0]
+    }
+
+    /// All attributions, one tensor for each attributed input or layer.
+    pub fn values(&self) -> &[Tensor] {
+        &self.values
+    }
+
+    /// The attributions of one input or layer, by position.
+    pub fn value(&self, index: usize) -> Result<&Tensor> {
+        self.values.get(index).ok_or_else(|| {
+            error!(Input, "there is no attribution {index}: there are {}, for {}", self.values.len(), self.places.join(", "))
+        })
+    }
+
+    /// What each tensor of [`Attributions::values`] belongs to: `input 0`, `layer "sigmoid1"`.
+    pub fn places(&self) -> &[String] {
+        &self.places
+    }
+
+    /// How many examples there are.
+    pub fn batch_size(&self) -> usize {
+        self.values[0].dims()[0]
+    }
+
+    /// The index of the output that was attributed for each example; empty for a neuron.
+    pub fn targets(&self) -> &[Vec<usize>] {
+        &self.targets
+    }
+
+    /// For each example the sum of its attributions minus what they must add up to,
+    /// F(input) − F(baseline). 0 is perfect. An error for a method without such a sum.
+    pub fn convergence_delta(&self) -> Result<Series> {
+        let delta = self.convergence.as_ref().and_then(|convergence| convergence.delta.clone());
+        match delta {
+            Some(delta) => Ok(Series::new("convergence delta", delta)),
+            None => bail!(Input, "{} has no convergence delta: its values need not add up to anything", self.method),
+        }
+    }
+
+    /// How many points of the path were evaluated for each example; none for a method without a path.
+    pub fn steps(&self) -> &[usize] {
+        self.convergence.as_ref().map_or(&[], |convergence| &convergence.steps)
+    }
+
+    /// Whether each example settled within the tolerance; none unless a tolerance was asked for.
+    pub fn settled(&self) -> Option<&[bool]> {
+        self.convergence.as_ref()?.refinement.as_ref().map(|refinement| refinement.settled.as_slice())
+    }
+
+    /// The error estimate of each example; none unless a tolerance was asked for.
+    pub fn error_estimates(&self) -> Option<&[f64]> {
+        self.convergence.as_ref()?.refinement.as_ref().map(|refinement| refinement.errors.as_slice())
+    }
+
+    /// What the reader of these numbers must know: steps taken, the largest delta, what has not settled.
+    pub fn remarks(&self) -> Vec<String> {
+        let Some(convergence) = &self.convergence else { return Vec::new() };
+        let mut remarks = Vec::new();
+        let (fewest, most) = (convergence.steps.iter().min(), convergence.steps.iter().max());
+        if let (Some(fewest), Some(most)) = (fewest, most) {
+            remarks.push(if fewest == most {
+                format!("{most} steps for each example")
+            } else {
+                format!("{fewest} to {most} steps for an example")
+            });
+        }
+        if let Some(delta) = &convergence.delta {
+            let largest = delta.iter().fold(0., |largest: f64, delta| largest.max(delta.abs()));
+            let beyond = self.examples_beyond(NOTEWORTHY_DELTA);
+            remarks.push(match beyond {
+                0 => format!("largest convergence delta {largest:.2e}"),
+                _ => format!(
+                    "largest convergence delta {largest:.4}: beyond {NOTEWORTHY_DELTA} for {beyond} of {} examples; \
+                     take more steps, or tolerance(1e-3)",
+                    delta.len()
+                ),
+            });
+        }
+        if let Some(refinement) = &convergence.refinement {
+            let open = refinement.settled.iter().filter(|settled| !**settled).count();
+            remarks.push(match open {
+                0 => format!("settled within the tolerance {}", refinement.tolerance),
+                _ => format!(
+                    "{open} of {} examples did NOT settle within the tolerance {}: allow more with max_steps",
+                    refinement.settled.len(),
+                    refinement.tolerance
+                ),
+            });
+        }
+        remarks
+    }
+
+    /// The mean over the examples, one number for each feature or neuron, with their names.
+    /// Needs attributions `[batch, features]`.
+    pub fn mean(&self) -> Result<Series> {
+        let values = self.features()?.mean(0)?.to_vec1::<f64>()?;
+        let series = Series::new(format!("mean attribution by {}", self.method), values);
+        if self.names.is_empty() { Ok(series) } else { series.with_labels(self.names.iter()) }
+    }
+
+    /// One feature's or neuron's attribution in every example, by name or position.
+    pub fn column(&self, column: impl Into<Column>) -> Result<Series> {
+        let features = self.features()?;
+        let width = features.dims()[1];
+        let (index, name) = match column.into() {
+            Column::Position(index) if index < width => {
+                (index, self.names.get(index).cloned().unwrap_or_else(|| format!("{index}")))
+            }
+            Column::Position(index) => {
+                bail!(Input, "there is no column {index}: the attributions have {width} columns")
+            }
+            Column::Name(name) => match self.names.iter().position(|other| *other == name) {
+                Some(index) => (index, name),
+                None if self.names.is_empty() => bail!(
+                    Input,
+                    "there is no column \"{name}\": these columns have no names; ask by position, 0 to {}",
+                    width - 1
+                ),
+                None => bail!(Input, "there is no column \"{name}\"; there are: {}", self.names.join(", ")),
+            },
+        };
+        Ok(Series::new(name, features.narrow(1, index, 1)?.squeeze(1)?.to_vec1::<f64>()?))
+    }
+
+    /// Names along the last axis, empty if there are none.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// How many examples have a delta beyond `share · max(1, |F(input) − F(baseline)|)`.
+    fn examples_beyond(&self, share: f64) -> usize {
+        let Some(convergence) = &self.convergence else { return 0 };
+        let (Some(delta), Some(difference)) = (&convergence.delta, &convergence.difference) else { return 0 };
+        delta.iter().zip(difference).filter(|(delta, difference)| delta.abs() > share * difference.abs().max(1.)).count()
+    }
+
+    fn features(&self) -> Result<Tensor> {
+        let tensor = self.tensor();
+        if tensor.rank() != 2 {
+            bail!(
+                Input,
+                "these attributions have the shape {:?}: a mean or a column needs [batch, features]; reduce the other \
+                 axes of tensor() first",
+                tensor.dims()
+            )
+        }
+        Ok(tensor.to_dtype(DType::F64)?)
+    }
+}
+
+/// A column by name or by position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// By name.
+    Name(String),
+    /// By position, from 0.
+    Position(usize),
+}
+
+impl From<&str> for Column {
+    fn from(name: &str) -> Self {
+        Column::Name(name.to_string())
+    }
+}
+
+impl From<String> for Column {
+    fn from(name: String) -> Self {
+        Column::Name(name)
+    }
+}
+
+impl From<usize> for Column {
+    fn from(position: usize) -> Self {
+        Column::Position(position)
+    }
+}

@@ -1,0 +1,69 @@
+//! Several points of the path for some rows of the batch, evaluated in one pass.
+
+use candle_core::Tensor;
+
+use crate::error::Result;
+use crate::model::Inputs;
+
+/// Some rows of the batch, repeated once for each point of the path: row-minor, so that
+/// `[copies · rows, ...]` splits into `[copies, rows, ...]`.
+pub(crate) struct Expansion {
+    rows: Vec<usize>,
+    copies: usize,
+}
+
+impl Expansion {
+    pub(crate) fn new(rows: Vec<usize>, copies: usize) -> Self {
+        Self { rows, copies }
+    }
+
+    /// Every row of the batch, once.
+    pub(crate) fn whole(batch: usize) -> Self {
+        Self::new((0..batch).collect(), 1)
+    }
+
+    pub(crate) fn rows(&self) -> &[usize] {
+        &self.rows
+    }
+
+    pub(crate) fn copies(&self) -> usize {
+        self.copies
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len() * self.copies
+    }
+
+    /// These rows of a tensor `[batch, ...]`, once.
+    pub(crate) fn pick(&self, tensor: &Tensor) -> Result<Tensor> {
+        let (first, count) = (self.rows[0], self.rows.len());
+        if self.rows.iter().enumerate().all(|(offset, &row)| row == first + offset) {
+            return Ok(if count == tensor.dim(0)? { tensor.clone() } else { tensor.narrow(0, first, count)? });
+        }
+        let index: Vec<u32> = self.rows.iter().map(|&row| row as u32).collect();
+        Ok(tensor.contiguous()?.index_select(&Tensor::new(index, tensor.device())?, 0)?)
+    }
+
+    /// These rows of a tensor `[batch, ...]`, once for each point: `[copies · rows, ...]`.
+    pub(crate) fn expand(&self, tensor: &Tensor) -> Result<Tensor> {
+        let picked = self.pick(tensor)?;
+        if self.copies == 1 {
+            return Ok(picked);
+        }
+        let mut repeats = vec![1; picked.rank()];
+        repeats[0] = self.copies;
+        Ok(picked.repeat(repeats)?)
+    }
+
+    /// The whole call for these rows and points.
+    pub(crate) fn expand_inputs(&self, inputs: &Inputs) -> Result<Inputs> {
+        let tensors = inputs.tensors().iter().map(|tensor| self.expand(tensor)).collect::<Result<_>>()?;
+        self.with_tensors(inputs, tensors)
+    }
+
+    /// The call with these tensors, expanded already, in the place of its own.
+    pub(crate) fn with_tensors(&self, inputs: &Inputs, tensors: Vec<Tensor>) -> Result<Inputs> {
+        let args = inputs.args().iter().map(|arg| self.expand(arg)).collect::<Result<_>>()?;
+        Ok(inputs.replaced(tensors, args))
+    }
+}

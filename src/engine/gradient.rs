@@ -1,0 +1,46 @@
+//! Gradients that are either there or an error.
+
+use candle_core::{Tensor, Var};
+
+use crate::error::{Result, bail};
+use crate::finite;
+
+/// What one pass over some points of the path gave.
+pub(crate) struct Sample {
+    /// `[points, ...]` for each attributed tensor.
+    pub(crate) values: Vec<Tensor>,
+    /// What the pass kept in memory for its backward.
+    pub(crate) graph_bytes: usize,
+}
+
+/// The gradient of the sum of `scalars` (one per row) with respect to each variable. Rows are
+/// independent, so each row's gradient is that of its own scalar.
+///
+/// An error that names the tensor if no gradient reaches it.
+pub(crate) fn gradients(scalars: &Tensor, wanted: &[(String, Var)]) -> Result<Sample> {
+    let nodes = scalars.sorted_nodes();
+    for (name, var) in wanted {
+        if !nodes.iter().any(|node| node.id() == var.id()) {
+            bail!(
+                Gradient,
+                "no gradient reaches {name}: the output does not depend on it through differentiable operations \
+                 (candle_nn::ops::softmax_last_dim, layer_norm and rms_norm have no backward; use candle_explain::nn)"
+            )
+        }
+    }
+    let graph_bytes = nodes.iter().map(|node| node.elem_count() * node.dtype().size_in_bytes()).sum();
+    let mut store = scalars.backward()?;
+    let take = |(name, var): &(String, Var)| match store.remove(var) {
+        Some(gradient) => Ok(gradient),
+        None => bail!(Gradient, "no gradient reaches {name}: an operation on the way to it has no backward"),
+    };
+    Ok(Sample { values: wanted.iter().map(take).collect::<Result<_>>()?, graph_bytes })
+}
+
+/// An error if an attribution is not a number, which the weights or the model must have caused.
+pub(crate) fn check_finite(values: &[Tensor], what: &str) -> Result<()> {
+    for value in values {
+        finite::check(value).map_err(|e| e.at(format!("the {what} is not finite although the inputs are")))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! What an attribution method is, and the row it has in the registry.
+
+use std::sync::Arc;
+
+use super::{Attributions, Options, Target};
+use crate::error::Result;
+use crate::model::{Inputs, Model};
+
+/// An attribution method: a model, its settings, and one verb.
+pub trait Attribute: Send + Sync {
+    /// Attributes the target of these inputs; every method's own page says to what.
+    fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions>;
+
+    /// Attributes the target of these inputs; every method's own page says to what.
+    fn attribute(&self, inputs: impl Into<Inputs>, target: impl Into<Target>) -> Result<Attributions>
+    where
+        Self: Sized,
+    {
+        self.attribute_to(&inputs.into(), &target.into())
+    }
+}
+
+/// A method's row in the registry.
+#[derive(Clone, Copy)]
+pub struct MethodInfo {
+    /// The type's name, Captum's where it has the method.
+    pub name: &'static str,
+    /// What it attributes to.
+    pub family: Family,
+    /// One line on what its numbers mean.
+    pub summary: &'static str,
+    /// Whether its attributions add up to a known number, so that it has a convergence delta.
+    pub has_delta: bool,
+    /// What it costs.
+    pub cost: Cost,
+    /// The paper it comes from.
+    pub paper: &'static str,
+    /// The names of the settings it takes.
+    pub options: &'static [&'static str],
+    /// Makes the method with settings chosen at run time.
+    pub build: fn(Arc<dyn Model>, &Options) -> Result<Box<dyn Attribute>>,
+}
+
+/// What a method attributes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// The inputs.
+    Primary,
+    /// The activations of layers.
+    Layer,
+    /// The inputs, for one neuron of a layer.
+    Neuron,
+}
+
+/// Passes for each example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// Forward passes alone.
+    Forward,
+    /// One forward and one backward pass.
+    ForwardBackward,
+    /// A forward and a backward pass for each step.
+    PerStep,
+}
+
+/// Turns one line for each method into its module, its export and its row of [`MethodInfo`].
+macro_rules! define_methods {
+    ($($module:ident::$method:ident,)+) => {
+        $(mod $module; pub use $module::$method;)+
+
+        /// Every method of the crate, in the order of the documentation.
+        pub const METHODS: &[$crate::engine::MethodInfo] = &[$($method::INFO),+];
+    };
+}
+
+pub(crate) use define_methods;

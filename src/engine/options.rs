@@ -1,0 +1,89 @@
+//! A method's settings by their names, for callers that choose the method at run time.
+
+use super::{Baseline, LayerNames, Neuron, PathSettings, Quadrature};
+use crate::error::{Result, bail, error};
+
+/// A method's settings by their names, for callers that choose the method at run time (a server,
+/// a table of cases). In a program or notebook use the methods' own builders.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The layers of a layer or neuron method.
+    pub layers: Vec<String>,
+    /// The neuron of a neuron method.
+    pub neuron: Option<Neuron>,
+    /// What inputs are compared with.
+    pub baseline: Option<Baseline>,
+    /// How many points of the path.
+    pub n_steps: Option<usize>,
+    /// The rule that weighs the points.
+    pub quadrature: Option<Quadrature>,
+    /// The rows of one pass.
+    pub internal_batch_size: Option<usize>,
+    /// The tolerance that chooses the steps.
+    pub tolerance: Option<f64>,
+    /// The most steps that the tolerance may take.
+    pub max_steps: Option<usize>,
+    /// Whether gradients are multiplied by what they are gradients of.
+    pub multiply_by_inputs: Option<bool>,
+    /// Whether signs are dropped.
+    pub abs: Option<bool>,
+    /// Whether the layer's input is meant instead of its output.
+    pub attribute_to_layer_input: Option<bool>,
+}
+
+impl Options {
+    /// An error that names the first option that is set and that the method does not have.
+    pub(crate) fn check(&self, method: &str, known: &[&str]) -> Result<()> {
+        let set = [
+            ("layer", !self.layers.is_empty()),
+            ("neuron", self.neuron.is_some()),
+            ("baseline", self.baseline.is_some()),
+            ("n_steps", self.n_steps.is_some()),
+            ("quadrature", self.quadrature.is_some()),
+            ("internal_batch_size", self.internal_batch_size.is_some()),
+            ("tolerance", self.tolerance.is_some()),
+            ("max_steps", self.max_steps.is_some()),
+            ("multiply_by_inputs", self.multiply_by_inputs.is_some()),
+            ("abs", self.abs.is_some()),
+            ("attribute_to_layer_input", self.attribute_to_layer_input.is_some()),
+        ];
+        match set.into_iter().find(|(name, set)| *set && !known.contains(name)) {
+            None => Ok(()),
+            Some((name, _)) if known.is_empty() => bail!(Input, "{method} has no option \"{name}\": it has none"),
+            Some((name, _)) => bail!(Input, "{method} has no option \"{name}\"; it has: {}", known.join(", ")),
+        }
+    }
+
+    /// The layers, at their inputs if that was asked for.
+    pub(crate) fn layers(&self, method: &str) -> Result<LayerNames> {
+        if self.layers.is_empty() {
+            bail!(Input, "{method} needs a layer: name one of the model's")
+        }
+        Ok(LayerNames::from(self.layers.clone()).at_input(self.attribute_to_layer_input.unwrap_or(false)))
+    }
+
+    pub(crate) fn one_layer(&self, method: &str) -> Result<&str> {
+        match self.layers.as_slice() {
+            [layer] => Ok(layer),
+            [] => bail!(Input, "{method} needs a layer: name one of the model's"),
+            several => bail!(Input, "{method} takes one layer, and {} came: {}", several.len(), several.join(", ")),
+        }
+    }
+
+    pub(crate) fn neuron(&self, method: &str) -> Result<Neuron> {
+        self.neuron.clone().ok_or_else(|| error!(Input, "{method} needs a neuron: its index within the layer"))
+    }
+
+    /// These settings, with the given ones where nothing is set.
+    pub(crate) fn path(&self, defaults: PathSettings) -> PathSettings {
+        PathSettings {
+            baseline: self.baseline.clone().unwrap_or(defaults.baseline),
+            n_steps: self.n_steps.unwrap_or(defaults.n_steps),
+            quadrature: self.quadrature.unwrap_or(defaults.quadrature),
+            internal_batch_size: self.internal_batch_size.or(defaults.internal_batch_size),
+            memory_budget: defaults.memory_budget,
+            tolerance: self.tolerance.or(defaults.tolerance),
+            max_steps: self.max_steps.unwrap_or(defaults.max_steps),
+        }
+    }
+}

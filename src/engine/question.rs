@@ -1,0 +1,345 @@
+//! One checked call: which model, which inputs, which number of the output.
+
+use std::sync::Arc;
+
+use candle_core::{DType, Tensor, Var};
+
+use super::gradient::{Sample, gradients};
+use super::target::Selection;
+use super::{Attributions, Convergence, Expansion, Integral, Neuron, Target};
+use crate::error::{Result, bail};
+use crate::finite;
+use crate::model::{Inputs, Layers, Model, Place, Tap};
+
+/// Rows that one pass without a graph evaluates at most.
+const ROWS_PER_EVALUATION: usize = 1024;
+
+/// The number of each example that is attributed.
+pub(crate) enum Quantity {
+    Output(Selection),
+    Neuron { place: Place, neuron: Neuron },
+}
+
+/// A checked call of a method: every evaluation of the model goes through it.
+pub(crate) struct Question {
+    model: Arc<dyn Model>,
+    inputs: Inputs,
+    quantity: Quantity,
+}
+
+/// What a forward pass left: the output, unless it stopped early, and the tapped tensors.
+pub(crate) struct Pass {
+    output: Option<Tensor>,
+    layers: Layers,
+}
+
+impl Question {
+    /// Asks about the model's output; the target is checked against the output of these inputs.
+    pub(crate) fn about_output(model: &Arc<dyn Model>, inputs: Inputs, target: &Target) -> Result<Self> {
+        let batch = check_inputs(&inputs)?;
+        let mut outputs = Vec::new();
+        for at in evaluation_blocks(batch) {
+            let pass = forward(&**model, &at.expand_inputs(&inputs)?, Layers::plain())?;
+            outputs.push(pass.into_output()?.detach());
+        }
+        let output = if outputs.len() == 1 { outputs.remove(0) } else { Tensor::cat(&outputs, 0)? };
+        check_output(&**model, &inputs, &output)?;
+        let selection = Selection::new(target, &output, batch)?;
+        Ok(Self { model: model.clone(), inputs, quantity: Quantity::Output(selection) })
+    }
+
+    /// Asks about the activation of one neuron.
+    pub(crate) fn about_neuron(
+        model: &Arc<dyn Model>,
+        inputs: Inputs,
+        place: Place,
+        neuron: &Neuron,
+    ) -> Result<Self> {
+        check_inputs(&inputs)?;
+        let quantity = Quantity::Neuron { place, neuron: neuron.clone() };
+        let question = Self { model: model.clone(), inputs, quantity };
+        let first = Expansion::new(vec![0], 1);
+        question.scalars(&first.expand_inputs(&question.inputs)?, [], &first)?;
+        Ok(question)
+    }
+
+    pub(crate) fn inputs(&self) -> &Inputs {
+        &self.inputs
+    }
+
+    pub(crate) fn batch_size(&self) -> usize {
+        self.inputs.tensors()[0].dims()[0]
+    }
+
+    /// An error unless every input can carry a gradient.
+    pub(crate) fn require_float_inputs(&self) -> Result<()> {
+        for (index, input) in self.inputs.tensors().iter().enumerate() {
+            if !input.dtype().is_float() {
+                bail!(
+                    Gradient,
+                    "input {index} is {:?}, which has no gradient: this method attributes to floating-point inputs; \
+                     for token ids attribute to the embedding layer, for example with LayerIntegratedGradients",
+                    input.dtype()
+                )
+            }
+        }
+        Ok(())
+    }
+
+    /// The attributed number of each row, with its graph, and the tapped tensors.
+    pub(crate) fn scalars(
+        &self,
+        inputs: &Inputs,
+        taps: impl IntoIterator<Item = (Place, Tap)>,
+        at: &Expansion,
+    ) -> Result<(Tensor, Layers)> {
+        match &self.quantity {
+            Quantity::Output(selection) => {
+                let mut pass = forward(&*self.model, inputs, Layers::with_taps(taps))?;
+                let output = pass.take_output()?;
+                Ok((selection.select(&output, at)?, pass.layers))
+            }
+            Quantity::Neuron { place, neuron } => {
+                let taps = taps.into_iter().chain([(place.clone(), Tap::Capture)]);
+                let mut pass = forward(&*self.model, inputs, Layers::with_taps(taps).stop_when_caught())?;
+                let caught = pass.caught(place)?;
+                Ok((neuron.select(&caught.activation, place.layer(), at)?, pass.layers))
+            }
+        }
+    }
+
+    /// The attributed number of each example, for other inputs of the same shapes.
+    pub(crate) fn values(&self, tensors: &[Tensor]) -> Result<Vec<f64>> {
+        let inputs = self.inputs.replaced(tensors.to_vec(), self.inputs.args().to_vec());
+        let mut values = Vec::new();
+        for at in evaluation_blocks(self.batch_size()) {
+            let (scalars, _) = self.scalars(&at.expand_inputs(&inputs)?, [], &at)?;
+            finite::check(&scalars).map_err(|e| e.at("the model's output for the baseline or the inputs"))?;
+            values.extend(scalars.detach().to_dtype(DType::F64)?.to_vec1::<f64>()?);
+        }
+        Ok(values)
+    }
+
+    /// F(input) − F(baseline) for each example, given F(input).
+    pub(crate) fn differences(&self, ends: &[f64], baseline: &[Tensor]) -> Result<Vec<f64>> {
+        let starts = self.values(baseline)?;
+        Ok(ends.iter().zip(starts).map(|(end, start)| end - start).collect())
+    }
+
+    /// What attributions to the inputs belong to.
+    pub(crate) fn input_places(&self) -> Vec<String> {
+        (0..self.inputs.tensors().len()).map(|index| format!("input {index}")).collect()
+    }
+
+    /// The result of a method, with what was asked.
+    pub(crate) fn attributions(
+        &self,
+        method: &'static str,
+        values: Vec<Tensor>,
+        places: Vec<String>,
+        convergence: Option<Convergence>,
+    ) -> Attributions {
+        let targets = match &self.quantity {
+            Quantity::Output(selection) => selection.indices(),
+            Quantity::Neuron { .. } => Vec::new(),
+        };
+        Attributions { targets, convergence, ..Attributions::new(method, values, places) }
+    }
+
+    /// The result of a method that takes one gradient at the inputs, with the features' names.
+    pub(crate) fn plain_attributions_to_inputs(&self, method: &'static str, values: Vec<Tensor>) -> Attributions {
+        self.attributions(method, values, self.input_places(), None).with_names(self.inputs.names())
+    }
+
+    /// The result of a method that integrates along the inputs, with the features' names.
+    pub(crate) fn attributions_to_inputs(&self, method: &'static str, integral: Integral) -> Attributions {
+        self.attributions(method, integral.values, self.input_places(), Some(integral.convergence))
+            .with_names(self.inputs.names())
+    }
+
+    /// The gradient with respect to the inputs at these points, `[points, ...]` for each input.
+    pub(crate) fn input_gradients(&self, points: Vec<Tensor>, at: &Expansion) -> Result<Sample> {
+        let vars = input_vars(&points)?;
+        let tracked = vars.iter().map(|(_, var)| var.as_tensor().clone()).collect();
+        let (scalars, _) = self.scalars(&at.with_tensors(&self.inputs, tracked)?, [], at)?;
+        gradients(&scalars, &vars)
+    }
+
+    /// The gradient with respect to layers whose activations are put in place of their own,
+    /// while the inputs stay as they are.
+    pub(crate) fn replaced_layer_gradients(
+        &self,
+        places: &[Place],
+        activations: Vec<Tensor>,
+        at: &Expansion,
+    ) -> Result<Sample> {
+        let vars = places
+            .iter()
+            .zip(&activations)
+            .map(|(place, activation)| Ok((place.to_string(), Var::from_tensor(activation)?)))
+            .collect::<Result<Vec<_>>>()?;
+        let taps =
+            places.iter().zip(&vars).map(|(place, (_, var))| (place.clone(), Tap::Replace(var.as_tensor().clone())));
+        let (scalars, _) = self.scalars(&at.expand_inputs(&self.inputs)?, taps, at)?;
+        gradients(&scalars, &vars)
+    }
+
+    /// The activations of layers and the gradients with respect to them, at these inputs:
+    /// first all activations, then all gradients.
+    pub(crate) fn layer_gradients(&self, places: &[Place], points: Vec<Tensor>, at: &Expansion) -> Result<Sample> {
+        let how = || if places.len() == 1 { Tap::Cut } else { Tap::AddZero };
+        let taps = places.iter().map(|place| (place.clone(), how()));
+        let (scalars, mut layers) = self.scalars(&at.with_tensors(&self.inputs, points)?, taps, at)?;
+        let mut activations = Vec::new();
+        let mut vars = Vec::new();
+        for place in places {
+            let caught = take(&mut layers, place)?;
+            activations.push(caught.activation.detach());
+            vars.extend(caught.var.map(|var| (place.to_string(), var)));
+        }
+        let sample = gradients(&scalars, &vars)?;
+        activations.extend(sample.values);
+        Ok(Sample { values: activations, graph_bytes: sample.graph_bytes })
+    }
+
+    /// (dF/dy)(dy/dx) for one neuron y of a layer, at these inputs.
+    pub(crate) fn gradients_through_neuron(
+        &self,
+        place: &Place,
+        neuron: &Neuron,
+        points: Vec<Tensor>,
+        at: &Expansion,
+    ) -> Result<Sample> {
+        let inputs = input_vars(&points)?;
+        let tracked = inputs.iter().map(|(_, var)| var.as_tensor().clone()).collect();
+        let taps = [(place.clone(), Tap::Cut)];
+        let (scalars, mut layers) = self.scalars(&at.with_tensors(&self.inputs, tracked)?, taps, at)?;
+        let caught = take(&mut layers, place)?;
+        let upper: Vec<_> = caught.var.map(|var| (place.to_string(), var)).into_iter().collect();
+        let above = gradients(&scalars, &upper)?;
+        let sensitivity = neuron.select(&above.values[0].detach(), place.layer(), at)?;
+        let activation = neuron.select(&caught.activation, place.layer(), at)?;
+        let below = gradients(&(activation * sensitivity)?, &inputs)?;
+        Ok(Sample { values: below.values, graph_bytes: above.graph_bytes + below.graph_bytes })
+    }
+
+    /// What layers give for other inputs of the same shapes.
+    pub(crate) fn activations(&self, places: &[Place], tensors: &[Tensor]) -> Result<Vec<Tensor>> {
+        let inputs = self.inputs.replaced(tensors.to_vec(), self.inputs.args().to_vec());
+        activations(&*self.model, &inputs, places)
+    }
+}
+
+/// What layers give for these inputs; nothing above the last of them is computed.
+pub(crate) fn activations(model: &dyn Model, inputs: &Inputs, places: &[Place]) -> Result<Vec<Tensor>> {
+    let mut blocks: Vec<Vec<Tensor>> = vec![Vec::new(); places.len()];
+    for at in evaluation_blocks(check_inputs(inputs)?) {
+        let taps = places.iter().map(|place| (place.clone(), Tap::Capture));
+        let layers = Layers::with_taps(taps).stop_when_caught();
+        let mut pass = forward(model, &at.expand_inputs(inputs)?, layers)?;
+        for (place, blocks) in places.iter().zip(&mut blocks) {
+            blocks.push(pass.caught(place)?.activation.detach());
+        }
+    }
+    let whole = blocks.into_iter().map(|mut blocks| {
+        if blocks.len() == 1 { Ok(blocks.remove(0).contiguous()?) } else { Ok(Tensor::cat(&blocks, 0)?) }
+    });
+    whole.collect()
+}
+
+impl Pass {
+    fn take_output(&mut self) -> Result<Tensor> {
+        match self.output.take() {
+            Some(output) => Ok(output),
+            None => bail!(Layer, "the forward pass stopped before its output"),
+        }
+    }
+
+    fn into_output(mut self) -> Result<Tensor> {
+        self.take_output()
+    }
+
+    fn caught(&mut self, place: &Place) -> Result<crate::model::Caught> {
+        take(&mut self.layers, place)
+    }
+}
+
+fn take(layers: &mut Layers, place: &Place) -> Result<crate::model::Caught> {
+    match layers.take(place) {
+        Some(caught) => Ok(caught),
+        None => Err(no_such(place, layers)),
+    }
+}
+
+/// Runs the model; an error if a place that was asked for is not in it.
+fn forward(model: &dyn Model, inputs: &Inputs, mut layers: Layers) -> Result<Pass> {
+    crate::model::check_single_copy()?;
+    let result = model.forward(inputs, &mut layers);
+    if layers.stopped() {
+        return Ok(Pass { output: None, layers });
+    }
+    let output = result?;
+    if let Some(place) = layers.missing() {
+        return Err(no_such(place, &layers));
+    }
+    Ok(Pass { output: Some(output), layers })
+}
+
+fn no_such(place: &Place, layers: &Layers) -> crate::Error {
+    let names = layers.names();
+    let name = place.layer();
+    let kind = crate::ErrorKind::Layer;
+    if names.is_empty() {
+        let message = format!(
+            "no layer named \"{name}\" in this model: it names none (a closure or candle Module has no layers; \
+             implement Model and call layers.visit in its forward)"
+        );
+        return crate::Error::new(kind, message);
+    }
+    if names.iter().any(|other| other == name) {
+        let message = format!(
+            "layer \"{name}\" does not name its input: call layers.visit_input(\"{name}\", x) before it in the \
+             model's forward"
+        );
+        return crate::Error::new(kind, message);
+    }
+    crate::Error::new(kind, format!("no layer named \"{name}\" in this model; it has: {}", names.join(", ")))
+}
+
+fn check_inputs(inputs: &Inputs) -> Result<usize> {
+    let batch = inputs.batch_size()?;
+    for (index, tensor) in inputs.tensors().iter().enumerate() {
+        finite::check(tensor).map_err(|e| e.at(format!("input {index}")))?;
+    }
+    for (index, tensor) in inputs.args().iter().enumerate() {
+        finite::check(tensor).map_err(|e| e.at(format!("extra argument {index}")))?;
+    }
+    Ok(batch)
+}
+
+/// An error that names the first layer whose output is not finite.
+fn check_output(model: &dyn Model, inputs: &Inputs, output: &Tensor) -> Result<()> {
+    let Err(error) = finite::check(output) else { return Ok(()) };
+    let mut layers = Layers::plain();
+    model.forward(inputs, &mut layers)?;
+    let taps = layers.visited().iter().map(|layer| (Place::Output(layer.name.clone()), Tap::Capture));
+    let mut pass = forward(model, inputs, Layers::with_taps(taps))?;
+    for layer in layers.visited() {
+        let caught = pass.caught(&Place::Output(layer.name.clone()))?;
+        finite::check(&caught.activation).map_err(|e| {
+            e.at(format!("the output of layer \"{}\", the first that is not finite (check the weights)", layer.name))
+        })?;
+    }
+    Err(error.at("the model's output (check the weights)"))
+}
+
+fn evaluation_blocks(batch: usize) -> impl Iterator<Item = Expansion> {
+    (0..batch)
+        .step_by(ROWS_PER_EVALUATION)
+        .map(move |first| Expansion::new((first..batch.min(first + ROWS_PER_EVALUATION)).collect(), 1))
+}
+
+fn input_vars(points: &[Tensor]) -> Result<Vec<(String, Var)>> {
+    let named = points.iter().enumerate();
+    named.map(|(index, point)| Ok((format!("input {index}"), Var::from_tensor(point)?))).collect()
+}

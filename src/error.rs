@@ -1,0 +1,101 @@
+//! The one error type: what was expected, what came, what to do.
+
+use std::fmt;
+
+/// What every fallible function of the crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error whose message says what was expected, what came and what to do.
+///
+/// The message is made for the person who reads it below a notebook cell; programs
+/// ask [`Error::kind`].
+#[derive(Clone)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+}
+
+/// The families of errors, for programs that must tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// An argument is out of its range or of the wrong shape.
+    Input,
+    /// A layer was asked for that the model does not name, or named twice.
+    Layer,
+    /// No gradient reaches the tensor that is to be attributed.
+    Gradient,
+    /// A value is NaN or infinite.
+    NotFinite,
+    /// A file is missing, truncated, or not what it should be.
+    File,
+    /// The tensor library refused an operation.
+    Tensor,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// Which family this error belongs to.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The same error with the place where it arose in front.
+    pub(crate) fn at(self, place: impl fmt::Display) -> Self {
+        Self { kind: self.kind, message: format!("{place}: {}", self.message) }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        Self::new(ErrorKind::Tensor, without_backtrace(&error))
+    }
+}
+
+impl From<Error> for candle_core::Error {
+    fn from(error: Error) -> Self {
+        candle_core::Error::Msg(error.message)
+    }
+}
+
+/// candle wraps an error in its backtrace when `RUST_BACKTRACE` is set, as it is in notebooks.
+fn without_backtrace(error: &candle_core::Error) -> String {
+    match error {
+        candle_core::Error::WithBacktrace { inner, .. } => without_backtrace(inner),
+        candle_core::Error::Context { inner, context } => {
+            format!("{context}: {}", without_backtrace(inner))
+        }
+        other => other.to_string(),
+    }
+}
+
+macro_rules! bail {
+    ($kind:ident, $($message:tt)+) => {
+        return Err($crate::error::Error::new($crate::error::ErrorKind::$kind, format!($($message)+)))
+    };
+}
+
+macro_rules! error {
+    ($kind:ident, $($message:tt)+) => {
+        $crate::error::Error::new($crate::error::ErrorKind::$kind, format!($($message)+))
+    };
+}
+
+pub(crate) use {bail, error};

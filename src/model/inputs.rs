@@ -1,0 +1,160 @@
+//! What goes into a model: the tensors that are attributed and the arguments that are not.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use crate::error::{Result, bail, error};
+
+/// The inputs of one call: one or several tensors `[batch, ...]` that can be attributed, and
+/// extra forward arguments `[batch, ...]` that only travel along.
+///
+/// A `Tensor`, a `&Tensor`, a `Vec<Tensor>` or an array of tensors turns into `Inputs` by itself.
+///
+/// ```
+/// use candle_explain::prelude::*;
+///
+/// let x = Tensor::zeros((4, 3), DType::F32, &Device::Cpu)?;
+/// let mask = Tensor::ones((4, 1), DType::F32, &Device::Cpu)?;
+/// let inputs = Inputs::from(&x).with_args([mask]);
+/// assert_eq!(inputs.batch_size()?, 4);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    tensors: Vec<Tensor>,
+    args: Vec<Tensor>,
+    names: Arc<Vec<String>>,
+}
+
+impl Inputs {
+    /// Several tensors to attribute, each `[batch, ...]`.
+    pub fn new(tensors: impl IntoIterator<Item = Tensor>) -> Self {
+        Self { tensors: tensors.into_iter().collect(), args: Vec::new(), names: Arc::default() }
+    }
+
+    /// Extra forward arguments, each `[batch, ...]`: repeated with the inputs when a method
+    /// evaluates several points at once, never attributed. What has no batch axis belongs
+    /// into the model itself.
+    pub fn with_args(mut self, args: impl IntoIterator<Item = Tensor>) -> Self {
+        self.args = args.into_iter().collect();
+        self
+    }
+
+    /// Names of the features along the last axis of the first tensor; results carry them on.
+    pub fn with_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.names = Arc::new(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The first tensor; most models have only this one.
+    pub fn first(&self) -> &Tensor {
+        &self.tensors[0]
+    }
+
+    /// The tensor at a position, or an error that says how many there are.
+    pub fn get(&self, index: usize) -> Result<&Tensor> {
+        self.tensors.get(index).ok_or_else(|| {
+            error!(Input, "the model asked for input {index}, but {} came", self.tensors.len())
+        })
+    }
+
+    /// The extra forward argument at a position, or an error that says how many there are.
+    pub fn arg(&self, index: usize) -> Result<&Tensor> {
+        self.args.get(index).ok_or_else(|| {
+            error!(
+                Input,
+                "the model asked for extra argument {index}, but {} came: add it with Inputs::with_args",
+                self.args.len()
+            )
+        })
+    }
+
+    /// All tensors that can be attributed.
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    /// All extra forward arguments.
+    pub fn args(&self) -> &[Tensor] {
+        &self.args
+    }
+
+    /// The names given with [`Inputs::with_names`], empty if there are none.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The number of examples, or an error if the tensors disagree about it.
+    pub fn batch_size(&self) -> Result<usize> {
+        let Some(first) = self.tensors.first() else {
+            bail!(Input, "there are no inputs: pass at least one tensor [batch, ...]")
+        };
+        let Some(&batch) = first.dims().first() else {
+            bail!(Input, "input 0 is a scalar: expected a tensor [batch, ...]")
+        };
+        for (kind, tensors) in [("input", &self.tensors), ("extra argument", &self.args)] {
+            for (index, tensor) in tensors.iter().enumerate() {
+                if tensor.dims().first() != Some(&batch) {
+                    bail!(
+                        Input,
+                        "{kind} {index} has the shape {:?}: expected {batch} rows as input 0 has \
+                         (what has no batch axis belongs into the model itself)",
+                        tensor.dims()
+                    )
+                }
+            }
+        }
+        if batch == 0 {
+            bail!(Input, "the batch is empty: input 0 has the shape {:?}", first.dims())
+        }
+        Ok(batch)
+    }
+
+    /// The same call with other tensors and arguments in place.
+    pub(crate) fn replaced(&self, tensors: Vec<Tensor>, args: Vec<Tensor>) -> Self {
+        Self { tensors, args, names: self.names.clone() }
+    }
+}
+
+impl From<&Inputs> for Inputs {
+    fn from(inputs: &Inputs) -> Self {
+        inputs.clone()
+    }
+}
+
+impl From<Tensor> for Inputs {
+    fn from(tensor: Tensor) -> Self {
+        Self::new([tensor])
+    }
+}
+
+impl From<&Tensor> for Inputs {
+    fn from(tensor: &Tensor) -> Self {
+        Self::new([tensor.clone()])
+    }
+}
+
+impl From<Vec<Tensor>> for Inputs {
+    fn from(tensors: Vec<Tensor>) -> Self {
+        Self::new(tensors)
+    }
+}
+
+impl From<&[Tensor]> for Inputs {
+    fn from(tensors: &[Tensor]) -> Self {
+        Self::new(tensors.iter().cloned())
+    }
+}
+
+impl<const N: usize> From<[Tensor; N]> for Inputs {
+    fn from(tensors: [Tensor; N]) -> Self {
+        Self::new(tensors)
+    }
+}
+
+impl<const N: usize> From<[&Tensor; N]> for Inputs {
+    fn from(tensors: [&Tensor; N]) -> Self {
+        Self::new(tensors.into_iter().cloned())
+    }
+}

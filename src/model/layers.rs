@@ -1,0 +1,178 @@
+//! The context through which a forward pass names its layers.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Tensor, Var};
+
+use crate::error::{Result, bail};
+
+/// The context of one forward pass: it sees every tensor that the model names and decides
+/// whether to keep it, swap it, or cut the graph there.
+///
+/// It lives for one call, so nothing is global and nothing has to be removed afterwards.
+#[derive(Default)]
+pub struct Layers {
+    taps: BTreeMap<Place, Tap>,
+    caught: BTreeMap<Place, Caught>,
+    visited: Vec<LayerInfo>,
+    training: bool,
+    stop_when_caught: bool,
+    stopped: bool,
+}
+
+/// A layer that a forward pass visited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerInfo {
+    /// The layer's name.
+    pub name: String,
+    /// The shape of its output, `[batch, ...]`.
+    pub shape: Vec<usize>,
+}
+
+/// A tensor of the model: the output of a named layer, or what goes into it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    Output(String),
+    Input(String),
+}
+
+impl Place {
+    pub(crate) fn layer(&self) -> &str {
+        match self {
+            Place::Output(name) | Place::Input(name) => name,
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Place::Output(name) => write!(f, "layer \"{name}\""),
+            Place::Input(name) => write!(f, "the input of layer \"{name}\""),
+        }
+    }
+}
+
+/// What to do with the tensor at a place.
+pub(crate) enum Tap {
+    /// Keep it, with its graph.
+    Capture,
+    /// Put another tensor of the same shape in its stead.
+    Replace(Tensor),
+    /// Keep it with its graph, and go on with a fresh `Var` of the same value: the graph above
+    /// ends at the `Var`.
+    Cut,
+    /// Keep it, and add a `Var` of zeros: the graph below stays connected, and the `Var`'s
+    /// gradient is the gradient of the layer.
+    AddZero,
+}
+
+/// What a tap left behind.
+#[derive(Clone)]
+pub(crate) struct Caught {
+    pub(crate) activation: Tensor,
+    pub(crate) var: Option<Var>,
+}
+
+impl Layers {
+    /// Names the output of a layer and returns the tensor to go on with. The first axis is the
+    /// batch. A name may be visited once in a pass; number the visits of a loop.
+    pub fn visit(&mut self, name: &str, output: Tensor) -> Result<Tensor> {
+        if self.visited.iter().any(|layer| layer.name == name) {
+            bail!(
+                Layer,
+                "the model names a second layer \"{name}\" in one forward pass: give each visit a name \
+                 of its own, for example \"{name}.1\""
+            )
+        }
+        self.visited.push(LayerInfo { name: name.to_string(), shape: output.dims().to_vec() });
+        self.tap(Place::Output(name.to_string()), output)
+    }
+
+    /// Names what goes into a layer, for methods that attribute to the layer's input. Optional:
+    /// call it before the layer is computed, with the name that [`Layers::visit`] will get.
+    pub fn visit_input(&mut self, name: &str, input: Tensor) -> Result<Tensor> {
+        self.tap(Place::Input(name.to_string()), input)
+    }
+
+    /// Whether this pass is part of a training step, so that weights must be tracked.
+    pub fn training(&self) -> bool {
+        self.training
+    }
+
+    /// A pass that taps nothing.
+    pub(crate) fn plain() -> Self {
+        Self::default()
+    }
+
+    /// A pass that tracks the weights.
+    pub(crate) fn for_training() -> Self {
+        Self { training: true, ..Self::default() }
+    }
+
+    /// A pass with these taps.
+    pub(crate) fn with_taps(taps: impl IntoIterator<Item = (Place, Tap)>) -> Self {
+        Self { taps: taps.into_iter().collect(), ..Self::default() }
+    }
+
+    /// The same pass, given up as soon as the last tap was served: what comes after is not computed.
+    pub(crate) fn stop_when_caught(mut self) -> Self {
+        self.stop_when_caught = true;
+        self
+    }
+
+    pub(crate) fn stopped(&self) -> bool {
+        self.stopped
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.visited.iter().map(|layer| layer.name.clone()).collect()
+    }
+
+    pub(crate) fn visited(&self) -> &[LayerInfo] {
+        &self.visited
+    }
+
+    /// A place that was asked for and never visited.
+    pub(crate) fn missing(&self) -> Option<&Place> {
+        self.taps.keys().next()
+    }
+
+    pub(crate) fn take(&mut self, place: &Place) -> Option<Caught> {
+        self.caught.remove(place)
+    }
+
+    fn tap(&mut self, place: Place, tensor: Tensor) -> Result<Tensor> {
+        let Some(tap) = self.taps.remove(&place) else { return Ok(tensor) };
+        let (var, next) = match tap {
+            Tap::Capture => (None, tensor.clone()),
+            Tap::Replace(other) => {
+                if other.dims() != tensor.dims() {
+                    bail!(
+                        Layer,
+                        "{place} has the shape {:?} here, and {:?} was to be put in its stead",
+                        tensor.dims(),
+                        other.dims()
+                    )
+                }
+                (None, other)
+            }
+            Tap::Cut => {
+                let var = Var::from_tensor(&tensor.detach().contiguous()?)?;
+                let next = var.as_tensor().clone();
+                (Some(var), next)
+            }
+            Tap::AddZero => {
+                let var = Var::from_tensor(&tensor.zeros_like()?)?;
+                let next = tensor.add(var.as_tensor())?;
+                (Some(var), next)
+            }
+        };
+        self.caught.insert(place, Caught { activation: tensor, var });
+        if self.stop_when_caught && self.taps.is_empty() {
+            self.stopped = true;
+            bail!(Layer, "the forward pass ends at layer \"{}\"", self.visited.last().map_or("", |l| &l.name))
+        }
+        Ok(next)
+    }
+}

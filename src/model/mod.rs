@@ -1,0 +1,74 @@
+//! The seam to candle: what a model is, how it names its layers, and ready-made networks.
+
+mod inputs;
+mod into_model;
+mod layers;
+mod sequential;
+mod single_copy;
+
+use candle_core::{Tensor, Var};
+
+pub use inputs::Inputs;
+pub use into_model::{IntoModel, from_fn};
+pub(crate) use layers::{Caught, Place, Tap};
+pub use layers::{LayerInfo, Layers};
+pub(crate) use single_copy::check as check_single_copy;
+pub use sequential::{InputShape, Layer, LayerSummary, Sequential, SequentialBuilder};
+
+use crate::error::Result;
+
+/// A model that can be attributed.
+///
+/// The forward pass names its layers through `layers`, one line a layer; the context decides
+/// whether a visited tensor is captured, replaced or cut, so a model knows nothing of
+/// attribution methods and no hook can be left behind.
+///
+/// Rows must be independent: the output of one example may not depend on the others in the
+/// batch (batch normalisation in training mode breaks this).
+///
+/// ```
+/// use candle_explain::prelude::*;
+///
+/// #[derive(Clone)]
+/// struct Wide { deep: Linear, skip: Linear }
+///
+/// impl Model for Wide {
+///     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
+///         let x = input.first();
+///         let hidden = layers.visit("hidden", self.deep.forward(x)?.relu()?)?;
+///         layers.visit("logits", (hidden + self.skip.forward(x)?)?)
+///     }
+/// }
+///
+/// let wide = Wide { deep: Linear::new(3, 2, Seed(1))?, skip: Linear::new(3, 2, Seed(2))? };
+/// let names = wide.layer_names(&Tensor::zeros((1, 3), DType::F32, &Device::Cpu)?)?;
+/// assert_eq!(names, ["hidden", "logits"]);
+/// # Ok::<(), Error>(())
+/// ```
+pub trait Model: Send + Sync {
+    /// The model's output for a batch: `[batch]`, `[batch, classes]` or more axes after the batch.
+    fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor>;
+
+    /// The weights that training may change; none for a model that only predicts.
+    fn parameters(&self) -> Vec<Var> {
+        Vec::new()
+    }
+
+    /// The output with nothing tapped: a plain prediction.
+    fn predict(&self, inputs: impl Into<Inputs>) -> Result<Tensor>
+    where
+        Self: Sized,
+    {
+        self.forward(&inputs.into(), &mut Layers::plain())
+    }
+
+    /// The names of the layers that a forward pass of these inputs visits, in order.
+    fn layer_names(&self, inputs: impl Into<Inputs>) -> Result<Vec<String>>
+    where
+        Self: Sized,
+    {
+        let mut layers = Layers::plain();
+        self.forward(&inputs.into(), &mut layers)?;
+        Ok(layers.names())
+    }
+}

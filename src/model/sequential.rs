@@ -1,0 +1,390 @@
+//! A network of named layers, one after the other.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use candle_core::{DType, Device, Module, Tensor, Var};
+
+use super::{Inputs, Layers, Model};
+use crate::error::{Result, bail, error};
+use crate::file::write_whole;
+use crate::nn::{Activation, Conv2d, Linear, avg_pool2d, max_pool2d, softmax};
+use crate::seed::Seed;
+
+/// One step of a [`Sequential`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Layer {
+    /// A dense layer.
+    Linear(Linear),
+    /// A convolution.
+    Conv2d(Conv2d),
+    /// An elementwise nonlinearity.
+    Activation(Activation),
+    /// Softmax over axis 1, the classes.
+    Softmax,
+    /// All axes after the batch into one.
+    Flatten,
+    /// The largest value of each window.
+    MaxPool2d {
+        /// The side of the window.
+        kernel: usize,
+        /// The distance between windows.
+        stride: usize,
+    },
+    /// The mean of each window.
+    AvgPool2d {
+        /// The side of the window.
+        kernel: usize,
+        /// The distance between windows.
+        stride: usize,
+    },
+}
+
+impl Layer {
+    fn forward(&self, x: &Tensor, training: bool) -> candle_core::Result<Tensor> {
+        match self {
+            Layer::Linear(linear) if training => linear.forward(x),
+            Layer::Linear(linear) => linear.forward_frozen(x),
+            Layer::Conv2d(conv) if training => conv.forward(x),
+            Layer::Conv2d(conv) => conv.forward_frozen(x),
+            Layer::Activation(activation) => activation.forward(x),
+            Layer::Softmax => softmax(x, 1),
+            Layer::Flatten => x.flatten_from(1),
+            Layer::MaxPool2d { kernel, stride } => max_pool2d(x, *kernel, *stride),
+            Layer::AvgPool2d { kernel, stride } => avg_pool2d(x, *kernel, *stride),
+        }
+    }
+
+    fn weights(&self) -> Vec<(&'static str, &Var)> {
+        let (weight, bias) = match self {
+            Layer::Linear(linear) => (linear.weight(), linear.bias()),
+            Layer::Conv2d(conv) => (conv.weight(), conv.bias()),
+            _ => return Vec::new(),
+        };
+        std::iter::once(("weight", weight)).chain(bias.map(|bias| ("bias", bias))).collect()
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Layer::Linear(_) => "linear",
+            Layer::Conv2d(_) => "conv2d",
+            Layer::Activation(Activation::Relu) => "relu",
+            Layer::Activation(Activation::LeakyRelu { .. }) => "leaky_relu",
+            Layer::Activation(Activation::Elu { .. }) => "elu",
+            Layer::Activation(Activation::Sigmoid) => "sigmoid",
+            Layer::Activation(Activation::Tanh) => "tanh",
+            Layer::Activation(Activation::Softplus) => "softplus",
+            Layer::Activation(Activation::Gelu) => "gelu",
+            Layer::Softmax => "softmax",
+            Layer::Flatten => "flatten",
+            Layer::MaxPool2d { .. } => "max_pool2d",
+            Layer::AvgPool2d { .. } => "avg_pool2d",
+        }
+    }
+}
+
+/// A network of named layers, one after the other; every layer can be attributed by its name.
+///
+/// Cloning shares the weights: a clone trained is the original trained.
+///
+/// ```
+/// use candle_explain::prelude::*;
+///
+/// let net = Sequential::builder(12)
+///     .linear("linear1", 8).sigmoid("sigmoid1")
+///     .linear("linear2", 2).softmax("softmax")
+///     .build(Seed(1))?;
+/// let x = Tensor::zeros((5, 12), DType::F32, &Device::Cpu)?;
+/// assert_eq!(net.predict(&x)?.dims(), [5, 2]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Sequential {
+    input_shape: Vec<usize>,
+    layers: Vec<(String, Layer)>,
+}
+
+impl Sequential {
+    /// Starts a network for inputs of this shape without the batch: `12`, or `[1, 28, 28]`.
+    pub fn builder(input_shape: impl Into<InputShape>) -> SequentialBuilder {
+        SequentialBuilder { input_shape: input_shape.into().0, planned: Vec::new() }
+    }
+
+    /// A network of given layers, for inputs of this shape without the batch.
+    pub fn from_layers(
+        input_shape: impl Into<InputShape>,
+        layers: impl IntoIterator<Item = (impl Into<String>, Layer)>,
+    ) -> Result<Self> {
+        let layers: Vec<_> = layers.into_iter().map(|(name, layer)| (name.into(), layer)).collect();
+        let network = Self { input_shape: input_shape.into().0, layers };
+        network.layer_shapes()?;
+        Ok(network)
+    }
+
+    /// The layers in order, with their names.
+    pub fn layers(&self) -> &[(String, Layer)] {
+        &self.layers
+    }
+
+    /// How many numbers training may change.
+    pub fn parameter_count(&self) -> usize {
+        self.parameters().iter().map(|var| var.elem_count()).sum()
+    }
+
+    /// Each layer's name, kind, output shape without the batch, and number of parameters.
+    pub fn summary(&self) -> Result<Vec<LayerSummary>> {
+        let shapes = self.layer_shapes()?;
+        let rows = self.layers.iter().zip(shapes).map(|((name, layer), shape)| LayerSummary {
+            name: name.clone(),
+            kind: layer.kind(),
+            shape,
+            parameters: layer.weights().iter().map(|(_, var)| var.elem_count()).sum(),
+        });
+        Ok(rows.collect())
+    }
+
+    /// Writes the weights as safetensors, under `layer.weight` and `layer.bias`. The file is
+    /// complete or not there.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let tensors: HashMap<String, Tensor> =
+            self.named_weights().map(|(name, var)| (name, var.as_detached_tensor())).collect();
+        write_whole(path.as_ref(), |temporary| Ok(candle_core::safetensors::save(&tensors, temporary)?))
+    }
+
+    /// Reads weights that [`Sequential::save`] or PyTorch wrote for the same layers. Nothing is
+    /// changed unless every weight is there in its shape.
+    pub fn load(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path)
+            .map_err(|e| error!(File, "cannot read the weights {}: {e}", path.display()))?;
+        let mut found = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| {
+            error!(
+                File,
+                "{} is not a complete safetensors file ({} bytes): {}: write it again with `save`",
+                path.display(),
+                bytes.len(),
+                crate::Error::from(e)
+            )
+        })?;
+        let mut loaded = Vec::new();
+        for (name, var) in self.named_weights() {
+            let Some(tensor) = found.remove(&name) else {
+                let mut names: Vec<_> = found.into_keys().collect();
+                names.sort();
+                bail!(File, "{} has no weight \"{name}\"; left in it: {}", path.display(), names.join(", "))
+            };
+            if tensor.dims() != var.dims() {
+                bail!(
+                    File,
+                    "{}: \"{name}\" has the shape {:?}, and this network expects {:?}",
+                    path.display(),
+                    tensor.dims(),
+                    var.dims()
+                )
+            }
+            crate::finite::check(&tensor).map_err(|e| e.at(format!("{}: \"{name}\"", path.display())))?;
+            loaded.push((var, tensor.to_dtype(var.dtype())?));
+        }
+        if let Some(extra) = found.keys().min() {
+            bail!(File, "{} holds \"{extra}\", which this network has no place for", path.display())
+        }
+        for (var, tensor) in loaded {
+            var.set(&tensor)?;
+        }
+        Ok(())
+    }
+
+    fn named_weights(&self) -> impl Iterator<Item = (String, &Var)> {
+        self.layers
+            .iter()
+            .flat_map(|(name, layer)| layer.weights().into_iter().map(move |(part, var)| (format!("{name}.{part}"), var)))
+    }
+
+    fn dtype(&self) -> DType {
+        self.parameters().first().map_or(DType::F32, |var| var.dtype())
+    }
+
+    fn layer_shapes(&self) -> Result<Vec<Vec<usize>>> {
+        let mut x = Tensor::zeros([&[1], self.input_shape.as_slice()].concat(), self.dtype(), &Device::Cpu)?;
+        let mut shapes = Vec::new();
+        for (index, (name, layer)) in self.layers.iter().enumerate() {
+            if self.layers[..index].iter().any(|(other, _)| other == name) {
+                bail!(Layer, "two layers are named \"{name}\": give each a name of its own")
+            }
+            let before = x.dims()[1..].to_vec();
+            x = layer
+                .forward(&x, false)
+                .map_err(|e| crate::Error::from(e).at(format!("layer \"{name}\" after the shape {before:?}")))?;
+            shapes.push(x.dims()[1..].to_vec());
+        }
+        Ok(shapes)
+    }
+}
+
+impl Model for Sequential {
+    fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
+        let x = input.first();
+        if x.dims().get(1..) != Some(&self.input_shape) {
+            let expected = self.input_shape.iter().fold(String::from("batch"), |text, dim| format!("{text}, {dim}"));
+            bail!(Input, "this network takes inputs of the shape [{expected}], and {:?} came", x.dims())
+        }
+        if x.dtype() != self.dtype() {
+            bail!(
+                Input,
+                "this network computes in {:?}, and the input is {:?}: convert it with to_dtype",
+                self.dtype(),
+                x.dtype()
+            )
+        }
+        let mut x = x.clone();
+        for (name, layer) in &self.layers {
+            x = layers.visit_input(name, x)?;
+            x = layers.visit(name, layer.forward(&x, layers.training())?)?;
+        }
+        Ok(x)
+    }
+
+    fn parameters(&self) -> Vec<Var> {
+        self.named_weights().map(|(_, var)| var.clone()).collect()
+    }
+}
+
+/// One row of [`Sequential::summary`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerSummary {
+    /// The layer's name.
+    pub name: String,
+    /// What it computes.
+    pub kind: &'static str,
+    /// The shape of its output without the batch.
+    pub shape: Vec<usize>,
+    /// How many numbers training may change.
+    pub parameters: usize,
+}
+
+/// The shape of one example: a number of features, or several axes.
+pub struct InputShape(Vec<usize>);
+
+impl From<usize> for InputShape {
+    fn from(features: usize) -> Self {
+        Self(vec![features])
+    }
+}
+
+impl<const N: usize> From<[usize; N]> for InputShape {
+    fn from(axes: [usize; N]) -> Self {
+        Self(axes.to_vec())
+    }
+}
+
+impl From<&[usize]> for InputShape {
+    fn from(axes: &[usize]) -> Self {
+        Self(axes.to_vec())
+    }
+}
+
+/// Collects layers by name; [`SequentialBuilder::build`] draws their weights.
+#[derive(Clone, Debug)]
+pub struct SequentialBuilder {
+    input_shape: Vec<usize>,
+    planned: Vec<(String, Planned)>,
+}
+
+#[derive(Clone, Debug)]
+enum Planned {
+    Linear { outputs: usize },
+    Conv2d { outputs: usize, kernel: usize, stride: usize, padding: usize },
+    Ready(Layer),
+}
+
+macro_rules! activation_methods {
+    ($($method:ident: $kind:expr, $what:literal;)+) => {
+        $(#[doc = concat!("Adds ", $what, ".")]
+        pub fn $method(self, name: impl Into<String>) -> Self {
+            self.layer(name, Layer::Activation($kind))
+        })+
+    };
+}
+
+impl SequentialBuilder {
+    /// Adds a dense layer with this many outputs.
+    pub fn linear(self, name: impl Into<String>, outputs: usize) -> Self {
+        self.plan(name, Planned::Linear { outputs })
+    }
+
+    /// Adds a convolution with a square kernel, stride 1 and no padding.
+    pub fn conv2d(self, name: impl Into<String>, outputs: usize, kernel: usize) -> Self {
+        self.plan(name, Planned::Conv2d { outputs, kernel, stride: 1, padding: 0 })
+    }
+
+    activation_methods! {
+        relu: Activation::Relu, "max(x, 0)";
+        sigmoid: Activation::Sigmoid, "the logistic function";
+        tanh: Activation::Tanh, "the hyperbolic tangent";
+        softplus: Activation::Softplus, "ln(1 + eˣ)";
+        gelu: Activation::Gelu, "the exact GELU";
+        elu: Activation::Elu { alpha: 1. }, "ELU with α = 1";
+    }
+
+    /// Adds a ReLU that lets a part of what is below 0 through.
+    pub fn leaky_relu(self, name: impl Into<String>, slope: f64) -> Self {
+        self.layer(name, Layer::Activation(Activation::LeakyRelu { slope }))
+    }
+
+    /// Adds softmax over the classes.
+    pub fn softmax(self, name: impl Into<String>) -> Self {
+        self.layer(name, Layer::Softmax)
+    }
+
+    /// Flattens all axes after the batch into one.
+    pub fn flatten(self, name: impl Into<String>) -> Self {
+        self.layer(name, Layer::Flatten)
+    }
+
+    /// Adds the largest value of each window; windows touch and do not overlap.
+    pub fn max_pool2d(self, name: impl Into<String>, kernel: usize) -> Self {
+        self.layer(name, Layer::MaxPool2d { kernel, stride: kernel })
+    }
+
+    /// Adds the mean of each window; windows touch and do not overlap.
+    pub fn avg_pool2d(self, name: impl Into<String>, kernel: usize) -> Self {
+        self.layer(name, Layer::AvgPool2d { kernel, stride: kernel })
+    }
+
+    /// Adds a layer that is ready.
+    pub fn layer(self, name: impl Into<String>, layer: Layer) -> Self {
+        self.plan(name, Planned::Ready(layer))
+    }
+
+    fn plan(mut self, name: impl Into<String>, planned: Planned) -> Self {
+        self.planned.push((name.into(), planned));
+        self
+    }
+
+    /// Draws the weights and builds the network; the same seed gives the same weights.
+    ///
+    /// Fails where a layer does not fit the one before it, or two layers share a name.
+    pub fn build(self, seed: Seed) -> Result<Sequential> {
+        let mut network = Sequential { input_shape: self.input_shape, layers: Vec::new() };
+        for (index, (name, planned)) in self.planned.into_iter().enumerate() {
+            let shape = network.layer_shapes()?.pop().unwrap_or_else(|| network.input_shape.clone());
+            let seed = seed.child(index);
+            let layer = match (planned, shape.as_slice()) {
+                (Planned::Ready(layer), _) => layer,
+                (Planned::Linear { outputs }, &[.., inputs]) => Layer::Linear(Linear::new(inputs, outputs, seed)?),
+                (Planned::Conv2d { outputs, kernel, stride, padding }, &[inputs, _, _]) => {
+                    Layer::Conv2d(Conv2d::new(inputs, outputs, kernel, stride, padding, seed)?)
+                }
+                (Planned::Linear { .. } | Planned::Conv2d { .. }, shape) => bail!(
+                    Input,
+                    "layer \"{name}\" comes after the shape {shape:?}: a linear layer needs features, a \
+                     convolution [channels, height, width]"
+                ),
+            };
+            network.layers.push((name, layer));
+        }
+        network.layer_shapes()?;
+        Ok(network)
+    }
+}

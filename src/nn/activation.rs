@@ -1,0 +1,181 @@
+//! Elementwise nonlinearities, each with PyTorch's derivative, kinks included.
+
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Module, Result, Shape, Tensor};
+
+use super::on_cpu::{elements, is_fusible, map_storage};
+
+/// An elementwise nonlinearity.
+///
+/// | Kind | y(x) | dy/dx |
+/// |---|---|---|
+/// | `Relu` | max(x, 0) | 1 for x > 0, else 0 (also at 0) |
+/// | `LeakyRelu` | x, or slope·x for x ≤ 0 | 1 or slope |
+/// | `Elu` | x, or α(eˣ − 1) for x ≤ 0 | 1 or y + α |
+/// | `Sigmoid` | 1 / (1 + e⁻ˣ) | y(1 − y) |
+/// | `Tanh` | tanh x | 1 − y² |
+/// | `Softplus` | ln(1 + eˣ), x above 20 | 1 − e⁻ʸ |
+/// | `Gelu` | x·Φ(x), exact | Φ(x) + x·φ(x) |
+///
+/// ```
+/// use candle_explain::prelude::*;
+///
+/// let x = Tensor::new(&[-1f32, 0., 2.], &Device::Cpu)?;
+/// assert_eq!(Activation::Relu.forward(&x)?.to_vec1::<f32>()?, [0., 0., 2.]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Activation {
+    /// max(x, 0).
+    Relu,
+    /// x above 0 and slope·x below; the slope must not be negative.
+    LeakyRelu {
+        /// The slope below 0.
+        slope: f64,
+    },
+    /// x above 0 and α(eˣ − 1) below.
+    Elu {
+        /// The value that is approached far below 0, with its sign turned.
+        alpha: f64,
+    },
+    /// The logistic function.
+    Sigmoid,
+    /// The hyperbolic tangent.
+    Tanh,
+    /// ln(1 + eˣ).
+    Softplus,
+    /// x times the normal distribution function, by erf, not by its tanh approximation.
+    Gelu,
+}
+
+const SOFTPLUS_LINEAR_ABOVE: f64 = 20.0;
+
+impl Module for Activation {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if is_fusible(x) { x.apply_op1(Pointwise(*self)) } else { self.composed(x) }
+    }
+}
+
+impl Activation {
+    /// The same function of candle's operations, for other devices and types.
+    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+        let zeros = x.zeros_like()?;
+        let where_positive = |positive: &Tensor, other: &Tensor| {
+            x.detach().gt(&zeros)?.where_cond(positive, other)
+        };
+        match *self {
+            Activation::Relu => where_positive(x, &zeros),
+            Activation::LeakyRelu { slope } => where_positive(x, &(x * slope)?),
+            Activation::Elu { alpha } => {
+                let below = where_positive(&zeros, x)?;
+                where_positive(x, &((below.exp()? - 1.)? * alpha)?)
+            }
+            Activation::Sigmoid => candle_nn::ops::sigmoid(x),
+            Activation::Tanh => x.tanh(),
+            Activation::Softplus => {
+                let linear = x.detach().gt(SOFTPLUS_LINEAR_ABOVE)?;
+                let curved = linear.where_cond(&zeros, x)?;
+                linear.where_cond(x, &(curved.exp()? + 1.)?.log()?)
+            }
+            Activation::Gelu => x.gelu_erf(),
+        }
+    }
+
+    fn value(self, x: f64) -> f64 {
+        match self {
+            Activation::Relu if x <= 0. => 0.,
+            Activation::Relu => x,
+            Activation::LeakyRelu { slope } if x <= 0. => slope * x,
+            Activation::LeakyRelu { .. } => x,
+            Activation::Elu { alpha } if x <= 0. => alpha * x.exp_m1(),
+            Activation::Elu { .. } => x,
+            Activation::Sigmoid => 1. / (1. + (-x).exp()),
+            Activation::Tanh => x.tanh(),
+            Activation::Softplus if x > SOFTPLUS_LINEAR_ABOVE => x,
+            Activation::Softplus => x.exp().ln_1p(),
+            Activation::Gelu => x * normal_distribution(x),
+        }
+    }
+
+    /// The derivative, from the result `y` where that is enough and from `x` for `Gelu`.
+    fn derivative(self, x_or_y: f64) -> f64 {
+        let y = x_or_y;
+        match self {
+            Activation::Relu => f64::from(u8::from(y > 0.)),
+            Activation::LeakyRelu { slope } => if y > 0. { 1. } else { slope },
+            Activation::Elu { alpha } => if y > 0. { 1. } else { y + alpha },
+            Activation::Sigmoid => y * (1. - y),
+            Activation::Tanh => 1. - y * y,
+            Activation::Softplus => -(-y).exp_m1(),
+            Activation::Gelu => {
+                let x = x_or_y;
+                let density = (-0.5 * x * x).exp() / (2. * std::f64::consts::PI).sqrt();
+                normal_distribution(x) + x * density
+            }
+        }
+    }
+}
+
+fn normal_distribution(x: f64) -> f64 {
+    0.5 * (1. + candle_core::cpu::erf::erf_f64(x * std::f64::consts::FRAC_1_SQRT_2))
+}
+
+struct Pointwise(Activation);
+
+impl CustomOp1 for Pointwise {
+    fn name(&self) -> &'static str {
+        "activation"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let result: Result<CpuStorage> = match (storage, self.0) {
+            (CpuStorage::F32(values), Activation::Relu) => {
+                Ok(CpuStorage::F32(elements(values, layout)?.iter().map(|&x| if x <= 0. { 0. } else { x }).collect()))
+            }
+            (CpuStorage::F32(values), Activation::Sigmoid) => {
+                Ok(CpuStorage::F32(elements(values, layout)?.iter().map(|&x| 1. / (1. + (-x).exp())).collect()))
+            }
+            (CpuStorage::F32(values), kind) => Ok(CpuStorage::F32(
+                elements(values, layout)?.iter().map(|&x| kind.value(f64::from(x)) as f32).collect(),
+            )),
+            (CpuStorage::F64(values), kind) => {
+                Ok(CpuStorage::F64(elements(values, layout)?.iter().map(|&x| kind.value(x)).collect()))
+            }
+            (other, _) => super::on_cpu::unsupported(other),
+        };
+        Ok((result?, layout.shape().clone()))
+    }
+
+    fn bwd(&self, arg: &Tensor, res: &Tensor, grad_res: &Tensor) -> Result<Option<Tensor>> {
+        let known = if self.0 == Activation::Gelu { arg } else { res };
+        known.detach().apply_op2_no_bwd(&grad_res.contiguous()?, &PointwiseGradient(self.0)).map(Some)
+    }
+}
+
+struct PointwiseGradient(Activation);
+
+impl CustomOp2 for PointwiseGradient {
+    fn name(&self) -> &'static str {
+        "activation-gradient"
+    }
+
+    fn cpu_fwd(
+        &self,
+        known: &CpuStorage,
+        known_layout: &Layout,
+        grad: &CpuStorage,
+        grad_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let kind = self.0;
+        let result: Result<CpuStorage> = match (known, grad, kind) {
+            (CpuStorage::F32(known), CpuStorage::F32(grad), Activation::Sigmoid) => {
+                let (known, grad) = (elements(known, known_layout)?, elements(grad, grad_layout)?);
+                Ok(CpuStorage::F32(known.iter().zip(grad).map(|(&y, &g)| g * y * (1. - y)).collect()))
+            }
+            _ => map_storage!(known, grad, |known, grad| {
+                let (known, grad) = (elements(known, known_layout)?, elements(grad, grad_layout)?);
+                known.iter().zip(grad).map(|(&k, &g)| (kind.derivative(k.into()) * f64::from(g)) as Real).collect()
+            }),
+        };
+        Ok((result?, grad_layout.shape().clone()))
+    }
+}

@@ -1,0 +1,147 @@
+//! The dense layer, with a frozen form that computes no gradient of its weights.
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, D, Device, Layout, Module, Shape, Storage, Tensor, Var};
+
+use super::on_cpu::{elements, is_fusible};
+use crate::error::{Result, bail};
+use crate::seed::Seed;
+
+/// y = x·Wᵀ + b with W `[out, in]`, b `[out]`, x `[..., in]`.
+///
+/// ```
+/// use candle_explain::prelude::*;
+///
+/// let linear = Linear::new(3, 2, Seed(1))?;
+/// let x = Tensor::zeros((5, 3), DType::F32, &Device::Cpu)?;
+/// assert_eq!(linear.forward(&x)?.dims(), [5, 2]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Linear {
+    weight: Var,
+    bias: Option<Var>,
+}
+
+impl Linear {
+    /// A trainable layer with weights and bias drawn uniformly from ±1/√in, as PyTorch does;
+    /// the same seed gives the same weights everywhere.
+    pub fn new(inputs: usize, outputs: usize, seed: Seed) -> Result<Self> {
+        if inputs == 0 || outputs == 0 {
+            bail!(Input, "a linear layer of {inputs} inputs and {outputs} outputs: both must be at least 1")
+        }
+        let bound = 1. / (inputs as f64).sqrt();
+        let mut draw = seed.uniform(-bound, bound);
+        let mut tensor = |shape: Shape| {
+            let values: Vec<f32> = draw.by_ref().take(shape.elem_count()).map(|x| x as f32).collect();
+            Var::from_vec(values, shape, &Device::Cpu)
+        };
+        Ok(Self { weight: tensor((outputs, inputs).into())?, bias: Some(tensor(outputs.into())?) })
+    }
+
+    /// A layer with given weights `[out, in]` and bias `[out]`.
+    pub fn from_weights(weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
+        let &[outputs, _] = weight.dims() else {
+            bail!(Input, "the weight of a linear layer has the shape {:?}: expected [out, in]", weight.dims())
+        };
+        if let Some(bias) = bias
+            && bias.dims() != [outputs]
+        {
+            bail!(Input, "the bias of a linear layer has the shape {:?}: expected [{outputs}]", bias.dims())
+        }
+        Ok(Self { weight: Var::from_tensor(weight)?, bias: bias.map(Var::from_tensor).transpose()? })
+    }
+
+    /// The weight `[out, in]`.
+    pub fn weight(&self) -> &Var {
+        &self.weight
+    }
+
+    /// The bias `[out]`, if there is one.
+    pub fn bias(&self) -> Option<&Var> {
+        self.bias.as_ref()
+    }
+
+    /// What training may change.
+    pub fn parameters(&self) -> Vec<Var> {
+        std::iter::once(&self.weight).chain(&self.bias).cloned().collect()
+    }
+
+    /// The same values, with no gradient of the weights: attribution needs none, and the
+    /// backward pass then costs one product instead of two.
+    pub fn forward_frozen(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        let weight = self.weight.as_detached_tensor();
+        let bias = self.bias.as_ref().map(Var::as_detached_tensor);
+        if is_fusible(x) && x.dtype() == weight.dtype() && x.dim(D::Minus1)? == weight.dim(1)? {
+            x.apply_op1(FrozenLinear { weight: weight.contiguous()?, bias })
+        } else {
+            affine(x, &weight, bias.as_ref())
+        }
+    }
+}
+
+impl Module for Linear {
+    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        affine(x, self.weight.as_tensor(), self.bias.as_deref())
+    }
+}
+
+fn affine(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> candle_core::Result<Tensor> {
+    let product = x.broadcast_matmul(&weight.t()?)?;
+    match bias {
+        Some(bias) => product.broadcast_add(bias),
+        None => Ok(product),
+    }
+}
+
+struct FrozenLinear {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl CustomOp1 for FrozenLinear {
+    fn name(&self) -> &'static str {
+        "frozen-linear"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (outputs, inputs) = self.weight.dims2()?;
+        let rows = layout.shape().elem_count() / inputs;
+        let mut shape = layout.dims().to_vec();
+        shape.pop();
+        shape.push(outputs);
+
+        let (weight, weight_layout) = self.weight.storage_and_layout();
+        let Storage::Cpu(weight) = &*weight else {
+            candle_core::bail!("the weight of a linear layer is not on the CPU as its input is")
+        };
+        let flat = Layout::contiguous_with_offset((rows, inputs), layout.start_offset());
+        let mut product =
+            storage.matmul(weight, (1, rows, outputs, inputs), &flat, &weight_layout.transpose(0, 1)?)?;
+        if let Some(bias) = &self.bias {
+            let (bias, bias_layout) = bias.storage_and_layout();
+            match (&mut product, &*bias) {
+                (CpuStorage::F32(product), Storage::Cpu(CpuStorage::F32(bias))) => {
+                    add_to_rows(product, elements(bias, bias_layout)?);
+                }
+                (CpuStorage::F64(product), Storage::Cpu(CpuStorage::F64(bias))) => {
+                    add_to_rows(product, elements(bias, bias_layout)?);
+                }
+                _ => candle_core::bail!("the bias of a linear layer has another type than its weight"),
+            }
+        }
+        Ok((product, shape.into()))
+    }
+
+    fn bwd(&self, _arg: &Tensor, _res: &Tensor, grad_res: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        grad_res.contiguous()?.broadcast_matmul(&self.weight).map(Some)
+    }
+}
+
+fn add_to_rows<T: Copy + std::ops::AddAssign>(rows: &mut [T], bias: &[T]) {
+    for row in rows.chunks_exact_mut(bias.len()) {
+        for (value, &bias) in row.iter_mut().zip(bias) {
+            *value += bias;
+        }
+    }
+}

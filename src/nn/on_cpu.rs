@@ -1,0 +1,65 @@
+//! How a block reads and makes candle's CPU storage.
+
+use candle_core::{CpuStorage, DType, Layout, Result, Tensor, bail};
+
+/// Whether the fused CPU form of a block applies; elsewhere it is composed of candle's operations.
+pub(super) fn is_fusible(tensor: &Tensor) -> bool {
+    tensor.device().is_cpu() && tensor.is_contiguous() && matches!(tensor.dtype(), DType::F32 | DType::F64)
+}
+
+/// The elements of a contiguous tensor.
+pub(super) fn elements<'a, T>(values: &'a [T], layout: &Layout) -> Result<&'a [T]> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&values[start..end]),
+        None => bail!("expected a contiguous tensor, got the strides {:?}", layout.stride()),
+    }
+}
+
+/// Runs the same code over `f32` and `f64` storages; in it `Real` is the type of the elements.
+macro_rules! map_storage {
+    ($storage:expr, |$values:ident| $body:expr) => {
+        match $storage {
+            CpuStorage::F32($values) => {
+                type Real = f32;
+                Ok(CpuStorage::F32({
+                    let values: Vec<Real> = $body;
+                    values
+                }))
+            }
+            CpuStorage::F64($values) => {
+                type Real = f64;
+                Ok(CpuStorage::F64({
+                    let values: Vec<Real> = $body;
+                    values
+                }))
+            }
+            other => $crate::nn::on_cpu::unsupported(other),
+        }
+    };
+    ($left:expr, $right:expr, |$a:ident, $b:ident| $body:expr) => {
+        match ($left, $right) {
+            (CpuStorage::F32($a), CpuStorage::F32($b)) => {
+                type Real = f32;
+                Ok(CpuStorage::F32({
+                    let values: Vec<Real> = $body;
+                    values
+                }))
+            }
+            (CpuStorage::F64($a), CpuStorage::F64($b)) => {
+                type Real = f64;
+                Ok(CpuStorage::F64({
+                    let values: Vec<Real> = $body;
+                    values
+                }))
+            }
+            (other, _) => $crate::nn::on_cpu::unsupported(other),
+        }
+    };
+}
+
+pub(super) fn unsupported<T>(storage: &CpuStorage) -> Result<T> {
+    use candle_core::backend::BackendStorage;
+    bail!("expected f32 or f64 on both sides, got {:?}", storage.dtype())
+}
+
+pub(super) use map_storage;

@@ -1,0 +1,81 @@
+//! Softmax with a backward.
+
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+
+use super::on_cpu::{elements, is_fusible, map_storage};
+
+/// Softmax along an axis: eˣ divided by its sum, computed from the largest value down.
+///
+/// ```
+/// use candle_explain::prelude::*;
+///
+/// let logits = Tensor::new(&[[0f32, 0.]], &Device::Cpu)?;
+/// assert_eq!(candle_explain::nn::softmax(&logits, 1)?.to_vec2::<f32>()?, [[0.5, 0.5]]);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn softmax(x: &Tensor, dim: usize) -> Result<Tensor> {
+    if dim + 1 == x.rank() && is_fusible(x) {
+        x.apply_op1(SoftmaxLast { width: x.dim(dim)? })
+    } else {
+        candle_nn::ops::softmax(x, dim)
+    }
+}
+
+struct SoftmaxLast {
+    width: usize,
+}
+
+impl CustomOp1 for SoftmaxLast {
+    fn name(&self) -> &'static str {
+        "softmax"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let result: Result<CpuStorage> = map_storage!(storage, |values| {
+            let mut result = elements(values, layout)?.to_vec();
+            for row in result.chunks_exact_mut(self.width) {
+                let largest = row.iter().copied().reduce(|a, b| if b > a { b } else { a }).unwrap_or(0.);
+                row.iter_mut().for_each(|value| *value = (*value - largest).exp());
+                let sum = row.iter().sum::<Real>();
+                row.iter_mut().for_each(|value| *value /= sum);
+            }
+            result
+        });
+        Ok((result?, layout.shape().clone()))
+    }
+
+    fn bwd(&self, _arg: &Tensor, res: &Tensor, grad_res: &Tensor) -> Result<Option<Tensor>> {
+        let op = SoftmaxGradient { width: self.width };
+        res.detach().apply_op2_no_bwd(&grad_res.contiguous()?, &op).map(Some)
+    }
+}
+
+/// dx = y · (g − Σ g·y) for each row.
+struct SoftmaxGradient {
+    width: usize,
+}
+
+impl CustomOp2 for SoftmaxGradient {
+    fn name(&self) -> &'static str {
+        "softmax-gradient"
+    }
+
+    fn cpu_fwd(
+        &self,
+        result: &CpuStorage,
+        result_layout: &Layout,
+        grad: &CpuStorage,
+        grad_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let storage: Result<CpuStorage> = map_storage!(result, grad, |result, grad| {
+            let (result, grad) = (elements(result, result_layout)?, elements(grad, grad_layout)?);
+            let mut dx = Vec::with_capacity(grad.len());
+            for (y, g) in result.chunks_exact(self.width).zip(grad.chunks_exact(self.width)) {
+                let dot = y.iter().zip(g).map(|(y, g)| y * g).sum::<Real>();
+                dx.extend(y.iter().zip(g).map(|(y, g)| y * (g - dot)));
+            }
+            dx
+        });
+        Ok((storage?, grad_layout.shape().clone()))
+    }
+}

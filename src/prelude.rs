@@ -1,0 +1,8 @@
+//! Everything a notebook needs, with one `use candle_explain::prelude::*;`.
+pub use candle_core::{D, DType, Device, Module, Tensor, Var};
+pub use crate::attr::*;
+pub use crate::engine::{Attribute, Attributions, Baseline, Column, Neuron, Quadrature, Series, Target};
+pub use crate::error::{Error, Result};
+pub use crate::model::{Inputs, IntoModel, Layer, Layers, Model, Sequential, from_fn};
+pub use crate::nn::{Activation, Conv2d, Linear};
+pub use crate::seed::Seed;

@@ -1,0 +1,436 @@
+#!/usr/bin/env python3
+"""Computes the reference cases of this folder with Captum, in float64.
+
+    python tests/golden/generate.py            # write <Method>/<case>.json
+    python tests/golden/generate.py --check    # compare them with a fresh computation
+
+README.md describes the form of a case and requirements.txt pins the versions.
+Weights and inputs have three decimals, so the numbers in a file are exactly
+those that Captum was given.
+"""
+
+import argparse
+import json
+import math
+import pathlib
+import random
+import sys
+import warnings
+
+import captum.attr
+import torch
+from torch import nn
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOLERANCE = 1e-6
+QUADRATURES = ["riemann_left", "riemann_middle", "riemann_right", "riemann_trapezoid"]
+WITH_DELTA = {"IntegratedGradients", "LayerIntegratedGradients", "LayerConductance"}
+
+
+# Building blocks. A layer is written as it stands in the file.
+
+
+def tensor(*shape, data):
+    return {"shape": list(shape), "data": [float(x) for x in data]}
+
+
+def draw(rng, *shape):
+    """Uniform in [-1, 1]; only `random()`, whose sequence Python guarantees."""
+    return tensor(*shape, data=[round(2 * rng.random() - 1, 3) for _ in range(math.prod(shape))])
+
+
+def sample(seed, *shape):
+    return draw(random.Random(seed), *shape)
+
+
+def layer(name, kind, **sizes):
+    return {"name": name, "type": kind, **sizes}
+
+
+def linear(name, n_in, n_out, **given):
+    return layer(name, "linear", **{"in": n_in}, out=n_out, **given)
+
+
+def conv2d(name, n_in, n_out, kernel, **sizes):
+    return layer(name, "conv2d", **{"in": n_in}, out=n_out, kernel=kernel, **sizes)
+
+
+def network(seed, *layers):
+    """Fills in, in order, the weights that were not given."""
+    rng = random.Random(seed)
+    for spec in layers:
+        if "in" in spec and "weight" not in spec:
+            window = [spec["kernel"]] * 2 if spec["type"] == "conv2d" else []
+            spec["weight"] = draw(rng, spec["out"], spec["in"], *window)
+            spec["bias"] = draw(rng, spec["out"])
+    return {"kind": "sequential", "layers": list(layers)}
+
+
+# Models.
+
+
+def activation(name, kind):
+    return layer(name, kind, slope=0.2) if kind == "leaky_relu" else layer(name, kind)
+
+
+def mlp(seed, first, second, softmax=True, outputs=3):
+    """4 -> 5 -> 4 -> outputs."""
+    head = [layer("softmax", "softmax")] if softmax else []
+    return network(
+        seed,
+        linear("linear1", 4, 5),
+        activation("act1", first),
+        linear("linear2", 5, 4),
+        activation("act2", second),
+        linear("linear3", 4, outputs),
+        *head,
+    )
+
+
+def kinks(kind):
+    """Whole-number weights: KINKED and the paths to it from 0 meet the kink exactly.
+
+    Path points stay exact for the steps 0, 1/2 and 1, in any order of summation.
+    """
+    return network(
+        0,
+        linear(
+            "linear1", 3, 4,
+            weight=tensor(4, 3, data=[1, -1, 0, 1, 1, -1, 0, 2, -1, 1, 0, 0]),
+            bias=tensor(4, data=[0, 0, -1, -1]),
+        ),
+        activation("act1", kind),
+        linear(
+            "linear2", 4, 2,
+            weight=tensor(2, 4, data=[1, -2, 3, -1, 2, 1, -1, 4]),
+            bias=tensor(2, data=[0, 1]),
+        ),
+    )
+
+
+KINKED = tensor(3, 3, data=[1, 1, 2, 0, 0, 0, 2, 1, 1])
+
+PADDED = network(  # 1x5x5 -> 2x5x5 -> 2x2x2 (the last row and column are dropped) -> 3x1x1
+    21,
+    conv2d("conv1", 1, 2, 3, padding=1),
+    layer("relu1", "relu"),
+    layer("pool1", "max_pool2d", kernel=2),
+    conv2d("conv2", 2, 3, 2),
+    layer("elu2", "elu"),
+    layer("flatten", "flatten"),
+    linear("fc", 3, 3),
+)
+IMAGES = sample(31, 2, 1, 5, 5)
+
+STRIDED = network(  # 2x7x7 -> 3x4x4 -> 3x3x3, windows that overlap
+    22,
+    conv2d("conv1", 2, 3, 3, stride=2, padding=1),
+    layer("tanh1", "tanh"),
+    layer("pool1", "avg_pool2d", kernel=2, stride=1),
+    layer("flatten", "flatten"),
+    linear("fc", 27, 2),
+    layer("softmax", "softmax"),
+)
+COLOURED = sample(32, 2, 2, 7, 7)
+
+OVERLAPPED = network(  # 1x7x7 -> 1x7x7 -> 1x3x3, maxima shared by windows
+    23,
+    conv2d("conv1", 1, 1, 1),
+    layer("softplus1", "softplus"),
+    layer("pool1", "max_pool2d", kernel=3, stride=2),
+    layer("flatten", "flatten"),
+    linear("fc", 9, 2),
+)
+GREY = sample(33, 2, 1, 7, 7)
+
+DENSE = network(  # 1x4x4 -> 2x4x4 -> 3x2x2: one distribution over 3 classes per place
+    24,
+    conv2d("conv1", 1, 2, 3, padding=1),
+    layer("softplus1", "softplus"),
+    conv2d("conv2", 2, 3, 2, stride=2),
+    layer("softmax", "softmax"),
+)
+TILES = sample(34, 2, 1, 4, 4)
+PLACES = [[0, 1, 0], [2, 0, 1]]
+
+TIED = network(
+    25,
+    layer("pool1", "max_pool2d", kernel=2),
+    layer("flatten", "flatten"),
+    linear("fc", 4, 2),
+)
+TIES = tensor(1, 1, 4, 4, data=[1, 1, 0, 2, 1, 1, 2, 0, 3, 0, -1, -1, 3, 3, -1, 0])
+
+SMOOTH = mlp(11, "tanh", "sigmoid")
+KINKY = mlp(12, "relu", "leaky_relu", softmax=False)
+CURVED = mlp(13, "gelu", "elu")
+SCORE = mlp(14, "softplus", "tanh", softmax=False, outputs=1)
+ROWS = sample(41, 3, 4)
+ORIGINS = sample(42, 3, 4)
+ORIGIN = sample(43, 1, 4)
+EXTREME = tensor(2, 4, data=[1500, -900, 1200, 700, -1100, 1300, -800, -1400])
+
+
+# Cases.
+
+
+def define(name, model, inputs, *, baselines=None, target=None, layer=None, neuron=None, **args):
+    """One case without its results; `name` is Method/case."""
+    if isinstance(baselines, dict):
+        baselines = [baselines]
+    return {
+        "name": name,
+        "method": name.split("/")[0],
+        "model": model,
+        "inputs": [inputs],
+        "baselines": baselines,
+        "target": target,
+        "layer": layer,
+        "neuron": neuron,
+        "args": args,
+    }
+
+
+def integral(name, model, inputs, n_steps, quadrature="gausslegendre", **rest):
+    return define(name, model, inputs, n_steps=n_steps, quadrature=quadrature, **rest)
+
+
+def input_cases():
+    name = "IntegratedGradients/"
+    for n_steps in [1, 2, 3, 5, 10, 50]:
+        yield integral(f"{name}gausslegendre_{n_steps}", SMOOTH, ROWS, n_steps,
+                       baselines=ORIGINS, target=[2, 0, 1])
+    for quadrature in QUADRATURES:
+        for n_steps in [2, 3, 10]:
+            yield integral(f"{name}{quadrature}_{n_steps}", SMOOTH, ROWS, n_steps, quadrature,
+                           baselines=ORIGINS, target=[2, 0, 1])
+    yield integral(name + "relu_leaky_relu", KINKY, ROWS, 50, target=0)
+    yield integral(name + "gelu_elu_softmax", CURVED, ROWS, 5, baselines=-0.25, target=2)
+    yield integral(name + "single_output", SCORE, ROWS, 5, baselines=ORIGIN)
+    yield integral(name + "local", CURVED, ROWS, 3, baselines=ORIGIN, target=1,
+                   multiply_by_inputs=False)
+    yield integral(name + "baseline_is_input", SMOOTH, ROWS, 3, baselines=ROWS, target=0)
+    yield integral(name + "batch_not_dividing", SMOOTH, ROWS, 10, "riemann_middle",
+                   target=[1, 1, 2], internal_batch_size=7)
+    yield integral(name + "batch_below_examples", SMOOTH, ROWS, 3, baselines=ORIGIN, target=1,
+                   internal_batch_size=1)
+    yield integral(name + "conv_padded", PADDED, IMAGES, 10, target=[2, 0])
+    yield integral(name + "conv_strided", STRIDED, COLOURED, 5, baselines=0.5, target=1)
+    yield integral(name + "dense_output", DENSE, TILES, 5, target=PLACES)
+    yield integral(name + "relu_kinks_left", kinks("relu"), KINKED, 2, "riemann_left", target=1)
+    yield integral(name + "relu_kinks_trapezoid", kinks("relu"), KINKED, 3, "riemann_trapezoid",
+                   target=0)
+
+    name = "Saliency/"
+    yield define(name + "softmax", SMOOTH, ROWS, target=[0, 1, 2])
+    yield define(name + "single_output_signed", SCORE, ROWS, abs=False)
+    yield define(name + "dense_output_signed", DENSE, TILES, target=PLACES, abs=False)
+    yield define(name + "conv_overlapped", OVERLAPPED, GREY, target=0, abs=False)
+    yield define(name + "max_pool_ties", TIED, TIES, target=1, abs=False)
+    for kind in ["relu", "leaky_relu", "elu"]:
+        yield define(f"{name}{kind}_kinks", kinks(kind), KINKED, target=1, abs=False)
+    for kind in ["elu", "softplus", "gelu"]:
+        yield define(f"{name}{kind}_extreme", mlp(15, kind, kind, softmax=False), EXTREME, target=2,
+                   abs=False)
+
+    name = "InputXGradient/"
+    yield define(name + "gelu_elu_softmax", CURVED, ROWS, target=[1, 2, 0])
+    yield define(name + "relu_kinks", kinks("relu"), KINKED, target=1)
+    yield define(name + "conv_strided", STRIDED, COLOURED, target=0)
+
+
+def layer_cases():
+    name = "LayerActivation/"
+    yield define(name + "gelu", CURVED, ROWS, layer="act1")
+    yield define(name + "softmax_extreme", mlp(15, "elu", "elu"), EXTREME, layer="softmax")
+    yield define(name + "conv_strided", STRIDED, COLOURED, layer="conv1")
+    yield define(name + "flatten_input", PADDED, IMAGES, layer="flatten",
+               attribute_to_layer_input=True)
+
+    name = "LayerGradientXActivation/"
+    yield define(name + "relu_kinks", kinks("relu"), KINKED, target=1, layer="linear1")
+    yield define(name + "local", CURVED, ROWS, target=[0, 0, 2], layer="act2",
+               multiply_by_inputs=False)
+    yield define(name + "conv_max_pool", PADDED, IMAGES, target=1, layer="pool1")
+    yield define(name + "flatten_input", STRIDED, COLOURED, target=1, layer="flatten",
+               attribute_to_layer_input=True)
+
+    name = "LayerIntegratedGradients/"
+    yield integral(name + "linear1", SMOOTH, ROWS, 3, baselines=ORIGINS, target=[2, 0, 1],
+                   layer="linear1")
+    yield integral(name + "relu_trapezoid", KINKY, ROWS, 10, "riemann_trapezoid", baselines=0.1,
+                   target=2, layer="act1")
+    yield integral(name + "output_layer", SMOOTH, ROWS, 2, target=1, layer="softmax")
+    yield integral(name + "local", CURVED, ROWS, 5, "riemann_right", baselines=ORIGIN, target=0,
+                   layer="linear2", multiply_by_inputs=False)
+    yield integral(name + "act2_input_batched", CURVED, ROWS, 5, baselines=ORIGIN, target=1,
+                   layer="act2", attribute_to_layer_input=True, internal_batch_size=6)
+    yield integral(name + "conv_overlapped", OVERLAPPED, GREY, 10, target=1, layer="softplus1")
+    yield integral(name + "dense_output", DENSE, TILES, 3, target=PLACES, layer="conv1")
+
+    name = "LayerConductance/"
+    yield integral(name + "sigmoid", SMOOTH, ROWS, 50, baselines=ORIGINS, target=[2, 0, 1],
+                   layer="act2")
+    yield integral(name + "one_step", SMOOTH, ROWS, 1, target=0, layer="act1")
+    yield integral(name + "one_step_right", SMOOTH, ROWS, 1, "riemann_right", target=0,
+                   layer="act1")
+    yield integral(name + "gelu_trapezoid", CURVED, ROWS, 10, "riemann_trapezoid", baselines=0.3,
+                   target=2, layer="act1")
+    yield integral(name + "model_input", CURVED, ROWS, 3, "riemann_left", baselines=ORIGIN,
+                   target=1, layer="linear1", attribute_to_layer_input=True)
+    yield integral(name + "batched", SMOOTH, ROWS, 5, "riemann_middle", target=2, layer="linear2",
+                   internal_batch_size=8)
+    yield integral(name + "relu_kinks", kinks("relu"), KINKED, 2, "riemann_trapezoid", target=1,
+                   layer="linear1")
+    yield integral(name + "conv_max_pool", PADDED, IMAGES, 5, target=[0, 1], layer="pool1")
+
+    name = "InternalInfluence/"
+    yield integral(name + "softplus_left", SCORE, ROWS, 3, "riemann_left", baselines=ORIGIN,
+                   layer="act1")
+    yield integral(name + "linear2_batched", SMOOTH, ROWS, 5, target=[0, 2, 1], layer="linear2",
+                   internal_batch_size=9)
+    yield integral(name + "relu_kinks", kinks("relu"), KINKED, 3, "riemann_trapezoid", target=0,
+                   layer="linear1")
+    yield integral(name + "conv_strided", STRIDED, COLOURED, 2, "riemann_middle", target=0,
+                   layer="pool1")
+
+
+def neuron_cases():
+    name = "NeuronGradient/"
+    yield define(name + "relu_kinks", kinks("relu"), KINKED, layer="act1", neuron=[1])
+    yield define(name + "output", SMOOTH, ROWS, layer="softmax", neuron=[2])
+    yield define(name + "conv", PADDED, IMAGES, layer="relu1", neuron=[1, 2, 3])
+    yield define(name + "flatten_input", PADDED, IMAGES, layer="flatten", neuron=[2, 0, 0],
+               attribute_to_neuron_input=True)
+
+    name = "NeuronIntegratedGradients/"
+    yield integral(name + "gelu", CURVED, ROWS, 5, baselines=ORIGIN, layer="act1", neuron=[3])
+    yield integral(name + "local_batched", SMOOTH, ROWS, 10, "riemann_right", baselines=0.2,
+                   layer="linear2", neuron=[0], multiply_by_inputs=False, internal_batch_size=12)
+    yield integral(name + "conv_overlapped", OVERLAPPED, GREY, 3, layer="pool1", neuron=[0, 1, 2])
+
+    name = "NeuronConductance/"
+    yield integral(name + "sigmoid_trapezoid", SMOOTH, ROWS, 50, "riemann_trapezoid", target=1,
+                   layer="act2", neuron=[3])
+    yield integral(name + "gelu", CURVED, ROWS, 3, baselines=ORIGINS, target=[2, 1, 0],
+                   layer="act1", neuron=[4])
+    yield integral(name + "one_step", SMOOTH, ROWS, 1, target=0, layer="linear1", neuron=[2])
+    yield integral(name + "local", CURVED, ROWS, 5, "riemann_left", baselines=ORIGIN, target=2,
+                   layer="act2", neuron=[1], multiply_by_inputs=False)
+    yield integral(name + "act2_input_batched", SMOOTH, ROWS, 5, "riemann_middle", baselines=0.5,
+                   target=1, layer="act2", neuron=[0], attribute_to_neuron_input=True,
+                   internal_batch_size=6)
+    yield integral(name + "conv", STRIDED, COLOURED, 5, target=1, layer="conv1", neuron=[2, 1, 3])
+    yield integral(name + "relu_kinks", kinks("relu"), KINKED, 3, "riemann_trapezoid", target=1,
+                   layer="act1", neuron=[0])
+
+
+# Captum's side.
+
+
+def to_torch(spec):
+    return torch.tensor(spec["data"], dtype=torch.float64).reshape(spec["shape"])
+
+
+def build(model):
+    """The model of a file as a torch module in float64."""
+    net = nn.Sequential()
+    for spec in model["layers"]:
+        kind = spec["type"]
+        if kind == "linear":
+            module = nn.Linear(spec["in"], spec["out"])
+        elif kind == "conv2d":
+            module = nn.Conv2d(spec["in"], spec["out"], spec["kernel"],
+                               spec.get("stride", 1), spec.get("padding", 0))
+        elif kind in ("max_pool2d", "avg_pool2d"):
+            pool = nn.MaxPool2d if kind == "max_pool2d" else nn.AvgPool2d
+            module = pool(spec["kernel"], spec.get("stride"))
+        elif kind == "leaky_relu":
+            module = nn.LeakyReLU(spec["slope"])
+        elif kind == "softmax":
+            module = nn.Softmax(dim=1)
+        else:
+            module = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh,
+                      "softplus": nn.Softplus, "elu": nn.ELU, "gelu": nn.GELU,
+                      "flatten": nn.Flatten}[kind]()
+        module.double()  # before the weights, which would be rounded to float32 otherwise
+        if "weight" in spec:
+            module.load_state_dict({key: to_torch(spec[key]) for key in ("weight", "bias")})
+        net.add_module(spec["name"], module)
+    return net
+
+
+def to_file(values):
+    """Nine significant digits; rounding noise below 1e-12 becomes 0 to keep files stable."""
+    data = [float(f"{x:.9g}") if abs(x) >= 1e-12 else 0.0 for x in values.flatten().tolist()]
+    return tensor(*values.shape, data=data)
+
+
+def attribute(case):
+    """Asks Captum; an argument that the case leaves out keeps Captum's default."""
+    net = build(case["model"])
+    args = dict(case["args"])
+    options = {}
+    if "multiply_by_inputs" in args:
+        options["multiply_by_inputs"] = args.pop("multiply_by_inputs")
+    if case["layer"] is not None:
+        options["layer"] = net.get_submodule(case["layer"])
+    if case["neuron"] is not None:
+        args["neuron_selector"] = tuple(case["neuron"])
+    if "quadrature" in args:
+        args["method"] = args.pop("quadrature")
+    if isinstance(case["baselines"], list):
+        args["baselines"] = to_torch(case["baselines"][0])
+    elif case["baselines"] is not None:
+        args["baselines"] = case["baselines"]
+    if isinstance(case["target"], list):
+        args["target"] = [tuple(t) if isinstance(t, list) else t for t in case["target"]]
+    elif case["target"] is not None:
+        args["target"] = case["target"]
+
+    method = getattr(captum.attr, case["method"])(net, **options)
+    inputs = to_torch(case["inputs"][0]).requires_grad_()
+    # Without the factor (input - baseline) attributions do not add up to a difference.
+    if case["method"] in WITH_DELTA and options.get("multiply_by_inputs", True):
+        attributions, delta = method.attribute(inputs, return_convergence_delta=True, **args)
+        return {"attributions": [to_file(attributions)], "convergence_delta": to_file(delta)}
+    return {"attributions": [to_file(method.attribute(inputs, **args))]}
+
+
+def same(a, b):
+    """Equal but for the last digits, which may differ between processors."""
+    if isinstance(a, float) and isinstance(b, float):
+        return math.isclose(a, b, rel_tol=1e-8, abs_tol=1e-11)
+    if isinstance(a, dict) and isinstance(b, dict):
+        return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare instead of writing")
+    check = parser.parse_args().check
+    torch.set_num_threads(1)
+    # Captum says that it enlarges an internal batch smaller than its minimum.
+    warnings.filterwarnings("ignore", message="[\\s\\S]*nternal batch size")
+
+    cases = [*input_cases(), *layer_cases(), *neuron_cases()]
+    stray = {str(path.relative_to(HERE).with_suffix("")) for path in HERE.glob("*/*.json")}
+    wrong = sorted(stray - {case["name"] for case in cases})
+    for case in cases:
+        case |= {"expected": attribute(case), "tolerance": TOLERANCE}
+        path = HERE / f"{case['name']}.json"
+        if not check:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps(case, separators=(",", ":")) + "\n", encoding="utf-8")
+        elif not path.exists() or not same(case, json.loads(path.read_text(encoding="utf-8"))):
+            wrong.append(case["name"])
+    if wrong:
+        sys.exit("not as generated: " + ", ".join(wrong))
+    print(f"{len(cases)} cases {'agree' if check else 'written'}")
+
+
+if __name__ == "__main__":
+    main()
