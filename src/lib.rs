@@ -1,4 +1,15 @@
 //! candle-explain
-mod attr; mod engine; mod error; mod file; mod finite; pub mod model; pub mod nn; pub mod prelude; mod seed;
+pub mod attr;
+pub mod engine;
+mod error;
+mod file;
+mod finite;
+pub mod model;
+pub mod nn;
+pub mod prelude;
+mod progress;
+mod seed;
+pub mod tabular;
 pub use error::{Error, ErrorKind, Result};
-pub use candle_core;
+pub use {candle_core, candle_nn};
+pub use seed::Seed;

@@ -6,3 +6,4 @@ pub use crate::error::{Error, Result};
 pub use crate::model::{Inputs, IntoModel, Layer, Layers, Model, Sequential, from_fn};
 pub use crate::nn::{Activation, Conv2d, Linear};
 pub use crate::seed::Seed;
+pub use crate::tabular::{Dataset, History, Passengers, Split, Titanic, Trainer, neuron_names};
