@@ -8,6 +8,7 @@ pub mod model;
 pub mod nn;
 pub mod prelude;
 mod progress;
+pub mod render;
 mod seed;
 pub mod tabular;
 pub use error::{Error, ErrorKind, Result};

@@ -7,3 +7,5 @@ pub use crate::model::{Inputs, IntoModel, Layer, Layers, Model, Sequential, from
 pub use crate::nn::{Activation, Conv2d, Linear};
 pub use crate::seed::Seed;
 pub use crate::tabular::{Dataset, History, Passengers, Split, Titanic, Trainer, neuron_names};
+pub use crate::render::{Chart, Figure, Row, Show, Table};
+pub use crate::row;

@@ -40,3 +40,24 @@ impl Seed {
         Seed(self.0.wrapping_mul(0x9E37_79B1).wrapping_add(index as u32 + 1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_numpys_random_state() {
+        assert_eq!(Seed(7).permutation(10), [8, 5, 0, 2, 1, 9, 7, 3, 6, 4]);
+        assert_eq!(Seed(u32::MAX).permutation(300)[..6], [110, 21, 54, 6, 19, 166]);
+        let draws: Vec<f64> = Seed(7).uniform(0., 1.).take(3).collect();
+        assert_eq!(draws, [0.07630828937395717, 0.7799187922401146, 0.4384092314408935]);
+    }
+
+    #[test]
+    fn children_differ_from_each_other_and_from_their_parent() {
+        let seeds = [Seed(1), Seed(1).child(0), Seed(1).child(1), Seed(2).child(0)];
+        for (index, seed) in seeds.iter().enumerate() {
+            assert!(!seeds[..index].contains(seed));
+        }
+    }
+}

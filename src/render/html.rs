@@ -1,0 +1,112 @@
+//! The few pieces of HTML that figures are made of.
+
+/// The ground, text and lines of every figure.
+pub(super) const GROUND: &str = "#ffffff";
+pub(super) const INK: &str = "#1f2933";
+pub(super) const FAINT: &str = "#52606d";
+pub(super) const LINE: &str = "#d9dfe5";
+
+/// Blue for what speaks for the target and orange for what speaks against it: a pair that
+/// colour-blind readers tell apart.
+pub(super) const POSITIVE: (u8, u8, u8) = (31, 95, 165);
+pub(super) const NEGATIVE: (u8, u8, u8) = (200, 90, 15);
+
+/// Text that is shown as it is, whatever is in it.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+/// An SVG as an image that carries its own data: notebook viewers that strip inline SVG keep it.
+pub(super) fn image(svg: &str, description: &str) -> String {
+    let mut data = String::with_capacity(svg.len() + svg.len() / 4);
+    for byte in svg.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b' ' | b'-' | b'.' | b'_' | b'=' | b':' | b'/' | b',' | b';' | b'(' | b')' => {
+                data.push(byte as char);
+            }
+            other => data.push_str(&format!("%{other:02X}")),
+        }
+    }
+    format!(
+        "<img alt=\"{}\" style=\"max-width:100%;height:auto\" src=\"data:image/svg+xml;charset=utf-8,{data}\">",
+        escape(description)
+    )
+}
+
+/// The light ground that a figure stands on.
+pub(super) fn framed(body: &str) -> String {
+    format!(
+        "<div style=\"display:inline-block;max-width:100%;overflow-x:auto;background:{GROUND};color:{INK};\
+         border:1px solid {LINE};border-radius:6px;padding:8px;font-family:sans-serif;font-size:13px;\
+         line-height:1.4\">{body}</div>"
+    )
+}
+
+/// A number with four significant digits, as short as it can be read.
+pub(super) fn number(value: f64) -> String {
+    let size = value.abs();
+    if value == 0. {
+        "0".to_string()
+    } else if !(1e-4..1e6).contains(&size) {
+        format!("{value:.2e}")
+    } else {
+        let digits = (3 - size.log10().floor() as i32).clamp(0, 7) as usize;
+        let text = format!("{value:.digits$}");
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
+    }
+}
+
+/// The ground of a table cell for a signed value, stronger the nearer it is to `largest`; the
+/// text on it stays dark and readable.
+pub(super) fn tint(value: f64, largest: f64) -> String {
+    let share = if largest > 0. { (value.abs() / largest).min(1.) * 0.45 } else { 0. };
+    let (red, green, blue) = if value < 0. { NEGATIVE } else { POSITIVE };
+    let blend = |channel: u8| (255. - share * (255. - f64::from(channel))).round() as u8;
+    format!("#{:02x}{:02x}{:02x}", blend(red), blend(green), blend(blue))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_escaped() {
+        assert_eq!(escape("<b a=\"x\" b='y'>&"), "&lt;b a=&quot;x&quot; b=&#39;y&#39;&gt;&amp;");
+    }
+
+    #[test]
+    fn numbers_keep_four_digits() {
+        let cases = [
+            (0., "0"),
+            (1.5, "1.5"),
+            (-0.45371, "-0.4537"),
+            (1309., "1309"),
+            (0.00012, "0.00012"),
+            (1e-9, "1.00e-9"),
+            (123456., "123456"),
+            (1e7, "1.00e7"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn an_image_holds_no_character_that_ends_its_attribute() {
+        let image = image("<svg a=\"b\">é#%</svg>", "a \"chart\"");
+        let source = image.split("src=\"").nth(1).unwrap();
+        assert_eq!(source.matches('"').count(), 1);
+        assert!(source.contains("%3Csvg") && source.contains("%23%25"));
+    }
+}

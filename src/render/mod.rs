@@ -1,0 +1,18 @@
+//! How results show themselves: pure functions to HTML, SVG and text.
+//!
+//! Every figure paints its own light ground with dark text, so that it reads the same on light
+//! and dark themes, and uses inline styles only, so that it survives where notebooks are shown
+//! without scripts or style sheets.
+
+mod chart;
+mod figure;
+mod html;
+mod notebook;
+mod results;
+mod row;
+mod table;
+
+pub use chart::Chart;
+pub use figure::{Figure, Show};
+pub use row::Row;
+pub use table::Table;

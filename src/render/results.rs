@@ -1,0 +1,178 @@
+//! How each result shows itself.
+
+use candle_core::DType;
+
+use super::html::number;
+use super::{Figure, Table};
+use crate::engine::{Attributions, Series};
+use crate::model::{Inputs, Sequential};
+use crate::tabular::{Dataset, History, Passengers};
+
+const ROWS_SHOWN: usize = 5;
+const COLUMNS_SHOWN: usize = 24;
+const FEATURES_SHOWN: usize = 40;
+
+/// Shows a result through the table or chart that it makes.
+macro_rules! shown_as {
+    ($($result:ty => $figure:expr;)+) => {
+        $(impl Figure for $result {
+            fn html(&self) -> String {
+                let figure: fn(&$result) -> _ = $figure;
+                figure(self).html()
+            }
+
+            fn text(&self) -> String {
+                let figure: fn(&$result) -> _ = $figure;
+                figure(self).text()
+            }
+        })+
+    };
+}
+
+shown_as! {
+    Attributions => attributions;
+    Series => series;
+    Sequential => network;
+    Dataset => dataset;
+    Inputs => inputs;
+    Passengers => passengers;
+}
+
+fn attributions(result: &Attributions) -> Table {
+    let shape = result.tensor().dims();
+    let of = result.places().join(", ");
+    let mut targets: Vec<&Vec<usize>> = result.targets().iter().collect();
+    targets.dedup();
+    let target = match targets.as_slice() {
+        [] => String::new(),
+        [only] => match only.as_slice() {
+            [] => String::new(),
+            [class] => format!(", target class {class}"),
+            index => format!(", target {index:?}"),
+        },
+        _ => ", one target per example".to_string(),
+    };
+    let caption = format!("{} of {of}: {} examples{target}", result.method(), result.batch_size());
+    let columns: Option<Vec<Series>> = match shape {
+        &[_, width] if width <= FEATURES_SHOWN && result.values().len() == 1 => {
+            (0..width).map(|index| result.column(index).ok()).collect()
+        }
+        _ => None,
+    };
+    let Some(columns) = columns else {
+        let heads = ["attributed", "shape", "sum of each example, on average"];
+        let mut table = Table::new(caption, &heads);
+        for (place, value) in result.places().iter().zip(result.values()) {
+            let sum = value.to_dtype(DType::F64).and_then(|value| value.sum_all()?.to_scalar::<f64>());
+            let mean = sum.unwrap_or(f64::NAN) / result.batch_size() as f64;
+            table = table.row(|row| row.text(place).text(format!("{:?}", value.dims())).number(mean));
+        }
+        return table.remarks(result.remarks());
+    };
+    let largest = columns.iter().fold(0., |largest: f64, column| largest.max(column.mean().abs()));
+    let mut table = Table::new(caption, &["", "mean", "spread", "lowest", "highest"]);
+    for column in &columns {
+        let mean = column.mean();
+        let variance = column.values().iter().map(|value| (value - mean).powi(2)).sum::<f64>() / column.len() as f64;
+        let lowest = column.values().iter().copied().fold(f64::INFINITY, f64::min);
+        let highest = column.values().iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let name = if result.names().is_empty() { format!("[{}]", column.name()) } else { column.name().to_string() };
+        table = table
+            .row(|row| row.text(name).signed(mean, largest).number(variance.sqrt()).number(lowest).number(highest));
+    }
+    table.remarks(result.remarks())
+}
+
+fn series(series: &Series) -> Table {
+    let shown = series.len().min(FEATURES_SHOWN);
+    let largest = series.max_abs();
+    let mut table = Table::new(series.name(), &["", "value"]);
+    for (index, value) in series.values()[..shown].iter().enumerate() {
+        let label = series.labels().get(index).cloned().unwrap_or_else(|| index.to_string());
+        table = table.row(|row| row.text(label).signed(*value, largest));
+    }
+    if shown < series.len() {
+        table = table.remark(format!("and {} more; mean {}", series.len() - shown, number(series.mean())));
+    }
+    table
+}
+
+fn network(network: &Sequential) -> Table {
+    let mut table = Table::new("Network", &["layer", "kind", "output", "parameters"]);
+    match network.summary() {
+        Ok(layers) => {
+            for layer in layers {
+                let shape = layer.shape.iter().fold(String::from("batch"), |text, dim| format!("{text}, {dim}"));
+                table = table.row(|row| {
+                    row.text(layer.name).text(layer.kind).text(format!("[{shape}]")).number(layer.parameters as f64)
+                });
+            }
+            table.remark(format!("{} parameters", network.parameter_count()))
+        }
+        Err(error) => table.remark(error.to_string()),
+    }
+}
+
+fn dataset(data: &Dataset) -> Table {
+    let names = data.feature_names();
+    let shown = names.len().min(COLUMNS_SHOWN);
+    let heads: Vec<&str> = std::iter::once("label").chain(names[..shown].iter().map(String::as_str)).collect();
+    let mut table = Table::new(format!("{} rows, {} features", data.len(), names.len()), &heads);
+    let columns: Vec<Series> = names[..shown].iter().filter_map(|name| data.column(name).ok()).collect();
+    for row in 0..data.len().min(ROWS_SHOWN) {
+        table = table.row(|cells| {
+            let cells = cells.text(data.labels()[row].to_string());
+            columns.iter().fold(cells, |cells, column| cells.number(column.values()[row]))
+        });
+    }
+    let counts = (0..data.class_count() as u32).map(|class| {
+        let count = data.labels().iter().filter(|label| **label == class).count();
+        format!("{count} of class {class}")
+    });
+    let counts = counts.collect::<Vec<_>>().join(", ");
+    let more = data.len().saturating_sub(ROWS_SHOWN);
+    table.remark(if more > 0 { format!("{counts}; {more} rows more") } else { counts })
+}
+
+fn inputs(inputs: &Inputs) -> Table {
+    let mut table = Table::new("Inputs", &["", "shape", "type"]);
+    let attributed = inputs.tensors().iter().map(|tensor| ("input", tensor));
+    for (kind, tensor) in attributed.chain(inputs.args().iter().map(|tensor| ("extra argument", tensor))) {
+        table = table
+            .row(|row| row.text(kind).text(format!("{:?}", tensor.dims())).text(format!("{:?}", tensor.dtype())));
+    }
+    if inputs.names().is_empty() { table } else { table.remark(inputs.names().join(", ")) }
+}
+
+fn passengers(passengers: &Passengers) -> Table {
+    let table = dataset(passengers.data());
+    table.remark(format!("{} survived", passengers.survivors())).remark(format!(
+        "{} missing ages and {} missing fares filled with the mean",
+        passengers.ages_filled(),
+        passengers.fares_filled()
+    )).remark(format!("Source: {}", passengers.source()))
+}
+
+impl Figure for History {
+    fn html(&self) -> String {
+        let chart = Series::new("Loss", self.losses().to_vec()).line();
+        let chart = chart.map(|chart| chart.title("Training loss").axes("epoch", "cross entropy").html());
+        format!("{}{}", chart.unwrap_or_else(|e| super::html::escape(&e.to_string())), accuracies(self).html())
+    }
+
+    fn text(&self) -> String {
+        accuracies(self).text()
+    }
+}
+
+fn accuracies(history: &History) -> Table {
+    let epochs = history.losses().len();
+    let last = history.losses().last().copied().unwrap_or(f64::NAN);
+    let caption = format!("{epochs} epochs in {:.2} s, last loss {last:.4}", history.elapsed().as_secs_f64());
+    let mut table = Table::new(caption, &["rows", "accuracy"]);
+    table = table.row(|row| row.text("train").text(format!("{:.4}", history.train_accuracy())));
+    if let Some(accuracy) = history.test_accuracy() {
+        table = table.row(|row| row.text("test").text(format!("{accuracy:.4}")));
+    }
+    table
+}

@@ -1,0 +1,132 @@
+//! A table of text and numbers.
+
+use super::Figure;
+use super::html::{FAINT, GROUND, INK, LINE, escape, number, tint};
+
+/// A table with a caption, a row of heads, and remarks below it.
+#[derive(Clone, Debug)]
+pub struct Table {
+    caption: String,
+    heads: Vec<String>,
+    rows: Vec<Vec<Cell>>,
+    remarks: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Cell {
+    Text(String),
+    Number(f64),
+    /// A number on a ground that shows its sign and how near it is to the largest of its column.
+    Signed(f64, f64),
+}
+
+impl Table {
+    pub(super) fn new(caption: impl Into<String>, heads: &[&str]) -> Self {
+        let heads = heads.iter().map(ToString::to_string).collect();
+        Self { caption: caption.into(), heads, rows: Vec::new(), remarks: Vec::new() }
+    }
+
+    pub(super) fn remark(mut self, remark: impl Into<String>) -> Self {
+        self.remarks.push(remark.into());
+        self
+    }
+
+    pub(super) fn remarks(mut self, remarks: impl IntoIterator<Item = String>) -> Self {
+        self.remarks.extend(remarks);
+        self
+    }
+
+    pub(super) fn row(mut self, fill: impl FnOnce(Cells) -> Cells) -> Self {
+        self.rows.push(fill(Cells(Vec::new())).0);
+        self
+    }
+}
+
+/// The cells of one row, from left to right.
+pub(super) struct Cells(Vec<Cell>);
+
+impl Cells {
+    pub(super) fn text(mut self, text: impl Into<String>) -> Self {
+        self.0.push(Cell::Text(text.into()));
+        self
+    }
+
+    pub(super) fn number(mut self, value: f64) -> Self {
+        self.0.push(Cell::Number(value));
+        self
+    }
+
+    pub(super) fn signed(mut self, value: f64, largest: f64) -> Self {
+        self.0.push(Cell::Signed(value, largest));
+        self
+    }
+}
+
+impl Cell {
+    fn text(&self) -> String {
+        match self {
+            Cell::Text(text) => text.clone(),
+            Cell::Number(value) | Cell::Signed(value, _) => number(*value),
+        }
+    }
+
+    fn html(&self) -> String {
+        let (align, ground) = match self {
+            Cell::Text(_) => ("left", GROUND.to_string()),
+            Cell::Number(_) => ("right", GROUND.to_string()),
+            Cell::Signed(value, largest) => ("right", tint(*value, *largest)),
+        };
+        format!(
+            "<td style=\"padding:2px 10px;text-align:{align};background:{ground};color:{INK};border:0\">{}</td>",
+            escape(&self.text())
+        )
+    }
+}
+
+impl Figure for Table {
+    fn html(&self) -> String {
+        let head_style = format!(
+            "padding:2px 10px;text-align:left;font-weight:600;background:{GROUND};color:{INK};border:0;\
+             border-bottom:1px solid {LINE}"
+        );
+        let heads: String =
+            self.heads.iter().map(|head| format!("<th scope=\"col\" style=\"{head_style}\">{}</th>", escape(head))).collect();
+        let rows: String = self
+            .rows
+            .iter()
+            .map(|row| format!("<tr style=\"background:{GROUND}\">{}</tr>", row.iter().map(Cell::html).collect::<String>()))
+            .collect();
+        let remarks: String = self
+            .remarks
+            .iter()
+            .map(|remark| format!("<div style=\"color:{FAINT};padding:2px 10px\">{}</div>", escape(remark)))
+            .collect();
+        let table = if self.rows.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "<table style=\"border-collapse:collapse;background:{GROUND};color:{INK};font-size:13px;margin:0\">\
+                 <thead><tr style=\"background:{GROUND}\">{heads}</tr></thead><tbody>{rows}</tbody></table>"
+            )
+        };
+        format!("<div style=\"font-weight:600;padding:2px 10px 6px\">{}</div>{table}{remarks}", escape(&self.caption))
+    }
+
+    fn text(&self) -> String {
+        let texts: Vec<Vec<String>> =
+            std::iter::once(self.heads.clone()).chain(self.rows.iter().map(|row| row.iter().map(Cell::text).collect())).collect();
+        let width = |column: usize| {
+            texts.iter().filter_map(|row| row.get(column)).map(|text| text.chars().count()).max().unwrap_or(0)
+        };
+        let line = |row: &Vec<String>| {
+            let cells = row.iter().enumerate().map(|(column, text)| format!("{text:<0$}", width(column)));
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_string()
+        };
+        let mut lines = vec![self.caption.clone()];
+        if !self.rows.is_empty() {
+            lines.extend(texts.iter().map(line));
+        }
+        lines.extend(self.remarks.iter().cloned());
+        lines.join("\n")
+    }
+}
