@@ -59,6 +59,11 @@ impl Series {
         if self.values.is_empty() { 0. } else { self.values.iter().sum::<f64>() / self.values.len() as f64 }
     }
 
+    /// The lowest and the highest number.
+    pub fn range(&self) -> (f64, f64) {
+        self.values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &x| (low.min(x), high.max(x)))
+    }
+
     /// The largest distance from 0.
     pub fn max_abs(&self) -> f64 {
         self.values.iter().fold(0., |largest, value| largest.max(value.abs()))

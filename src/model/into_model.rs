@@ -31,8 +31,6 @@ pub struct ByReference;
 pub struct ModuleByValue;
 /// Marks a candle `Module` taken by reference.
 pub struct ModuleByReference;
-/// Marks a model that is shared already.
-pub struct Shared;
 
 impl<M: Model + 'static> IntoModel<ByValue> for M {
     fn into_model(self) -> Arc<dyn Model> {
@@ -58,19 +56,7 @@ impl<M: Module + Clone + Send + Sync + 'static> IntoModel<ModuleByReference> for
     }
 }
 
-impl IntoModel<Shared> for Arc<dyn Model> {
-    fn into_model(self) -> Arc<dyn Model> {
-        self
-    }
-}
-
-impl IntoModel<Shared> for &Arc<dyn Model> {
-    fn into_model(self) -> Arc<dyn Model> {
-        self.clone()
-    }
-}
-
-impl<M: Model> Model for Arc<M> {
+impl<M: Model + ?Sized> Model for Arc<M> {
     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
         (**self).forward(input, layers)
     }

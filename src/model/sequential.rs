@@ -149,7 +149,10 @@ impl Sequential {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let tensors: HashMap<String, Tensor> =
             self.named_weights().map(|(name, var)| (name, var.as_detached_tensor())).collect();
-        write_whole(path.as_ref(), |temporary| Ok(candle_core::safetensors::save(&tensors, temporary)?))
+        write_whole(path.as_ref(), |temporary| {
+            let saved = candle_core::safetensors::save(&tensors, temporary);
+            saved.map_err(|e| error!(File, "{}", crate::Error::from(e)))
+        })
     }
 
     /// Reads weights that [`Sequential::save`] or PyTorch wrote for the same layers. Nothing is

@@ -2,6 +2,7 @@
 
 use plotters::coord::ranged1d::{IntoSegmentedCoord, SegmentValue};
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::Figure;
 use super::html::{self, NEGATIVE, POSITIVE, number};
@@ -113,16 +114,31 @@ fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
 }
 
-/// The range of an axis that shows these values, and 0 if asked for, with some air.
-fn axis(values: impl Iterator<Item = f64>, with_zero: bool) -> std::ops::Range<f64> {
+/// The share of its length that an axis leaves free at each end.
+const AIR: f64 = 0.06;
+/// The same where dots with a radius and a label stand.
+const DOT_AIR: f64 = 0.14;
+
+/// The range of an axis that shows these values with some air, from 0 on if `from_zero`.
+fn axis(values: impl Iterator<Item = f64>, from_zero: bool, air: f64) -> std::ops::Range<f64> {
     let (mut low, mut high) = range(values);
-    if with_zero {
+    if from_zero {
         (low, high) = (low.min(0.), high.max(0.));
     }
-    let air = if high > low { 0.06 * (high - low) } else { 0.5 };
-    let below = if with_zero && low == 0. { 0. } else { air };
-    let above = if with_zero && high == 0. { 0. } else { air };
+    let air = if high > low { air * (high - low) } else { 0.5 };
+    let below = if from_zero && low == 0. { 0. } else { air };
+    let above = if from_zero && high == 0. { 0. } else { air };
     low - below..high + above
+}
+
+/// The text of a tick: what is 0 but for rounding is written as 0.
+fn tick(value: f64, span: f64) -> String {
+    if value.abs() < 1e-9 * span { "0".to_string() } else { number(value) }
+}
+
+/// Text on one side of a mark, at its height.
+fn beside(side: HPos) -> TextStyle<'static> {
+    ("sans-serif", 11).into_font().color(&INK).pos(Pos::new(side, VPos::Center))
 }
 
 fn colour(value: f64) -> RGBColor {
@@ -186,13 +202,13 @@ impl Chart {
 
     fn draw_bars<B: DrawingBackend>(&self, area: &DrawingArea<B, plotters::coord::Shift>, bars: &[(String, f64)]) -> Drawn<B> {
         let longest = bars.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
-        let x_range = axis(bars.iter().map(|(_, value)| *value), true);
+        let x_range = axis(bars.iter().map(|(_, value)| *value), true, AIR);
         let span = x_range.end - x_range.start;
         let mut chart = builder(area, &self.title)
             .y_label_area_size((longest as u32 * 7 + 20).min(WIDTH / 3))
             .x_label_area_size(40)
             .margin_right(16)
-            .build_cartesian_2d(x_range.start - 0.09 * span..x_range.end + 0.09 * span, (0..bars.len()).into_segmented())?;
+            .build_cartesian_2d(x_range.start - 0.09 * span..x_range.end + 0.09 * span, (0..bars.len() - 1).into_segmented())?;
         chart
             .configure_mesh()
             .disable_y_mesh()
@@ -203,27 +219,32 @@ impl Chart {
             .x_desc(&self.y_label)
             .y_labels(bars.len())
             .y_label_formatter(&|segment| match segment {
-                SegmentValue::CenterOf(index) | SegmentValue::Exact(index) => {
-                    bars.get(bars.len().saturating_sub(index + 1)).map(|(label, _)| label.clone()).unwrap_or_default()
+                SegmentValue::CenterOf(index) => {
+                    let row = bars.len().checked_sub(index + 1);
+                    row.map(|row| bars[row].0.clone()).unwrap_or_default()
                 }
-                SegmentValue::Last => String::new(),
+                SegmentValue::Exact(_) | SegmentValue::Last => String::new(),
             })
-            .x_label_formatter(&|x| number(*x))
+            .x_label_formatter(&|x| tick(*x, span))
             .draw()?;
         let from_top = |index: usize| bars.len() - 1 - index;
         chart.draw_series(bars.iter().enumerate().map(|(index, (_, value))| {
             let row = from_top(index);
-            let ends = [(0., SegmentValue::Exact(row)), (*value, SegmentValue::Exact(row + 1))];
+            let above = if index == 0 { SegmentValue::Last } else { SegmentValue::Exact(row + 1) };
+            let ends = [(0., SegmentValue::Exact(row)), (*value, above)];
             let mut bar = Rectangle::new(ends, colour(*value).filled());
             bar.set_margin(4, 4, 0, 0);
             bar
         }))?;
         chart.draw_series(bars.iter().enumerate().map(|(index, (_, value))| {
-            let text = format!("{value:.4}");
-            let shift = if *value < 0. { -5 - 6 * text.len() as i32 } else { 5 };
+            let (shift, side) = if *value < 0. { (-5, HPos::Right) } else { (5, HPos::Left) };
             EmptyElement::at((*value, SegmentValue::CenterOf(from_top(index))))
-                + Text::new(text, (shift, -6), ("sans-serif", 11).into_font().color(&INK))
+                + Text::new(format!("{value:.4}"), (shift, 0), beside(side))
         }))?;
+        chart.draw_series(std::iter::once(PathElement::new(
+            [(0., SegmentValue::Exact(0)), (0., SegmentValue::Last)],
+            INK,
+        )))?;
         Ok(())
     }
 
@@ -237,7 +258,7 @@ impl Chart {
         let mut chart = builder(area, &self.title)
             .y_label_area_size(52)
             .x_label_area_size(40)
-            .build_cartesian_2d(axis(edges.iter().copied(), false), 0f64..tallest as f64 * 1.06)?;
+            .build_cartesian_2d(axis(edges.iter().copied(), false, AIR), 0f64..tallest as f64 * 1.06)?;
         mesh(&mut chart, &self.x_label, &self.y_label)?;
         chart.draw_series(
             edges
@@ -251,20 +272,21 @@ impl Chart {
 
     fn draw_scatter<B: DrawingBackend>(&self, area: &DrawingArea<B, plotters::coord::Shift>, bins: &[Bin]) -> Drawn<B> {
         let most = bins.iter().map(|bin| bin.count).max().unwrap_or(1) as f64;
+        let x_range = axis(bins.iter().map(|bin| bin.middle), false, DOT_AIR);
         let mut chart = builder(area, &self.title)
             .y_label_area_size(62)
             .x_label_area_size(40)
-            .build_cartesian_2d(
-                axis(bins.iter().map(|bin| bin.middle), false),
-                axis(bins.iter().map(|bin| bin.mean), true),
-            )?;
+            .build_cartesian_2d(x_range.clone(), axis(bins.iter().map(|bin| bin.mean).chain([0.]), false, DOT_AIR))?;
         mesh(&mut chart, &self.x_label, &self.y_label)?;
+        let middle = 0.5 * (x_range.start + x_range.end);
         chart.draw_series(bins.iter().map(|bin| {
             let radius = (4. + 14. * (bin.count as f64 / most).sqrt()).round() as i32;
-            let label = format!("{} examples", bin.count);
+            let label = if bin.count == 1 { "1 example".to_string() } else { format!("{} examples", bin.count) };
+            let (shift, side) =
+                if bin.middle > middle { (-radius - 3, HPos::Right) } else { (radius + 3, HPos::Left) };
             EmptyElement::at((bin.middle, bin.mean))
                 + Circle::new((0, 0), radius, colour(bin.mean).mix(0.75).filled())
-                + Text::new(label, (radius + 3, -6), ("sans-serif", 11).into_font().color(&INK))
+                + Text::new(label, (shift, 0), beside(side))
         }))?;
         Ok(())
     }
@@ -274,7 +296,7 @@ impl Chart {
         let mut chart = builder(area, &self.title)
             .y_label_area_size(62)
             .x_label_area_size(40)
-            .build_cartesian_2d(0f64..last, axis(values.iter().copied(), false))?;
+            .build_cartesian_2d(0f64..last, axis(values.iter().copied(), false, AIR))?;
         mesh(&mut chart, &self.x_label, &self.y_label)?;
         let points = values.iter().enumerate().map(|(index, value)| (index as f64, *value));
         chart.draw_series(LineSeries::new(points, colour(1.).stroke_width(2)))?;
@@ -298,6 +320,8 @@ fn mesh<B: DrawingBackend>(
     x_label: &str,
     y_label: &str,
 ) -> Drawn<B> {
+    let (x_range, y_range) = (chart.x_range(), chart.y_range());
+    let (x_span, y_span) = (x_range.end - x_range.start, y_range.end - y_range.start);
     chart
         .configure_mesh()
         .light_line_style(WHITE)
@@ -306,8 +330,8 @@ fn mesh<B: DrawingBackend>(
         .label_style(("sans-serif", 12, &INK))
         .x_desc(x_label)
         .y_desc(y_label)
-        .x_label_formatter(&|x| number(*x))
-        .y_label_formatter(&|y| number(*y))
+        .x_label_formatter(&|x| tick(*x, x_span))
+        .y_label_formatter(&|y| tick(*y, y_span))
         .draw()
 }
 

@@ -74,8 +74,7 @@ fn attributions(result: &Attributions) -> Table {
     for column in &columns {
         let mean = column.mean();
         let variance = column.values().iter().map(|value| (value - mean).powi(2)).sum::<f64>() / column.len() as f64;
-        let lowest = column.values().iter().copied().fold(f64::INFINITY, f64::min);
-        let highest = column.values().iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let (lowest, highest) = column.range();
         let name = if result.names().is_empty() { format!("[{}]", column.name()) } else { column.name().to_string() };
         table = table
             .row(|row| row.text(name).signed(mean, largest).number(variance.sqrt()).number(lowest).number(highest));
@@ -145,12 +144,20 @@ fn inputs(inputs: &Inputs) -> Table {
 }
 
 fn passengers(passengers: &Passengers) -> Table {
-    let table = dataset(passengers.data());
-    table.remark(format!("{} survived", passengers.survivors())).remark(format!(
-        "{} missing ages and {} missing fares filled with the mean",
-        passengers.ages_filled(),
-        passengers.fares_filled()
-    )).remark(format!("Source: {}", passengers.source()))
+    let data = passengers.data();
+    let caption = format!("{} passengers, {} of them survived", data.len(), passengers.survivors());
+    let mut table = Table::new(caption, &["feature", "mean", "lowest", "highest"]);
+    for column in data.feature_names().iter().filter_map(|name| data.column(name).ok()) {
+        let (lowest, highest) = column.range();
+        table = table.row(|row| row.text(column.name()).number(column.mean()).number(lowest).number(highest));
+    }
+    table
+        .remark(format!(
+            "{} missing ages and {} missing fares filled with the mean",
+            passengers.ages_filled(),
+            passengers.fares_filled()
+        ))
+        .remark(format!("Source: {}", passengers.source()))
 }
 
 impl Figure for History {

@@ -30,9 +30,9 @@ impl<F: Figure> IntoFigure for F {
     }
 }
 
-impl<F: Figure> IntoFigure for Result<F, Error> {
+impl<F: Figure> IntoFigure for &Result<F, Error> {
     fn into_forms(self) -> Result<(String, String)> {
-        self.and_then(IntoFigure::into_forms)
+        self.as_ref().map_err(Error::clone).and_then(IntoFigure::into_forms)
     }
 }
 
@@ -49,7 +49,7 @@ impl Figure for Row {
 }
 
 /// Figures side by side in one cell: `row![chart, table, another?]`. Figures that may fail can
-/// be given with or without `?`; the whole is a `Result`.
+/// be given with or without `?`; none is moved; the whole is a `Result`.
 ///
 /// ```
 /// use candle_explain::prelude::*;
@@ -63,6 +63,6 @@ impl Figure for Row {
 macro_rules! row {
     ($($figure:expr),+ $(,)?) => {
         Ok::<_, $crate::Error>($crate::render::Row::default())
-            $(.and_then(|row| row.with($figure)))+
+            $(.and_then(|row| row.with(&$figure)))+
     };
 }

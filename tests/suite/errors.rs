@@ -1,0 +1,289 @@
+//! Bad input: each gives an error that says what was expected, what came, what to do.
+
+use candle_explain::ErrorKind;
+use candle_explain::prelude::*;
+
+fn net() -> Sequential {
+    Titanic::network(Seed(1)).unwrap()
+}
+
+fn rows(count: usize) -> Tensor {
+    Tensor::ones((count, 12), DType::F32, &Device::Cpu).unwrap()
+}
+
+#[track_caller]
+fn assert_error<T>(result: Result<T>, kind: ErrorKind, parts: &[&str]) {
+    let error = result.err().expect("an error");
+    assert_eq!(error.kind(), kind, "{error}");
+    for part in parts {
+        assert!(error.to_string().contains(part), "\"{error}\" does not say \"{part}\"");
+    }
+}
+
+#[test]
+fn wrong_feature_count() {
+    let x = Tensor::ones((4, 11), DType::F32, &Device::Cpu).unwrap();
+    let result = IntegratedGradients::new(&net()).attribute(&x, Target::Class(1));
+    assert_error(result, ErrorKind::Input, &["[batch, 12]", "[4, 11] came"]);
+}
+
+#[test]
+fn wrong_dtype() {
+    let x = Tensor::ones((4, 12), DType::F64, &Device::Cpu).unwrap();
+    let result = IntegratedGradients::new(&net()).attribute(&x, Target::Class(1));
+    assert_error(result, ErrorKind::Input, &["F32", "F64", "to_dtype"]);
+}
+
+#[test]
+fn target_out_of_range() {
+    let result = IntegratedGradients::new(&net()).attribute(&rows(393), Target::Class(2));
+    let expected = "target class 2 is out of range: the model's output is [393, 2] (batch, classes)";
+    assert_eq!(result.unwrap_err().to_string(), expected);
+    let result = Saliency::new(&net()).attribute(&rows(2), vec![0, 2]);
+    assert_error(result, ErrorKind::Input, &["target class 2 of example 1 is out of range"]);
+}
+
+#[test]
+fn target_of_the_wrong_form() {
+    let saliency = Saliency::new(&net());
+    assert_error(saliency.attribute(&rows(2), Target::None), ErrorKind::Input, &["[2, 2]", "Target::Class(0)"]);
+    assert_error(saliency.attribute(&rows(2), vec![0]), ErrorKind::Input, &["1 targets for 2 examples"]);
+    let result = saliency.attribute(&rows(2), Target::Index(vec![0, 1]));
+    assert_error(result, ErrorKind::Input, &["has 2 positions", "1 axes"]);
+}
+
+#[test]
+fn nan_in_a_row() {
+    let mut values = vec![1f32; 24];
+    values[12 + 3] = f32::NAN;
+    let x = Tensor::from_vec(values, (2, 12), &Device::Cpu).unwrap();
+    let result = IntegratedGradients::new(&net()).attribute(&x, Target::Class(1));
+    assert_error(result, ErrorKind::NotFinite, &["input 0", "[1, 3] is NaN"]);
+}
+
+#[test]
+fn nan_in_a_weight() {
+    let net = net();
+    let Layer::Linear(linear) = &net.layers()[2].1 else { panic!("a linear layer") };
+    linear.bias().unwrap().set(&Tensor::full(f32::NAN, 8, &Device::Cpu).unwrap()).unwrap();
+    let result = IntegratedGradients::new(&net).attribute(&rows(2), Target::Class(1));
+    assert_error(result, ErrorKind::NotFinite, &["layer \"linear2\"", "the first that is not finite", "weights"]);
+}
+
+#[test]
+fn steps_and_passes_out_of_range() {
+    let ig = IntegratedGradients::new(&net());
+    let attribute = |ig: IntegratedGradients| ig.attribute(&rows(2), Target::Class(1));
+    assert_error(attribute(ig.n_steps(0)), ErrorKind::Input, &["n_steps is 0", "at least 1"]);
+    assert_error(attribute(ig.internal_batch_size(0)), ErrorKind::Input, &["internal_batch_size is 0"]);
+    assert_error(attribute(ig.tolerance(0.)), ErrorKind::Input, &["tolerance is 0", "above 0"]);
+    assert_error(attribute(ig.tolerance(f64::NAN)), ErrorKind::Input, &["tolerance is NaN"]);
+    assert_error(attribute(ig.tolerance(1e-3).max_steps(3)), ErrorKind::Input, &["max_steps is 3", "15 steps"]);
+    let trapezoid = ig.quadrature(Quadrature::Trapezoid).n_steps(1);
+    assert_error(attribute(trapezoid), ErrorKind::Input, &["at least 2 points"]);
+}
+
+#[test]
+fn every_path_method_refuses_zero_steps() {
+    let (net, x) = (net(), rows(2));
+    let results = [
+        LayerIntegratedGradients::new(&net, "sigmoid1").n_steps(0).attribute(&x, Target::Class(1)),
+        LayerConductance::new(&net, "sigmoid1").n_steps(0).attribute(&x, Target::Class(1)),
+        InternalInfluence::new(&net, "sigmoid1").n_steps(0).attribute(&x, Target::Class(1)),
+        NeuronConductance::new(&net, "sigmoid1", 0).n_steps(0).attribute(&x, Target::Class(1)),
+        NeuronIntegratedGradients::new(&net, "sigmoid1", 0).n_steps(0).attribute(&x),
+    ];
+    for result in results {
+        assert_error(result, ErrorKind::Input, &["n_steps is 0"]);
+    }
+}
+
+#[test]
+fn baseline_of_the_wrong_shape() {
+    let ig = IntegratedGradients::new(&net());
+    let two = Tensor::zeros((2, 12), DType::F32, &Device::Cpu).unwrap();
+    let result = ig.baseline(&two).attribute(&rows(3), Target::Class(1));
+    assert_error(result, ErrorKind::Input, &["the baseline of input 0", "[2, 12]", "[3, 12]", "one row [1, 12]"]);
+    let result = ig.baseline(vec![two.clone(), two.clone()]).attribute(&rows(2), Target::Class(1));
+    assert_error(result, ErrorKind::Input, &["2 tensors for 1 inputs"]);
+    let result = ig.baseline(Baseline::Value(f64::INFINITY)).attribute(&rows(2), Target::Class(1));
+    assert_error(result, ErrorKind::NotFinite, &["the baseline is inf"]);
+    let empty = two.narrow(0, 0, 0).unwrap();
+    let result = ig.baseline(Baseline::distribution(&empty)).attribute(&rows(2), Target::Class(1));
+    assert_error(result, ErrorKind::Input, &["distribution", "at least 1"]);
+}
+
+#[test]
+fn a_layer_that_is_not_there() {
+    let result = LayerConductance::new(&net(), "sigmoid3").attribute(&rows(2), Target::Class(1));
+    let expected = "no layer named \"sigmoid3\" in this model; it has: linear1, sigmoid1, linear2, sigmoid2, linear3, softmax";
+    assert_eq!(result.unwrap_err().to_string(), expected);
+    let closure = |x: &Tensor| x.sum(1);
+    let result = LayerActivation::new(closure, "hidden").attribute(&rows(2));
+    assert_error(result, ErrorKind::Layer, &["it names none", "layers.visit"]);
+    let result = LayerActivation::new(&net(), Vec::<String>::new()).attribute(&rows(2));
+    assert_error(result, ErrorKind::Layer, &["no layer was named"]);
+}
+
+#[test]
+fn a_layer_named_twice() {
+    let twice = from_fn(|input, layers| {
+        let x = layers.visit("same", input.first().affine(2., 0.)?)?;
+        layers.visit("same", x)
+    });
+    let result = Saliency::new(&twice).attribute(&rows(1), Target::Class(0));
+    assert_error(result, ErrorKind::Layer, &["a second layer \"same\"", "same.1"]);
+}
+
+#[test]
+fn a_neuron_out_of_range() {
+    let result = NeuronConductance::new(&net(), "sigmoid2", 8).attribute(&rows(2), Target::Class(1));
+    assert_error(result, ErrorKind::Input, &["neuron 8 is out of range", "sigmoid2", "[8]"]);
+    let result = NeuronGradient::new(&net(), "sigmoid2", [1, 2]).attribute(&rows(2));
+    assert_error(result, ErrorKind::Input, &["neuron [1, 2]", "1 positions"]);
+}
+
+#[test]
+fn no_gradient_reaches_the_inputs() {
+    let cut = |x: &Tensor| x.detach().sum(1);
+    let result = IntegratedGradients::new(cut).attribute(&rows(2), Target::None);
+    assert_error(result, ErrorKind::Gradient, &["no gradient reaches input 0"]);
+    let opaque = |x: &Tensor| candle_explain::candle_nn::ops::softmax_last_dim(x);
+    let result = Saliency::new(opaque).attribute(&rows(2), Target::Class(1));
+    assert_error(result, ErrorKind::Gradient, &["softmax_last_dim"]);
+}
+
+#[test]
+fn no_gradient_reaches_a_layer() {
+    let beside = from_fn(|input, layers| {
+        layers.visit("unused", input.first().affine(2., 0.)?)?;
+        layers.visit("used", input.first().sum(1)?)
+    });
+    let result = LayerConductance::new(&beside, "unused").attribute(&rows(2), Target::None);
+    assert_error(result, ErrorKind::Gradient, &["no gradient reaches layer \"unused\""]);
+}
+
+#[test]
+fn integer_inputs_have_no_gradient() {
+    let ids = Tensor::new(&[[1u32, 2]], &Device::Cpu).unwrap();
+    let lookup = |x: &Tensor| x.to_dtype(DType::F32)?.sum(1);
+    let result = IntegratedGradients::new(lookup).attribute(&ids, Target::None);
+    assert_error(result, ErrorKind::Gradient, &["U32", "LayerIntegratedGradients"]);
+}
+
+#[test]
+fn inputs_that_disagree_or_are_empty() {
+    let saliency = Saliency::new(|x: &Tensor| x.sum(1));
+    let result = saliency.attribute([rows(2), rows(3)], Target::None);
+    assert_error(result, ErrorKind::Input, &["input 1", "expected 2 rows"]);
+    assert_error(saliency.attribute(Vec::new(), Target::None), ErrorKind::Input, &["there are no inputs"]);
+    let none = rows(1).narrow(0, 0, 0).unwrap();
+    assert_error(saliency.attribute(&none, Target::None), ErrorKind::Input, &["the batch is empty"]);
+    let missing = from_fn(|input, _| Ok(input.arg(0)?.sum(1)?));
+    let result = Saliency::new(&missing).attribute(&rows(1), Target::None);
+    assert_error(result, ErrorKind::Input, &["extra argument 0", "with_args"]);
+}
+
+#[test]
+fn a_method_without_delta_says_so() {
+    let result = Saliency::new(&net()).attribute(&rows(2), Target::Class(1)).unwrap();
+    assert_error(result.convergence_delta(), ErrorKind::Input, &["Saliency has no convergence delta"]);
+    assert_error(result.column("age"), ErrorKind::Input, &["these columns have no names"]);
+    assert_error(result.column(12), ErrorKind::Input, &["no column 12", "12 columns"]);
+}
+
+#[test]
+fn a_truncated_or_foreign_csv() {
+    let folder = tempdir("csv");
+    let full = include_str!("../../data/synthetic_passengers.csv");
+    let header = full.lines().next().unwrap();
+    let cases = [
+        ("cut_in_a_row", &full[..full.len() / 2 - 20], vec!["passenger", "is the file complete"]),
+        ("cut_at_a_row", &full[..full[..full.len() / 2].rfind('\n').unwrap() + 1], vec!["not the complete", "1309"]),
+        ("synthetic", full, vec!["not the complete passenger list"]),
+        ("header_only", header, vec!["there is no passenger"]),
+        ("empty", "", vec!["there is no column \"pclass\""]),
+        ("foreign", "a,b\n1,2\n", vec!["there is no column \"pclass\"", "a, b"]),
+    ];
+    for (name, text, parts) in cases {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        let result = Titanic::from_path(&path);
+        assert_error(result, ErrorKind::File, &[&parts[..], &[name]].concat());
+    }
+    let bad_age = format!("{header}\n1,1,Synthetic passenger 1,female,x,0,0,,1,,S,,,\n");
+    std::fs::write(folder.join("bad_age"), bad_age).unwrap();
+    assert_error(Titanic::from_path(folder.join("bad_age")), ErrorKind::File, &["passenger 1: age is \"x\"", "a number"]);
+    assert_error(Titanic::from_path(folder.join("missing")), ErrorKind::File, &["cannot read", "missing"]);
+}
+
+#[test]
+fn a_truncated_or_foreign_safetensors_file_changes_nothing() {
+    let folder = tempdir("weights");
+    let net = net();
+    let weights = folder.join("net.safetensors");
+    net.save(&weights).unwrap();
+    let before = net.predict(&rows(2)).unwrap().to_vec2::<f32>().unwrap();
+
+    let bytes = std::fs::read(&weights).unwrap();
+    for length in [0, 4, 100, bytes.len() - 1] {
+        let cut = folder.join(format!("cut_{length}"));
+        std::fs::write(&cut, &bytes[..length]).unwrap();
+        let complete = "is not a complete safetensors file";
+        assert_error(net.load(&cut), ErrorKind::File, &[complete, &format!("({length} bytes)")]);
+    }
+    assert_error(net.load(folder.join("missing")), ErrorKind::File, &["cannot read the weights"]);
+
+    let other = Sequential::builder(12).linear("linear1", 13).build(Seed(1)).unwrap();
+    let foreign = folder.join("foreign.safetensors");
+    other.save(&foreign).unwrap();
+    assert_error(net.load(&foreign), ErrorKind::File, &["\"linear1.weight\"", "[13, 12]", "[12, 12]"]);
+    let larger = Sequential::builder(12).linear("linear1", 12).build(Seed(1)).unwrap();
+    assert_error(larger.load(&weights), ErrorKind::File, &["which this network has no place for"]);
+    assert_eq!(net.predict(&rows(2)).unwrap().to_vec2::<f32>().unwrap(), before);
+    assert_error(net.save(folder.join("no/such/folder.safetensors")), ErrorKind::File, &["cannot write"]);
+}
+
+#[test]
+fn networks_that_do_not_fit() {
+    let result = Sequential::builder(3).linear("a", 2).linear("a", 2).build(Seed(1));
+    assert_error(result, ErrorKind::Layer, &["two layers are named \"a\""]);
+    let result = Sequential::builder(3).conv2d("conv", 2, 3).build(Seed(1));
+    assert_error(result, ErrorKind::Input, &["layer \"conv\"", "[channels, height, width]"]);
+    let result = Sequential::builder([1, 2, 2]).max_pool2d("pool", 3).build(Seed(1));
+    assert_error(result, ErrorKind::Tensor, &["layer \"pool\"", "kernel must fit"]);
+    assert_error(Sequential::builder(3).linear("a", 0).build(Seed(1)), ErrorKind::Input, &["at least 1"]);
+}
+
+#[test]
+fn training_that_cannot_go_on_leaves_the_weights() {
+    let data = Dataset::new(rows(4), (0..12).map(|i| format!("f{i}")), vec![0, 1, 0, 1]).unwrap();
+    let net = Sequential::builder(12).linear("out", 2).build(Seed(1)).unwrap();
+    let before = net.predict(&rows(1)).unwrap().to_vec2::<f32>().unwrap();
+    let result = Trainer::adam(f64::MAX).epochs(5).fit(&net, &data);
+    assert_error(result, ErrorKind::NotFinite, &["the loss is", "smaller learning rate"]);
+    assert_eq!(net.predict(&rows(1)).unwrap().to_vec2::<f32>().unwrap(), before);
+    assert_error(Trainer::adam(0.1).epochs(0).fit(&net, &data), ErrorKind::Input, &["0 epochs"]);
+    assert_error(Trainer::adam(-1.).fit(&net, &data), ErrorKind::Input, &["rate of -1"]);
+    let closure = from_fn(|input, _| Ok(input.first().clone()));
+    assert_error(Trainer::adam(0.1).fit(&closure, &data), ErrorKind::Input, &["no parameters", "fit_parameters"]);
+    let narrow = Sequential::builder(12).linear("out", 1).build(Seed(1)).unwrap();
+    assert_error(Trainer::adam(0.1).fit(&narrow, &data), ErrorKind::Input, &["[4, 1]", "at least 2 classes"]);
+}
+
+#[test]
+fn tables_that_do_not_fit() {
+    let names = || (0..12).map(|i| format!("f{i}"));
+    assert_error(Dataset::new(rows(2), names(), vec![0]), ErrorKind::Input, &["1 labels"]);
+    assert_error(Dataset::new(rows(2), ["one"], vec![0, 1]), ErrorKind::Input, &["1 names"]);
+    let data = Dataset::new(rows(2), names(), vec![0, 1]).unwrap();
+    assert_error(data.column("age"), ErrorKind::Input, &["no feature \"age\"", "f0, f1"]);
+    assert_error(data.rows(&[2]), ErrorKind::Input, &["no row 2", "2 rows"]);
+    assert_error(data.split(Split::Stratified { test: 1.5, seed: 1 }), ErrorKind::Input, &["1.5", "between 0 and 1"]);
+}
+
+fn tempdir(name: &str) -> std::path::PathBuf {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}

@@ -1,0 +1,106 @@
+//! Cases whose answer is known by hand: Captum's own test network, and functions that can be
+//! integrated on paper.
+
+use candle_explain::prelude::*;
+
+/// 3 inputs, identity; 4 sums with bias -10, 1, 1, 1; relu; 2 sums with bias -1, 1.
+fn network() -> Sequential {
+    let linear = |weight: Vec<f64>, shape: (usize, usize), bias: Option<Vec<f64>>| {
+        let weight = Tensor::from_vec(weight, shape, &Device::Cpu).unwrap();
+        let bias = bias.map(|bias| Tensor::new(bias, &Device::Cpu).unwrap());
+        Layer::Linear(Linear::from_weights(&weight, bias.as_ref()).unwrap())
+    };
+    let identity = vec![1., 0., 0., 0., 1., 0., 0., 0., 1.];
+    Sequential::from_layers(
+        3,
+        [
+            ("linear0", linear(identity, (3, 3), None)),
+            ("linear1", linear(vec![1.; 12], (4, 3), Some(vec![-10., 1., 1., 1.]))),
+            ("relu", Layer::Activation(Activation::Relu)),
+            ("linear2", linear(vec![1.; 8], (2, 4), Some(vec![-1., 1.]))),
+        ],
+    )
+    .unwrap()
+}
+
+fn row(values: &[f64]) -> Tensor {
+    Tensor::new(values, &Device::Cpu).unwrap().unsqueeze(0).unwrap()
+}
+
+#[track_caller]
+fn assert_near(got: Result<Attributions>, expected: &[f64], tolerance: f64) {
+    let got = got.unwrap().tensor().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    assert_eq!(got.len(), expected.len());
+    for (got, expected) in got.iter().zip(expected) {
+        assert!((got - expected).abs() <= tolerance, "{got} instead of {expected}");
+    }
+}
+
+#[test]
+fn layer_conductance() {
+    let x = row(&[0., 100., 0.]);
+    let of = |layer: &str| LayerConductance::new(&network(), layer).n_steps(500).attribute(&x, 0);
+    assert_near(of("linear0"), &[0., 390., 0.], 0.1);
+    assert_near(of("linear1"), &[90., 100., 100., 100.], 0.1);
+    assert_near(of("relu"), &[90., 100., 100., 100.], 0.1);
+    assert_near(of("linear2"), &[390., 0.], 0.1);
+}
+
+#[test]
+fn neuron_conductance() {
+    let x = row(&[0., 100., 0.]);
+    let of = |layer: &str| {
+        let method = NeuronConductance::new(&network(), layer, 0).quadrature(Quadrature::GaussLegendre);
+        method.n_steps(500).attribute(&x, 0)
+    };
+    assert_near(of("linear2"), &[0., 390., 0.], 0.1);
+    assert_near(of("linear1"), &[0., 90., 0.], 0.1);
+}
+
+#[test]
+fn neuron_integrated_gradients() {
+    let method = NeuronIntegratedGradients::new(&network(), "relu", 0).n_steps(200);
+    assert_near(method.attribute(&row(&[0., 6., 14.])), &[0., 3., 7.], 0.1);
+}
+
+#[test]
+fn internal_influence() {
+    let x = row(&[0., 100., 0.]);
+    let of = |layer: &str| {
+        let method = InternalInfluence::new(&network(), layer).quadrature(Quadrature::Trapezoid);
+        method.n_steps(500).attribute(&x, 0)
+    };
+    assert_near(of("linear0"), &[3.9, 3.9, 3.9], 0.01);
+    assert_near(of("linear1"), &[0.9, 1., 1., 1.], 0.01);
+}
+
+#[test]
+fn kinks_settle_under_a_tolerance() {
+    let of = |tolerance: f64| LayerConductance::new(&network(), "linear1").tolerance(tolerance);
+    let result = of(1e-4).attribute(&row(&[0., 100., 0.]), 0).unwrap();
+    assert!(result.settled().unwrap()[0]);
+    assert_near(Ok(result), &[90., 100., 100., 100.], 0.05);
+}
+
+#[test]
+fn integrated_gradients_through_two_relus() {
+    let relu = |x: &Tensor| Activation::Relu.forward(x);
+    let f = move |x: &Tensor| {
+        let (x1, x2) = (x.narrow(1, 0, 1)?, x.narrow(1, 1, 1)?);
+        relu(&((relu(&x1)? - 1.)? - relu(&x2)?)?)?.squeeze(1)
+    };
+    assert_near(IntegratedGradients::new(f).n_steps(2000).attribute(&row(&[3., 1.]), Target::None), &[1.5, -0.5], 1e-3);
+    let settled = IntegratedGradients::new(f).tolerance(1e-6).attribute(&row(&[3., 1.]), Target::None);
+    assert_near(settled, &[1.5, -0.5], 2e-6);
+}
+
+#[test]
+fn powers_and_products_on_paper() {
+    let cube = |x: &Tensor| x.powf(3.)?.sum(1);
+    assert_near(IntegratedGradients::new(cube).attribute(&row(&[2., -1.]), Target::None), &[8., -1.], 1e-12);
+    let from_one = IntegratedGradients::new(cube).baseline(1.);
+    assert_near(from_one.attribute(&row(&[2., -1.]), Target::None), &[7., -2.], 1e-12);
+    // x·y from 0: each gets half.
+    let product = |x: &Tensor| (x.narrow(1, 0, 1)? * x.narrow(1, 1, 1)?)?.squeeze(1);
+    assert_near(IntegratedGradients::new(product).attribute(&row(&[3., 5.]), Target::None), &[7.5, 7.5], 1e-12);
+}

@@ -1,0 +1,28 @@
+//! The tests of the crate as its users see it.
+
+/// The network in plain Rust that the twins and laws are computed with.
+mod plain;
+
+/// Every method against its formula, written out with loops and finite differences.
+mod twins;
+
+/// What every method obeys, and identities between methods.
+mod laws;
+
+/// Cases whose answer is known by hand.
+mod known_answers;
+
+/// Every operation's backward against finite differences.
+mod gradients;
+
+/// Bad input and the error that each gives.
+mod errors;
+
+/// The Titanic walkthrough to the digits of the tutorial.
+mod titanic;
+
+/// How results show themselves.
+mod figures;
+
+/// What the source tree promises about itself.
+mod tidy;
