@@ -9,7 +9,7 @@ fn main() -> Result<()> {
     let passengers = Titanic::load()?;
     println!("{}", passengers.source());
     let (train, test) = passengers.split(Split::Tutorial)?;
-    let net = Titanic::network(Seed(1))?;
+    let net = Titanic::network(Seed::default())?;
     let history = Trainer::adam(0.1).epochs(200).test_on(&test).fit(&net, &train)?;
     net.save(&path)?;
     println!(

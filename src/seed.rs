@@ -7,6 +7,13 @@ use rand_mt::Mt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Seed(pub u32);
 
+impl Default for Seed {
+    /// The seed of the project's own trained weights.
+    fn default() -> Self {
+        Seed(13)
+    }
+}
+
 impl Seed {
     /// Numbers drawn uniformly from `low..high`, with 53 random bits.
     pub(crate) fn uniform(self, low: f64, high: f64) -> impl Iterator<Item = f64> {

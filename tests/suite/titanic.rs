@@ -95,3 +95,36 @@ fn a_tolerance_settles_the_rows_that_50_steps_leave_open() {
     assert!(conductance.settled().unwrap().iter().all(|settled| *settled));
     assert!(conductance.convergence_delta().unwrap().max_abs() <= 1e-3);
 }
+
+#[test]
+fn training_from_scratch_with_the_default_seed() {
+    let Some((_, train, test, _)) = tutorial() else { return };
+    let fit = || {
+        let net = Titanic::network(Seed::default()).unwrap();
+        let history = Trainer::adam(0.1).epochs(200).test_on(&test).fit(&net, &train).unwrap();
+        (history.test_accuracy().unwrap(), net.predict(&test.features()).unwrap().to_vec2::<f32>().unwrap())
+    };
+    let (accuracy, predictions) = fit();
+    assert!(accuracy >= 0.80, "{accuracy}");
+    assert_eq!(fit().1, predictions, "the same seed gives the same network");
+}
+
+#[test]
+fn the_shipped_weights() {
+    let net = Titanic::network(Seed(1)).unwrap();
+    net.load(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/titanic.safetensors")).unwrap();
+    let Some((_, _, test, _)) = tutorial() else { return };
+    let accuracy = test.accuracy(&net).unwrap();
+    assert!(accuracy >= 0.80, "{accuracy}");
+}
+
+#[test]
+fn the_synthetic_table_trains_and_says_that_it_is_synthetic() {
+    let passengers = Titanic::offline().unwrap();
+    assert!(passengers.is_synthetic());
+    assert_eq!((passengers.data().len(), passengers.survivors(), passengers.ages_filled()), (1309, 500, 263));
+    let (train, test) = passengers.split(Split::Tutorial).unwrap();
+    let net = Titanic::network(Seed::default()).unwrap();
+    let history = Trainer::adam(0.1).test_on(&test).fit(&net, &train).unwrap();
+    assert!(history.test_accuracy().unwrap() > 0.75, "{:?}", history.test_accuracy());
+}
