@@ -12,5 +12,5 @@ pub mod render;
 mod seed;
 pub mod tabular;
 pub use error::{Error, ErrorKind, Result};
-pub use {candle_core, candle_nn};
 pub use seed::Seed;
+pub use {candle_core, candle_nn};

@@ -1,11 +1,11 @@
 //! Everything a notebook needs, with one `use candle_explain::prelude::*;`.
-pub use candle_core::{D, DType, Device, Module, Tensor, Var};
 pub use crate::attr::*;
 pub use crate::engine::{Attribute, Attributions, Baseline, Column, Neuron, Quadrature, Series, Target};
 pub use crate::error::{Error, Result};
 pub use crate::model::{Inputs, IntoModel, Layer, Layers, Model, Sequential, from_fn};
 pub use crate::nn::{Activation, Conv2d, Linear};
-pub use crate::seed::Seed;
-pub use crate::tabular::{Dataset, History, Passengers, Split, Titanic, Trainer, neuron_names};
 pub use crate::render::{Chart, Figure, Row, Show, Table};
 pub use crate::row;
+pub use crate::seed::Seed;
+pub use crate::tabular::{Dataset, History, Passengers, Split, Titanic, Trainer, neuron_names};
+pub use candle_core::{D, DType, Device, Module, Tensor, Var};

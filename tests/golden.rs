@@ -55,8 +55,10 @@ fn case_files(folder: &Path) -> Vec<PathBuf> {
         listing.map(|entry| entry.unwrap().path()).collect()
     };
     let folders = entries(folder).into_iter().filter(|path| path.is_dir() && !path.ends_with("checkpoints"));
-    let mut files: Vec<PathBuf> =
-        folders.flat_map(|folder| entries(&folder)).filter(|path| path.extension().is_some_and(|e| e == "json")).collect();
+    let mut files: Vec<PathBuf> = folders
+        .flat_map(|folder| entries(&folder))
+        .filter(|path| path.extension().is_some_and(|e| e == "json"))
+        .collect();
     files.sort();
     files
 }
@@ -99,11 +101,16 @@ fn compare(what: &str, got: &[f64], expected: &[f64], tolerance: f64) -> Result<
     assert_eq!(got.len(), expected.len());
     let scale = expected.iter().fold(1., |scale: f64, value| scale.max(value.abs()));
     let worst = got.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0., f64::max);
-    if worst <= tolerance * scale { Ok(()) } else { Err(format!("{what} off by {worst:.3e}, allowed {:.3e}", tolerance * scale)) }
+    if worst <= tolerance * scale {
+        Ok(())
+    } else {
+        Err(format!("{what} off by {worst:.3e}, allowed {:.3e}", tolerance * scale))
+    }
 }
 
 fn tensor(value: &Value) -> Tensor {
-    let shape: Vec<usize> = value["shape"].as_array().unwrap().iter().map(|dim| dim.as_u64().unwrap() as usize).collect();
+    let shape: Vec<usize> =
+        value["shape"].as_array().unwrap().iter().map(|dim| dim.as_u64().unwrap() as usize).collect();
     let data: Vec<f64> = value["data"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
     Tensor::from_vec(data, shape, &Device::Cpu).unwrap()
 }

@@ -100,7 +100,12 @@ impl Attributions {
     /// The attributions of one input or layer, by position.
     pub fn value(&self, index: usize) -> Result<&Tensor> {
         self.values.get(index).ok_or_else(|| {
-            error!(Input, "there is no attribution {index}: there are {}, for {}", self.values.len(), self.places.join(", "))
+            error!(
+                Input,
+                "there is no attribution {index}: there are {}, for {}",
+                self.values.len(),
+                self.places.join(", ")
+            )
         })
     }
 
@@ -223,7 +228,11 @@ impl Attributions {
     fn examples_beyond(&self, share: f64) -> usize {
         let Some(convergence) = &self.convergence else { return 0 };
         let (Some(delta), Some(difference)) = (&convergence.delta, &convergence.difference) else { return 0 };
-        delta.iter().zip(difference).filter(|(delta, difference)| delta.abs() > share * difference.abs().max(1.)).count()
+        delta
+            .iter()
+            .zip(difference)
+            .filter(|(delta, difference)| delta.abs() > share * difference.abs().max(1.))
+            .count()
     }
 
     fn features(&self) -> Result<Tensor> {

@@ -25,7 +25,8 @@ impl LayerNames {
                 bail!(Layer, "layer \"{name}\" was named twice: name each layer once")
             }
         }
-        let place = |name: &String| if self.at_input { Place::Input(name.clone()) } else { Place::Output(name.clone()) };
+        let place =
+            |name: &String| if self.at_input { Place::Input(name.clone()) } else { Place::Output(name.clone()) };
         Ok(self.names.iter().map(place).collect())
     }
 

@@ -40,8 +40,7 @@ impl Path {
                 shape[0] = at.len();
                 let ends = Tensor::stack(&[from.flatten_all()?, difference.flatten_all()?], 0)?;
                 let factors: Vec<f64> = alphas.iter().flat_map(|&alpha| [1., alpha]).collect();
-                let factors =
-                    Tensor::from_vec(factors, (alphas.len(), 2), ends.device())?.to_dtype(ends.dtype())?;
+                let factors = Tensor::from_vec(factors, (alphas.len(), 2), ends.device())?.to_dtype(ends.dtype())?;
                 Ok(factors.matmul(&ends)?.reshape(shape)?)
             })
             .collect()

@@ -48,9 +48,8 @@ impl Quadrature {
             bail!(Input, "n_steps is 1: the trapezoid rule needs at least 2 points, the two ends of the path")
         }
         let count = n as f64;
-        let riemann = |offset: f64| {
-            (0..n).map(|k| Node { alpha: (k as f64 + offset) / count, weight: 1. / count }).collect()
-        };
+        let riemann =
+            |offset: f64| (0..n).map(|k| Node { alpha: (k as f64 + offset) / count, weight: 1. / count }).collect();
         let trapezoid = |weight: f64| {
             let last = n - 1;
             let node = |k: usize| {

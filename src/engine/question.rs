@@ -49,12 +49,7 @@ impl Question {
     }
 
     /// Asks about the activation of one neuron.
-    pub(crate) fn about_neuron(
-        model: &Arc<dyn Model>,
-        inputs: Inputs,
-        place: Place,
-        neuron: &Neuron,
-    ) -> Result<Self> {
+    pub(crate) fn about_neuron(model: &Arc<dyn Model>, inputs: Inputs, place: Place, neuron: &Neuron) -> Result<Self> {
         check_inputs(&inputs)?;
         let quantity = Quantity::Neuron { place, neuron: neuron.clone() };
         let question = Self { model: model.clone(), inputs, quantity };

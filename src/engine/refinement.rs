@@ -190,8 +190,12 @@ struct Rule {
 
 impl Rule {
     fn new() -> Self {
-        let mut rule =
-            Self { abscissae: [0.; NODES], kronrod: [0.; NODES], gauss: [0.; NODES], differentiation: [[0.; NODES]; NODES] };
+        let mut rule = Self {
+            abscissae: [0.; NODES],
+            kronrod: [0.; NODES],
+            gauss: [0.; NODES],
+            differentiation: [[0.; NODES]; NODES],
+        };
         for k in 0..NODES {
             let from_outside = k.min(NODES - 1 - k);
             let sign = if k < NODES / 2 { -1. } else { 1. };
@@ -203,8 +207,7 @@ impl Rule {
         }
         let x = rule.abscissae;
         let others = |k: usize| (0..NODES).filter(move |&m| m != k);
-        let barycentric: [f64; NODES] =
-            std::array::from_fn(|k| 1. / others(k).map(|m| x[k] - x[m]).product::<f64>());
+        let barycentric: [f64; NODES] = std::array::from_fn(|k| 1. / others(k).map(|m| x[k] - x[m]).product::<f64>());
         for k in 0..NODES {
             for m in others(k) {
                 rule.differentiation[k][m] = barycentric[m] / barycentric[k] / (x[k] - x[m]);

@@ -23,7 +23,13 @@ impl Series {
     pub fn with_labels(mut self, labels: impl IntoIterator<Item = impl Into<String>>) -> Result<Self> {
         let labels: Vec<String> = labels.into_iter().map(Into::into).collect();
         if labels.len() != self.values.len() {
-            bail!(Input, "{} labels for {} values of \"{}\": give one for each", labels.len(), self.values.len(), self.name)
+            bail!(
+                Input,
+                "{} labels for {} values of \"{}\": give one for each",
+                labels.len(),
+                self.values.len(),
+                self.name
+            )
         }
         self.labels = Arc::new(labels);
         Ok(self)
@@ -62,6 +68,13 @@ impl Series {
     /// The lowest and the highest number.
     pub fn range(&self) -> (f64, f64) {
         self.values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &x| (low.min(x), high.max(x)))
+    }
+
+    /// The positions of the numbers, the one farthest from 0 first.
+    pub fn ranking(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_by(|a, b| self.values[*b].abs().total_cmp(&self.values[*a].abs()));
+        order
     }
 
     /// The largest distance from 0.

@@ -124,11 +124,16 @@ impl Selection {
     pub(crate) fn indices(&self) -> Vec<Vec<usize>> {
         let unravel = |&flat: &usize| {
             let mut rest = flat;
-            let mut index: Vec<usize> = self.axes.iter().rev().map(|&dim| {
-                let here = rest % dim;
-                rest /= dim;
-                here
-            }).collect();
+            let mut index: Vec<usize> = self
+                .axes
+                .iter()
+                .rev()
+                .map(|&dim| {
+                    let here = rest % dim;
+                    rest /= dim;
+                    here
+                })
+                .collect();
             index.reverse();
             index
         };
@@ -168,7 +173,10 @@ fn flat_position(index: &[usize], axes: &[usize], dims: &[usize], example: Optio
             axes.len()
         )
     }
-    index.iter().zip(axes).try_fold(0, |flat, (&position, &dim)| {
-        if position < dim { Ok(flat * dim + position) } else { Err(out_of_range()) }
-    })
+    index.iter().zip(axes).try_fold(
+        0,
+        |flat, (&position, &dim)| {
+            if position < dim { Ok(flat * dim + position) } else { Err(out_of_range()) }
+        },
+    )
 }

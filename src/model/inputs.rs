@@ -54,9 +54,9 @@ impl Inputs {
 
     /// The tensor at a position, or an error that says how many there are.
     pub fn get(&self, index: usize) -> Result<&Tensor> {
-        self.tensors.get(index).ok_or_else(|| {
-            error!(Input, "the model asked for input {index}, but {} came", self.tensors.len())
-        })
+        self.tensors
+            .get(index)
+            .ok_or_else(|| error!(Input, "the model asked for input {index}, but {} came", self.tensors.len()))
     }
 
     /// The extra forward argument at a position, or an error that says how many there are.

@@ -12,8 +12,8 @@ pub use inputs::Inputs;
 pub use into_model::{IntoModel, from_fn};
 pub(crate) use layers::{Caught, Place, Tap};
 pub use layers::{LayerInfo, Layers};
-pub(crate) use single_copy::check as check_single_copy;
 pub use sequential::{InputShape, Layer, LayerSummary, Sequential, SequentialBuilder};
+pub(crate) use single_copy::check as check_single_copy;
 
 use crate::error::Result;
 

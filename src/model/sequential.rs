@@ -159,8 +159,7 @@ impl Sequential {
     /// changed unless every weight is there in its shape.
     pub fn load(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path)
-            .map_err(|e| error!(File, "cannot read the weights {}: {e}", path.display()))?;
+        let bytes = std::fs::read(path).map_err(|e| error!(File, "cannot read the weights {}: {e}", path.display()))?;
         let mut found = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| {
             error!(
                 File,
@@ -199,9 +198,9 @@ impl Sequential {
     }
 
     fn named_weights(&self) -> impl Iterator<Item = (String, &Var)> {
-        self.layers
-            .iter()
-            .flat_map(|(name, layer)| layer.weights().into_iter().map(move |(part, var)| (format!("{name}.{part}"), var)))
+        self.layers.iter().flat_map(|(name, layer)| {
+            layer.weights().into_iter().map(move |(part, var)| (format!("{name}.{part}"), var))
+        })
     }
 
     fn dtype(&self) -> DType {

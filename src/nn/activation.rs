@@ -59,9 +59,7 @@ impl Activation {
     /// The same function of candle's operations, for other devices and types.
     fn composed(&self, x: &Tensor) -> Result<Tensor> {
         let zeros = x.zeros_like()?;
-        let where_positive = |positive: &Tensor, other: &Tensor| {
-            x.detach().gt(&zeros)?.where_cond(positive, other)
-        };
+        let where_positive = |positive: &Tensor, other: &Tensor| x.detach().gt(&zeros)?.where_cond(positive, other);
         match *self {
             Activation::Relu => where_positive(x, &zeros),
             Activation::LeakyRelu { slope } => where_positive(x, &(x * slope)?),
@@ -101,8 +99,20 @@ impl Activation {
         let y = x_or_y;
         match self {
             Activation::Relu => f64::from(u8::from(y > 0.)),
-            Activation::LeakyRelu { slope } => if y > 0. { 1. } else { slope },
-            Activation::Elu { alpha } => if y > 0. { 1. } else { y + alpha },
+            Activation::LeakyRelu { slope } => {
+                if y > 0. {
+                    1.
+                } else {
+                    slope
+                }
+            }
+            Activation::Elu { alpha } => {
+                if y > 0. {
+                    1.
+                } else {
+                    y + alpha
+                }
+            }
             Activation::Sigmoid => y * (1. - y),
             Activation::Tanh => 1. - y * y,
             Activation::Softplus => -(-y).exp_m1(),

@@ -63,12 +63,7 @@ impl Conv2d {
                 weight.dims()
             )
         }
-        Ok(Self {
-            weight: Var::from_tensor(weight)?,
-            bias: bias.map(Var::from_tensor).transpose()?,
-            stride,
-            padding,
-        })
+        Ok(Self { weight: Var::from_tensor(weight)?, bias: bias.map(Var::from_tensor).transpose()?, stride, padding })
     }
 
     /// The weight `[out, in, kernel, kernel]`.

@@ -116,8 +116,7 @@ impl CustomOp1 for FrozenLinear {
             candle_core::bail!("the weight of a linear layer is not on the CPU as its input is")
         };
         let flat = Layout::contiguous_with_offset((rows, inputs), layout.start_offset());
-        let mut product =
-            storage.matmul(weight, (1, rows, outputs, inputs), &flat, &weight_layout.transpose(0, 1)?)?;
+        let mut product = storage.matmul(weight, (1, rows, outputs, inputs), &flat, &weight_layout.transpose(0, 1)?)?;
         if let Some(bias) = &self.bias {
             let (bias, bias_layout) = bias.storage_and_layout();
             match (&mut product, &*bias) {

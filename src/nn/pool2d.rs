@@ -21,7 +21,9 @@ pub fn avg_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
 fn windows(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
     let (batch, channels, height, width) = x.dims4()?;
     if kernel == 0 || stride == 0 || kernel > height || kernel > width {
-        bail!("pooling {height} x {width} with kernel {kernel} and stride {stride}: the kernel must fit, and both be at least 1")
+        bail!(
+            "pooling {height} x {width} with kernel {kernel} and stride {stride}: the kernel must fit, and both be at least 1"
+        )
     }
     let (out_height, out_width) = ((height - kernel) / stride + 1, (width - kernel) / stride + 1);
     let mut index = Vec::with_capacity(out_height * out_width * kernel * kernel);
@@ -35,8 +37,11 @@ fn windows(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
         }
     }
     let index = Tensor::new(index, x.device())?;
-    x.reshape((batch, channels, height * width))?
-        .contiguous()?
-        .index_select(&index, 2)?
-        .reshape((batch, channels, out_height, out_width, kernel * kernel))
+    x.reshape((batch, channels, height * width))?.contiguous()?.index_select(&index, 2)?.reshape((
+        batch,
+        channels,
+        out_height,
+        out_width,
+        kernel * kernel,
+    ))
 }

@@ -200,7 +200,11 @@ impl Chart {
         svg
     }
 
-    fn draw_bars<B: DrawingBackend>(&self, area: &DrawingArea<B, plotters::coord::Shift>, bars: &[(String, f64)]) -> Drawn<B> {
+    fn draw_bars<B: DrawingBackend>(
+        &self,
+        area: &DrawingArea<B, plotters::coord::Shift>,
+        bars: &[(String, f64)],
+    ) -> Drawn<B> {
         let longest = bars.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
         let x_range = axis(bars.iter().map(|(_, value)| *value), true, AIR);
         let span = x_range.end - x_range.start;
@@ -208,7 +212,10 @@ impl Chart {
             .y_label_area_size((longest as u32 * 7 + 20).min(WIDTH / 3))
             .x_label_area_size(40)
             .margin_right(16)
-            .build_cartesian_2d(x_range.start - 0.09 * span..x_range.end + 0.09 * span, (0..bars.len() - 1).into_segmented())?;
+            .build_cartesian_2d(
+                x_range.start - 0.09 * span..x_range.end + 0.09 * span,
+                (0..bars.len() - 1).into_segmented(),
+            )?;
         chart
             .configure_mesh()
             .disable_y_mesh()
@@ -282,8 +289,7 @@ impl Chart {
         chart.draw_series(bins.iter().map(|bin| {
             let radius = (4. + 14. * (bin.count as f64 / most).sqrt()).round() as i32;
             let label = if bin.count == 1 { "1 example".to_string() } else { format!("{} examples", bin.count) };
-            let (shift, side) =
-                if bin.middle > middle { (-radius - 3, HPos::Right) } else { (radius + 3, HPos::Left) };
+            let (shift, side) = if bin.middle > middle { (-radius - 3, HPos::Right) } else { (radius + 3, HPos::Left) };
             EmptyElement::at((bin.middle, bin.mean))
                 + Circle::new((0, 0), radius, colour(bin.mean).mix(0.75).filled())
                 + Text::new(label, (shift, 0), beside(side))
@@ -316,7 +322,10 @@ fn builder<'a, 'b, B: DrawingBackend>(
 }
 
 fn mesh<B: DrawingBackend>(
-    chart: &mut ChartContext<B, Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>>,
+    chart: &mut ChartContext<
+        B,
+        Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>,
+    >,
     x_label: &str,
     y_label: &str,
 ) -> Drawn<B> {

@@ -32,7 +32,20 @@ pub(super) fn image(svg: &str, description: &str) -> String {
     let mut data = String::with_capacity(svg.len() + svg.len() / 4);
     for byte in svg.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b' ' | b'-' | b'.' | b'_' | b'=' | b':' | b'/' | b',' | b';' | b'(' | b')' => {
+            b'a'..=b'z'
+            | b'A'..=b'Z'
+            | b'0'..=b'9'
+            | b' '
+            | b'-'
+            | b'.'
+            | b'_'
+            | b'='
+            | b':'
+            | b'/'
+            | b','
+            | b';'
+            | b'('
+            | b')' => {
                 data.push(byte as char);
             }
             other => data.push_str(&format!("%{other:02X}")),

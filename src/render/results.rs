@@ -137,8 +137,8 @@ fn inputs(inputs: &Inputs) -> Table {
     let mut table = Table::new("Inputs", &["", "shape", "type"]);
     let attributed = inputs.tensors().iter().map(|tensor| ("input", tensor));
     for (kind, tensor) in attributed.chain(inputs.args().iter().map(|tensor| ("extra argument", tensor))) {
-        table = table
-            .row(|row| row.text(kind).text(format!("{:?}", tensor.dims())).text(format!("{:?}", tensor.dtype())));
+        table =
+            table.row(|row| row.text(kind).text(format!("{:?}", tensor.dims())).text(format!("{:?}", tensor.dtype())));
     }
     if inputs.names().is_empty() { table } else { table.remark(inputs.names().join(", ")) }
 }

@@ -89,12 +89,17 @@ impl Figure for Table {
             "padding:2px 10px;text-align:left;font-weight:600;background:{GROUND};color:{INK};border:0;\
              border-bottom:1px solid {LINE}"
         );
-        let heads: String =
-            self.heads.iter().map(|head| format!("<th scope=\"col\" style=\"{head_style}\">{}</th>", escape(head))).collect();
+        let heads: String = self
+            .heads
+            .iter()
+            .map(|head| format!("<th scope=\"col\" style=\"{head_style}\">{}</th>", escape(head)))
+            .collect();
         let rows: String = self
             .rows
             .iter()
-            .map(|row| format!("<tr style=\"background:{GROUND}\">{}</tr>", row.iter().map(Cell::html).collect::<String>()))
+            .map(|row| {
+                format!("<tr style=\"background:{GROUND}\">{}</tr>", row.iter().map(Cell::html).collect::<String>())
+            })
             .collect();
         let remarks: String = self
             .remarks
@@ -113,8 +118,9 @@ impl Figure for Table {
     }
 
     fn text(&self) -> String {
-        let texts: Vec<Vec<String>> =
-            std::iter::once(self.heads.clone()).chain(self.rows.iter().map(|row| row.iter().map(Cell::text).collect())).collect();
+        let texts: Vec<Vec<String>> = std::iter::once(self.heads.clone())
+            .chain(self.rows.iter().map(|row| row.iter().map(Cell::text).collect()))
+            .collect();
         let width = |column: usize| {
             texts.iter().filter_map(|row| row.get(column)).map(|text| text.chars().count()).max().unwrap_or(0)
         };

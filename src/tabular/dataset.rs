@@ -29,11 +29,7 @@ pub struct Dataset {
 
 impl Dataset {
     /// A table from features `[rows, features]`, a name for each feature and a class for each row.
-    pub fn new(
-        features: Tensor,
-        names: impl IntoIterator<Item = impl Into<String>>,
-        labels: Vec<u32>,
-    ) -> Result<Self> {
+    pub fn new(features: Tensor, names: impl IntoIterator<Item = impl Into<String>>, labels: Vec<u32>) -> Result<Self> {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
         let &[rows, width] = features.dims() else {
             bail!(Input, "the features have the shape {:?}: expected [rows, features]", features.dims())

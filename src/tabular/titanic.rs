@@ -193,7 +193,11 @@ fn parse(text: &str) -> Result<Vec<Passenger>> {
     let header = reader.headers().map_err(|e| error!(File, "the header cannot be read: {e}"))?.clone();
     let column = |name: &str| {
         header.iter().position(|other| other.trim_start_matches('\u{feff}') == name).ok_or_else(|| {
-            error!(File, "there is no column \"{name}\" in the header; there are: {}", header.iter().collect::<Vec<_>>().join(", "))
+            error!(
+                File,
+                "there is no column \"{name}\" in the header; there are: {}",
+                header.iter().collect::<Vec<_>>().join(", ")
+            )
         })
     };
     let [class, survived, name, sex, age] =

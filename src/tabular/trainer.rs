@@ -60,7 +60,8 @@ impl Trainer {
     /// Trains these parameters of the model, for one that does not list them: those of a candle
     /// `VarMap`, for example.
     pub fn fit_parameters(&self, model: &impl Model, parameters: Vec<Var>, data: &Dataset) -> Result<History> {
-        let before = parameters.iter().map(|var| var.as_detached_tensor().copy()).collect::<candle_core::Result<Vec<_>>>()?;
+        let before =
+            parameters.iter().map(|var| var.as_detached_tensor().copy()).collect::<candle_core::Result<Vec<_>>>()?;
         let result = self.train(model, &parameters, data);
         if result.is_err() {
             for (var, value) in parameters.iter().zip(&before) {
@@ -107,9 +108,7 @@ impl Trainer {
             adam.backward_step(&loss)?;
             progress.step(epoch + 1, || format!("loss {value:.4}"));
         }
-        let accuracy = |table: &Dataset| {
-            table.accuracy_of(&model.forward(&table.features(), &mut Layers::plain())?)
-        };
+        let accuracy = |table: &Dataset| table.accuracy_of(&model.forward(&table.features(), &mut Layers::plain())?);
         Ok(History {
             losses,
             train_accuracy: accuracy(data)?,

@@ -116,7 +116,8 @@ fn baseline_of_the_wrong_shape() {
 #[test]
 fn a_layer_that_is_not_there() {
     let result = LayerConductance::new(&net(), "sigmoid3").attribute(&rows(2), Target::Class(1));
-    let expected = "no layer named \"sigmoid3\" in this model; it has: linear1, sigmoid1, linear2, sigmoid2, linear3, softmax";
+    let expected =
+        "no layer named \"sigmoid3\" in this model; it has: linear1, sigmoid1, linear2, sigmoid2, linear3, softmax";
     assert_eq!(result.unwrap_err().to_string(), expected);
     let closure = |x: &Tensor| x.sum(1);
     let result = LayerActivation::new(closure, "hidden").attribute(&rows(2));
@@ -213,7 +214,11 @@ fn a_truncated_or_foreign_csv() {
     }
     let bad_age = format!("{header}\n1,1,Synthetic passenger 1,female,x,0,0,,1,,S,,,\n");
     std::fs::write(folder.join("bad_age"), bad_age).unwrap();
-    assert_error(Titanic::from_path(folder.join("bad_age")), ErrorKind::File, &["passenger 1: age is \"x\"", "a number"]);
+    assert_error(
+        Titanic::from_path(folder.join("bad_age")),
+        ErrorKind::File,
+        &["passenger 1: age is \"x\"", "a number"],
+    );
     assert_error(Titanic::from_path(folder.join("missing")), ErrorKind::File, &["cannot read", "missing"]);
 }
 

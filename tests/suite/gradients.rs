@@ -173,7 +173,11 @@ fn large_inputs_stay_finite() {
     for kind in ACTIVATIONS {
         for x in [-1e4, -800., 800., 1e4] {
             let y = numbers(&kind.forward(&tensor(vec![x], &[1])).unwrap())[0];
-            assert!(y.is_finite() && gradient_at(kind, x).is_finite(), "{kind:?} at {x}: {y}, {}", gradient_at(kind, x));
+            assert!(
+                y.is_finite() && gradient_at(kind, x).is_finite(),
+                "{kind:?} at {x}: {y}, {}",
+                gradient_at(kind, x)
+            );
         }
     }
     let huge = softmax(&tensor(vec![1e4, -1e4, 0.], &[1, 3]), 1).unwrap();

@@ -1,12 +1,11 @@
 //! Laws that every method obeys, run over the whole registry, and identities between methods.
 
-
 use std::sync::Arc;
 
+use crate::plain::{Plain, rows, tensor};
 use candle_explain::attr::METHODS;
 use candle_explain::engine::{Cost, Family, MethodInfo, Options};
 use candle_explain::prelude::*;
-use crate::plain::{Plain, rows, tensor};
 
 fn numbers(tensor: &Tensor) -> Vec<f64> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
@@ -138,7 +137,8 @@ fn nothing_flows_from_an_input_to_itself() {
 fn a_distribution_is_the_mean_over_its_rows() {
     let (inputs, baselines) = (tensor(&rows(8, 3)), tensor(&rows(9, 2)));
     for info in METHODS.iter().filter(|info| info.cost == Cost::PerStep) {
-        let with = |baseline: Baseline| attribute(info, &Options { baseline: Some(baseline), ..options(info) }, &inputs);
+        let with =
+            |baseline: Baseline| attribute(info, &Options { baseline: Some(baseline), ..options(info) }, &inputs);
         let mean = with(Baseline::distribution(&baselines));
         let parts = [0, 1].map(|row| with(Baseline::from(baselines.narrow(0, row, 1).unwrap())));
         let expected = ((parts[0].tensor() + parts[1].tensor()).unwrap() * 0.5).unwrap();
@@ -174,7 +174,11 @@ fn a_linear_model_is_attributed_exactly_by_all_of_integrated_gradients_and_input
     .unwrap();
     let x = tensor(&[vec![1., 2., 4.], vec![-1., 0., 2.]]);
     let expected = tensor(&[vec![2., -6., 2.], vec![-2., 0., 1.]]);
-    assert_same(IntegratedGradients::new(&net).n_steps(1).attribute(&x, Target::None).unwrap().tensor(), &expected, 1e-14);
+    assert_same(
+        IntegratedGradients::new(&net).n_steps(1).attribute(&x, Target::None).unwrap().tensor(),
+        &expected,
+        1e-14,
+    );
     assert_same(InputXGradient::new(&net).attribute(&x, Target::None).unwrap().tensor(), &expected, 1e-14);
     let at_input = LayerIntegratedGradients::new(&net, "linear").attribute_to_layer_input(true);
     assert_same(at_input.attribute(&x, Target::None).unwrap().tensor(), &expected, 1e-14);

@@ -101,7 +101,11 @@ fn a_method_is_found_in_the_file_of_its_name() {
 fn the_readme_lists_every_method() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     for info in METHODS {
-        assert!(readme.contains(&format!("| `{}` | {} |", info.name, info.summary)), "README.md does not list {}", info.name);
+        assert!(
+            readme.contains(&format!("| `{}` | {} |", info.name, info.summary)),
+            "README.md does not list {}",
+            info.name
+        );
     }
 }
 

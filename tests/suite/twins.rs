@@ -1,9 +1,8 @@
 //! A textbook twin for each method: its formula written out with loops and finite differences
 //! over a network in plain Rust, one example after the other.
 
-
-use candle_explain::prelude::*;
 use crate::plain::{LAYERS, Plain, assert_close, gradient, line, rows, tensor};
+use candle_explain::prelude::*;
 
 const TARGET: usize = 1;
 const TOLERANCE: f64 = 1e-8;
@@ -87,9 +86,7 @@ fn integrated_gradients() {
         mean(7, middles(7).map(|alpha| gradient(|x| target(plain, x), &line(b, x, alpha))))
     };
     case.check(method.multiply_by_inputs(false).attribute(&tensor(&case.inputs), TARGET), local);
-    case.check(method.attribute(&tensor(&case.inputs), TARGET), |plain, x, b| {
-        times(&minus(x, b), &local(plain, x, b))
-    });
+    case.check(method.attribute(&tensor(&case.inputs), TARGET), |plain, x, b| times(&minus(x, b), &local(plain, x, b)));
 }
 
 #[test]
