@@ -38,8 +38,11 @@ pub struct MethodInfo {
     /// The names of the settings it takes.
     pub options: &'static [&'static str],
     /// Makes the method with settings chosen at run time.
-    pub build: fn(Arc<dyn Model>, &Options) -> Result<Box<dyn Attribute>>,
+    pub build: Build,
 }
+
+/// Makes a method for a model with settings chosen at run time.
+pub type Build = fn(Arc<dyn Model>, &Options) -> Result<Box<dyn Attribute>>;
 
 /// What a method attributes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

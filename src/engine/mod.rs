@@ -25,7 +25,7 @@ pub(crate) use gradient::{Sample, check_finite};
 pub(crate) use integral::{Integral, Integrand, integrate, walk};
 pub use layer_names::LayerNames;
 pub(crate) use method::define_methods;
-pub use method::{Attribute, Cost, Family, MethodInfo};
+pub use method::{Attribute, Build, Cost, Family, MethodInfo};
 pub use neuron::Neuron;
 pub use options::Options;
 pub(crate) use path::Path;

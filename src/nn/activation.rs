@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Module, Result, Shape, Tensor};
 
-use super::on_cpu::{elements, is_fusible, map_storage};
+use super::on_cpu::{elements, is_fusible, unsupported};
 
 /// An elementwise nonlinearity.
 ///
@@ -137,22 +137,22 @@ impl CustomOp1 for Pointwise {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let result: Result<CpuStorage> = match (storage, self.0) {
-            (CpuStorage::F32(values), Activation::Relu) => {
-                Ok(CpuStorage::F32(elements(values, layout)?.iter().map(|&x| if x <= 0. { 0. } else { x }).collect()))
+        let kind = self.0;
+        let storage = match storage {
+            CpuStorage::F32(values) => {
+                let values = elements(values, layout)?.iter();
+                CpuStorage::F32(match kind {
+                    Activation::Relu => values.map(|&x| if x <= 0. { 0. } else { x }).collect(),
+                    Activation::Sigmoid => values.map(|&x| 1. / (1. + (-x).exp())).collect(),
+                    _ => values.map(|&x| kind.value(f64::from(x)) as f32).collect(),
+                })
             }
-            (CpuStorage::F32(values), Activation::Sigmoid) => {
-                Ok(CpuStorage::F32(elements(values, layout)?.iter().map(|&x| 1. / (1. + (-x).exp())).collect()))
+            CpuStorage::F64(values) => {
+                CpuStorage::F64(elements(values, layout)?.iter().map(|&x| kind.value(x)).collect())
             }
-            (CpuStorage::F32(values), kind) => Ok(CpuStorage::F32(
-                elements(values, layout)?.iter().map(|&x| kind.value(f64::from(x)) as f32).collect(),
-            )),
-            (CpuStorage::F64(values), kind) => {
-                Ok(CpuStorage::F64(elements(values, layout)?.iter().map(|&x| kind.value(x)).collect()))
-            }
-            (other, _) => super::on_cpu::unsupported(other),
+            other => return unsupported(other),
         };
-        Ok((result?, layout.shape().clone()))
+        Ok((storage, layout.shape().clone()))
     }
 
     fn bwd(&self, arg: &Tensor, res: &Tensor, grad_res: &Tensor) -> Result<Option<Tensor>> {
@@ -176,16 +176,20 @@ impl CustomOp2 for PointwiseGradient {
         grad_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let kind = self.0;
-        let result: Result<CpuStorage> = match (known, grad, kind) {
-            (CpuStorage::F32(known), CpuStorage::F32(grad), Activation::Sigmoid) => {
-                let (known, grad) = (elements(known, known_layout)?, elements(grad, grad_layout)?);
-                Ok(CpuStorage::F32(known.iter().zip(grad).map(|(&y, &g)| g * y * (1. - y)).collect()))
+        let storage = match (known, grad) {
+            (CpuStorage::F32(known), CpuStorage::F32(grad)) => {
+                let pairs = elements(known, known_layout)?.iter().zip(elements(grad, grad_layout)?);
+                CpuStorage::F32(match kind {
+                    Activation::Sigmoid => pairs.map(|(&y, &g)| g * y * (1. - y)).collect(),
+                    _ => pairs.map(|(&k, &g)| (kind.derivative(f64::from(k)) * f64::from(g)) as f32).collect(),
+                })
             }
-            _ => map_storage!(known, grad, |known, grad| {
-                let (known, grad) = (elements(known, known_layout)?, elements(grad, grad_layout)?);
-                known.iter().zip(grad).map(|(&k, &g)| (kind.derivative(k.into()) * f64::from(g)) as Real).collect()
-            }),
+            (CpuStorage::F64(known), CpuStorage::F64(grad)) => {
+                let pairs = elements(known, known_layout)?.iter().zip(elements(grad, grad_layout)?);
+                CpuStorage::F64(pairs.map(|(&k, &g)| kind.derivative(k) * g).collect())
+            }
+            (other, _) => return unsupported(other),
         };
-        Ok((result?, grad_layout.shape().clone()))
+        Ok((storage, grad_layout.shape().clone()))
     }
 }

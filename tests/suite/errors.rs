@@ -36,19 +36,19 @@ fn wrong_dtype() {
 
 #[test]
 fn target_out_of_range() {
-    let result = IntegratedGradients::new(&net()).attribute(&rows(393), Target::Class(2));
+    let result = IntegratedGradients::new(&net()).attribute(rows(393), Target::Class(2));
     let expected = "target class 2 is out of range: the model's output is [393, 2] (batch, classes)";
     assert_eq!(result.unwrap_err().to_string(), expected);
-    let result = Saliency::new(&net()).attribute(&rows(2), vec![0, 2]);
+    let result = Saliency::new(&net()).attribute(rows(2), vec![0, 2]);
     assert_error(result, ErrorKind::Input, &["target class 2 of example 1 is out of range"]);
 }
 
 #[test]
 fn target_of_the_wrong_form() {
     let saliency = Saliency::new(&net());
-    assert_error(saliency.attribute(&rows(2), Target::None), ErrorKind::Input, &["[2, 2]", "Target::Class(0)"]);
-    assert_error(saliency.attribute(&rows(2), vec![0]), ErrorKind::Input, &["1 targets for 2 examples"]);
-    let result = saliency.attribute(&rows(2), Target::Index(vec![0, 1]));
+    assert_error(saliency.attribute(rows(2), Target::None), ErrorKind::Input, &["[2, 2]", "Target::Class(0)"]);
+    assert_error(saliency.attribute(rows(2), vec![0]), ErrorKind::Input, &["1 targets for 2 examples"]);
+    let result = saliency.attribute(rows(2), Target::Index(vec![0, 1]));
     assert_error(result, ErrorKind::Input, &["has 2 positions", "1 axes"]);
 }
 
@@ -66,14 +66,14 @@ fn nan_in_a_weight() {
     let net = net();
     let Layer::Linear(linear) = &net.layers()[2].1 else { panic!("a linear layer") };
     linear.bias().unwrap().set(&Tensor::full(f32::NAN, 8, &Device::Cpu).unwrap()).unwrap();
-    let result = IntegratedGradients::new(&net).attribute(&rows(2), Target::Class(1));
+    let result = IntegratedGradients::new(&net).attribute(rows(2), Target::Class(1));
     assert_error(result, ErrorKind::NotFinite, &["layer \"linear2\"", "the first that is not finite", "weights"]);
 }
 
 #[test]
 fn steps_and_passes_out_of_range() {
     let ig = IntegratedGradients::new(&net());
-    let attribute = |ig: IntegratedGradients| ig.attribute(&rows(2), Target::Class(1));
+    let attribute = |ig: IntegratedGradients| ig.attribute(rows(2), Target::Class(1));
     assert_error(attribute(ig.n_steps(0)), ErrorKind::Input, &["n_steps is 0", "at least 1"]);
     assert_error(attribute(ig.internal_batch_size(0)), ErrorKind::Input, &["internal_batch_size is 0"]);
     assert_error(attribute(ig.tolerance(0.)), ErrorKind::Input, &["tolerance is 0", "above 0"]);
@@ -102,27 +102,27 @@ fn every_path_method_refuses_zero_steps() {
 fn baseline_of_the_wrong_shape() {
     let ig = IntegratedGradients::new(&net());
     let two = Tensor::zeros((2, 12), DType::F32, &Device::Cpu).unwrap();
-    let result = ig.baseline(&two).attribute(&rows(3), Target::Class(1));
+    let result = ig.baseline(&two).attribute(rows(3), Target::Class(1));
     assert_error(result, ErrorKind::Input, &["the baseline of input 0", "[2, 12]", "[3, 12]", "one row [1, 12]"]);
-    let result = ig.baseline(vec![two.clone(), two.clone()]).attribute(&rows(2), Target::Class(1));
+    let result = ig.baseline(vec![two.clone(), two.clone()]).attribute(rows(2), Target::Class(1));
     assert_error(result, ErrorKind::Input, &["2 tensors for 1 inputs"]);
-    let result = ig.baseline(Baseline::Value(f64::INFINITY)).attribute(&rows(2), Target::Class(1));
+    let result = ig.baseline(Baseline::Value(f64::INFINITY)).attribute(rows(2), Target::Class(1));
     assert_error(result, ErrorKind::NotFinite, &["the baseline is inf"]);
     let empty = two.narrow(0, 0, 0).unwrap();
-    let result = ig.baseline(Baseline::distribution(&empty)).attribute(&rows(2), Target::Class(1));
+    let result = ig.baseline(Baseline::distribution(&empty)).attribute(rows(2), Target::Class(1));
     assert_error(result, ErrorKind::Input, &["distribution", "at least 1"]);
 }
 
 #[test]
 fn a_layer_that_is_not_there() {
-    let result = LayerConductance::new(&net(), "sigmoid3").attribute(&rows(2), Target::Class(1));
+    let result = LayerConductance::new(&net(), "sigmoid3").attribute(rows(2), Target::Class(1));
     let expected =
         "no layer named \"sigmoid3\" in this model; it has: linear1, sigmoid1, linear2, sigmoid2, linear3, softmax";
     assert_eq!(result.unwrap_err().to_string(), expected);
     let closure = |x: &Tensor| x.sum(1);
-    let result = LayerActivation::new(closure, "hidden").attribute(&rows(2));
+    let result = LayerActivation::new(closure, "hidden").attribute(rows(2));
     assert_error(result, ErrorKind::Layer, &["it names none", "layers.visit"]);
-    let result = LayerActivation::new(&net(), Vec::<String>::new()).attribute(&rows(2));
+    let result = LayerActivation::new(&net(), Vec::<String>::new()).attribute(rows(2));
     assert_error(result, ErrorKind::Layer, &["no layer was named"]);
 }
 
@@ -132,25 +132,25 @@ fn a_layer_named_twice() {
         let x = layers.visit("same", input.first().affine(2., 0.)?)?;
         layers.visit("same", x)
     });
-    let result = Saliency::new(&twice).attribute(&rows(1), Target::Class(0));
+    let result = Saliency::new(&twice).attribute(rows(1), Target::Class(0));
     assert_error(result, ErrorKind::Layer, &["a second layer \"same\"", "same.1"]);
 }
 
 #[test]
 fn a_neuron_out_of_range() {
-    let result = NeuronConductance::new(&net(), "sigmoid2", 8).attribute(&rows(2), Target::Class(1));
+    let result = NeuronConductance::new(&net(), "sigmoid2", 8).attribute(rows(2), Target::Class(1));
     assert_error(result, ErrorKind::Input, &["neuron 8 is out of range", "sigmoid2", "[8]"]);
-    let result = NeuronGradient::new(&net(), "sigmoid2", [1, 2]).attribute(&rows(2));
+    let result = NeuronGradient::new(&net(), "sigmoid2", [1, 2]).attribute(rows(2));
     assert_error(result, ErrorKind::Input, &["neuron [1, 2]", "1 positions"]);
 }
 
 #[test]
 fn no_gradient_reaches_the_inputs() {
     let cut = |x: &Tensor| x.detach().sum(1);
-    let result = IntegratedGradients::new(cut).attribute(&rows(2), Target::None);
+    let result = IntegratedGradients::new(cut).attribute(rows(2), Target::None);
     assert_error(result, ErrorKind::Gradient, &["no gradient reaches input 0"]);
     let opaque = |x: &Tensor| candle_explain::candle_nn::ops::softmax_last_dim(x);
-    let result = Saliency::new(opaque).attribute(&rows(2), Target::Class(1));
+    let result = Saliency::new(opaque).attribute(rows(2), Target::Class(1));
     assert_error(result, ErrorKind::Gradient, &["softmax_last_dim"]);
 }
 
@@ -160,7 +160,7 @@ fn no_gradient_reaches_a_layer() {
         layers.visit("unused", input.first().affine(2., 0.)?)?;
         layers.visit("used", input.first().sum(1)?)
     });
-    let result = LayerConductance::new(&beside, "unused").attribute(&rows(2), Target::None);
+    let result = LayerConductance::new(&beside, "unused").attribute(rows(2), Target::None);
     assert_error(result, ErrorKind::Gradient, &["no gradient reaches layer \"unused\""]);
 }
 
@@ -181,13 +181,13 @@ fn inputs_that_disagree_or_are_empty() {
     let none = rows(1).narrow(0, 0, 0).unwrap();
     assert_error(saliency.attribute(&none, Target::None), ErrorKind::Input, &["the batch is empty"]);
     let missing = from_fn(|input, _| Ok(input.arg(0)?.sum(1)?));
-    let result = Saliency::new(&missing).attribute(&rows(1), Target::None);
+    let result = Saliency::new(&missing).attribute(rows(1), Target::None);
     assert_error(result, ErrorKind::Input, &["extra argument 0", "with_args"]);
 }
 
 #[test]
 fn a_method_without_delta_says_so() {
-    let result = Saliency::new(&net()).attribute(&rows(2), Target::Class(1)).unwrap();
+    let result = Saliency::new(&net()).attribute(rows(2), Target::Class(1)).unwrap();
     assert_error(result.convergence_delta(), ErrorKind::Input, &["Saliency has no convergence delta"]);
     assert_error(result.column("age"), ErrorKind::Input, &["these columns have no names"]);
     assert_error(result.column(12), ErrorKind::Input, &["no column 12", "12 columns"]);
@@ -228,7 +228,7 @@ fn a_truncated_or_foreign_safetensors_file_changes_nothing() {
     let net = net();
     let weights = folder.join("net.safetensors");
     net.save(&weights).unwrap();
-    let before = net.predict(&rows(2)).unwrap().to_vec2::<f32>().unwrap();
+    let before = net.predict(rows(2)).unwrap().to_vec2::<f32>().unwrap();
 
     let bytes = std::fs::read(&weights).unwrap();
     for length in [0, 4, 100, bytes.len() - 1] {
@@ -245,7 +245,7 @@ fn a_truncated_or_foreign_safetensors_file_changes_nothing() {
     assert_error(net.load(&foreign), ErrorKind::File, &["\"linear1.weight\"", "[13, 12]", "[12, 12]"]);
     let larger = Sequential::builder(12).linear("linear1", 12).build(Seed(1)).unwrap();
     assert_error(larger.load(&weights), ErrorKind::File, &["which this network has no place for"]);
-    assert_eq!(net.predict(&rows(2)).unwrap().to_vec2::<f32>().unwrap(), before);
+    assert_eq!(net.predict(rows(2)).unwrap().to_vec2::<f32>().unwrap(), before);
     assert_error(net.save(folder.join("no/such/folder.safetensors")), ErrorKind::File, &["cannot write"]);
 }
 
@@ -264,10 +264,10 @@ fn networks_that_do_not_fit() {
 fn training_that_cannot_go_on_leaves_the_weights() {
     let data = Dataset::new(rows(4), (0..12).map(|i| format!("f{i}")), vec![0, 1, 0, 1]).unwrap();
     let net = Sequential::builder(12).linear("out", 2).build(Seed(1)).unwrap();
-    let before = net.predict(&rows(1)).unwrap().to_vec2::<f32>().unwrap();
+    let before = net.predict(rows(1)).unwrap().to_vec2::<f32>().unwrap();
     let result = Trainer::adam(f64::MAX).epochs(5).fit(&net, &data);
     assert_error(result, ErrorKind::NotFinite, &["the loss is", "smaller learning rate"]);
-    assert_eq!(net.predict(&rows(1)).unwrap().to_vec2::<f32>().unwrap(), before);
+    assert_eq!(net.predict(rows(1)).unwrap().to_vec2::<f32>().unwrap(), before);
     assert_error(Trainer::adam(0.1).epochs(0).fit(&net, &data), ErrorKind::Input, &["0 epochs"]);
     assert_error(Trainer::adam(-1.).fit(&net, &data), ErrorKind::Input, &["rate of -1"]);
     let closure = from_fn(|input, _| Ok(input.first().clone()));

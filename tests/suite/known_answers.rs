@@ -60,7 +60,7 @@ fn neuron_conductance() {
 #[test]
 fn neuron_integrated_gradients() {
     let method = NeuronIntegratedGradients::new(&network(), "relu", 0).n_steps(200);
-    assert_near(method.attribute(&row(&[0., 6., 14.])), &[0., 3., 7.], 0.1);
+    assert_near(method.attribute(row(&[0., 6., 14.])), &[0., 3., 7.], 0.1);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn internal_influence() {
 #[test]
 fn kinks_settle_under_a_tolerance() {
     let of = |tolerance: f64| LayerConductance::new(&network(), "linear1").tolerance(tolerance);
-    let result = of(1e-4).attribute(&row(&[0., 100., 0.]), 0).unwrap();
+    let result = of(1e-4).attribute(row(&[0., 100., 0.]), 0).unwrap();
     assert!(result.settled().unwrap()[0]);
     assert_near(Ok(result), &[90., 100., 100., 100.], 0.05);
 }
@@ -89,18 +89,18 @@ fn integrated_gradients_through_two_relus() {
         let (x1, x2) = (x.narrow(1, 0, 1)?, x.narrow(1, 1, 1)?);
         relu(&((relu(&x1)? - 1.)? - relu(&x2)?)?)?.squeeze(1)
     };
-    assert_near(IntegratedGradients::new(f).n_steps(2000).attribute(&row(&[3., 1.]), Target::None), &[1.5, -0.5], 1e-3);
-    let settled = IntegratedGradients::new(f).tolerance(1e-6).attribute(&row(&[3., 1.]), Target::None);
+    assert_near(IntegratedGradients::new(f).n_steps(2000).attribute(row(&[3., 1.]), Target::None), &[1.5, -0.5], 1e-3);
+    let settled = IntegratedGradients::new(f).tolerance(1e-6).attribute(row(&[3., 1.]), Target::None);
     assert_near(settled, &[1.5, -0.5], 2e-6);
 }
 
 #[test]
 fn powers_and_products_on_paper() {
     let cube = |x: &Tensor| x.powf(3.)?.sum(1);
-    assert_near(IntegratedGradients::new(cube).attribute(&row(&[2., -1.]), Target::None), &[8., -1.], 1e-12);
+    assert_near(IntegratedGradients::new(cube).attribute(row(&[2., -1.]), Target::None), &[8., -1.], 1e-12);
     let from_one = IntegratedGradients::new(cube).baseline(1.);
-    assert_near(from_one.attribute(&row(&[2., -1.]), Target::None), &[7., -2.], 1e-12);
+    assert_near(from_one.attribute(row(&[2., -1.]), Target::None), &[7., -2.], 1e-12);
     // x·y from 0: each gets half.
     let product = |x: &Tensor| (x.narrow(1, 0, 1)? * x.narrow(1, 1, 1)?)?.squeeze(1);
-    assert_near(IntegratedGradients::new(product).attribute(&row(&[3., 5.]), Target::None), &[7.5, 7.5], 1e-12);
+    assert_near(IntegratedGradients::new(product).attribute(row(&[3., 5.]), Target::None), &[7.5, 7.5], 1e-12);
 }

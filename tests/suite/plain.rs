@@ -25,7 +25,7 @@ impl Plain {
     }
 
     /// One layer after another, from `first` on: even steps are linear, odd ones tanh.
-    pub fn from_layer(&self, first: usize, activation: &[f64]) -> Vec<f64> {
+    pub fn above_layer(&self, first: usize, activation: &[f64]) -> Vec<f64> {
         self.run(first, LAYERS.len(), activation)
     }
 

@@ -102,7 +102,7 @@ fn training_from_scratch_with_the_default_seed() {
     let fit = || {
         let net = Titanic::network(Seed::default()).unwrap();
         let history = Trainer::adam(0.1).epochs(200).test_on(&test).fit(&net, &train).unwrap();
-        (history.test_accuracy().unwrap(), net.predict(&test.features()).unwrap().to_vec2::<f32>().unwrap())
+        (history.test_accuracy().unwrap(), net.predict(test.features()).unwrap().to_vec2::<f32>().unwrap())
     };
     let (accuracy, predictions) = fit();
     assert!(accuracy >= 0.80, "{accuracy}");

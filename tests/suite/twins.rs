@@ -32,7 +32,7 @@ fn target(plain: &Plain, x: &[f64]) -> f64 {
 }
 
 fn above(plain: &Plain, layer: usize, y: &[f64]) -> f64 {
-    plain.from_layer(layer + 1, y)[TARGET]
+    plain.above_layer(layer + 1, y)[TARGET]
 }
 
 /// The middle of each of n parts of the path, all of the same weight.
@@ -62,8 +62,8 @@ fn saliency() {
     let case = case(1);
     let method = Saliency::new(&case.plain.sequential());
     let twin = |plain: &Plain, x: &[f64], _: &[f64]| gradient(|x| target(plain, x), x);
-    case.check(method.abs(false).attribute(&tensor(&case.inputs), TARGET), twin);
-    case.check(method.attribute(&tensor(&case.inputs), TARGET), |plain, x, b| {
+    case.check(method.abs(false).attribute(tensor(&case.inputs), TARGET), twin);
+    case.check(method.attribute(tensor(&case.inputs), TARGET), |plain, x, b| {
         twin(plain, x, b).iter().map(|g| g.abs()).collect()
     });
 }
@@ -71,7 +71,7 @@ fn saliency() {
 #[test]
 fn input_x_gradient() {
     let case = case(2);
-    let got = InputXGradient::new(&case.plain.sequential()).attribute(&tensor(&case.inputs), TARGET);
+    let got = InputXGradient::new(&case.plain.sequential()).attribute(tensor(&case.inputs), TARGET);
     case.check(got, |plain, x, _| times(x, &gradient(|x| target(plain, x), x)));
 }
 
@@ -79,14 +79,14 @@ fn input_x_gradient() {
 fn integrated_gradients() {
     let case = case(3);
     let method = IntegratedGradients::new(&case.plain.sequential())
-        .baseline(&tensor(&case.baselines))
+        .baseline(tensor(&case.baselines))
         .quadrature(Quadrature::RiemannMiddle)
         .n_steps(7);
     let local = |plain: &Plain, x: &[f64], b: &[f64]| {
         mean(7, middles(7).map(|alpha| gradient(|x| target(plain, x), &line(b, x, alpha))))
     };
-    case.check(method.multiply_by_inputs(false).attribute(&tensor(&case.inputs), TARGET), local);
-    case.check(method.attribute(&tensor(&case.inputs), TARGET), |plain, x, b| times(&minus(x, b), &local(plain, x, b)));
+    case.check(method.multiply_by_inputs(false).attribute(tensor(&case.inputs), TARGET), local);
+    case.check(method.attribute(tensor(&case.inputs), TARGET), |plain, x, b| times(&minus(x, b), &local(plain, x, b)));
 }
 
 #[test]
@@ -94,10 +94,10 @@ fn layer_integrated_gradients() {
     let case = case(4);
     for (layer, name) in LAYERS.iter().enumerate().take(4) {
         let method = LayerIntegratedGradients::new(&case.plain.sequential(), *name)
-            .baseline(&tensor(&case.baselines))
+            .baseline(tensor(&case.baselines))
             .quadrature(Quadrature::RiemannMiddle)
             .n_steps(5);
-        case.check(method.attribute(&tensor(&case.inputs), TARGET), |plain, x, b| {
+        case.check(method.attribute(tensor(&case.inputs), TARGET), |plain, x, b| {
             let (y0, y1) = (plain.up_to_layer(layer, b), plain.up_to_layer(layer, x));
             let points = middles(5).map(|alpha| line(&y0, &y1, alpha));
             let average = mean(5, points.map(|y| gradient(|y| above(plain, layer, y), &y)));
@@ -111,10 +111,10 @@ fn layer_conductance() {
     let case = case(5);
     for (layer, name) in LAYERS.iter().enumerate().take(4) {
         let method = LayerConductance::new(&case.plain.sequential(), *name)
-            .baseline(&tensor(&case.baselines))
+            .baseline(tensor(&case.baselines))
             .quadrature(Quadrature::RiemannLeft)
             .n_steps(6);
-        case.check(method.attribute(&tensor(&case.inputs), TARGET), |plain, x, b| {
+        case.check(method.attribute(tensor(&case.inputs), TARGET), |plain, x, b| {
             let activation = |k: usize| plain.up_to_layer(layer, &line(b, x, k as f64 / 7.));
             let flow = |k: usize| {
                 let slope = gradient(|y| above(plain, layer, y), &activation(k));
@@ -129,7 +129,7 @@ fn layer_conductance() {
 fn layer_activation() {
     let case = case(6);
     for (layer, name) in LAYERS.iter().enumerate() {
-        let got = LayerActivation::new(&case.plain.sequential(), *name).attribute(&tensor(&case.inputs));
+        let got = LayerActivation::new(&case.plain.sequential(), *name).attribute(tensor(&case.inputs));
         case.check(got, |plain, x, _| plain.up_to_layer(layer, x));
     }
 }
@@ -140,11 +140,11 @@ fn layer_gradient_x_activation() {
     for (layer, name) in LAYERS.iter().enumerate().take(4) {
         let method = LayerGradientXActivation::new(&case.plain.sequential(), *name);
         let slope = |plain: &Plain, y: &[f64]| gradient(|y| above(plain, layer, y), y);
-        case.check(method.attribute(&tensor(&case.inputs), TARGET), |plain, x, _| {
+        case.check(method.attribute(tensor(&case.inputs), TARGET), |plain, x, _| {
             let y = plain.up_to_layer(layer, x);
             times(&y, &slope(plain, &y))
         });
-        case.check(method.multiply_by_inputs(false).attribute(&tensor(&case.inputs), TARGET), |plain, x, _| {
+        case.check(method.multiply_by_inputs(false).attribute(tensor(&case.inputs), TARGET), |plain, x, _| {
             slope(plain, &plain.up_to_layer(layer, x))
         });
     }
@@ -155,10 +155,10 @@ fn internal_influence() {
     let case = case(8);
     for (layer, name) in LAYERS.iter().enumerate().take(4) {
         let method = InternalInfluence::new(&case.plain.sequential(), *name)
-            .baseline(&tensor(&case.baselines))
+            .baseline(tensor(&case.baselines))
             .quadrature(Quadrature::RiemannMiddle)
             .n_steps(5);
-        case.check(method.attribute(&tensor(&case.inputs), TARGET), |plain, x, b| {
+        case.check(method.attribute(tensor(&case.inputs), TARGET), |plain, x, b| {
             let points = middles(5).map(|alpha| plain.up_to_layer(layer, &line(b, x, alpha)));
             mean(5, points.map(|y| gradient(|y| above(plain, layer, y), &y)))
         });
@@ -171,7 +171,7 @@ fn neuron_conductance() {
     for (layer, name) in LAYERS.iter().enumerate().take(4) {
         let neuron = 2;
         let method = NeuronConductance::new(&case.plain.sequential(), *name, neuron)
-            .baseline(&tensor(&case.baselines))
+            .baseline(tensor(&case.baselines))
             .quadrature(Quadrature::RiemannMiddle)
             .n_steps(5);
         let local = |plain: &Plain, x: &[f64], b: &[f64]| {
@@ -182,8 +182,8 @@ fn neuron_conductance() {
             };
             mean(5, middles(5).map(|alpha| through(line(b, x, alpha))))
         };
-        case.check(method.multiply_by_inputs(false).attribute(&tensor(&case.inputs), TARGET), local);
-        case.check(method.attribute(&tensor(&case.inputs), TARGET), |plain, x, b| {
+        case.check(method.multiply_by_inputs(false).attribute(tensor(&case.inputs), TARGET), local);
+        case.check(method.attribute(tensor(&case.inputs), TARGET), |plain, x, b| {
             times(&minus(x, b), &local(plain, x, b))
         });
     }
@@ -193,7 +193,7 @@ fn neuron_conductance() {
 fn neuron_gradient() {
     let case = case(10);
     for (layer, name) in LAYERS.iter().enumerate() {
-        let got = NeuronGradient::new(&case.plain.sequential(), *name, 1).attribute(&tensor(&case.inputs));
+        let got = NeuronGradient::new(&case.plain.sequential(), *name, 1).attribute(tensor(&case.inputs));
         case.check(got, |plain, x, _| gradient(|x| plain.up_to_layer(layer, x)[1], x));
     }
 }
@@ -203,10 +203,10 @@ fn neuron_integrated_gradients() {
     let case = case(11);
     for (layer, name) in LAYERS.iter().enumerate() {
         let method = NeuronIntegratedGradients::new(&case.plain.sequential(), *name, 1)
-            .baseline(&tensor(&case.baselines))
+            .baseline(tensor(&case.baselines))
             .quadrature(Quadrature::RiemannMiddle)
             .n_steps(5);
-        case.check(method.attribute(&tensor(&case.inputs)), |plain, x, b| {
+        case.check(method.attribute(tensor(&case.inputs)), |plain, x, b| {
             let slope = |point: &[f64]| gradient(|x| plain.up_to_layer(layer, x)[1], point);
             times(&minus(x, b), &mean(5, middles(5).map(|alpha| slope(&line(b, x, alpha)))))
         });
