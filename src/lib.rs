@@ -1,4 +1,52 @@
-//! candle-explain
+//! Model interpretability for [candle](candle_core): why did the model say that?
+//!
+//! candle-explain is to candle what Captum is to PyTorch, made for Jupyter notebooks that run the
+//! Rust kernel: attribute a model's prediction to its inputs, layers and neurons, and see it at
+//! once as a table or chart below the cell.
+//!
+//! ```
+//! use candle_explain::prelude::*;
+//!
+//! let passengers = Titanic::offline()?;
+//! let (train, test) = passengers.split(Split::Stratified { test: 0.3, seed: 42 })?;
+//! let net = Sequential::builder(12)
+//!     .linear("linear1", 12).sigmoid("sigmoid1")
+//!     .linear("linear2", 2).softmax("softmax")
+//!     .build(Seed(1))?;
+//! Trainer::adam(0.1).epochs(100).fit(&net, &train)?;
+//!
+//! let importance = IntegratedGradients::new(&net).tolerance(1e-3).attribute(test.features(), Target::Class(1))?;
+//! importance.mean()?.bars(test.feature_names())?;
+//! LayerConductance::new(&net, "sigmoid1").attribute(test.features(), Target::Class(1))?;
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! # Map
+//!
+//! | Module | What is in it |
+//! |---|---|
+//! | [`prelude`] | everything a notebook needs, with one `use` |
+//! | [`attr`] | the attribution methods, a file each |
+//! | [`model`] | the seam to candle: [`model::Model`], named layers, ready networks |
+//! | [`nn`] | building blocks whose backward is right |
+//! | [`engine`] | what methods are made of: targets, baselines, quadrature, results |
+//! | [`tabular`] | tables, splits, training, the Titanic |
+//! | [`render`] | figures: tables and charts that show themselves |
+//!
+//! # A model
+//!
+//! A candle `Module` or a closure can be attributed at its inputs. To look inside, implement
+//! [`model::Model`] and name layers in the forward pass, one line each.
+//!
+//! # In notebooks
+//!
+//! Reach candle through this crate: the prelude re-exports its types, and [`candle_core`] and
+//! [`candle_nn`] are here whole. The crate is also built as a dynamic library, so that all cells
+//! of a notebook share one copy of it; with one copy each, gradients would be wrong without an
+//! error.
+
+#![warn(missing_docs)]
+
 pub mod attr;
 pub mod engine;
 mod error;
@@ -11,6 +59,7 @@ mod progress;
 pub mod render;
 mod seed;
 pub mod tabular;
+
 pub use error::{Error, ErrorKind, Result};
 pub use seed::Seed;
 pub use {candle_core, candle_nn};

@@ -1,4 +1,10 @@
 //! Everything a notebook needs, with one `use candle_explain::prelude::*;`.
+//!
+//! candle's own types are among them, so that the notebook kernel can name every variable.
+
+pub use candle_core::{D, DType, Device, Module, Tensor, Var};
+pub use candle_nn::{VarBuilder, VarMap};
+
 pub use crate::attr::*;
 pub use crate::engine::{Attribute, Attributions, Baseline, Column, Neuron, Quadrature, Series, Target};
 pub use crate::error::{Error, Result};
@@ -8,4 +14,3 @@ pub use crate::render::{Chart, Figure, Row, Show, Table};
 pub use crate::row;
 pub use crate::seed::Seed;
 pub use crate::tabular::{Dataset, History, Passengers, Split, Titanic, Trainer, neuron_names};
-pub use candle_core::{D, DType, Device, Module, Tensor, Var};

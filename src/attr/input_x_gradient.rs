@@ -52,7 +52,7 @@ impl InputXGradient {
     }
 
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(Self::INFO.name, Self::INFO.options)?;
+        options.check(&Self::INFO)?;
         Ok(Self { model })
     }
 }

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::{
-    Attribute, Attributions, Cost, Family, Integral, Integrand, MethodInfo, Options, Path, PathSettings, Question,
-    Target, integrate, path_setters,
-};
+use crate::engine::{flag_setter, PATH_OPTIONS, Attribute, Attributions, Cost, Family, Integral, Integrand, MethodInfo, Options, Path, PathSettings, Question, Target, integrate, path_setters};
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
 
@@ -50,15 +47,7 @@ impl IntegratedGradients {
         has_delta: true,
         cost: Cost::PerStep,
         paper: "Sundararajan, Taly and Yan 2017",
-        options: &[
-            "baseline",
-            "n_steps",
-            "quadrature",
-            "internal_batch_size",
-            "tolerance",
-            "max_steps",
-            "multiply_by_inputs",
-        ],
+        options: &[PATH_OPTIONS, &["multiply_by_inputs"]],
         build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
     };
 
@@ -69,14 +58,10 @@ impl IntegratedGradients {
 
     path_setters!();
 
-    /// Whether the averaged gradient is multiplied by x − b (the default); without it the result
-    /// is a local sensitivity that adds up to nothing.
-    pub fn multiply_by_inputs(&self, multiply: bool) -> Self {
-        Self { multiply_by_inputs: multiply, ..self.clone() }
-    }
+    flag_setter!(multiply_by_inputs, "Whether the averaged gradient is multiplied by x − b (the default); without it the result is a local sensitivity that adds up to nothing.");
 
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(Self::INFO.name, Self::INFO.options)?;
+        options.check(&Self::INFO)?;
         let method = Self::new(model);
         let path = options.path(method.path.clone());
         Ok(Self { path, multiply_by_inputs: options.multiply_by_inputs.unwrap_or(true), ..method })

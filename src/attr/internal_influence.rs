@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::{
-    Attribute, Attributions, Cost, Family, Integral, Integrand, LayerNames, MethodInfo, Options, Path, PathSettings,
-    Question, Sample, Target, integrate, path_setters,
-};
+use crate::engine::{layer_input_setter, PATH_OPTIONS, Attribute, Attributions, Cost, Family, Integral, Integrand, LayerNames, MethodInfo, Options, Path, PathSettings, Question, Sample, Target, integrate, path_setters};
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model, Place};
 
@@ -49,16 +46,7 @@ impl InternalInfluence {
         has_delta: false,
         cost: Cost::PerStep,
         paper: "Leino, Sen, Datta, Fredrikson and Li 2018",
-        options: &[
-            "layer",
-            "baseline",
-            "n_steps",
-            "quadrature",
-            "internal_batch_size",
-            "tolerance",
-            "max_steps",
-            "attribute_to_layer_input",
-        ],
+        options: &[PATH_OPTIONS, &["layer", "attribute_to_layer_input"]],
         build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
     };
 
@@ -69,13 +57,10 @@ impl InternalInfluence {
 
     path_setters!();
 
-    /// Whether what goes into the layer is attributed instead of its output; not by default.
-    pub fn attribute_to_layer_input(&self, input: bool) -> Self {
-        Self { layers: self.layers.clone().at_input(input), ..self.clone() }
-    }
+    layer_input_setter!("Whether what goes into the layer is attributed instead of its output; not by default.");
 
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(Self::INFO.name, Self::INFO.options)?;
+        options.check(&Self::INFO)?;
         let method = Self::new(model, options.layers(Self::INFO.name)?);
         let path = options.path(method.path.clone());
         Ok(Self { path, ..method })

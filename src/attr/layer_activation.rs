@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::{
-    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Options, Target, activations, check_finite,
-};
+use crate::engine::{layer_input_setter, Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Options, Target, activations, check_finite};
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model, Place};
 
@@ -39,7 +37,7 @@ impl LayerActivation {
         has_delta: false,
         cost: Cost::Forward,
         paper: "",
-        options: &["layer", "attribute_to_layer_input"],
+        options: &[&["layer", "attribute_to_layer_input"]],
         build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
     };
 
@@ -48,10 +46,7 @@ impl LayerActivation {
         Self { model: model.into_model(), layers: layers.into() }
     }
 
-    /// Whether what goes into the layer is given instead of its output; not by default.
-    pub fn attribute_to_layer_input(&self, input: bool) -> Self {
-        Self { layers: self.layers.clone().at_input(input), ..self.clone() }
-    }
+    layer_input_setter!("Whether what goes into the layer is given instead of its output; not by default.");
 
     /// The activations for these inputs; there is no target.
     pub fn attribute(&self, inputs: impl Into<Inputs>) -> Result<Attributions> {
@@ -59,7 +54,7 @@ impl LayerActivation {
     }
 
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(Self::INFO.name, Self::INFO.options)?;
+        options.check(&Self::INFO)?;
         Ok(Self { model, layers: options.layers(Self::INFO.name)? })
     }
 }

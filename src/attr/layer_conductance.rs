@@ -5,10 +5,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use crate::engine::{
-    Attribute, Attributions, Cost, Expansion, Family, Integral, Integrand, LayerNames, MethodInfo, Options, Path,
-    PathSettings, Question, Sample, Stieltjes, Target, path_setters, refine, walk,
-};
+use crate::engine::{layer_input_setter, PATH_OPTIONS, Attribute, Attributions, Cost, Expansion, Family, Integral, Integrand, LayerNames, MethodInfo, Options, Path, PathSettings, Question, Sample, Stieltjes, Target, path_setters, refine, walk};
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model, Place};
 
@@ -55,16 +52,7 @@ impl LayerConductance {
         has_delta: true,
         cost: Cost::PerStep,
         paper: "Dhamdhere, Sundararajan and Yan 2019",
-        options: &[
-            "layer",
-            "baseline",
-            "n_steps",
-            "quadrature",
-            "internal_batch_size",
-            "tolerance",
-            "max_steps",
-            "attribute_to_layer_input",
-        ],
+        options: &[PATH_OPTIONS, &["layer", "attribute_to_layer_input"]],
         build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
     };
 
@@ -79,13 +67,10 @@ impl LayerConductance {
 
     path_setters!();
 
-    /// Whether what goes into the layer is attributed instead of its output; not by default.
-    pub fn attribute_to_layer_input(&self, input: bool) -> Self {
-        Self { layers: self.layers.clone().at_input(input), ..self.clone() }
-    }
+    layer_input_setter!("Whether what goes into the layer is attributed instead of its output; not by default.");
 
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(Self::INFO.name, Self::INFO.options)?;
+        options.check(&Self::INFO)?;
         let method = Self::new(model, options.one_layer(Self::INFO.name)?);
         let path = options.path(method.path.clone());
         Ok(Self { path, layers: options.layers(Self::INFO.name)?, ..method })

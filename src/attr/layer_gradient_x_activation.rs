@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::{
-    Attribute, Attributions, Cost, Expansion, Family, LayerNames, MethodInfo, Options, Question, Target, check_finite,
-};
+use crate::engine::{flag_setter, layer_input_setter, Attribute, Attributions, Cost, Expansion, Family, LayerNames, MethodInfo, Options, Question, Target, check_finite};
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model, Place};
 
@@ -43,7 +41,7 @@ impl LayerGradientXActivation {
         has_delta: false,
         cost: Cost::ForwardBackward,
         paper: "",
-        options: &["layer", "attribute_to_layer_input", "multiply_by_inputs"],
+        options: &[&["layer", "attribute_to_layer_input", "multiply_by_inputs"]],
         build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
     };
 
@@ -52,18 +50,12 @@ impl LayerGradientXActivation {
         Self { model: model.into_model(), layers: layers.into(), multiply_by_inputs: true }
     }
 
-    /// Whether the gradient is multiplied by the activation (the default).
-    pub fn multiply_by_inputs(&self, multiply: bool) -> Self {
-        Self { multiply_by_inputs: multiply, ..self.clone() }
-    }
+    flag_setter!(multiply_by_inputs, "Whether the gradient is multiplied by the activation (the default).");
 
-    /// Whether what goes into the layer is attributed instead of its output; not by default.
-    pub fn attribute_to_layer_input(&self, input: bool) -> Self {
-        Self { layers: self.layers.clone().at_input(input), ..self.clone() }
-    }
+    layer_input_setter!("Whether what goes into the layer is attributed instead of its output; not by default.");
 
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(Self::INFO.name, Self::INFO.options)?;
+        options.check(&Self::INFO)?;
         let multiply_by_inputs = options.multiply_by_inputs.unwrap_or(true);
         Ok(Self { model, layers: options.layers(Self::INFO.name)?, multiply_by_inputs })
     }

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::{
-    Attribute, Attributions, Cost, Family, Integral, Integrand, LayerNames, MethodInfo, Options, Path, PathSettings,
-    Question, Target, integrate, path_setters,
-};
+use crate::engine::{flag_setter, layer_input_setter, PATH_OPTIONS, Attribute, Attributions, Cost, Family, Integral, Integrand, LayerNames, MethodInfo, Options, Path, PathSettings, Question, Target, integrate, path_setters};
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
 
@@ -51,17 +48,7 @@ impl LayerIntegratedGradients {
         has_delta: true,
         cost: Cost::PerStep,
         paper: "Sundararajan, Taly and Yan 2017",
-        options: &[
-            "layer",
-            "baseline",
-            "n_steps",
-            "quadrature",
-            "internal_batch_size",
-            "tolerance",
-            "max_steps",
-            "multiply_by_inputs",
-            "attribute_to_layer_input",
-        ],
+        options: &[PATH_OPTIONS, &["layer", "multiply_by_inputs", "attribute_to_layer_input"]],
         build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
     };
 
@@ -77,18 +64,12 @@ impl LayerIntegratedGradients {
 
     path_setters!();
 
-    /// Whether the averaged gradient is multiplied by y₁ − y₀ (the default).
-    pub fn multiply_by_inputs(&self, multiply: bool) -> Self {
-        Self { multiply_by_inputs: multiply, ..self.clone() }
-    }
+    flag_setter!(multiply_by_inputs, "Whether the averaged gradient is multiplied by y₁ − y₀ (the default).");
 
-    /// Whether what goes into the layer is attributed instead of its output; not by default.
-    pub fn attribute_to_layer_input(&self, input: bool) -> Self {
-        Self { layers: self.layers.clone().at_input(input), ..self.clone() }
-    }
+    layer_input_setter!("Whether what goes into the layer is attributed instead of its output; not by default.");
 
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(Self::INFO.name, Self::INFO.options)?;
+        options.check(&Self::INFO)?;
         let method = Self::new(model, options.layers(Self::INFO.name)?);
         let path = options.path(method.path.clone());
         Ok(Self { path, multiply_by_inputs: options.multiply_by_inputs.unwrap_or(true), ..method })

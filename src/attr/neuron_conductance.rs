@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::{
-    Attribute, Attributions, Cost, Family, Integral, Integrand, LayerNames, MethodInfo, Neuron, Options, Path,
-    PathSettings, Quadrature, Question, Target, integrate, path_setters,
-};
+use crate::engine::{flag_setter, layer_input_setter, PATH_OPTIONS, Attribute, Attributions, Cost, Family, Integral, Integrand, LayerNames, MethodInfo, Neuron, Options, Path, PathSettings, Quadrature, Question, Target, integrate, path_setters};
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
 
@@ -51,18 +48,7 @@ impl NeuronConductance {
         has_delta: false,
         cost: Cost::PerStep,
         paper: "Dhamdhere, Sundararajan and Yan 2019",
-        options: &[
-            "layer",
-            "neuron",
-            "baseline",
-            "n_steps",
-            "quadrature",
-            "internal_batch_size",
-            "tolerance",
-            "max_steps",
-            "multiply_by_inputs",
-            "attribute_to_layer_input",
-        ],
+        options: &[PATH_OPTIONS, &["layer", "neuron", "multiply_by_inputs", "attribute_to_layer_input"]],
         build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
     };
 
@@ -79,18 +65,12 @@ impl NeuronConductance {
 
     path_setters!();
 
-    /// Whether the averaged gradient is multiplied by x − b (the default).
-    pub fn multiply_by_inputs(&self, multiply: bool) -> Self {
-        Self { multiply_by_inputs: multiply, ..self.clone() }
-    }
+    flag_setter!(multiply_by_inputs, "Whether the averaged gradient is multiplied by x − b (the default).");
 
-    /// Whether the neuron is one of the layer's input instead of its output; not by default.
-    pub fn attribute_to_layer_input(&self, input: bool) -> Self {
-        Self { layers: self.layers.clone().at_input(input), ..self.clone() }
-    }
+    layer_input_setter!("Whether the neuron is one of the layer's input instead of its output; not by default.");
 
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(Self::INFO.name, Self::INFO.options)?;
+        options.check(&Self::INFO)?;
         let name = Self::INFO.name;
         let method = Self::new(model, options.one_layer(name)?, options.neuron(name)?);
         let path = options.path(method.path.clone());

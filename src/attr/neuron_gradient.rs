@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use super::saliency::plain_input_gradients;
-use crate::engine::{
-    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Neuron, Options, Question, Target,
-};
+use crate::engine::{layer_input_setter, Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Neuron, Options, Question, Target};
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
 
@@ -44,7 +42,7 @@ impl NeuronGradient {
         has_delta: false,
         cost: Cost::ForwardBackward,
         paper: "",
-        options: &["layer", "neuron", "attribute_to_layer_input"],
+        options: &[&["layer", "neuron", "attribute_to_layer_input"]],
         build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
     };
 
@@ -53,10 +51,7 @@ impl NeuronGradient {
         Self { model: model.into_model(), layers: LayerNames::from(layer.into()), neuron: neuron.into() }
     }
 
-    /// Whether the neuron is one of the layer's input instead of its output; not by default.
-    pub fn attribute_to_layer_input(&self, input: bool) -> Self {
-        Self { layers: self.layers.clone().at_input(input), ..self.clone() }
-    }
+    layer_input_setter!("Whether the neuron is one of the layer's input instead of its output; not by default.");
 
     /// The gradient for these inputs; there is no target.
     pub fn attribute(&self, inputs: impl Into<Inputs>) -> Result<Attributions> {
@@ -64,7 +59,7 @@ impl NeuronGradient {
     }
 
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(Self::INFO.name, Self::INFO.options)?;
+        options.check(&Self::INFO)?;
         let name = Self::INFO.name;
         options.one_layer(name)?;
         Ok(Self { model, layers: options.layers(name)?, neuron: options.neuron(name)? })

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use super::integrated_gradients::along_inputs;
-use crate::engine::{
-    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Neuron, Options, PathSettings, Question, Target,
-    path_setters,
-};
+use crate::engine::{flag_setter, layer_input_setter, PATH_OPTIONS, Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Neuron, Options, PathSettings, Question, Target, path_setters};
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
 
@@ -52,18 +49,7 @@ impl NeuronIntegratedGradients {
         has_delta: true,
         cost: Cost::PerStep,
         paper: "Sundararajan, Taly and Yan 2017",
-        options: &[
-            "layer",
-            "neuron",
-            "baseline",
-            "n_steps",
-            "quadrature",
-            "internal_batch_size",
-            "tolerance",
-            "max_steps",
-            "multiply_by_inputs",
-            "attribute_to_layer_input",
-        ],
+        options: &[PATH_OPTIONS, &["layer", "neuron", "multiply_by_inputs", "attribute_to_layer_input"]],
         build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
     };
 
@@ -80,15 +66,9 @@ impl NeuronIntegratedGradients {
 
     path_setters!();
 
-    /// Whether the averaged gradient is multiplied by x − b (the default).
-    pub fn multiply_by_inputs(&self, multiply: bool) -> Self {
-        Self { multiply_by_inputs: multiply, ..self.clone() }
-    }
+    flag_setter!(multiply_by_inputs, "Whether the averaged gradient is multiplied by x − b (the default).");
 
-    /// Whether the neuron is one of the layer's input instead of its output; not by default.
-    pub fn attribute_to_layer_input(&self, input: bool) -> Self {
-        Self { layers: self.layers.clone().at_input(input), ..self.clone() }
-    }
+    layer_input_setter!("Whether the neuron is one of the layer's input instead of its output; not by default.");
 
     /// The attributions for these inputs; there is no target.
     pub fn attribute(&self, inputs: impl Into<Inputs>) -> Result<Attributions> {
@@ -96,7 +76,7 @@ impl NeuronIntegratedGradients {
     }
 
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(Self::INFO.name, Self::INFO.options)?;
+        options.check(&Self::INFO)?;
         let name = Self::INFO.name;
         let method = Self::new(model, options.one_layer(name)?, options.neuron(name)?);
         let path = options.path(method.path.clone());

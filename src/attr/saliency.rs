@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::{
-    Attribute, Attributions, Cost, Expansion, Family, MethodInfo, Options, Question, Target, check_finite,
-};
+use crate::engine::{flag_setter, Attribute, Attributions, Cost, Expansion, Family, MethodInfo, Options, Question, Target, check_finite};
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
 
@@ -44,7 +42,7 @@ impl Saliency {
         has_delta: false,
         cost: Cost::ForwardBackward,
         paper: "Simonyan, Vedaldi and Zisserman 2013",
-        options: &["abs"],
+        options: &[&["abs"]],
         build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
     };
 
@@ -53,13 +51,10 @@ impl Saliency {
         Self { model: model.into_model(), abs: true }
     }
 
-    /// Whether the sign is dropped; it is by default.
-    pub fn abs(&self, abs: bool) -> Self {
-        Self { abs, ..self.clone() }
-    }
+    flag_setter!(abs, "Whether the sign is dropped; it is by default.");
 
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(Self::INFO.name, Self::INFO.options)?;
+        options.check(&Self::INFO)?;
         Ok(Self { model, abs: options.abs.unwrap_or(true) })
     }
 }

@@ -35,10 +35,22 @@ pub struct MethodInfo {
     pub cost: Cost,
     /// The paper it comes from.
     pub paper: &'static str,
-    /// The names of the settings it takes.
-    pub options: &'static [&'static str],
+    /// The names of the settings it takes, in groups.
+    pub options: &'static [&'static [&'static str]],
     /// Makes the method with settings chosen at run time.
     pub build: Build,
+}
+
+impl MethodInfo {
+    /// The names of the settings it takes.
+    pub fn option_names(&self) -> impl Iterator<Item = &'static str> {
+        self.options.iter().copied().flatten().copied()
+    }
+
+    /// Whether it takes a setting of this name.
+    pub fn takes(&self, option: &str) -> bool {
+        self.option_names().any(|name| name == option)
+    }
 }
 
 /// Makes a method for a model with settings chosen at run time.

@@ -1,6 +1,6 @@
 //! A method's settings by their names, for callers that choose the method at run time.
 
-use super::{Baseline, LayerNames, Neuron, PathSettings, Quadrature};
+use super::{Baseline, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature};
 use crate::error::{Result, bail, error};
 
 /// A method's settings by their names, for callers that choose the method at run time (a server,
@@ -31,9 +31,13 @@ pub struct Options {
     pub attribute_to_layer_input: Option<bool>,
 }
 
+/// The settings of every method along a path.
+pub(crate) const PATH_OPTIONS: &[&str] =
+    &["baseline", "n_steps", "quadrature", "internal_batch_size", "tolerance", "max_steps"];
+
 impl Options {
     /// An error that names the first option that is set and that the method does not have.
-    pub(crate) fn check(&self, method: &str, known: &[&str]) -> Result<()> {
+    pub(crate) fn check(&self, method: &MethodInfo) -> Result<()> {
         let set = [
             ("layer", !self.layers.is_empty()),
             ("neuron", self.neuron.is_some()),
@@ -47,10 +51,10 @@ impl Options {
             ("abs", self.abs.is_some()),
             ("attribute_to_layer_input", self.attribute_to_layer_input.is_some()),
         ];
-        match set.into_iter().find(|(name, set)| *set && !known.contains(name)) {
-            None => Ok(()),
-            Some((name, _)) if known.is_empty() => bail!(Input, "{method} has no option \"{name}\": it has none"),
-            Some((name, _)) => bail!(Input, "{method} has no option \"{name}\"; it has: {}", known.join(", ")),
+        let Some((option, _)) = set.into_iter().find(|(name, set)| *set && !method.takes(name)) else { return Ok(()) };
+        match method.option_names().collect::<Vec<_>>().as_slice() {
+            [] => bail!(Input, "{} has no option \"{option}\": it has none", method.name),
+            known => bail!(Input, "{} has no option \"{option}\"; it has: {}", method.name, known.join(", ")),
         }
     }
 

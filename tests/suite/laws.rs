@@ -22,10 +22,10 @@ fn assert_same(a: &Tensor, b: &Tensor, tolerance: f64) {
 /// Settings that suit every method: at "tanh1", neuron 2, for those that have them.
 fn options(info: &MethodInfo) -> Options {
     let mut options = Options::default();
-    if info.options.contains(&"layer") {
+    if info.takes("layer") {
         options.layers = vec!["tanh1".to_string()];
     }
-    if info.options.contains(&"neuron") {
+    if info.takes("neuron") {
         options.neuron = Some(Neuron::from(2));
     }
     options
@@ -155,7 +155,7 @@ fn a_distribution_is_the_mean_over_its_rows() {
 #[test]
 fn an_option_that_a_method_does_not_have_is_an_error() {
     for info in METHODS {
-        let unknown = if info.options.contains(&"abs") {
+        let unknown = if info.takes("abs") {
             Options { n_steps: Some(3), ..options(info) }
         } else {
             Options { abs: Some(true), ..options(info) }

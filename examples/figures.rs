@@ -1,0 +1,27 @@
+//! Draws the figures of `media/` with the shipped Titanic weights.
+//!
+//! `cargo run --release --example figures [-- FOLDER]`
+
+use std::path::PathBuf;
+
+use candle_explain::prelude::*;
+
+fn main() -> Result<()> {
+    let folder = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "media".to_string()));
+    let passengers = Titanic::load()?;
+    println!("{}", passengers.source());
+    let (_, test) = passengers.split(Split::Tutorial)?;
+    let net = Titanic::network(Seed::default())?;
+    net.load("data/titanic.safetensors")?;
+
+    let importance = IntegratedGradients::new(&net).tolerance(1e-3).attribute(test.features(), Target::Class(1))?;
+    let features = importance.mean()?.bars(test.feature_names())?.title("Which features speak for survival?");
+    features.save(folder.join("titanic_features.svg"))?;
+
+    let conductance = LayerConductance::new(&net, "sigmoid1").tolerance(1e-3);
+    let conductance = conductance.attribute(test.features(), Target::Class(1))?;
+    let neurons = conductance.mean()?.bars(neuron_names(12))?.title("Which neurons carry the decision?");
+    neurons.save(folder.join("titanic_neurons.svg"))?;
+    println!("titanic_features.svg and titanic_neurons.svg in {}", folder.display());
+    Ok(())
+}
