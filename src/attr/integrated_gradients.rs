@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::engine::{flag_setter, PATH_OPTIONS, Attribute, Attributions, Cost, Family, Integral, Integrand, MethodInfo, Options, Path, PathSettings, Question, Target, integrate, path_setters};
+use crate::engine::{
+    Attribute, Attributions, Cost, Family, Integral, Integrand, MethodInfo, Options, PATH_OPTIONS, Path, PathSettings,
+    Question, Target, flag_setter, integrate, path_setters,
+};
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
 
@@ -58,7 +61,10 @@ impl IntegratedGradients {
 
     path_setters!();
 
-    flag_setter!(multiply_by_inputs, "Whether the averaged gradient is multiplied by x − b (the default); without it the result is a local sensitivity that adds up to nothing.");
+    flag_setter!(
+        multiply_by_inputs,
+        "Whether the averaged gradient is multiplied by x − b (the default); without it the result is a local sensitivity that adds up to nothing."
+    );
 
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
         options.check(&Self::INFO)?;
@@ -78,11 +84,7 @@ impl Attribute for IntegratedGradients {
 }
 
 /// The gradient of the question's number, integrated from the baseline to the inputs.
-pub(super) fn along_inputs(
-    question: &Question,
-    settings: &PathSettings,
-    multiply_by_inputs: bool,
-) -> Result<Integral> {
+pub(super) fn along_inputs(question: &Question, settings: &PathSettings, multiply_by_inputs: bool) -> Result<Integral> {
     question.require_float_inputs()?;
     let inputs = question.inputs().tensors();
     let baselines = settings.baseline.resolve(question.inputs())?;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::engine::{layer_input_setter, Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Options, Target, activations, check_finite};
+use crate::engine::{
+    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Options, Target, activations, check_finite,
+    layer_input_setter,
+};
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model, Place};
 

@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use crate::engine::{layer_input_setter, PATH_OPTIONS, Attribute, Attributions, Cost, Expansion, Family, Integral, Integrand, LayerNames, MethodInfo, Options, Path, PathSettings, Question, Sample, Stieltjes, Target, path_setters, refine, walk};
+use crate::engine::{
+    Attribute, Attributions, Cost, Expansion, Family, Integral, Integrand, LayerNames, MethodInfo, Options,
+    PATH_OPTIONS, Path, PathSettings, Question, Sample, Stieltjes, Target, layer_input_setter, path_setters, refine,
+    walk,
+};
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model, Place};
 
@@ -58,11 +62,7 @@ impl LayerConductance {
 
     /// The method for a model and a layer's name.
     pub fn new<Marker>(model: impl IntoModel<Marker>, layer: impl Into<String>) -> Self {
-        Self {
-            model: model.into_model(),
-            layers: LayerNames::from(layer.into()),
-            path: PathSettings::default(),
-        }
+        Self { model: model.into_model(), layers: LayerNames::from(layer.into()), path: PathSettings::default() }
     }
 
     path_setters!();
@@ -140,7 +140,8 @@ impl Flow {
                 Some(sum) => (sum + flow)?,
             });
         }
-        let keep = |tensor: &Tensor| -> Result<Tensor> { Ok(tensor.narrow(0, (points - 1) * rows, rows)?.contiguous()?) };
+        let keep =
+            |tensor: &Tensor| -> Result<Tensor> { Ok(tensor.narrow(0, (points - 1) * rows, rows)?.contiguous()?) };
         self.last = Some((keep(&activation)?, keep(&gradient)?));
         Ok(())
     }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::engine::{flag_setter, layer_input_setter, Attribute, Attributions, Cost, Expansion, Family, LayerNames, MethodInfo, Options, Question, Target, check_finite};
+use crate::engine::{
+    Attribute, Attributions, Cost, Expansion, Family, LayerNames, MethodInfo, Options, Question, Target, check_finite,
+    flag_setter, layer_input_setter,
+};
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model, Place};
 
@@ -69,7 +72,8 @@ impl Attribute for LayerGradientXActivation {
         let sample = question.layer_gradients(&places, inputs.tensors().to_vec(), &at)?;
         let (activations, gradients) = sample.values.split_at(places.len());
         let values = if self.multiply_by_inputs {
-            let products = activations.iter().zip(gradients).map(|(activation, gradient)| Ok(activation.mul(gradient)?));
+            let products =
+                activations.iter().zip(gradients).map(|(activation, gradient)| Ok(activation.mul(gradient)?));
             products.collect::<Result<_>>()?
         } else {
             gradients.to_vec()

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::engine::{flag_setter, layer_input_setter, PATH_OPTIONS, Attribute, Attributions, Cost, Family, Integral, Integrand, LayerNames, MethodInfo, Neuron, Options, Path, PathSettings, Quadrature, Question, Target, integrate, path_setters};
+use crate::engine::{
+    Attribute, Attributions, Cost, Family, Integral, Integrand, LayerNames, MethodInfo, Neuron, Options, PATH_OPTIONS,
+    Path, PathSettings, Quadrature, Question, Target, flag_setter, integrate, layer_input_setter, path_setters,
+};
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
 

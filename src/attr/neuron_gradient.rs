@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::saliency::plain_input_gradients;
-use crate::engine::{layer_input_setter, Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Neuron, Options, Question, Target};
+use crate::engine::{
+    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Neuron, Options, Question, Target,
+    layer_input_setter,
+};
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
 

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::integrated_gradients::along_inputs;
-use crate::engine::{flag_setter, layer_input_setter, PATH_OPTIONS, Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Neuron, Options, PathSettings, Question, Target, path_setters};
+use crate::engine::{
+    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Neuron, Options, PATH_OPTIONS, PathSettings,
+    Question, Target, flag_setter, layer_input_setter, path_setters,
+};
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::engine::{flag_setter, Attribute, Attributions, Cost, Expansion, Family, MethodInfo, Options, Question, Target, check_finite};
+use crate::engine::{
+    Attribute, Attributions, Cost, Expansion, Family, MethodInfo, Options, Question, Target, check_finite, flag_setter,
+};
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
 
