@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::saliency::plain_input_gradients;
-use crate::engine::{Attribute, Attributions, Cost, Family, MethodInfo, Options, Question, Target};
+use crate::engine::{
+    Attribute, Attributions, Cost, Family, MethodInfo, Options, Question, ROWS_PER_EVALUATION, Target,
+};
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
 
@@ -59,7 +61,7 @@ impl InputXGradient {
 
 impl Attribute for InputXGradient {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
-        let question = Question::about_output(&self.model, inputs.clone(), target)?;
+        let question = Question::about_output(&self.model, inputs.clone(), target, ROWS_PER_EVALUATION)?;
         let gradients = plain_input_gradients(&question)?;
         let products = inputs.tensors().iter().zip(&gradients).map(|(input, gradient)| Ok(input.mul(gradient)?));
         let values = products.collect::<Result<_>>()?;

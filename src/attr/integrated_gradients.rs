@@ -77,7 +77,7 @@ impl IntegratedGradients {
 impl Attribute for IntegratedGradients {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
         self.path.check()?;
-        let question = Question::about_output(&self.model, inputs.clone(), target)?;
+        let question = Question::about_output(&self.model, inputs.clone(), target, self.path.rows_per_evaluation())?;
         let integral = along_inputs(&question, &self.path, self.multiply_by_inputs)?;
         Ok(question.attributions_to_inputs(Self::INFO.name, integral))
     }

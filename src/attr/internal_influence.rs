@@ -74,7 +74,7 @@ impl Attribute for InternalInfluence {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
         self.path.check()?;
         let places = self.layers.places()?;
-        let question = Question::about_output(&self.model, inputs.clone(), target)?;
+        let question = Question::about_output(&self.model, inputs.clone(), target, self.path.rows_per_evaluation())?;
         question.require_float_inputs()?;
         let baselines = self.path.baseline.resolve(inputs)?;
         let integral = Integral::over_baselines(&baselines, |baseline| {

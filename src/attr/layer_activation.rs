@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::engine::{
-    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Options, Target, activations, check_finite,
-    layer_input_setter,
+    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Options, ROWS_PER_EVALUATION, Target, activations,
+    check_finite, layer_input_setter,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model, Place};
@@ -65,7 +65,7 @@ impl LayerActivation {
 impl Attribute for LayerActivation {
     fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
         let places = self.layers.places()?;
-        let values = activations(&*self.model, inputs, &places)?;
+        let values = activations(&*self.model, inputs, &places, ROWS_PER_EVALUATION)?;
         check_finite(&values, "activation")?;
         Ok(Attributions::new(Self::INFO.name, values, places.iter().map(Place::to_string).collect()))
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::engine::{
-    Attribute, Attributions, Cost, Expansion, Family, LayerNames, MethodInfo, Options, Question, Target, check_finite,
-    flag_setter, layer_input_setter,
+    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Options, Question, ROWS_PER_EVALUATION, Target,
+    check_finite, flag_setter, for_every_row, layer_input_setter,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model, Place};
@@ -67,10 +67,11 @@ impl LayerGradientXActivation {
 impl Attribute for LayerGradientXActivation {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
         let places = self.layers.places()?;
-        let question = Question::about_output(&self.model, inputs.clone(), target)?;
-        let at = Expansion::whole(question.batch_size());
-        let sample = question.layer_gradients(&places, inputs.tensors().to_vec(), &at)?;
-        let (activations, gradients) = sample.values.split_at(places.len());
+        let question = Question::about_output(&self.model, inputs.clone(), target, ROWS_PER_EVALUATION)?;
+        let both = for_every_row(question.batch_size(), |at| {
+            question.layer_gradients(&places, question.input_points(at)?, at)
+        })?;
+        let (activations, gradients) = both.split_at(places.len());
         let values = if self.multiply_by_inputs {
             let products =
                 activations.iter().zip(gradients).map(|(activation, gradient)| Ok(activation.mul(gradient)?));

@@ -83,7 +83,7 @@ impl Attribute for LayerIntegratedGradients {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
         self.path.check()?;
         let places = self.layers.places()?;
-        let question = Question::about_output(&self.model, inputs.clone(), target)?;
+        let question = Question::about_output(&self.model, inputs.clone(), target, self.path.rows_per_evaluation())?;
         let baselines = self.path.baseline.resolve(inputs)?;
         let ends = self.multiply_by_inputs.then(|| question.values(inputs.tensors())).transpose()?;
         let to = question.activations(&places, inputs.tensors())?;

@@ -86,7 +86,7 @@ impl Attribute for NeuronConductance {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
         self.path.check()?;
         let place = self.layers.only()?;
-        let question = Question::about_output(&self.model, inputs.clone(), target)?;
+        let question = Question::about_output(&self.model, inputs.clone(), target, self.path.rows_per_evaluation())?;
         question.require_float_inputs()?;
         let baselines = self.path.baseline.resolve(inputs)?;
         let integral = Integral::over_baselines(&baselines, |baseline| {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::saliency::plain_input_gradients;
 use crate::engine::{
-    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Neuron, Options, Question, Target,
-    layer_input_setter,
+    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Neuron, Options, Question, ROWS_PER_EVALUATION,
+    Target, layer_input_setter,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
@@ -71,7 +71,13 @@ impl NeuronGradient {
 
 impl Attribute for NeuronGradient {
     fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
-        let question = Question::about_neuron(&self.model, inputs.clone(), self.layers.only()?, &self.neuron)?;
+        let question = Question::about_neuron(
+            &self.model,
+            inputs.clone(),
+            self.layers.only()?,
+            &self.neuron,
+            ROWS_PER_EVALUATION,
+        )?;
         let values = plain_input_gradients(&question)?;
         Ok(question.plain_attributions_to_inputs(Self::INFO.name, values))
     }

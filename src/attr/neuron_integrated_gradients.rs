@@ -91,7 +91,13 @@ impl NeuronIntegratedGradients {
 impl Attribute for NeuronIntegratedGradients {
     fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
         self.path.check()?;
-        let question = Question::about_neuron(&self.model, inputs.clone(), self.layers.only()?, &self.neuron)?;
+        let question = Question::about_neuron(
+            &self.model,
+            inputs.clone(),
+            self.layers.only()?,
+            &self.neuron,
+            self.path.rows_per_evaluation(),
+        )?;
         let integral = along_inputs(&question, &self.path, self.multiply_by_inputs)?;
         Ok(question.attributions_to_inputs(Self::INFO.name, integral))
     }

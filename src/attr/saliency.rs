@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use candle_core::Tensor;
+
 use crate::engine::{
-    Attribute, Attributions, Cost, Expansion, Family, MethodInfo, Options, Question, Target, check_finite, flag_setter,
+    Attribute, Attributions, Cost, Family, MethodInfo, Options, Question, ROWS_PER_EVALUATION, Target, check_finite,
+    flag_setter, for_every_row,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
@@ -63,7 +66,7 @@ impl Saliency {
 
 impl Attribute for Saliency {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
-        let question = Question::about_output(&self.model, inputs.clone(), target)?;
+        let question = Question::about_output(&self.model, inputs.clone(), target, ROWS_PER_EVALUATION)?;
         let mut values = plain_input_gradients(&question)?;
         if self.abs {
             values = values.iter().map(|gradient| Ok(gradient.abs()?)).collect::<Result<_>>()?;
@@ -73,10 +76,9 @@ impl Attribute for Saliency {
 }
 
 /// The gradient of the question's number at the inputs themselves.
-pub(super) fn plain_input_gradients(question: &Question) -> Result<Vec<candle_core::Tensor>> {
+pub(super) fn plain_input_gradients(question: &Question) -> Result<Vec<Tensor>> {
     question.require_float_inputs()?;
-    let points = question.inputs().tensors().iter().map(|input| input.detach()).collect();
-    let values = question.input_gradients(points, &Expansion::whole(question.batch_size()))?.values;
+    let values = for_every_row(question.batch_size(), |at| question.input_gradients(question.input_points(at)?, at))?;
     check_finite(&values, "gradient")?;
     Ok(values)
 }

@@ -17,11 +17,6 @@ impl Expansion {
         Self { rows, copies }
     }
 
-    /// Every row of the batch, once.
-    pub(crate) fn whole(batch: usize) -> Self {
-        Self::new((0..batch).collect(), 1)
-    }
-
     pub(crate) fn rows(&self) -> &[usize] {
         &self.rows
     }

@@ -1,22 +1,13 @@
 //! The integral along the path: streamed in passes of bounded memory, over all cores.
 
-use std::num::NonZero;
 use std::ops::Range;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_core::{D, DType, Tensor};
 
 use super::gradient::{Sample, check_finite};
+use super::passes::{Passes, join_blocks};
 use super::{Convergence, Expansion, Path, PathSettings, refine};
 use crate::error::Result;
-
-/// Passes under way at once at most; the memory budget is divided by it.
-const MOST_WORKERS: usize = 8;
-/// What one pass should keep, so that its backward finds it in the processor's cache.
-const CACHE_BYTES: usize = 2 << 20;
-/// A pass keeps its activations, their gradients and what is being computed.
-const BYTES_PER_GRAPH_BYTE: usize = 3;
 
 /// What integrating along the path gave.
 pub(crate) struct Integral {
@@ -137,56 +128,5 @@ pub(crate) fn walk<S: Default + Send>(
         }
         Ok(finish(state))
     })?;
-    let tensors = finished.first().map_or(0, Vec::len);
-    let whole = (0..tensors).map(|tensor| {
-        let parts: Vec<&Tensor> = finished.iter().map(|block| &block[tensor]).collect();
-        Ok(if let [only] = parts.as_slice() { (*only).clone() } else { Tensor::cat(&parts, 0)? })
-    });
-    whole.collect()
-}
-
-/// How many rows a pass takes, and how many passes may be under way.
-pub(crate) struct Passes {
-    pub(crate) rows: usize,
-    workers: usize,
-}
-
-impl Passes {
-    /// Measures what one row keeps in memory, unless the user has chosen the rows.
-    pub(crate) fn plan(settings: &PathSettings, evaluate: impl Fn(&Expansion) -> Result<Sample>) -> Result<Self> {
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        if let Some(rows) = settings.internal_batch_size {
-            return Ok(Self { rows, workers: 1 });
-        }
-        let row_bytes = (evaluate(&Expansion::new(vec![0], 1))?.graph_bytes * BYTES_PER_GRAPH_BYTE).max(1);
-        let pass_bytes = CACHE_BYTES.min(settings.memory_budget / MOST_WORKERS);
-        let rows = (pass_bytes / row_bytes).max(1);
-        let workers = (settings.memory_budget / (rows * row_bytes)).clamp(1, cores.min(MOST_WORKERS));
-        Ok(Self { rows, workers })
-    }
-
-    /// Runs the jobs `0..count` on the workers; results come in the order of the jobs.
-    pub(crate) fn run<T: Send>(&self, count: usize, job: impl Fn(usize) -> Result<T> + Sync) -> Result<Vec<T>> {
-        let workers = self.workers.min(count);
-        if workers <= 1 {
-            return (0..count).map(job).collect();
-        }
-        let next = AtomicUsize::new(0);
-        let results: Mutex<Vec<Option<Result<T>>>> = Mutex::new((0..count).map(|_| None).collect());
-        let work = || loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= count {
-                break;
-            }
-            let result = job(index);
-            results.lock().unwrap_or_else(|poisoned| poisoned.into_inner())[index] = Some(result);
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..workers {
-                scope.spawn(work);
-            }
-            work();
-        });
-        results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).into_iter().flatten().collect()
-    }
+    join_blocks(finished)
 }

@@ -1,5 +1,6 @@
 //! What every method along a path lets its user choose.
 
+use super::question::ROWS_PER_EVALUATION;
 use super::{Baseline, Quadrature};
 use crate::error::{Result, bail};
 
@@ -30,6 +31,11 @@ impl Default for PathSettings {
 }
 
 impl PathSettings {
+    /// Rows of a pass without a graph.
+    pub(crate) fn rows_per_evaluation(&self) -> usize {
+        self.internal_batch_size.unwrap_or(ROWS_PER_EVALUATION)
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         if self.n_steps == 0 {
             bail!(Input, "n_steps is 0: expected at least 1 (50 is the default)")

@@ -11,8 +11,8 @@ use crate::error::{Result, bail};
 use crate::finite;
 use crate::model::{Inputs, Layers, Model, Place, Tap};
 
-/// Rows that one pass without a graph evaluates at most.
-const ROWS_PER_EVALUATION: usize = 1024;
+/// Rows that one pass without a graph evaluates at most, unless the user has chosen fewer.
+pub(crate) const ROWS_PER_EVALUATION: usize = 1024;
 
 /// The number of each example that is attributed.
 pub(crate) enum Quantity {
@@ -25,6 +25,7 @@ pub(crate) struct Question {
     model: Arc<dyn Model>,
     inputs: Inputs,
     quantity: Quantity,
+    rows_per_evaluation: usize,
 }
 
 /// What a forward pass left: the output, unless it stopped early, and the tapped tensors.
@@ -35,24 +36,36 @@ pub(crate) struct Pass {
 
 impl Question {
     /// Asks about the model's output; the target is checked against the output of these inputs.
-    pub(crate) fn about_output(model: &Arc<dyn Model>, inputs: Inputs, target: &Target) -> Result<Self> {
+    /// Passes without a graph take `rows_per_evaluation` rows at most.
+    pub(crate) fn about_output(
+        model: &Arc<dyn Model>,
+        inputs: Inputs,
+        target: &Target,
+        rows_per_evaluation: usize,
+    ) -> Result<Self> {
         let batch = check_inputs(&inputs)?;
         let mut outputs = Vec::new();
-        for at in evaluation_blocks(batch) {
+        for at in evaluation_blocks(batch, rows_per_evaluation) {
             let pass = forward(&**model, &at.expand_inputs(&inputs)?, Layers::plain())?;
             outputs.push(pass.into_output()?.detach());
         }
         let output = if outputs.len() == 1 { outputs.remove(0) } else { Tensor::cat(&outputs, 0)? };
         check_output(&**model, &inputs, &output)?;
         let selection = Selection::new(target, &output, batch)?;
-        Ok(Self { model: model.clone(), inputs, quantity: Quantity::Output(selection) })
+        Ok(Self { model: model.clone(), inputs, quantity: Quantity::Output(selection), rows_per_evaluation })
     }
 
     /// Asks about the activation of one neuron.
-    pub(crate) fn about_neuron(model: &Arc<dyn Model>, inputs: Inputs, place: Place, neuron: &Neuron) -> Result<Self> {
+    pub(crate) fn about_neuron(
+        model: &Arc<dyn Model>,
+        inputs: Inputs,
+        place: Place,
+        neuron: &Neuron,
+        rows_per_evaluation: usize,
+    ) -> Result<Self> {
         check_inputs(&inputs)?;
         let quantity = Quantity::Neuron { place, neuron: neuron.clone() };
-        let question = Self { model: model.clone(), inputs, quantity };
+        let question = Self { model: model.clone(), inputs, quantity, rows_per_evaluation };
         let first = Expansion::new(vec![0], 1);
         question.scalars(&first.expand_inputs(&question.inputs)?, [], &first)?;
         Ok(question)
@@ -107,7 +120,7 @@ impl Question {
     pub(crate) fn values(&self, tensors: &[Tensor]) -> Result<Vec<f64>> {
         let inputs = self.inputs.replaced(tensors.to_vec(), self.inputs.args().to_vec());
         let mut values = Vec::new();
-        for at in evaluation_blocks(self.batch_size()) {
+        for at in evaluation_blocks(self.batch_size(), self.rows_per_evaluation) {
             let (scalars, _) = self.scalars(&at.expand_inputs(&inputs)?, [], &at)?;
             finite::check(&scalars).map_err(|e| e.at("the model's output for the baseline or the inputs"))?;
             values.extend(scalars.detach().to_dtype(DType::F64)?.to_vec1::<f64>()?);
@@ -119,6 +132,11 @@ impl Question {
     pub(crate) fn differences(&self, ends: &[f64], baseline: &[Tensor]) -> Result<Vec<f64>> {
         let starts = self.values(baseline)?;
         Ok(ends.iter().zip(starts).map(|(end, start)| end - start).collect())
+    }
+
+    /// These rows of the inputs themselves.
+    pub(crate) fn input_points(&self, at: &Expansion) -> Result<Vec<Tensor>> {
+        self.inputs.tensors().iter().map(|input| at.expand(&input.detach())).collect()
     }
 
     /// What attributions to the inputs belong to.
@@ -221,14 +239,19 @@ impl Question {
     /// What layers give for other inputs of the same shapes.
     pub(crate) fn activations(&self, places: &[Place], tensors: &[Tensor]) -> Result<Vec<Tensor>> {
         let inputs = self.inputs.replaced(tensors.to_vec(), self.inputs.args().to_vec());
-        activations(&*self.model, &inputs, places)
+        activations(&*self.model, &inputs, places, self.rows_per_evaluation)
     }
 }
 
 /// What layers give for these inputs; nothing above the last of them is computed.
-pub(crate) fn activations(model: &dyn Model, inputs: &Inputs, places: &[Place]) -> Result<Vec<Tensor>> {
+pub(crate) fn activations(
+    model: &dyn Model,
+    inputs: &Inputs,
+    places: &[Place],
+    rows_per_evaluation: usize,
+) -> Result<Vec<Tensor>> {
     let mut blocks: Vec<Vec<Tensor>> = vec![Vec::new(); places.len()];
-    for at in evaluation_blocks(check_inputs(inputs)?) {
+    for at in evaluation_blocks(check_inputs(inputs)?, rows_per_evaluation) {
         let taps = places.iter().map(|place| (place.clone(), Tap::Capture));
         let layers = Layers::with_taps(taps).stop_when_caught();
         let mut pass = forward(model, &at.expand_inputs(inputs)?, layers)?;
@@ -328,10 +351,8 @@ fn check_output(model: &dyn Model, inputs: &Inputs, output: &Tensor) -> Result<(
     Err(error.at("the model's output (check the weights)"))
 }
 
-fn evaluation_blocks(batch: usize) -> impl Iterator<Item = Expansion> {
-    (0..batch)
-        .step_by(ROWS_PER_EVALUATION)
-        .map(move |first| Expansion::new((first..batch.min(first + ROWS_PER_EVALUATION)).collect(), 1))
+fn evaluation_blocks(batch: usize, rows: usize) -> impl Iterator<Item = Expansion> {
+    (0..batch).step_by(rows).map(move |first| Expansion::new((first..batch.min(first + rows)).collect(), 1))
 }
 
 fn input_vars(points: &[Tensor]) -> Result<Vec<(String, Var)>> {

@@ -4,7 +4,8 @@ use candle_core::{DType, Tensor};
 
 use super::attributions::Refinement;
 use super::gradient::{Sample, check_finite};
-use super::integral::{Integral, Integrand, Passes, deltas};
+use super::integral::{Integral, Integrand, deltas};
+use super::passes::Passes;
 use super::{Convergence, Expansion, Path, PathSettings};
 use crate::error::Result;
 

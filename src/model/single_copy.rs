@@ -39,3 +39,23 @@ fn witness(in_notebook: bool) -> Option<Error> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_copy_in_the_same_process_is_refused() {
+        assert!(witness(false).is_none());
+        assert!(witness(true).is_none());
+        assert!(witness(true).is_none(), "the same copy again");
+        let set = |value: String| {
+            // SAFETY: no other test reads or writes the environment while this one runs.
+            unsafe { std::env::set_var(WITNESS, value) }
+        };
+        set(format!("{}-0x1", std::process::id()));
+        assert!(witness(true).unwrap().to_string().contains("two copies"));
+        set("1-0x1".to_string());
+        assert!(witness(true).is_none(), "a copy of another process is none of ours");
+    }
+}

@@ -1,6 +1,7 @@
 //! Laws that every method obeys, run over the whole registry, and identities between methods.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::plain::{Plain, rows, tensor};
 use candle_explain::attr::METHODS;
@@ -316,4 +317,41 @@ fn targets_per_example_and_of_several_axes() {
         (0..4).map(|index| if index == position { 2. * inputs[row][index].abs() } else { 0. }).collect()
     });
     assert_same(result.tensor(), &tensor(&expected.collect::<Vec<Vec<f64>>>()), 1e-14);
+}
+
+/// A model that notes the largest batch it was given, and keeps `width` numbers of each row.
+fn watched(width: usize) -> (Arc<dyn Model>, Arc<AtomicUsize>) {
+    let largest = Arc::new(AtomicUsize::new(0));
+    let seen = largest.clone();
+    let model = from_fn(move |input: &Inputs, layers: &mut Layers| {
+        let x = input.first();
+        seen.fetch_max(x.dims()[0], Ordering::Relaxed);
+        let wide = layers.visit("wide", x.narrow(1, 0, 1)?.repeat((1, width))?.tanh()?)?;
+        Ok((wide.mean(1)? + x.sum(1)?)?)
+    });
+    (model, largest)
+}
+
+#[test]
+fn no_pass_is_larger_than_was_allowed() {
+    let inputs = tensor(&rows(20, 40));
+    for info in METHODS.iter().filter(|info| info.cost == Cost::PerStep) {
+        let mut options = Options { internal_batch_size: Some(7), ..options(info) };
+        options.layers.iter_mut().for_each(|layer| *layer = "wide".to_string());
+        let (model, largest) = watched(6);
+        (info.build)(model, &options).unwrap().attribute_to(&Inputs::from(&inputs), &Target::None).unwrap();
+        assert_eq!(largest.load(Ordering::Relaxed), 7, "{}", info.name);
+    }
+}
+
+#[test]
+fn steps_are_not_expanded_beyond_the_memory_budget() {
+    let inputs = tensor(&rows(21, 2));
+    // A row keeps more than a megabyte for its backward.
+    let (model, largest) = watched(100_000);
+    IntegratedGradients::new(&model).n_steps(20).attribute(&inputs, Target::None).unwrap();
+    assert_eq!(largest.load(Ordering::Relaxed), 2, "the two rows of the batch, once, without a graph");
+    let (model, largest) = watched(1);
+    IntegratedGradients::new(&model).n_steps(20).attribute(&inputs, Target::None).unwrap();
+    assert_eq!(largest.load(Ordering::Relaxed), 40, "all of a small model at once");
 }
