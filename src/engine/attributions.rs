@@ -201,7 +201,7 @@ impl Attributions {
         let width = features.dims()[1];
         let (index, name) = match column.into() {
             Column::Position(index) if index < width => {
-                (index, self.names.get(index).cloned().unwrap_or_else(|| format!("{index}")))
+                (index, self.names.get(index).cloned().unwrap_or_else(|| format!("[{index}]")))
             }
             Column::Position(index) => {
                 bail!(Input, "there is no column {index}: the attributions have {width} columns")
@@ -216,7 +216,7 @@ impl Attributions {
                 None => bail!(Input, "there is no column \"{name}\"; there are: {}", self.names.join(", ")),
             },
         };
-        Ok(Series::new(name, features.narrow(1, index, 1)?.squeeze(1)?.to_vec1::<f64>()?))
+        Ok(Series::new(format!("attribution of {name}"), features.narrow(1, index, 1)?.squeeze(1)?.to_vec1::<f64>()?))
     }
 
     /// Names along the last axis, empty if there are none.

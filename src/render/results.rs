@@ -71,11 +71,11 @@ fn attributions(result: &Attributions) -> Table {
     };
     let largest = columns.iter().fold(0., |largest: f64, column| largest.max(column.mean().abs()));
     let mut table = Table::new(caption, &["", "mean", "spread", "lowest", "highest"]);
-    for column in &columns {
+    for (index, column) in columns.iter().enumerate() {
         let mean = column.mean();
         let variance = column.values().iter().map(|value| (value - mean).powi(2)).sum::<f64>() / column.len() as f64;
         let (lowest, highest) = column.range();
-        let name = if result.names().is_empty() { format!("[{}]", column.name()) } else { column.name().to_string() };
+        let name = result.names().get(index).cloned().unwrap_or_else(|| format!("[{index}]"));
         table = table
             .row(|row| row.text(name).signed(mean, largest).number(variance.sqrt()).number(lowest).number(highest));
     }
@@ -153,7 +153,7 @@ fn passengers(passengers: &Passengers) -> Table {
     }
     table
         .remark(format!(
-            "{} missing ages and {} missing fares filled with the mean",
+            "Missing and filled with the mean: {} of age, {} of fare",
             passengers.ages_filled(),
             passengers.fares_filled()
         ))

@@ -38,8 +38,11 @@ impl<F: Figure> IntoFigure for &Result<F, Error> {
 
 impl Figure for Row {
     fn html(&self) -> String {
-        let cells: String =
-            self.figures.iter().map(|(html, _)| format!("<div style=\"min-width:0\">{html}</div>")).collect();
+        let cells: String = self
+            .figures
+            .iter()
+            .map(|(html, _)| format!("<div style=\"flex:1 1 300px;max-width:560px\">{html}</div>"))
+            .collect();
         format!("<div style=\"display:flex;flex-wrap:wrap;gap:12px;align-items:flex-start\">{cells}</div>")
     }
 

@@ -44,11 +44,17 @@ pub enum Source {
 impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Source::File(path) => write!(f, "the passenger list in {}", path.display()),
-            Source::Downloaded(path) => write!(f, "the passenger list, downloaded to {}", path.display()),
+            Source::File(path) => write!(f, "the passenger list in {}", end_of(path)),
+            Source::Downloaded(path) => write!(f, "the passenger list, downloaded to {}", end_of(path)),
             Source::Synthetic(why) => write!(f, "SYNTHETIC passengers, made up from published totals ({why})"),
         }
     }
+}
+
+/// The file and the two folders it is in: enough to know it by, and the same on every machine.
+fn end_of(path: &Path) -> String {
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).filter(|part| part != "..").collect();
+    parts[parts.len().saturating_sub(3)..].join("/")
 }
 
 /// The passengers, encoded as the tutorials do: missing ages and fares filled with the mean, sex,
