@@ -41,6 +41,8 @@ pub(crate) struct Refinement {
     pub(crate) tolerance: f64,
     pub(crate) errors: Vec<f64>,
     pub(crate) settled: Vec<bool>,
+    /// How many examples have settled on attributions that do not add up.
+    pub(crate) stalled: usize,
 }
 
 impl Convergence {
@@ -58,6 +60,7 @@ impl Convergence {
             settled: (0..examples)
                 .map(|row| parts.iter().all(|part| part.refinement.as_ref().is_some_and(|r| r.settled[row])))
                 .collect(),
+            stalled: parts.iter().filter_map(|part| part.refinement.as_ref()).map(|r| r.stalled).max().unwrap_or(0),
         });
         Self {
             delta: mean(|part| part.delta.as_ref()),
@@ -163,7 +166,7 @@ impl Attributions {
         }
         if let Some(delta) = &convergence.delta {
             let largest = delta.iter().fold(0., |largest: f64, delta| largest.max(delta.abs()));
-            let beyond = self.examples_beyond(NOTEWORTHY_DELTA);
+            let beyond = if convergence.refinement.is_some() { 0 } else { self.examples_beyond(NOTEWORTHY_DELTA) };
             remarks.push(match beyond {
                 0 => format!("largest convergence delta {largest:.2e}"),
                 _ => format!(
@@ -174,15 +177,25 @@ impl Attributions {
             });
         }
         if let Some(refinement) = &convergence.refinement {
+            let (tolerance, examples) = (refinement.tolerance, refinement.settled.len());
             let open = refinement.settled.iter().filter(|settled| !**settled).count();
-            remarks.push(match open {
-                0 => format!("settled within the tolerance {}", refinement.tolerance),
-                _ => format!(
-                    "{open} of {} examples did NOT settle within the tolerance {}: allow more with max_steps",
-                    refinement.settled.len(),
-                    refinement.tolerance
-                ),
-            });
+            let short_of_steps = open.saturating_sub(refinement.stalled);
+            if open == 0 {
+                remarks.push(format!("settled within the tolerance {tolerance}"));
+            }
+            if short_of_steps > 0 {
+                remarks.push(format!(
+                    "{short_of_steps} of {examples} examples did NOT settle within the tolerance {tolerance}: allow \
+                     more with max_steps"
+                ));
+            }
+            if refinement.stalled > 0 {
+                remarks.push(format!(
+                    "{} of {examples} examples do NOT add up within the tolerance {tolerance}, and more steps did not \
+                     help: a part of the output goes past this layer, or through an operation whose backward is wrong",
+                    refinement.stalled
+                ));
+            }
         }
         remarks
     }

@@ -58,7 +58,13 @@ struct Example {
     steps: usize,
     settled: bool,
     exhausted: bool,
+    /// How often in a row halving everything has left the delta where it was.
+    stalls: usize,
+    last_delta: f64,
 }
+
+/// Stalls after which more steps are taken to be of no use: by then 480 points lie on the path.
+const MOST_STALLS: usize = 5;
 
 /// The integral of `evaluate` along the path to the tolerance of the settings, with an error
 /// estimate for each example.
@@ -125,6 +131,7 @@ pub(crate) fn refine(
         tolerance,
         errors: examples.iter().map(Example::error).collect(),
         settled: examples.iter().map(|example| example.settled).collect(),
+        stalled: examples.iter().filter(|example| !example.settled && example.is_stalled()).count(),
     };
     let steps = examples.iter().map(|example| example.steps).collect();
     let convergence = Convergence { delta, difference: integrand.difference, steps, refinement: Some(refinement) };
@@ -144,6 +151,11 @@ impl Example {
         self.intervals.iter().map(|interval| interval.error).sum()
     }
 
+    /// Whether the attributions have settled, and add up to something else than they should.
+    fn is_stalled(&self) -> bool {
+        self.stalls >= MOST_STALLS
+    }
+
     /// Decides whether the example has settled; if not, takes out the intervals to halve and
     /// gives their halves.
     fn judge(&mut self, tolerance: f64, difference: Option<f64>, max_steps: usize) -> Vec<(f64, f64)> {
@@ -157,11 +169,13 @@ impl Example {
         };
         let allowed = tolerance * size.max(1.);
         let error_settled = self.error() <= allowed;
-        let delta_settled =
-            difference.is_none_or(|difference| (total.iter().sum::<f64>() - difference).abs() <= allowed);
-        self.settled = error_settled && delta_settled;
+        let delta = difference.map_or(0., |difference| total.iter().sum::<f64>() - difference);
+        self.settled = error_settled && delta.abs() <= allowed;
+        let moved = (delta - self.last_delta).abs() > 0.1 * allowed;
+        self.stalls = if error_settled && !moved { self.stalls + 1 } else { 0 };
+        self.last_delta = delta;
         let affordable = max_steps.saturating_sub(self.steps) / (2 * NODES);
-        self.exhausted = !self.settled && affordable == 0;
+        self.exhausted = !self.settled && (affordable == 0 || self.is_stalled());
         if self.settled || self.exhausted {
             return Vec::new();
         }

@@ -125,6 +125,31 @@ fn a_tolerance_out_of_reach_is_said_to_be() {
 }
 
 #[test]
+fn what_goes_past_a_layer_stops_the_refinement_and_is_said() {
+    let beside = from_fn(|input, layers| {
+        let x = input.first();
+        let hidden = layers.visit("hidden", x.tanh()?)?;
+        Ok((hidden.sum(1)? + x.sum(1)?)?)
+    });
+    let x = tensor(&rows(23, 2));
+    let result = LayerIntegratedGradients::new(&beside, "hidden").tolerance(1e-6).attribute(&x, Target::None).unwrap();
+    assert_eq!(result.settled().unwrap(), [false, false]);
+    assert!(result.steps().iter().all(|steps| *steps <= 945), "{:?}", result.steps());
+    assert!(result.remarks().iter().any(|remark| remark.contains("goes past this layer")), "{:?}", result.remarks());
+    assert_same(result.tensor(), &x.tanh().unwrap(), 1e-12);
+}
+
+#[test]
+fn a_wrong_backward_shows_in_the_delta() {
+    let cut = |x: &Tensor| x.sqr()?.sum(1)? + x.detach().sqr()?.sum(1)?;
+    let x = tensor(&rows(24, 2));
+    let result = IntegratedGradients::new(cut).attribute(&x, Target::None).unwrap();
+    assert!(result.remarks().iter().any(|remark| remark.contains("beyond 0.01 for 2 of 2")), "{:?}", result.remarks());
+    let result = IntegratedGradients::new(cut).tolerance(1e-3).attribute(&x, Target::None).unwrap();
+    assert!(result.remarks().iter().any(|remark| remark.contains("backward is wrong")), "{:?}", result.remarks());
+}
+
+#[test]
 fn nothing_flows_from_an_input_to_itself() {
     let inputs = tensor(&rows(7, 3));
     for info in METHODS.iter().filter(|info| info.cost == Cost::PerStep && info.name != "InternalInfluence") {
