@@ -1,6 +1,6 @@
 //! Gradients that are either there or an error.
 
-use candle_core::{Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 
 use crate::error::{Result, bail};
 use crate::finite;
@@ -9,8 +9,16 @@ use crate::finite;
 pub(crate) struct Sample {
     /// `[points, ...]` for each attributed tensor.
     pub(crate) values: Vec<Tensor>,
+    /// The attributed number at each point, `[points]`.
+    pub(crate) scalars: Tensor,
     /// What the pass kept in memory for its backward.
     pub(crate) graph_bytes: usize,
+}
+
+impl Sample {
+    pub(crate) fn host_scalars(&self) -> Result<Vec<f64>> {
+        Ok(self.scalars.to_dtype(DType::F64)?.to_vec1()?)
+    }
 }
 
 /// The gradient of the sum of `scalars` (one per row) with respect to each variable. Rows are
@@ -34,7 +42,8 @@ pub(crate) fn gradients(scalars: &Tensor, wanted: &[(String, Var)]) -> Result<Sa
         Some(gradient) => Ok(gradient),
         None => bail!(Gradient, "no gradient reaches {name}: an operation on the way to it has no backward"),
     };
-    Ok(Sample { values: wanted.iter().map(take).collect::<Result<_>>()?, graph_bytes })
+    let values = wanted.iter().map(take).collect::<Result<_>>()?;
+    Ok(Sample { values, scalars: scalars.detach(), graph_bytes })
 }
 
 /// An error if an attribution is not a number, which the weights or the model must have caused.

@@ -5,6 +5,7 @@ mod baseline;
 mod expansion;
 mod gradient;
 mod integral;
+mod kronrod;
 mod layer_names;
 mod method;
 mod neuron;

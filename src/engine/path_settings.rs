@@ -48,8 +48,8 @@ impl PathSettings {
         {
             bail!(Input, "the tolerance is {tolerance}: expected a number above 0, for example 1e-3")
         }
-        if self.tolerance.is_some() && self.max_steps < 15 {
-            bail!(Input, "max_steps is {}: with a tolerance the first estimate alone takes 15 steps", self.max_steps)
+        if self.tolerance.is_some() && self.max_steps < 17 {
+            bail!(Input, "max_steps is {}: with a tolerance the first estimate alone takes 17 steps", self.max_steps)
         }
         Ok(())
     }

@@ -211,8 +211,8 @@ impl Question {
             vars.extend(caught.var.map(|var| (place.to_string(), var)));
         }
         let sample = gradients(&scalars, &vars)?;
-        activations.extend(sample.values);
-        Ok(Sample { values: activations, graph_bytes: sample.graph_bytes })
+        activations.extend(sample.values.iter().cloned());
+        Ok(Sample { values: activations, ..sample })
     }
 
     /// (dF/dy)(dy/dx) for one neuron y of a layer, at these inputs.
@@ -233,7 +233,7 @@ impl Question {
         let sensitivity = neuron.select(&above.values[0].detach(), place.layer(), at)?;
         let activation = neuron.select(&caught.activation, place.layer(), at)?;
         let below = gradients(&(activation * sensitivity)?, &inputs)?;
-        Ok(Sample { values: below.values, graph_bytes: above.graph_bytes + below.graph_bytes })
+        Ok(Sample { values: below.values, graph_bytes: above.graph_bytes + below.graph_bytes, ..above })
     }
 
     /// What layers give for other inputs of the same shapes.

@@ -34,12 +34,13 @@ macro_rules! path_setters {
         /// Chooses the steps by itself, in place of `n_steps` and the quadrature: the path of
         /// each example is halved where the error is largest, by nested Gauss-Kronrod rules of 7
         /// and 15 points, until the error estimate of every attribution and the convergence delta
-        /// are at most `tolerance * max(1, |F(input) - F(baseline)|)`.
+        /// are at most `tolerance * max(1, |F(input) - F(baseline)|)`; without a known sum, the
+        /// largest attribution takes its place.
         pub fn tolerance(&self, tolerance: f64) -> Self {
             self.with_path(|path| path.tolerance = Some(tolerance))
         }
 
-        /// The most steps that `tolerance` may spend on one example; 5000 by default, at least 15.
+        /// The most steps that `tolerance` may spend on one example; 5000 by default, at least 17.
         pub fn max_steps(&self, max_steps: usize) -> Self {
             self.with_path(|path| path.max_steps = max_steps)
         }
