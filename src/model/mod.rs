@@ -59,7 +59,9 @@ pub trait Model: Send + Sync {
     where
         Self: Sized,
     {
-        self.forward(&inputs.into(), &mut Layers::plain())
+        let inputs = inputs.into();
+        inputs.batch_size()?;
+        self.forward(&inputs, &mut Layers::plain())
     }
 
     /// The names of the layers that a forward pass of these inputs visits, in order.
@@ -67,8 +69,10 @@ pub trait Model: Send + Sync {
     where
         Self: Sized,
     {
+        let inputs = inputs.into();
+        inputs.batch_size()?;
         let mut layers = Layers::plain();
-        self.forward(&inputs.into(), &mut layers)?;
+        self.forward(&inputs, &mut layers)?;
         Ok(layers.names())
     }
 }

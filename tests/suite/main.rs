@@ -6,6 +6,9 @@ mod plain;
 /// Every method against its formula, written out with loops and finite differences.
 mod twins;
 
+/// What counts as a model, and how its layers are named, tapped and trained.
+mod models;
+
 /// What every method obeys, and identities between methods.
 mod laws;
 
