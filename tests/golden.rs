@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use candle_explain::attr::METHODS;
 use candle_explain::engine::Options;
-use candle_explain::model::{InputShape, Layer};
+use candle_explain::model::{ClassifierOutput, InputShape, Layer, SequenceClassifier};
 use candle_explain::prelude::*;
 use serde_json::Value;
 
@@ -42,7 +42,7 @@ fn run_folder(folder: &Path) {
         let case: Value = serde_json::from_str(&text).unwrap();
         let name = case["name"].as_str().unwrap().to_string();
         let method = case["method"].as_str().unwrap().to_string();
-        match run(&case) {
+        match run(&case, folder) {
             Ok(Outcome::Passed) => *passed.entry(method).or_default() += 1,
             Ok(Outcome::Skipped(why)) => {
                 skipped.entry(why).or_default().insert(name);
@@ -74,17 +74,20 @@ fn case_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn run(case: &Value) -> Result<Outcome, String> {
+fn run(case: &Value, folder: &Path) -> Result<Outcome, String> {
     let method = case["method"].as_str().unwrap();
+    let inputs: Vec<Tensor> = case["inputs"].as_array().unwrap().iter().map(tensor).collect();
+    let model = model(case, folder, &inputs).map_err(|e| e.to_string())?;
+    if method == "Forward" {
+        let output = model.forward(&Inputs::new(inputs), &mut Layers::default()).map_err(|e| e.to_string())?;
+        let expected = numbers(&tensor(&case["expected"]["attributions"][0]));
+        compare("output", &numbers(&output), &expected, case["tolerance"].as_f64().unwrap())?;
+        return Ok(Outcome::Passed);
+    }
     let Some(info) = METHODS.iter().find(|info| info.name == method) else {
         return Ok(Outcome::Skipped(format!("method {method} is not offered")));
     };
-    if case["model"]["kind"] != "sequential" {
-        return Ok(Outcome::Skipped("checkpoints are not offered".to_string()));
-    }
-    let inputs: Vec<Tensor> = case["inputs"].as_array().unwrap().iter().map(tensor).collect();
-    let model = network(&case["model"], &inputs[0].dims()[1..]).map_err(|e| e.to_string())?;
-    let result = (info.build)(Arc::new(model), &options(case)?)
+    let result = (info.build)(model, &options(case)?)
         .and_then(|method| method.attribute_to(&Inputs::new(inputs), &target(&case["target"])))
         .map_err(|e| e.to_string())?;
 
@@ -122,7 +125,12 @@ fn compare(what: &str, got: &[f64], expected: &[f64], tolerance: f64) -> Result<
 fn tensor(value: &Value) -> Tensor {
     let shape: Vec<usize> =
         value["shape"].as_array().unwrap().iter().map(|dim| dim.as_u64().unwrap() as usize).collect();
-    let data: Vec<f64> = value["data"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
+    let data = value["data"].as_array().unwrap().iter();
+    if value["dtype"] == "i64" {
+        let ids: Vec<i64> = data.map(|id| id.as_i64().unwrap()).collect();
+        return Tensor::from_vec(ids, shape, &Device::Cpu).unwrap();
+    }
+    let data: Vec<f64> = data.map(|x| x.as_f64().unwrap()).collect();
     Tensor::from_vec(data, shape, &Device::Cpu).unwrap()
 }
 
@@ -166,6 +174,7 @@ fn options(case: &Value) -> Result<Options, String> {
             "attribute_to_layer_input" | "attribute_to_neuron_input" => {
                 options.attribute_to_layer_input = value.as_bool();
             }
+            "output" => {} // of the model
             "quadrature" => {
                 options.quadrature = Some(match value.as_str().unwrap() {
                     "gausslegendre" => Quadrature::GaussLegendre,
@@ -180,6 +189,23 @@ fn options(case: &Value) -> Result<Options, String> {
         }
     }
     Ok(options)
+}
+
+/// The case's model, in float64.
+fn model(case: &Value, folder: &Path, inputs: &[Tensor]) -> Result<Arc<dyn Model>> {
+    match case["model"]["kind"].as_str().unwrap() {
+        "sequential" => Ok(Arc::new(network(&case["model"], &inputs[0].dims()[1..])?)),
+        "huggingface" => {
+            let checkpoint = folder.join(case["model"]["path"].as_str().unwrap());
+            let output = match case["args"]["output"].as_str() {
+                Some("probabilities") => ClassifierOutput::Probabilities,
+                _ => ClassifierOutput::Logits,
+            };
+            let classifier = SequenceClassifier::from_pretrained(checkpoint)?;
+            Ok(Arc::new(classifier.output(output).to_dtype(DType::F64)?))
+        }
+        other => panic!("unknown kind of model {other}"),
+    }
 }
 
 fn network(model: &Value, input_shape: &[usize]) -> Result<Sequential> {

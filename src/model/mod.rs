@@ -5,6 +5,7 @@ mod into_model;
 mod layers;
 mod sequential;
 mod single_copy;
+mod transformer;
 
 use candle_core::{Tensor, Var};
 
@@ -14,6 +15,7 @@ pub(crate) use layers::{Caught, Place, Tap};
 pub use layers::{LayerInfo, Layers};
 pub use sequential::{InputShape, Layer, LayerSummary, Sequential, SequentialBuilder};
 pub(crate) use single_copy::check as check_single_copy;
+pub use transformer::{ClassifierOutput, SequenceClassifier};
 
 use crate::error::Result;
 

@@ -62,6 +62,12 @@ impl Linear {
         self.bias.as_ref()
     }
 
+    /// The same layer in another type, with weights of its own.
+    pub fn to_dtype(&self, dtype: candle_core::DType) -> candle_core::Result<Self> {
+        let convert = |var: &Var| Var::from_tensor(&var.as_detached_tensor().to_dtype(dtype)?);
+        Ok(Self { weight: convert(&self.weight)?, bias: self.bias.as_ref().map(convert).transpose()? })
+    }
+
     /// What training may change.
     pub fn parameters(&self) -> Vec<Var> {
         std::iter::once(&self.weight).chain(&self.bias).cloned().collect()

@@ -6,6 +6,7 @@
 
 mod activation;
 mod conv2d;
+mod layer_norm;
 mod linear;
 mod on_cpu;
 mod pool2d;
@@ -13,6 +14,7 @@ mod softmax;
 
 pub use activation::Activation;
 pub use conv2d::Conv2d;
+pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use pool2d::{avg_pool2d, max_pool2d};
 pub use softmax::softmax;

@@ -1,6 +1,6 @@
 //! Every operation's backward against central differences in f64, and PyTorch's values at kinks.
 
-use candle_explain::nn::{avg_pool2d, max_pool2d, softmax};
+use candle_explain::nn::{LayerNorm, avg_pool2d, max_pool2d, softmax};
 use candle_explain::prelude::*;
 use proptest::prelude::*;
 
@@ -99,6 +99,16 @@ proptest! {
         check(&|x| softmax(x, 1), &values, &[3, 4])?;
         check(&|x| softmax(x, 0), &values, &[3, 4])?;
         check(&|x| softmax(x, 1), &values, &[2, 3, 2])?;
+    }
+
+    #[test]
+    fn layer_norm_over_the_last_axis(values in apart(24), seed in 0u64..100) {
+        let mut draw = crate::plain::numbers(seed);
+        let [weight, bias] = [0, 1].map(|_| tensor(draw.by_ref().take(4).collect(), &[4]));
+        let norm = LayerNorm::new(&weight, &bias, 1e-5).unwrap();
+        let transposed = norm.clone();
+        check(&move |x| norm.forward(x), &values, &[2, 3, 4])?;
+        check(&move |x| transposed.forward(&x.t()?), &values[..20], &[4, 5])?;
     }
 
     #[test]

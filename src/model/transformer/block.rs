@@ -1,0 +1,111 @@
+//! One layer of an encoder: self-attention and a feed-forward network, each with a residual.
+
+use candle_core::{DType, Module, Tensor};
+
+use super::checkpoint::Checkpoint;
+use super::config::{Architecture, Config};
+use crate::error::{Result, bail};
+use crate::model::Layers;
+use crate::nn::{Activation, LayerNorm, Linear, softmax};
+
+#[derive(Clone, Debug)]
+pub(super) struct Block {
+    name: String,
+    heads: usize,
+    activation: Activation,
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    attention_output: Linear,
+    attention_norm: LayerNorm,
+    intermediate: Linear,
+    output: Linear,
+    output_norm: LayerNorm,
+}
+
+/// The names of a layer's parts below its own, in the order of [`Block`]'s fields.
+const BERT_PARTS: [&str; 8] = [
+    "attention.self.query",
+    "attention.self.key",
+    "attention.self.value",
+    "attention.output.dense",
+    "attention.output.LayerNorm",
+    "intermediate.dense",
+    "output.dense",
+    "output.LayerNorm",
+];
+const DISTILBERT_PARTS: [&str; 8] = [
+    "attention.q_lin",
+    "attention.k_lin",
+    "attention.v_lin",
+    "attention.out_lin",
+    "sa_layer_norm",
+    "ffn.lin1",
+    "ffn.lin2",
+    "output_layer_norm",
+];
+
+impl Block {
+    pub(super) fn load(checkpoint: &Checkpoint, config: &Config, index: usize, width: usize) -> Result<Self> {
+        if !width.is_multiple_of(config.heads) {
+            bail!(File, "{} attention heads do not divide the width {width}", config.heads)
+        }
+        let (name, parts) = match config.architecture {
+            Architecture::DistilBert => (format!("transformer.layer.{index}"), DISTILBERT_PARTS),
+            _ => (format!("encoder.layer.{index}"), BERT_PARTS),
+        };
+        let [query, key, value, attention_output, attention_norm, intermediate, output, output_norm] =
+            parts.map(|part| format!("{name}.{part}"));
+        let intermediate = checkpoint.linear(&intermediate, width, 0)?;
+        Ok(Self {
+            heads: config.heads,
+            activation: config.activation,
+            query: checkpoint.linear(&query, width, width)?,
+            key: checkpoint.linear(&key, width, width)?,
+            value: checkpoint.linear(&value, width, width)?,
+            attention_output: checkpoint.linear(&attention_output, width, width)?,
+            attention_norm: checkpoint.layer_norm(&attention_norm, width, config.layer_norm_eps)?,
+            output: checkpoint.linear(&output, intermediate.weight().dims()[0], width)?,
+            intermediate,
+            output_norm: checkpoint.layer_norm(&output_norm, width, config.layer_norm_eps)?,
+            name,
+        })
+    }
+
+    pub(super) fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        Ok(Self {
+            name: self.name.clone(),
+            heads: self.heads,
+            activation: self.activation,
+            query: self.query.to_dtype(dtype)?,
+            key: self.key.to_dtype(dtype)?,
+            value: self.value.to_dtype(dtype)?,
+            attention_output: self.attention_output.to_dtype(dtype)?,
+            attention_norm: self.attention_norm.to_dtype(dtype)?,
+            intermediate: self.intermediate.to_dtype(dtype)?,
+            output: self.output.to_dtype(dtype)?,
+            output_norm: self.output_norm.to_dtype(dtype)?,
+        })
+    }
+
+    /// `[batch, tokens, width]` to the same; `mask` is added to the attention's logits.
+    pub(super) fn forward(&self, x: &Tensor, mask: Option<&Tensor>, layers: &mut Layers) -> Result<Tensor> {
+        let x = layers.visit_input(&self.name, x.clone())?;
+        let (batch, tokens, width) = x.dims3()?;
+        let split = |layer: &Linear| {
+            layer.forward_frozen(&x)?.reshape((batch, tokens, self.heads, ()))?.transpose(1, 2)?.contiguous()
+        };
+        let (query, key, value) = (split(&self.query)?, split(&self.key)?, split(&self.value)?);
+        let scale = 1. / ((width / self.heads) as f64).sqrt();
+        let mut logits = (query.matmul(&key.t()?)? * scale)?;
+        if let Some(mask) = mask {
+            logits = logits.broadcast_add(mask)?;
+        }
+        let weights = layers.visit(&format!("{}.attention.weights", self.name), softmax(&logits, 3)?)?;
+        let context = weights.matmul(&value)?.transpose(1, 2)?.contiguous()?.reshape((batch, tokens, width))?;
+        let attended = self.attention_norm.forward(&(self.attention_output.forward_frozen(&context)? + &x)?)?;
+        let hidden = self.activation.forward(&self.intermediate.forward_frozen(&attended)?)?;
+        let result = self.output_norm.forward(&(self.output.forward_frozen(&hidden)? + &attended)?)?;
+        layers.visit(&self.name, result)
+    }
+}

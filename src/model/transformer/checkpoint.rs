@@ -1,0 +1,132 @@
+//! The weights of a checkpoint folder, under the names of today's checkpoints.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use serde_json::Value;
+
+use crate::error::{Error, Result, bail, error};
+use crate::finite;
+use crate::nn::{LayerNorm, Linear};
+
+/// The weights of a folder, by name without the model's prefix.
+pub(super) struct Checkpoint {
+    folder: PathBuf,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Checkpoint {
+    /// Reads `model.safetensors`, the shards of its index, or `pytorch_model.bin`.
+    pub(super) fn open(folder: &Path) -> Result<Self> {
+        let single = folder.join("model.safetensors");
+        let index = folder.join("model.safetensors.index.json");
+        let pickle = folder.join("pytorch_model.bin");
+        let named = if single.exists() {
+            safetensors(&single)?
+        } else if index.exists() {
+            shards(folder, &index)?
+        } else if pickle.exists() {
+            candle_core::pickle::read_all(&pickle).map_err(|e| {
+                error!(
+                    File,
+                    "cannot read {}: {}; only the zip format of PyTorch 1.6 and later can be read: save the model \
+                     again, best as safetensors",
+                    pickle.display(),
+                    Error::from(e)
+                )
+            })?
+        } else {
+            bail!(
+                File,
+                "{} holds no weights: expected model.safetensors, model.safetensors.index.json or pytorch_model.bin",
+                folder.display()
+            )
+        };
+        let tensors = named.into_iter().map(|(name, tensor)| (todays_name(&name), tensor)).collect();
+        Ok(Self { folder: folder.to_path_buf(), tensors })
+    }
+
+    /// Whether there is a weight of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// A weight of this shape; `0` stands for any size. Half precision becomes `f32`.
+    pub(super) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let Some(tensor) = self.tensors.get(name) else {
+            let near = name.rsplit_once('.').map_or("", |(layer, _)| layer);
+            let alike: Vec<&str> =
+                self.tensors.keys().map(String::as_str).filter(|key| key.starts_with(near)).collect();
+            let there =
+                if alike.is_empty() { self.tensors.keys().map(String::as_str).take(12).collect() } else { alike };
+            bail!(File, "{} has no weight \"{name}\"; it has: {}", self.folder.display(), there.join(", "))
+        };
+        let fits = tensor.rank() == shape.len()
+            && tensor.dims().iter().zip(shape).all(|(got, expected)| *expected == 0 || got == expected);
+        if !fits {
+            bail!(
+                File,
+                "{}: \"{name}\" has the shape {:?}, expected {shape:?} (0 stands for any size)",
+                self.folder.display(),
+                tensor.dims()
+            )
+        }
+        let tensor = match tensor.dtype() {
+            DType::F64 => tensor.clone(),
+            _ => tensor.to_dtype(DType::F32)?,
+        };
+        finite::check(&tensor).map_err(|e| e.at(format!("{}: \"{name}\"", self.folder.display())))?;
+        Ok(tensor)
+    }
+
+    /// A dense layer, `name.weight` and `name.bias`; `0` outputs stand for any number.
+    pub(super) fn linear(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
+        let weight = self.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
+        let bias = self.tensor(&format!("{name}.bias"), &[weight.dims()[0]])?;
+        Linear::from_weights(&weight, Some(&bias))
+    }
+
+    pub(super) fn layer_norm(&self, name: &str, width: usize, eps: f64) -> Result<LayerNorm> {
+        let [weight, bias] = ["weight", "bias"].map(|part| self.tensor(&format!("{name}.{part}"), &[width]));
+        LayerNorm::new(&weight?, &bias?, eps)
+    }
+}
+
+fn safetensors(path: &Path) -> Result<Vec<(String, Tensor)>> {
+    let bytes = std::fs::read(path).map_err(|e| error!(File, "cannot read {}: {e}", path.display()))?;
+    match candle_core::safetensors::load_buffer(&bytes, &Device::Cpu) {
+        Ok(tensors) => Ok(tensors.into_iter().collect()),
+        Err(e) => bail!(
+            File,
+            "{} is not a complete safetensors file ({} bytes): {}: fetch it again",
+            path.display(),
+            bytes.len(),
+            Error::from(e)
+        ),
+    }
+}
+
+fn shards(folder: &Path, index: &Path) -> Result<Vec<(String, Tensor)>> {
+    let broken = |why: String| error!(File, "{}: {why}", index.display());
+    let text = std::fs::read_to_string(index).map_err(|e| broken(e.to_string()))?;
+    let json: Value = serde_json::from_str(&text).map_err(|e| broken(format!("not JSON: {e}")))?;
+    let map = json["weight_map"].as_object().ok_or_else(|| broken("there is no \"weight_map\" in it".to_string()))?;
+    let mut files: Vec<&str> = map.values().filter_map(Value::as_str).collect();
+    files.sort_unstable();
+    files.dedup();
+    let mut tensors = Vec::new();
+    for file in files {
+        if Path::new(file).components().count() != 1 || file.starts_with('.') {
+            return Err(broken(format!("the shard \"{file}\" is not a file of the folder")));
+        }
+        tensors.extend(safetensors(&folder.join(file))?);
+    }
+    Ok(tensors)
+}
+
+/// Without the model's prefix, and with the names that layer norms have had since 2019.
+fn todays_name(name: &str) -> String {
+    let name = ["roberta.", "bert.", "distilbert."].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
+    name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+}

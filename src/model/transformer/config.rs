@@ -1,0 +1,90 @@
+//! What `config.json` says about a checkpoint.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::error::{Result, bail, error};
+use crate::nn::Activation;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Architecture {
+    Bert,
+    Roberta,
+    DistilBert,
+}
+
+/// The sizes and choices of an encoder.
+#[derive(Clone, Debug)]
+pub(super) struct Config {
+    pub(super) architecture: Architecture,
+    pub(super) layers: usize,
+    pub(super) heads: usize,
+    pub(super) pad_token_id: u32,
+    pub(super) layer_norm_eps: f64,
+    pub(super) activation: Activation,
+    /// The name of each class, empty if the configuration names none.
+    pub(super) labels: Vec<String>,
+}
+
+impl Config {
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            error!(File, "cannot read {}: {e}; a checkpoint is a folder with a config.json in it", path.display())
+        })?;
+        let json: Value =
+            serde_json::from_str(&text).map_err(|e| error!(File, "{} is not JSON: {e}", path.display()))?;
+        Self::from_json(&json).map_err(|e| e.at(path.display()))
+    }
+
+    fn from_json(json: &Value) -> Result<Self> {
+        let architecture = match json["model_type"].as_str() {
+            Some("bert") => Architecture::Bert,
+            Some("roberta" | "xlm-roberta" | "camembert" | "phobert") => Architecture::Roberta,
+            Some("distilbert") => Architecture::DistilBert,
+            other => bail!(
+                File,
+                "the model_type is {}: expected bert, roberta, xlm-roberta, camembert or distilbert",
+                other.unwrap_or("missing")
+            ),
+        };
+        let [layers, heads, activation] = match architecture {
+            Architecture::DistilBert => ["n_layers", "n_heads", "activation"],
+            _ => ["num_hidden_layers", "num_attention_heads", "hidden_act"],
+        };
+        let count = |key: &str| match json[key].as_u64() {
+            Some(count) if count > 0 => Ok(count as usize),
+            _ => Err(error!(File, "\"{key}\" is {}: expected a number of at least 1", json[key])),
+        };
+        let activation = match json[activation].as_str() {
+            Some("gelu") => Activation::Gelu,
+            Some("relu") => Activation::Relu,
+            other => bail!(File, "the activation is {}: expected gelu or relu", other.unwrap_or("missing")),
+        };
+        if let Some(kind) = json["position_embedding_type"].as_str()
+            && kind != "absolute"
+        {
+            bail!(File, "the position_embedding_type is {kind}: expected absolute")
+        }
+        let default_padding = if architecture == Architecture::Roberta { 1 } else { 0 };
+        let default_eps = if architecture == Architecture::Roberta { 1e-5 } else { 1e-12 };
+        Ok(Self {
+            architecture,
+            layers: count(layers)?,
+            heads: count(heads)?,
+            pad_token_id: json["pad_token_id"].as_u64().map_or(default_padding, |id| id as u32),
+            layer_norm_eps: json["layer_norm_eps"].as_f64().unwrap_or(default_eps),
+            activation,
+            labels: labels(&json["id2label"])?,
+        })
+    }
+}
+
+fn labels(id2label: &Value) -> Result<Vec<String>> {
+    let Some(map) = id2label.as_object() else { return Ok(Vec::new()) };
+    let name = |id: usize| match map.get(&id.to_string()).and_then(Value::as_str) {
+        Some(name) => Ok(name.to_string()),
+        None => Err(error!(File, "id2label names {} classes, and none of them is \"{id}\"", map.len())),
+    };
+    (0..map.len()).map(name).collect()
+}

@@ -1,0 +1,105 @@
+//! Words, positions and token types to vectors.
+
+use candle_core::{DType, Module, Tensor};
+
+use super::checkpoint::Checkpoint;
+use super::config::{Architecture, Config};
+use crate::error::{Result, bail};
+use crate::model::Layers;
+use crate::nn::LayerNorm;
+
+#[derive(Clone, Debug)]
+pub(super) struct Embeddings {
+    words: Tensor,
+    positions: Tensor,
+    token_types: Option<Tensor>,
+    norm: LayerNorm,
+    /// The position of the first token; padding stays at the one before, for RoBERTa.
+    padding: Option<u32>,
+}
+
+impl Embeddings {
+    pub(super) fn load(checkpoint: &Checkpoint, config: &Config) -> Result<Self> {
+        let words = checkpoint.tensor("embeddings.word_embeddings.weight", &[0, 0])?;
+        let width = words.dims()[1];
+        let token_types = match config.architecture {
+            Architecture::DistilBert => None,
+            _ => Some(checkpoint.tensor("embeddings.token_type_embeddings.weight", &[0, width])?),
+        };
+        Ok(Self {
+            positions: checkpoint.tensor("embeddings.position_embeddings.weight", &[0, width])?,
+            norm: checkpoint.layer_norm("embeddings.LayerNorm", width, config.layer_norm_eps)?,
+            padding: (config.architecture == Architecture::Roberta).then_some(config.pad_token_id),
+            words,
+            token_types,
+        })
+    }
+
+    pub(super) fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        Ok(Self {
+            words: self.words.to_dtype(dtype)?,
+            positions: self.positions.to_dtype(dtype)?,
+            token_types: self.token_types.as_ref().map(|types| types.to_dtype(dtype)).transpose()?,
+            norm: self.norm.to_dtype(dtype)?,
+            padding: self.padding,
+        })
+    }
+
+    pub(super) fn width(&self) -> usize {
+        self.words.dims()[1]
+    }
+
+    pub(super) fn dtype(&self) -> DType {
+        self.words.dtype()
+    }
+
+    /// How many tokens fit in.
+    pub(super) fn capacity(&self) -> usize {
+        self.positions.dims()[0].saturating_sub(self.padding.map_or(0, |padding| padding as usize + 1))
+    }
+
+    /// `[batch, tokens, width]` from ids `[batch, tokens]`.
+    pub(super) fn forward(&self, ids: &Tensor, layers: &mut Layers) -> Result<Tensor> {
+        let &[batch, tokens] = ids.dims() else {
+            bail!(Input, "the token ids have the shape {:?}: expected [batch, tokens]", ids.dims())
+        };
+        if !ids.dtype().is_int() {
+            bail!(Input, "the token ids are {:?}: expected integers, as a tokenizer gives them", ids.dtype())
+        }
+        if tokens == 0 || tokens > self.capacity() {
+            bail!(Input, "{tokens} tokens: this model takes 1 to {}; shorten the text", self.capacity())
+        }
+        let host = ids.to_dtype(DType::I64)?.to_vec2::<i64>()?;
+        let vocabulary = self.words.dims()[0];
+        if let Some(id) = host.iter().flatten().find(|id| !(0..vocabulary as i64).contains(id)) {
+            bail!(Input, "token id {id} is not in the vocabulary of {vocabulary}: is it this model's tokenizer?")
+        }
+        let pick = |table: &Tensor, index: Vec<u32>| {
+            let index = Tensor::from_vec(index, batch * tokens, table.device())?;
+            table.index_select(&index, 0)?.reshape((batch, tokens, self.width()))
+        };
+        let flat: Vec<u32> = host.iter().flatten().map(|id| *id as u32).collect();
+        let words = layers.visit("embeddings.word_embeddings", pick(&self.words, flat)?)?;
+        let mut sum = words;
+        if let Some(types) = &self.token_types {
+            let types = pick(types, vec![0; batch * tokens])?;
+            sum = (sum + layers.visit("embeddings.token_type_embeddings", types)?)?;
+        }
+        let positions = pick(&self.positions, host.iter().flat_map(|row| self.position_ids(row)).collect())?;
+        sum = (sum + layers.visit("embeddings.position_embeddings", positions)?)?;
+        layers.visit("embeddings", self.norm.forward(&sum)?)
+    }
+
+    fn position_ids(&self, ids: &[i64]) -> Vec<u32> {
+        let Some(padding) = self.padding else { return (0..ids.len() as u32).collect() };
+        let mut last = padding;
+        let mut next = |id: &i64| {
+            if *id == i64::from(padding) {
+                return padding;
+            }
+            last += 1;
+            last
+        };
+        ids.iter().map(&mut next).collect()
+    }
+}

@@ -1,0 +1,10 @@
+//! Encoders of the BERT family with a classification head: BERT, RoBERTa (PhoBERT and XLM-RoBERTa
+//! included) and DistilBERT, from the folders that Hugging Face checkpoints come in.
+
+mod block;
+mod checkpoint;
+mod classifier;
+mod config;
+mod embeddings;
+
+pub use classifier::{ClassifierOutput, SequenceClassifier};

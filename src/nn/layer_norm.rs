@@ -1,0 +1,149 @@
+//! Layer normalisation with a backward; candle's own fused form has none.
+
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Module, Result, Shape, Storage, Tensor, bail};
+
+use super::on_cpu::{elements, is_fusible, map_storage, unsupported};
+
+/// y = (x − mean) / √(variance + ε) · weight + bias over the last axis, with frozen weights.
+///
+/// ```
+/// use candle_explain::nn::LayerNorm;
+/// use candle_explain::prelude::*;
+///
+/// let ones = Tensor::ones(2, DType::F32, &Device::Cpu)?;
+/// let norm = LayerNorm::new(&ones, &ones.zeros_like()?, 0.)?;
+/// let x = Tensor::new(&[[1f32, 3.]], &Device::Cpu)?;
+/// assert_eq!(norm.forward(&x)?.to_vec2::<f32>()?, [[-1., 1.]]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// The layer with weight and bias `[width]`, and what is added to the variance.
+    pub fn new(weight: &Tensor, bias: &Tensor, eps: f64) -> crate::Result<Self> {
+        if weight.rank() != 1 || weight.dims() != bias.dims() {
+            crate::error::bail!(
+                Input,
+                "a layer norm has the weight {:?} and the bias {:?}: expected [width] for both",
+                weight.dims(),
+                bias.dims()
+            )
+        }
+        Ok(Self { weight: weight.detach().contiguous()?, bias: bias.detach().contiguous()?, eps })
+    }
+
+    /// The same layer in another type.
+    pub fn to_dtype(&self, dtype: candle_core::DType) -> Result<Self> {
+        Ok(Self { weight: self.weight.to_dtype(dtype)?, bias: self.bias.to_dtype(dtype)?, eps: self.eps })
+    }
+
+    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+        let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + self.eps)?.sqrt()?;
+        centred.broadcast_div(&deviation)?.broadcast_mul(&self.weight)?.broadcast_add(&self.bias)
+    }
+}
+
+impl Module for LayerNorm {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let width = self.weight.elem_count();
+        if x.dims().last() != Some(&width) {
+            bail!("a layer norm over {width} values got {:?}", x.dims())
+        }
+        if is_fusible(x) && x.dtype() == self.weight.dtype() {
+            x.apply_op1(Fused(self.clone()))
+        } else {
+            self.composed(x)
+        }
+    }
+}
+
+struct Fused(LayerNorm);
+
+impl CustomOp1 for Fused {
+    fn name(&self) -> &'static str {
+        "layer-norm"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let LayerNorm { weight, bias, eps } = &self.0;
+        let width = weight.elem_count();
+        let ((weight, weight_layout), (bias, bias_layout)) = (weight.storage_and_layout(), bias.storage_and_layout());
+        let (Storage::Cpu(weight), Storage::Cpu(bias)) = (&*weight, &*bias) else {
+            bail!("the weights of a layer norm are not on the CPU as its input is")
+        };
+        let scaled: Result<CpuStorage> = map_storage!(storage, weight, |x, weight| {
+            let (x, weight) = (elements(x, layout)?, elements(weight, weight_layout)?);
+            let mut result = Vec::with_capacity(x.len());
+            for row in x.chunks_exact(width) {
+                let (mean, inverse) = moments(row.iter().map(|&x| f64::from(x)), width, *eps);
+                let (mean, inverse) = (mean as Real, inverse as Real);
+                result.extend(row.iter().zip(weight).map(|(x, weight)| (x - mean) * inverse * weight));
+            }
+            result
+        });
+        let shifted: Result<CpuStorage> = map_storage!(&scaled?, bias, |scaled, bias| {
+            let bias = elements(bias, bias_layout)?;
+            scaled.chunks_exact(width).flat_map(|row| row.iter().zip(bias).map(|(x, bias)| x + bias)).collect()
+        });
+        Ok((shifted?, layout.shape().clone()))
+    }
+
+    fn bwd(&self, arg: &Tensor, _res: &Tensor, grad_res: &Tensor) -> Result<Option<Tensor>> {
+        let weighted = grad_res.broadcast_mul(&self.0.weight)?.contiguous()?;
+        let op = Gradient { width: self.0.weight.elem_count(), eps: self.0.eps };
+        arg.detach().apply_op2_no_bwd(&weighted, &op).map(Some)
+    }
+}
+
+fn moments(row: impl Iterator<Item = f64> + Clone, width: usize, eps: f64) -> (f64, f64) {
+    let mean = row.clone().sum::<f64>() / width as f64;
+    let variance = row.map(|x| (x - mean) * (x - mean)).sum::<f64>() / width as f64;
+    (mean, 1. / (variance + eps).sqrt())
+}
+
+/// dx = (g − mean g − x̂ · mean(g · x̂)) / √(variance + ε) for each row, g the weighted gradient.
+struct Gradient {
+    width: usize,
+    eps: f64,
+}
+
+impl CustomOp2 for Gradient {
+    fn name(&self) -> &'static str {
+        "layer-norm-gradient"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        g: &CpuStorage,
+        g_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let width = self.width;
+        let storage: Result<CpuStorage> = match (x, g) {
+            (CpuStorage::F32(_), CpuStorage::F32(_)) | (CpuStorage::F64(_), CpuStorage::F64(_)) => {
+                map_storage!(x, g, |x, g| {
+                    let (x, g) = (elements(x, x_layout)?, elements(g, g_layout)?);
+                    let mut dx = Vec::with_capacity(g.len());
+                    for (x, g) in x.chunks_exact(width).zip(g.chunks_exact(width)) {
+                        let (mean, inverse) = moments(x.iter().map(|&x| f64::from(x)), width, self.eps);
+                        let (mean, inverse) = (mean as Real, inverse as Real);
+                        let normal = |x: Real| (x - mean) * inverse;
+                        let mean_g = g.iter().sum::<Real>() / width as Real;
+                        let mean_gx = x.iter().zip(g).map(|(x, g)| normal(*x) * g).sum::<Real>() / width as Real;
+                        dx.extend(x.iter().zip(g).map(|(x, g)| (g - mean_g - normal(*x) * mean_gx) * inverse));
+                    }
+                    dx
+                })
+            }
+            (other, _) => unsupported(other),
+        };
+        Ok((storage?, g_layout.shape().clone()))
+    }
+}
