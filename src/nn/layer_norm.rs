@@ -81,7 +81,7 @@ impl CustomOp1 for Fused {
             let (x, weight) = (elements(x, layout)?, elements(weight, weight_layout)?);
             let mut result = Vec::with_capacity(x.len());
             for row in x.chunks_exact(width) {
-                let (mean, inverse) = moments(row.iter().map(|&x| f64::from(x)), width, *eps);
+                let (mean, inverse) = moments(row, *eps);
                 let (mean, inverse) = (mean as Real, inverse as Real);
                 result.extend(row.iter().zip(weight).map(|(x, weight)| (x - mean) * inverse * weight));
             }
@@ -101,9 +101,11 @@ impl CustomOp1 for Fused {
     }
 }
 
-fn moments(row: impl Iterator<Item = f64> + Clone, width: usize, eps: f64) -> (f64, f64) {
-    let mean = row.clone().sum::<f64>() / width as f64;
-    let variance = row.map(|x| (x - mean) * (x - mean)).sum::<f64>() / width as f64;
+/// The mean, and one over the standard deviation.
+fn moments<T: Copy + Into<f64>>(row: &[T], eps: f64) -> (f64, f64) {
+    let count = row.len() as f64;
+    let mean = row.iter().map(|&x| x.into()).sum::<f64>() / count;
+    let variance = row.iter().map(|&x| x.into() - mean).map(|x| x * x).sum::<f64>() / count;
     (mean, 1. / (variance + eps).sqrt())
 }
 
@@ -132,7 +134,7 @@ impl CustomOp2 for Gradient {
                     let (x, g) = (elements(x, x_layout)?, elements(g, g_layout)?);
                     let mut dx = Vec::with_capacity(g.len());
                     for (x, g) in x.chunks_exact(width).zip(g.chunks_exact(width)) {
-                        let (mean, inverse) = moments(x.iter().map(|&x| f64::from(x)), width, self.eps);
+                        let (mean, inverse) = moments(x, self.eps);
                         let (mean, inverse) = (mean as Real, inverse as Real);
                         let normal = |x: Real| (x - mean) * inverse;
                         let mean_g = g.iter().sum::<Real>() / width as Real;
