@@ -1,0 +1,44 @@
+"""Every check of the project, one after the other; a failure does not keep the next ones from running."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from lab import console, installation, template, walkthrough
+from lab.place import NOTEBOOKS, PYTHON, TEST_NOTEBOOKS, shown
+from lab.problem import Problem
+
+RUST = (
+    ("cargo fmt --all --check", {}),
+    ("cargo clippy --release --all-targets -- -D warnings", {}),
+    ("cargo doc --no-deps", {"RUSTDOCFLAGS": "-Dwarnings"}),
+    ("cargo test --release", {}),
+)
+LAB = "The lab's own tests"
+READY = "Everything that notebooks need"
+
+
+def run() -> bool:
+    """Run them all; whether all passed."""
+    outcome: dict[str, bool] = {}
+
+    def check(name: str, action: Callable[[], None]) -> None:
+        try:
+            action()
+            outcome[name] = True
+        except Problem as problem:
+            outcome[name] = False
+            print(problem, file=sys.stderr, flush=True)
+            console.say(f"  FAILED: {name}")
+
+    for line, env in RUST:
+        check(line, lambda: console.run(line, line.split(), env=os.environ | env))
+    check(READY, lambda: (installation.install(), template.warm()))
+    if outcome[READY]:
+        check(LAB, lambda: console.run(LAB, [PYTHON, "-m", "unittest", "discover", "-t", ".", "-s", "lab/tests"]))
+        for path in walkthrough.found_in(NOTEBOOKS) + walkthrough.found_in(TEST_NOTEBOOKS):
+            check(shown(path), lambda: walkthrough.execute(path))
+
+    failed = [name for name, passed in outcome.items() if not passed]
+    console.say(f"{len(outcome) - len(failed)} passed, {len(failed)} failed" + "".join(f"\n  {name}" for name in failed))
+    return not failed

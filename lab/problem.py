@@ -1,0 +1,5 @@
+"""An end that a person can do something about."""
+
+
+class Problem(Exception):
+    """Its message says what is wrong and what to do; it is shown without a traceback."""

@@ -1,0 +1,94 @@
+"""The cargo workspace in which a kernel compiles its cells.
+
+evcxr writes a package `ctx` and compiles it again for every cell. On its own, that package loses
+candle-explain from its lock file whenever a kernel starts (each start would then ask the network, and might
+take other versions than the project's), and its profile cannot tell cells from dependencies. So `ctx` is a
+member, `cell/`, of a workspace whose root package names candle-explain: the lock holds, also offline, and
+the dependencies are optimised while cells compile fast.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from lab.place import ROOT
+
+MANIFEST = """\
+[workspace]
+members = ["cell"]
+resolver = "3"
+
+[package]
+name = "kernel"
+version = "0.0.0"
+edition = "2024"
+
+[lib]
+path = "kernel.rs"
+
+# Locked, but for no platform at all: nothing is loaded or built before a notebook asks for it.
+[target."cfg(any())".dependencies]
+candle-explain = {{ path = {root} }}
+
+[profile.dev]
+opt-level = 1
+debug = false
+strip = "debuginfo"
+rpath = true
+debug-assertions = false
+overflow-checks = false
+incremental = false
+
+[profile.dev.package."*"]
+opt-level = 3
+"""
+
+# The form in which evcxr itself writes `:dep candle-explain = {{ path = ".." }}` once it has resolved the
+# path. A notebook that says so again then changes nothing.
+DEPENDENCY = ":dep candle-explain = {{ path = {root} }}"
+
+# One typical cell, which leaves no variable behind: after it, the compiler and rust-analyzer have read what
+# every later cell needs.
+FIRST_CELL = """\
+let warm = {
+    use candle_explain::prelude::*;
+    Tensor::new(&[1f32, 2.], &Device::Cpu)?.sum_all()?.to_vec0::<f32>()?.to_string()
+};
+drop(warm);
+"""
+
+
+def cell(workspace: Path) -> Path:
+    """The folder that evcxr takes for its own."""
+    return workspace / "cell"
+
+
+def dependency() -> str:
+    return DEPENDENCY.format(root=_root())
+
+
+def lay_out(workspace: Path) -> None:
+    """Write, or bring up to date, all but what cargo and evcxr make themselves."""
+    cell(workspace).mkdir(parents=True, exist_ok=True)
+    (workspace / "Cargo.toml").write_text(MANIFEST.format(root=_root()))
+    (workspace / "kernel.rs").write_text("")
+    lock = ROOT / "Cargo.lock"
+    if lock.is_file():
+        shutil.copyfile(lock, workspace / "Cargo.lock")
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a compiled workspace, sharing its blocks where the file system can.
+
+    Times are kept, or cargo would compile all of it again. Never links: cargo writes into these files.
+    """
+    clone = ["-pRc"] if sys.platform == "darwin" else ["-a", "--reflink=auto"]
+    copied = subprocess.run(["cp", *clone, f"{source}/.", str(target)], stderr=subprocess.DEVNULL)
+    if copied.returncode:
+        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+
+
+def _root() -> str:
+    return json.dumps(str(ROOT), ensure_ascii=False)
