@@ -34,7 +34,8 @@ def run(
 ) -> None:
     """Run a command with its output in a log, and a line now and then; the log's end is shown if it fails."""
     LOGS.mkdir(parents=True, exist_ok=True)
-    log = LOGS / ("-".join("".join(c if c.isalnum() else " " for c in caption).split()) + ".log")
+    words = "".join(c if c.isalnum() else " " for c in caption).split()
+    log = LOGS / ("-".join(words[:6]) + ".log")
     say(caption)
     start = time.monotonic()
     with log.open("wb") as output:

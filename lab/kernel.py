@@ -29,6 +29,7 @@ ALIVE = "alive"
 def main(connection_file: str) -> None:
     if IN_PLACE in os.environ:
         home = Path(os.environ[IN_PLACE])
+        watch(None, connection_file)
     else:
         home = claim()
         watch(home, connection_file)
@@ -57,8 +58,11 @@ def claim() -> Path:
     return home
 
 
-def watch(home: Path, connection_file: str) -> None:
-    """Leave a process behind that helps this one, which is about to become evcxr, to a quick start and a clean end."""
+def watch(home: Path | None, connection_file: str) -> None:
+    """Leave a process behind that helps this one, which is about to become evcxr, to a quick start and a clean end.
+
+    The end takes `home` with it, unless that is None: a template stays.
+    """
     kernel = os.getpid()
     leads_group = os.getpgrp() == kernel
     if os.fork():
@@ -69,14 +73,15 @@ def watch(home: Path, connection_file: str) -> None:
         for stream in range(3):
             os.dup2(nowhere, stream)
         os.closerange(3, 1024)
-        outlive(kernel, preload(connection_file))
+        outlive(kernel, preload(connection_file) if home else None)
         if leads_group:
             # Killed, evcxr leaves behind a compiler, or a cell that loops for ever.
             os.killpg(kernel, signal.SIGKILL)
     except ProcessLookupError:
         pass
     finally:
-        shutil.rmtree(home, ignore_errors=True)
+        if home:
+            shutil.rmtree(home, ignore_errors=True)
         os._exit(0)
 
 

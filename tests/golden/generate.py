@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Computes the reference cases of this folder with Captum, in float64.
 
-    python tests/golden/generate.py            # write <Method>/<case>.json
+    python tests/golden/generate.py            # write <Method>/<case>.json and checkpoints/
     python tests/golden/generate.py --check    # compare them with a fresh computation
 
 README.md describes the form of a case and requirements.txt pins the versions.
-Weights and inputs have three decimals, so the numbers in a file are exactly
-those that Captum was given.
+Weights and inputs have three decimals (those of a checkpoint, ten bits), so the
+numbers in a file are exactly those that Captum was given.
 """
 
 import argparse
@@ -15,10 +15,13 @@ import math
 import pathlib
 import random
 import sys
+import tempfile
 import warnings
 
 import captum.attr
+import safetensors.torch
 import torch
+import transformers
 from torch import nn
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -169,6 +172,94 @@ ROWS = sample(41, 3, 4)
 ORIGINS = sample(42, 3, 4)
 ORIGIN = sample(43, 1, 4)
 EXTREME = tensor(2, 4, data=[1500, -900, 1200, 700, -1100, 1300, -800, -1400])
+
+
+# Checkpoints of text classifiers. The second of the two texts has padding inside and at its end.
+
+
+def token_ids(*rows):
+    return {"shape": [len(rows), len(rows[0])], "data": sum(rows, []), "dtype": "i64"}
+
+
+def reference(ids, pad):
+    """Padding everywhere but in the first and the last column."""
+    _, width = ids["shape"]
+    kept = [token if i % width in (0, width - 1) else pad for i, token in enumerate(ids["data"])]
+    return {**ids, "data": kept}
+
+
+BERT = {"kind": "huggingface", "path": "checkpoints/tiny-bert"}
+OLD_BERT = {"kind": "huggingface", "path": "checkpoints/old-bert"}
+BERT_IDS = token_ids([58, 7, 31, 44, 12, 31, 59], [58, 25, 0, 9, 59, 0, 0])
+ROBERTA = {"kind": "huggingface", "path": "checkpoints/tiny-roberta"}
+ROBERTA_IDS = token_ids([0, 17, 52, 8, 33, 17, 41, 2], [0, 29, 1, 1, 46, 2, 1, 1])
+DISTILBERT = {"kind": "huggingface", "path": "checkpoints/tiny-distilbert"}
+DISTILBERT_IDS = token_ids([3, 20, 55, 36, 14, 4], [3, 0, 47, 4, 0, 0])
+
+TINY_BERT = transformers.BertConfig(
+    architectures=["BertForSequenceClassification"],
+    vocab_size=60, hidden_size=16, num_hidden_layers=2, num_attention_heads=4,
+    intermediate_size=32, max_position_embeddings=12, pad_token_id=0,
+    id2label={0: "negative", 1: "neutral", 2: "positive"},
+    label2id={"negative": 0, "neutral": 1, "positive": 2},
+)
+TINY_ROBERTA = transformers.RobertaConfig(
+    architectures=["RobertaForSequenceClassification"],
+    vocab_size=60, hidden_size=24, num_hidden_layers=2, num_attention_heads=3,
+    intermediate_size=40, max_position_embeddings=14, type_vocab_size=1,
+    layer_norm_eps=1e-5, bos_token_id=0, pad_token_id=1, eos_token_id=2, num_labels=1,
+)
+TINY_DISTILBERT = transformers.DistilBertConfig(
+    architectures=["DistilBertForSequenceClassification"],
+    vocab_size=60, dim=16, n_layers=2, n_heads=2, hidden_dim=48, max_position_embeddings=10,
+    pad_token_id=0, num_labels=2,
+)
+
+
+def weights(seed, config):
+    """By name; multiples of 2^-10 in [-1/2, 1/2], the scales of the layer norms 1 more.
+
+    Whole numbers come out of a seed alike on every processor, which draws from a normal
+    distribution need not.
+    """
+    state = transformers.AutoModelForSequenceClassification.from_config(config).state_dict()
+    torch.manual_seed(seed)
+    drawn = {}
+    for name in sorted(state):
+        shift = 1 if "norm" in name.lower() and name.endswith(".weight") else 0
+        drawn[name] = torch.randint(-512, 513, state[name].shape) / 1024 + shift
+    return drawn
+
+
+def checkpoint(config, named):
+    """The files of a checkpoint, `config` being its settings."""
+    return {
+        "config.json": (json.dumps(config, indent=2, sort_keys=True) + "\n").encode(),
+        "model.safetensors": safetensors.torch.save(named, metadata={"format": "pt"}),
+    }
+
+
+def old_checkpoint(config, named):
+    """The same model as old checkpoints spell it, with tensors that it does not need."""
+    config = {key: value for key, value in config.items()
+              if key not in ("layer_norm_eps", "pad_token_id", "transformers_version")}
+    config["position_embedding_type"] = "absolute"
+    named = {name.replace("LayerNorm.weight", "LayerNorm.gamma")
+             .replace("LayerNorm.bias", "LayerNorm.beta"): value for name, value in named.items()}
+    named["bert.embeddings.position_ids"] = torch.arange(config["max_position_embeddings"])[None]
+    named["cls.predictions.bias"] = torch.arange(config["vocab_size"]) / 64
+    return checkpoint(config, named)
+
+
+def checkpoints():
+    """Every file of `checkpoints/`, by its path in this folder."""
+    folders = {}
+    for name, seed, config in [("tiny-bert", 51, TINY_BERT), ("tiny-roberta", 52, TINY_ROBERTA),
+                               ("tiny-distilbert", 53, TINY_DISTILBERT)]:
+        folders[name] = checkpoint(config.to_diff_dict(), weights(seed, config))
+    folders["old-bert"] = old_checkpoint(TINY_BERT.to_diff_dict(), weights(51, TINY_BERT))
+    return {f"checkpoints/{folder}/{file}": content
+            for folder, files in folders.items() for file, content in files.items()}
 
 
 # Cases.
@@ -325,15 +416,85 @@ def neuron_cases():
                    layer="act1", neuron=[0])
 
 
+def text_cases():
+    every = {
+        "tiny_bert": (BERT, BERT_IDS),
+        "old_bert": (OLD_BERT, BERT_IDS),
+        "tiny_roberta": (ROBERTA, ROBERTA_IDS),
+        "tiny_distilbert": (DISTILBERT, DISTILBERT_IDS),
+    }
+    for name, (model, ids) in every.items():
+        yield define(f"Forward/{name}", model, ids, output="logits")
+    yield define("Forward/tiny_roberta_sigmoid", ROBERTA, ROBERTA_IDS, output="probabilities")
+
+    layers = [("bert", BERT, BERT_IDS, [2, 0], "encoder.layer", "probabilities"),
+              ("roberta", ROBERTA, ROBERTA_IDS, None, "encoder.layer", "probabilities"),
+              ("distilbert", DISTILBERT, DISTILBERT_IDS, 1, "transformer.layer", "logits")]
+    for name, model, ids, target, block, output in layers:
+        for index in range(2):
+            yield define(f"LayerActivation/{name}_{index}", model, ids, layer=f"{block}.{index}",
+                         output=output)
+            yield define(f"LayerGradientXActivation/{name}_{index}", model, ids, target=target,
+                         layer=f"{block}.{index}", output=output)
+
+    name = "LayerIntegratedGradients/"
+    words = "embeddings.word_embeddings"
+    bert = {"baselines": reference(BERT_IDS, 0), "target": [2, 1]}
+    yield integral(name + "bert_embeddings", BERT, BERT_IDS, 50, layer="embeddings",
+                   output="probabilities", **bert)
+    yield integral(name + "bert_embeddings_logits", BERT, BERT_IDS, 50, layer="embeddings",
+                   output="logits", **bert)
+    yield integral(name + "bert_words", BERT, BERT_IDS, 50, layer=words, output="probabilities",
+                   **bert)
+    roberta = {"baselines": reference(ROBERTA_IDS, 1)}
+    yield integral(name + "roberta_embeddings_riemann", ROBERTA, ROBERTA_IDS, 500,
+                   "riemann_middle", layer="embeddings", output="probabilities",
+                   internal_batch_size=3, **roberta)
+    yield integral(name + "roberta_embeddings_logits", ROBERTA, ROBERTA_IDS, 50, target=0,
+                   layer="embeddings", output="logits", **roberta)
+    yield integral(name + "roberta_words", ROBERTA, ROBERTA_IDS, 50, target=0, layer=words,
+                   output="probabilities", **roberta)
+    distilbert = {"baselines": reference(DISTILBERT_IDS, 0), "target": 1}
+    yield integral(name + "distilbert_embeddings", DISTILBERT, DISTILBERT_IDS, 50,
+                   layer="embeddings", output="probabilities", **distilbert)
+    yield integral(name + "distilbert_words", DISTILBERT, DISTILBERT_IDS, 50, layer=words,
+                   output="logits", **distilbert)
+
+
 # Captum's side.
 
 
 def to_torch(spec):
-    return torch.tensor(spec["data"], dtype=torch.float64).reshape(spec["shape"])
+    dtype = torch.int64 if spec.get("dtype") == "i64" else torch.float64
+    return torch.tensor(spec["data"], dtype=dtype).reshape(spec["shape"])
 
 
-def build(model):
-    """The model of a file as a torch module in float64."""
+class Classifier(nn.Module):
+    """A checkpoint that takes token ids, without a mask, and gives what `output` says."""
+
+    def __init__(self, folder, output):
+        super().__init__()
+        self.net, info = transformers.AutoModelForSequenceClassification.from_pretrained(
+            folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
+        assert not info["missing_keys"] and not info["mismatched_keys"], info
+        self.net.double().eval()
+        self.output = output
+
+    def forward(self, ids):
+        logits = self.net(input_ids=ids).logits
+        if self.output == "logits":
+            return logits
+        return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
+
+    def get_submodule(self, target):
+        return self.net.base_model.get_submodule(target)
+
+
+def build(case, folder):
+    """The model of a case as a torch module in float64; `folder` holds the checkpoints."""
+    model = case["model"]
+    if model["kind"] == "huggingface":
+        return Classifier(folder / model["path"], case["args"]["output"])
     net = nn.Sequential()
     for spec in model["layers"]:
         kind = spec["type"]
@@ -366,10 +527,13 @@ def to_file(values):
     return tensor(*values.shape, data=data)
 
 
-def attribute(case):
+def attribute(case, folder):
     """Asks Captum; an argument that the case leaves out keeps Captum's default."""
-    net = build(case["model"])
-    args = dict(case["args"])
+    net = build(case, folder)
+    inputs = to_torch(case["inputs"][0])
+    if case["method"] == "Forward":
+        return {"attributions": [to_file(net(inputs))]}
+    args = {key: value for key, value in case["args"].items() if key != "output"}
     options = {}
     if "multiply_by_inputs" in args:
         options["multiply_by_inputs"] = args.pop("multiply_by_inputs")
@@ -389,7 +553,7 @@ def attribute(case):
         args["target"] = case["target"]
 
     method = getattr(captum.attr, case["method"])(net, **options)
-    inputs = to_torch(case["inputs"][0]).requires_grad_()
+    inputs.requires_grad_(inputs.is_floating_point())
     # Without the factor (input - baseline) attributions do not add up to a difference.
     if case["method"] in WITH_DELTA and options.get("multiply_by_inputs", True):
         attributions, delta = method.attribute(inputs, return_convergence_delta=True, **args)
@@ -413,14 +577,34 @@ def main():
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     check = parser.parse_args().check
     torch.set_num_threads(1)
-    # Captum says that it enlarges an internal batch smaller than its minimum.
+    # Captum says that it enlarges an internal batch smaller than its minimum, and that ids have
+    # no gradient; transformers, that there is padding without a mask.
     warnings.filterwarnings("ignore", message="[\\s\\S]*nternal batch size")
+    warnings.filterwarnings("ignore", message="Input Tensor 0 has a dtype of torch.int64")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
 
-    cases = [*input_cases(), *layer_cases(), *neuron_cases()]
-    stray = {str(path.relative_to(HERE).with_suffix("")) for path in HERE.glob("*/*.json")}
-    wrong = sorted(stray - {case["name"] for case in cases})
+    cases = [*input_cases(), *layer_cases(), *neuron_cases(), *text_cases()]
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        files = checkpoints()
+        for path, content in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
+        for case in cases:
+            case |= {"expected": attribute(case, folder), "tolerance": TOLERANCE}
+
+    present = {path.relative_to(HERE).as_posix() for pattern in ("*/*.json", "checkpoints/*/*")
+               for path in HERE.glob(pattern)}
+    wrong = sorted(present - {f"{case['name']}.json" for case in cases} - set(files))
+    for name, content in files.items():
+        path = HERE / name
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        elif not path.exists() or path.read_bytes() != content:
+            wrong.append(name)
     for case in cases:
-        case |= {"expected": attribute(case), "tolerance": TOLERANCE}
         path = HERE / f"{case['name']}.json"
         if not check:
             path.parent.mkdir(exist_ok=True)
@@ -429,7 +613,8 @@ def main():
             wrong.append(case["name"])
     if wrong:
         sys.exit("not as generated: " + ", ".join(wrong))
-    print(f"{len(cases)} cases {'agree' if check else 'written'}")
+    print(f"{len(cases)} cases and {len(files)} files of checkpoints "
+          f"{'agree' if check else 'written'}")
 
 
 if __name__ == "__main__":

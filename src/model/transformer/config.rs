@@ -67,13 +67,12 @@ impl Config {
             bail!(File, "the position_embedding_type is {kind}: expected absolute")
         }
         let default_padding = if architecture == Architecture::Roberta { 1 } else { 0 };
-        let default_eps = if architecture == Architecture::Roberta { 1e-5 } else { 1e-12 };
         Ok(Self {
             architecture,
             layers: count(layers)?,
             heads: count(heads)?,
             pad_token_id: json["pad_token_id"].as_u64().map_or(default_padding, |id| id as u32),
-            layer_norm_eps: json["layer_norm_eps"].as_f64().unwrap_or(default_eps),
+            layer_norm_eps: json["layer_norm_eps"].as_f64().unwrap_or(1e-12),
             activation,
             labels: labels(&json["id2label"])?,
         })
