@@ -1,6 +1,7 @@
 //! Bad input: each gives an error that says what was expected, what came, what to do.
 
 use candle_explain::ErrorKind;
+use candle_explain::model::SequenceClassifier;
 use candle_explain::prelude::*;
 
 fn net() -> Sequential {
@@ -285,6 +286,79 @@ fn tables_that_do_not_fit() {
     assert_error(data.column("age"), ErrorKind::Input, &["no feature \"age\"", "f0, f1"]);
     assert_error(data.rows(&[2]), ErrorKind::Input, &["no row 2", "2 rows"]);
     assert_error(data.split(Split::Stratified { test: 1.5, seed: 1 }), ErrorKind::Input, &["1.5", "between 0 and 1"]);
+}
+
+/// A copy of a tiny checkpoint that a test can damage.
+fn checkpoint(name: &str, source: &str) -> std::path::PathBuf {
+    let folder = tempdir(name);
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/checkpoints").join(source);
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(source.join(file), folder.join(file)).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn checkpoints_that_cannot_be_read() {
+    let load = |folder: &std::path::Path| SequenceClassifier::from_pretrained(folder);
+    assert_error(load("no/such/folder".as_ref()), ErrorKind::File, &["there is no folder no/such/folder"]);
+    assert_error(load(&tempdir("empty")), ErrorKind::File, &["config.json", "a checkpoint is a folder"]);
+
+    let folder = checkpoint("unweighted", "tiny-bert");
+    std::fs::remove_file(folder.join("model.safetensors")).unwrap();
+    assert_error(load(&folder), ErrorKind::File, &["holds no weights", "pytorch_model.bin"]);
+    std::fs::write(folder.join("pytorch_model.bin"), b"\x80\x02an old pickle").unwrap();
+    assert_error(load(&folder), ErrorKind::File, &["pytorch_model.bin", "zip format", "safetensors"]);
+    std::fs::remove_file(folder.join("pytorch_model.bin")).unwrap();
+
+    let folder = checkpoint("cut", "tiny-bert");
+    let weights = folder.join("model.safetensors");
+    let bytes = std::fs::read(&weights).unwrap();
+    for length in [0, 100, bytes.len() / 2, bytes.len() - 1] {
+        std::fs::write(&weights, &bytes[..length]).unwrap();
+        let parts = ["is not a complete safetensors file", &format!("({length} bytes)"), "fetch it again"];
+        assert_error(load(&folder), ErrorKind::File, &parts);
+    }
+
+    let folder = checkpoint("foreign", "tiny-bert");
+    let config = std::fs::read_to_string(folder.join("config.json")).unwrap();
+    let with = |from: &str, to: &str| {
+        assert!(config.contains(from), "{from}");
+        std::fs::write(folder.join("config.json"), config.replace(from, to)).unwrap();
+    };
+    with("\"model_type\": \"bert\"", "\"model_type\": \"gpt2\"");
+    assert_error(load(&folder), ErrorKind::File, &["model_type is gpt2", "roberta"]);
+    with("\"model_type\": \"bert\"", "\"model_type\": \"roberta\"");
+    assert_error(load(&folder), ErrorKind::File, &["no classification head", "classifier.out_proj.weight"]);
+    with("\"hidden_act\": \"gelu\"", "\"hidden_act\": \"mish\"");
+    assert_error(load(&folder), ErrorKind::File, &["activation is mish", "gelu or relu"]);
+    with("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3");
+    assert_error(load(&folder), ErrorKind::File, &["no weight \"encoder.layer.2."]);
+    with("\"num_attention_heads\": 4", "\"num_attention_heads\": 5");
+    assert_error(load(&folder), ErrorKind::File, &["5 attention heads do not divide"]);
+    std::fs::write(folder.join("config.json"), &config[..config.len() / 2]).unwrap();
+    assert_error(load(&folder), ErrorKind::File, &["config.json is not JSON"]);
+}
+
+#[test]
+fn texts_that_a_classifier_cannot_take() {
+    let classifier = SequenceClassifier::from_pretrained(checkpoint("whole", "tiny-roberta")).unwrap();
+    let ids = |count: usize, id: u32| Tensor::from_vec(vec![id; count], (1, count), &Device::Cpu).unwrap();
+    let longest = classifier.max_tokens();
+    assert!(classifier.predict(ids(longest, 5)).is_ok());
+    let too_many = format!("{} tokens: this model takes 1 to {longest}", longest + 1);
+    assert_error(classifier.predict(ids(longest + 1, 5)), ErrorKind::Input, &[&too_many]);
+    assert_error(classifier.predict(ids(3, 60_000)), ErrorKind::Input, &["token id 60000", "vocabulary"]);
+    let floats = ids(3, 5).to_dtype(DType::F32).unwrap();
+    assert_error(classifier.predict(&floats), ErrorKind::Input, &["F32", "expected integers"]);
+    let flat = ids(3, 5).flatten_all().unwrap();
+    assert_error(classifier.predict(&flat), ErrorKind::Input, &["[3]", "[batch, tokens]"]);
+    let masked = Inputs::from(ids(3, 5)).with_args([Tensor::ones((1, 4), DType::U32, &Device::Cpu).unwrap()]);
+    assert_error(classifier.predict(masked), ErrorKind::Input, &["mask", "[1, 4]", "[1, 3]"]);
+    let result = LayerConductance::new(&classifier, "encoder.layer.9").attribute(ids(3, 5), Target::None);
+    assert_error(result, ErrorKind::Gradient, &["input 0 is U32", "LayerIntegratedGradients"]);
+    let result = LayerIntegratedGradients::new(&classifier, "encoder.layer.9").attribute(ids(3, 5), Target::None);
+    assert_error(result, ErrorKind::Layer, &["encoder.layer.9", "embeddings.word_embeddings, ", "encoder.layer.1"]);
 }
 
 fn tempdir(name: &str) -> std::path::PathBuf {

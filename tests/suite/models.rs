@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_explain::candle_nn;
+use candle_explain::model::SequenceClassifier;
 use candle_explain::prelude::*;
 
 fn row(values: &[f32]) -> Tensor {
@@ -125,4 +126,23 @@ fn layers_are_listed_in_the_order_of_the_pass() {
 fn a_prediction_without_inputs_is_an_error() {
     let error = Wrapped(Linear::new(2, 1, Seed(1)).unwrap()).predict(Vec::new()).unwrap_err();
     assert!(error.to_string().contains("there are no inputs"), "{error}");
+}
+
+#[test]
+fn padding_behind_a_mask_changes_nothing() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/checkpoints");
+    for name in ["tiny-bert", "tiny-roberta", "tiny-distilbert"] {
+        let classifier = SequenceClassifier::from_pretrained(folder.join(name)).unwrap();
+        let padding = classifier.pad_token_id();
+        let short = Tensor::new(&[[7u32, 20, 30, 8]], &Device::Cpu).unwrap();
+        let padded = Tensor::new(&[[7u32, 20, 30, 8, padding, padding]], &Device::Cpu).unwrap();
+        let mask = Tensor::new(&[[1u32, 1, 1, 1, 0, 0]], &Device::Cpu).unwrap();
+        let lig = LayerIntegratedGradients::new(&classifier, "embeddings").n_steps(5);
+        let alone = values(lig.attribute(&short, 0));
+        let beside = values(lig.attribute(Inputs::from(&padded).with_args([mask]), 0));
+        for (alone, beside) in alone.iter().zip(&beside) {
+            assert!((alone - beside).abs() < 1e-6, "{name}: {alone} and {beside}");
+        }
+        assert!(beside[alone.len()..].iter().all(|value| value.abs() < 1e-6), "{name}: padding is attributed");
+    }
 }
