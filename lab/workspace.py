@@ -32,8 +32,10 @@ path = "kernel.rs"
 [target."cfg(any())".dependencies]
 candle-explain = {{ path = {root} }}
 
+# For the cells alone: optimising them would double the wait for each. A notebook with loops of its own says
+# `:build_env CARGO_PROFILE_DEV_OPT_LEVEL=2`; evcxr's `:opt` reaches only its own package's profile.
 [profile.dev]
-opt-level = 1
+opt-level = 0
 debug = false
 strip = "debuginfo"
 rpath = true

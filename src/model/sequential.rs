@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Module, Tensor, Var};
 
 use super::{Inputs, Layers, Model};
 use crate::error::{Result, bail, error};
-use crate::file::write_whole;
+use crate::file::{cannot_write, write_whole};
 use crate::nn::{Activation, Conv2d, Linear, avg_pool2d, max_pool2d, softmax};
 use crate::seed::Seed;
 
@@ -151,7 +151,7 @@ impl Sequential {
             self.named_weights().map(|(name, var)| (name, var.as_detached_tensor())).collect();
         write_whole(path.as_ref(), |temporary| {
             let saved = candle_core::safetensors::save(&tensors, temporary);
-            saved.map_err(|e| error!(File, "{}", crate::Error::from(e)))
+            saved.map_err(|e| cannot_write(path.as_ref(), crate::Error::from(e)))
         })
     }
 

@@ -7,7 +7,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::Figure;
 use super::html::{self, NEGATIVE, POSITIVE, number};
 use crate::engine::Series;
-use crate::error::{Result, bail, error};
+use crate::error::{Result, bail};
+use crate::file::{cannot_write, write_whole};
 
 const WIDTH: u32 = 560;
 const HEIGHT: u32 = 340;
@@ -172,9 +173,8 @@ impl Chart {
 
     /// Writes the picture as an SVG file, complete or not at all.
     pub fn save(&self, path: impl AsRef<std::path::Path>) -> Result<()> {
-        crate::file::write_whole(path.as_ref(), |temporary| {
-            std::fs::write(temporary, self.draw()).map_err(|e| error!(File, "{e}"))
-        })
+        let path = path.as_ref();
+        write_whole(path, |temporary| std::fs::write(temporary, self.draw()).map_err(|e| cannot_write(path, e)))
     }
 
     fn height(&self) -> u32 {
