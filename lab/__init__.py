@@ -6,6 +6,6 @@
 
 Whatever it needs goes into `.lab/`; a user's own Jupyter, kernels and cargo settings are left alone.
 One idea a file: the pieces that are installed (`rust`, `evcxr`, `jupyter`), the folder in which cells
-are compiled (`workspace`, `template`, `kernel`), running a notebook (`session`, `scan`, `notebook`,
-`execute`), and the commands (`walkthrough`, `checks`, `browser`).
+are compiled (`workspace`, `template`, `warm`), the kernel that compiles them (`kernel`, `preload`), running a
+notebook (`session`, `scan`, `notebook`, `execute`), and the commands (`walkthrough`, `checks`, `browser`).
 """

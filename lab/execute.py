@@ -68,9 +68,9 @@ def execute(notebook: NotebookNode, path: Path) -> bool:
             if scan.problems(cell.outputs, cell.metadata):
                 break
         session.settle(SETTLE)
-    found = [
-        (number, problem) for number, cell in enumerate(done, 1) for problem in scan.problems(cell.outputs, cell.metadata)
-    ]
+    found = []
+    for number, cell in enumerate(done, start=1):
+        found += [(number, problem) for problem in scan.problems(cell.outputs, cell.metadata)]
     if lost:
         found.append((len(done), lost))
     for number, problem in found:

@@ -122,7 +122,8 @@ def furnish(home: Path) -> None:
             workspace.copy(TEMPLATE, home)
     if not template.fresh():
         workspace.lay_out(home)
-        print("candle-explain has changed: the first cell compiles it (`python3 -m lab` does so for all)", file=sys.stderr)
+        news = "candle-explain has changed: the first cell compiles it (`python3 -m lab` does so for all)"
+        print(news, file=sys.stderr)
 
 
 def environment(home: Path) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Notebooks as files, written so that the next run's difference is small and nothing of this machine is in it."""
 
 import os
+import re
 from pathlib import Path
 
 import nbformat
@@ -20,6 +21,10 @@ METADATA = {
         "pygments_lexer": "rust",
     },
 }
+
+
+# `thread '<unnamed>' (4711) panicked at ...`
+THREAD = re.compile(r"(thread '[^']*') \(\d+\) (panicked)")
 
 
 def read(path: Path) -> NotebookNode:
@@ -58,10 +63,10 @@ def write(notebook: NotebookNode, path: Path) -> None:
 
 
 def _without_this_machine(value: object) -> object:
-    """The same outputs, with paths inside the project as seen from it and the home folder as `~`."""
+    """The same outputs: paths as seen from the project, the home folder as `~`, no thread's number."""
     if isinstance(value, str):
         value = value.replace(f"{ROOT}{os.sep}", "").replace(str(ROOT), ".")
-        return value.replace(str(Path.home()), "~")
+        return THREAD.sub(r"\1 \2", value.replace(str(Path.home()), "~"))
     if isinstance(value, dict):
         return type(value)({name: _without_this_machine(part) for name, part in value.items()})
     if isinstance(value, list):

@@ -23,7 +23,9 @@ def version() -> str:
 
 def require() -> None:
     if not shutil.which("cargo") or not shutil.which("rustc"):
-        raise Problem("cargo is not on the PATH. Install Rust from https://rustup.rs, open a new shell, run this again.")
+        raise Problem(
+            "cargo is not on the PATH. Install Rust from https://rustup.rs, open a new shell, run this again."
+        )
     if not shutil.which("cc"):
         raise Problem(
             "no C compiler (cc) is on the PATH, and Rust links with it. Install one (Debian, Ubuntu: "

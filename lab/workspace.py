@@ -47,7 +47,7 @@ incremental = false
 opt-level = 3
 """
 
-# The form in which evcxr itself writes `:dep candle-explain = {{ path = ".." }}` once it has resolved the
+# The form in which evcxr itself writes `:dep candle-explain = { path = ".." }` once it has resolved the
 # path. A notebook that says so again then changes nothing.
 DEPENDENCY = ":dep candle-explain = {{ path = {root} }}"
 

@@ -8,7 +8,9 @@ pub use candle_nn::{VarBuilder, VarMap};
 pub use crate::attr::*;
 pub use crate::engine::{Attribute, Attributions, Baseline, Column, Neuron, Quadrature, Series, Target};
 pub use crate::error::{Error, Result};
-pub use crate::model::{Inputs, IntoModel, Layer, Layers, Model, Sequential, from_fn};
+pub use crate::model::{
+    ClassifierOutput, Inputs, IntoModel, Layer, Layers, Model, SequenceClassifier, Sequential, from_fn,
+};
 pub use crate::nn::{Activation, Conv2d, Linear};
 pub use crate::render::{Chart, Figure, Row, Show, Table};
 pub use crate::row;

@@ -114,7 +114,11 @@ fn run(case: &Value, folder: &Path) -> Result<Outcome, String> {
 fn compare(what: &str, got: &[f64], expected: &[f64], tolerance: f64) -> Result<(), String> {
     assert_eq!(got.len(), expected.len());
     let scale = expected.iter().fold(1., |scale: f64, value| scale.max(value.abs()));
-    let worst = got.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0., f64::max);
+    let worst = got
+        .iter()
+        .zip(expected)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0., |worst: f64, error| if error.is_nan() { f64::INFINITY } else { worst.max(error) });
     if worst <= tolerance * scale {
         Ok(())
     } else {

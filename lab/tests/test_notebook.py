@@ -17,6 +17,7 @@ def executed() -> object:
         execution_count=7,
         outputs=[
             new_output("stream", name="stdout", text=f"read {ROOT}/data/a.csv and {Path.home()}/b.csv\n"),
+            new_output("stream", name="stderr", text="thread '<unnamed>' (4711) panicked at src/a.rs:1:2:\n"),
             new_output("execute_result", {"text/plain": f"in {ROOT}"}, execution_count=7),
         ],
     )
@@ -34,11 +35,14 @@ class Tidy(unittest.TestCase):
 
     def test_cells_count_from_one(self) -> None:
         self.assertEqual(self.cell.execution_count, 1)
-        self.assertEqual(self.cell.outputs[1].execution_count, 1)
+        self.assertEqual(self.cell.outputs[-1].execution_count, 1)
 
     def test_no_path_of_this_machine_is_kept(self) -> None:
         self.assertEqual(self.cell.outputs[0].text, "read data/a.csv and ~/b.csv\n")
-        self.assertEqual(self.cell.outputs[1].data["text/plain"], "in .")
+        self.assertEqual(self.cell.outputs[-1].data["text/plain"], "in .")
+
+    def test_no_number_of_a_thread_is_kept(self) -> None:
+        self.assertEqual(self.cell.outputs[1].text, "thread '<unnamed>' panicked at src/a.rs:1:2:\n")
 
     def test_the_kernel_is_named_and_nothing_else(self) -> None:
         self.assertEqual(self.notebook.metadata, notebooks.METADATA)

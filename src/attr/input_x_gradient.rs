@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::saliency::plain_input_gradients;
 use crate::engine::{
-    Attribute, Attributions, Cost, Family, MethodInfo, Options, Question, ROWS_PER_EVALUATION, Target,
+    Attribute, Attributions, Cost, Family, MethodInfo, Options, Question, ROWS_PER_EVALUATION, Target, check_finite,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
@@ -63,8 +63,10 @@ impl Attribute for InputXGradient {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
         let question = Question::about_output(&self.model, inputs.clone(), target, ROWS_PER_EVALUATION)?;
         let gradients = plain_input_gradients(&question)?;
-        let products = inputs.tensors().iter().zip(&gradients).map(|(input, gradient)| Ok(input.mul(gradient)?));
-        let values = products.collect::<Result<_>>()?;
+        let products =
+            inputs.tensors().iter().zip(&gradients).map(|(input, gradient)| Ok(input.detach().mul(gradient)?));
+        let values = products.collect::<Result<Vec<_>>>()?;
+        check_finite(&values, "attribution")?;
         Ok(question.plain_attributions_to_inputs(Self::INFO.name, values))
     }
 }

@@ -82,7 +82,7 @@ impl LayerConductance {
         path: &Path,
         evaluate: impl Fn(Vec<Tensor>, &Expansion) -> Result<Sample> + Sync,
     ) -> Result<Vec<Tensor>> {
-        let nodes = self.path.quadrature.nodes(self.path.n_steps + 1)?;
+        let nodes = self.path.quadrature.nodes(self.path.n_steps.saturating_add(1))?;
         let alphas: Vec<f64> = nodes.iter().map(|node| node.alpha).collect();
         walk(&self.path, path, &alphas, evaluate, Flow::add, |flow: Flow| flow.sum.into_iter().collect())
     }
@@ -104,7 +104,7 @@ impl Attribute for LayerConductance {
                 let integrand = Integrand { scale: None, difference };
                 return refine(&self.path, &path, integrand, Stieltjes::Yes, evaluate);
             }
-            let steps = vec![self.path.n_steps; path.batch_size()];
+            let steps = vec![self.path.n_steps + 1; path.batch_size()];
             Integral::new(self.summed(&path, evaluate)?, difference, steps)
         })?;
         let names = places.iter().map(Place::to_string).collect();

@@ -192,7 +192,8 @@ impl Attributions {
             if refinement.stalled > 0 {
                 remarks.push(format!(
                     "{} of {examples} examples do NOT add up within the tolerance {tolerance}, and more steps did not \
-                     help: a part of the output goes past this layer, or through an operation whose backward is wrong",
+                     help: a part of the output goes past this layer, or through an operation whose backward is wrong, or the \
+                     sum is finer than the model's number type",
                     refinement.stalled
                 ));
             }

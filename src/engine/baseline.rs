@@ -42,6 +42,13 @@ impl Baseline {
                 if !value.is_finite() {
                     bail!(NotFinite, "the baseline is {value}: expected a finite number")
                 }
+                let is_id = value.fract() == 0. && (0. ..=f64::from(u32::MAX)).contains(value);
+                if inputs.iter().any(|input| input.dtype().is_int()) && !is_id {
+                    bail!(
+                        Input,
+                        "the baseline is {value}, and an input holds integers: give a whole number of at least 0"
+                    )
+                }
                 let filled = inputs.iter().map(|input| input.zeros_like()?.affine(1., *value));
                 Ok(vec![filled.collect::<candle_core::Result<_>>()?])
             }
@@ -105,6 +112,12 @@ impl From<&Baseline> for Baseline {
 impl From<f64> for Baseline {
     fn from(value: f64) -> Self {
         Baseline::Value(value)
+    }
+}
+
+impl From<i32> for Baseline {
+    fn from(value: i32) -> Self {
+        Baseline::Value(f64::from(value))
     }
 }
 

@@ -32,7 +32,8 @@ pub(crate) fn gradients(scalars: &Tensor, wanted: &[(String, Var)]) -> Result<Sa
             bail!(
                 Gradient,
                 "no gradient reaches {name}: the output does not depend on it through differentiable operations \
-                 (candle_nn::ops::softmax_last_dim, layer_norm and rms_norm have no backward; use candle_explain::nn)"
+                 (candle_nn::ops::softmax_last_dim, layer_norm and rms_norm have no backward; use candle_explain::nn). Is it used at all, and is what \
+                 layers.visit returned what the model goes on with?"
             )
         }
     }

@@ -14,6 +14,8 @@ use crate::error::Result;
 const MOST_WORKERS: usize = 8;
 /// What one pass should keep, so that its backward finds it in the processor's cache.
 const CACHE_BYTES: usize = 2 << 20;
+/// candle walks a graph recursively: room for chains of many thousand operations.
+const STACK_BYTES: usize = 64 << 20;
 /// A pass keeps its activations, their gradients and what is being computed.
 const BYTES_PER_GRAPH_BYTE: usize = 3;
 
@@ -30,7 +32,9 @@ impl Passes {
         if let Some(rows) = settings.internal_batch_size {
             return Ok(Self { rows, workers: 1 });
         }
-        let row_bytes = (evaluate(&Expansion::new(vec![0], 1))?.graph_bytes * BYTES_PER_GRAPH_BYTE).max(1);
+        // Tracked weights are in every graph once: the difference of two rows and one is a row's own.
+        let [one, two] = [vec![0], vec![0, 0]].map(|rows| evaluate(&Expansion::new(rows, 1)));
+        let row_bytes = (two?.graph_bytes.saturating_sub(one?.graph_bytes) * BYTES_PER_GRAPH_BYTE).max(1);
         let pass_bytes = CACHE_BYTES.min(settings.memory_budget / MOST_WORKERS);
         let rows = (pass_bytes / row_bytes).max(1);
         let workers = (settings.memory_budget / (rows * row_bytes)).clamp(1, cores.min(MOST_WORKERS));
@@ -55,7 +59,8 @@ impl Passes {
         };
         std::thread::scope(|scope| {
             for _ in 1..workers {
-                scope.spawn(work);
+                // A worker that cannot be started leaves its jobs to the others.
+                let _ = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
             }
             work();
         });

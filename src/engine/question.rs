@@ -12,7 +12,7 @@ use crate::finite;
 use crate::model::{Inputs, Layers, Model, Place, Tap};
 
 /// Rows that one pass without a graph evaluates at most, unless the user has chosen fewer.
-pub(crate) const ROWS_PER_EVALUATION: usize = 1024;
+pub(crate) const ROWS_PER_EVALUATION: usize = 256;
 
 /// The number of each example that is attributed.
 pub(crate) enum Quantity {
@@ -110,7 +110,7 @@ impl Question {
             Quantity::Neuron { place, neuron } => {
                 let taps = taps.into_iter().chain([(place.clone(), Tap::Capture)]);
                 let mut pass = forward(&*self.model, inputs, Layers::with_taps(taps).stop_when_caught())?;
-                let caught = pass.caught(place)?;
+                let caught = pass.caught(place, at)?;
                 Ok((neuron.select(&caught.activation, place.layer(), at)?, pass.layers))
             }
         }
@@ -206,7 +206,7 @@ impl Question {
         let mut activations = Vec::new();
         let mut vars = Vec::new();
         for place in places {
-            let caught = take(&mut layers, place)?;
+            let caught = take(&mut layers, place, at)?;
             activations.push(caught.activation.detach());
             vars.extend(caught.var.map(|var| (place.to_string(), var)));
         }
@@ -227,7 +227,7 @@ impl Question {
         let tracked = inputs.iter().map(|(_, var)| var.as_tensor().clone()).collect();
         let taps = [(place.clone(), Tap::Cut)];
         let (scalars, mut layers) = self.scalars(&at.with_tensors(&self.inputs, tracked)?, taps, at)?;
-        let caught = take(&mut layers, place)?;
+        let caught = take(&mut layers, place, at)?;
         let upper: Vec<_> = caught.var.map(|var| (place.to_string(), var)).into_iter().collect();
         let above = gradients(&scalars, &upper)?;
         let sensitivity = neuron.select(&above.values[0].detach(), place.layer(), at)?;
@@ -256,7 +256,7 @@ pub(crate) fn activations(
         let layers = Layers::with_taps(taps).stop_when_caught();
         let mut pass = forward(model, &at.expand_inputs(inputs)?, layers)?;
         for (place, blocks) in places.iter().zip(&mut blocks) {
-            blocks.push(pass.caught(place)?.activation.detach());
+            blocks.push(pass.caught(place, &at)?.activation.detach());
         }
     }
     let whole = blocks.into_iter().map(|mut blocks| {
@@ -277,16 +277,19 @@ impl Pass {
         self.take_output()
     }
 
-    fn caught(&mut self, place: &Place) -> Result<crate::model::Caught> {
-        take(&mut self.layers, place)
+    fn caught(&mut self, place: &Place, at: &Expansion) -> Result<crate::model::Caught> {
+        take(&mut self.layers, place, at)
     }
 }
 
-fn take(layers: &mut Layers, place: &Place) -> Result<crate::model::Caught> {
-    match layers.take(place) {
-        Some(caught) => Ok(caught),
-        None => Err(no_such(place, layers)),
+/// What was caught at a place; an error unless its first axis is the batch.
+fn take(layers: &mut Layers, place: &Place, at: &Expansion) -> Result<crate::model::Caught> {
+    let Some(caught) = layers.take(place) else { return Err(no_such(place, layers)) };
+    let dims = caught.activation.dims();
+    if dims.first() != Some(&at.len()) {
+        bail!(Layer, "{place} gives {dims:?} for {} rows: to be attributed, its first axis must be the batch", at.len())
     }
+    Ok(caught)
 }
 
 /// Runs the model; an error if a place that was asked for is not in it.
@@ -343,7 +346,7 @@ fn check_output(model: &dyn Model, inputs: &Inputs, output: &Tensor) -> Result<(
     let taps = layers.visited().iter().map(|layer| (Place::Output(layer.name.clone()), Tap::Capture));
     let mut pass = forward(model, inputs, Layers::with_taps(taps))?;
     for layer in layers.visited() {
-        let caught = pass.caught(&Place::Output(layer.name.clone()))?;
+        let Some(caught) = pass.layers.take(&Place::Output(layer.name.clone())) else { continue };
         finite::check(&caught.activation).map_err(|e| {
             e.at(format!("the output of layer \"{}\", the first that is not finite (check the weights)", layer.name))
         })?;

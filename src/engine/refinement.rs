@@ -22,6 +22,10 @@ pub(crate) enum Stieltjes {
 /// taken to be of no use.
 const MOST_STALLS: usize = 5;
 
+/// Parts to begin with where the attributions add up to nothing known: no sum would tell of a jump
+/// between the nodes, so they lie closer from the start.
+const PARTS_WITHOUT_SUM: usize = 16;
+
 /// A part of one example's path that is to be estimated.
 #[derive(Clone, Copy)]
 struct Part {
@@ -85,7 +89,15 @@ pub(crate) fn refine(
     let estimator = Estimator { rule: Rule::new(), path, stieltjes, scales, evaluate };
 
     let mut examples: Vec<Example> = (0..batch).map(|_| Example::default()).collect();
-    let mut pending: Vec<Part> = (0..batch).map(|row| Part { row, start: 0., end: 1., ends: None }).collect();
+    let parts = match integrand.difference {
+        Some(_) => 1,
+        None => PARTS_WITHOUT_SUM.min(settings.max_steps / NODES).max(1),
+    };
+    let part = |row, index| {
+        let edge = |index: usize| index as f64 / parts as f64;
+        Part { row, start: edge(index), end: edge(index + 1), ends: None }
+    };
+    let mut pending: Vec<Part> = (0..batch).flat_map(|row| (0..parts).map(move |index| part(row, index))).collect();
     if integrand.difference.is_some() {
         for (part, (start, end)) in pending.iter_mut().zip(estimator.ends(&passes)?) {
             part.ends = Some((start, end));
@@ -114,7 +126,16 @@ pub(crate) fn refine(
     shapes.iter_mut().for_each(|shape| shape[0] = batch);
     let totals: Vec<Vec<f64>> = examples.iter().map(Example::total).collect();
     let values = device_tensors(&totals, &shapes, dtype, path.difference()[0].device())?;
+    check_finite(&values, "attribution")?;
     let delta = integrand.difference.as_ref().map(|difference| deltas(&values, difference)).transpose()?;
+    if let (Some(delta), Some(difference)) = (&delta, &integrand.difference) {
+        // What is delivered may be of a coarser type than what was added up.
+        for ((example, delta), difference) in examples.iter_mut().zip(delta).zip(difference) {
+            if example.state == State::Settled && delta.abs() > 1.001 * tolerance * difference.abs().max(1.) {
+                example.state = State::Stalled;
+            }
+        }
+    }
     let refinement = Refinement {
         tolerance,
         errors: examples.iter().map(Example::error).collect(),

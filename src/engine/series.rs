@@ -77,8 +77,11 @@ impl Series {
         order
     }
 
-    /// The largest distance from 0.
+    /// The largest distance from 0; NaN if a number is.
     pub fn max_abs(&self) -> f64 {
-        self.values.iter().fold(0., |largest, value| largest.max(value.abs()))
+        let larger = |largest: f64, value: &f64| {
+            if largest.is_nan() || value.is_nan() { f64::NAN } else { largest.max(value.abs()) }
+        };
+        self.values.iter().fold(0., larger)
     }
 }

@@ -40,6 +40,18 @@ impl From<Vec<usize>> for Target {
     }
 }
 
+impl From<&[u32]> for Target {
+    fn from(labels: &[u32]) -> Self {
+        Target::PerExample(labels.iter().map(|label| *label as usize).collect())
+    }
+}
+
+impl<const N: usize> From<[usize; N]> for Target {
+    fn from(classes: [usize; N]) -> Self {
+        Target::PerExample(classes.to_vec())
+    }
+}
+
 impl From<&Target> for Target {
     fn from(target: &Target) -> Self {
         target.clone()

@@ -111,6 +111,20 @@ impl Inputs {
         Ok(batch)
     }
 
+    /// An error if more came than a model reads: what it ignored would seem to have counted.
+    pub(crate) fn require(&self, tensors: usize, args: usize) -> Result<()> {
+        if self.tensors.len() > tensors || self.args.len() > args {
+            bail!(
+                Input,
+                "this model reads {tensors} input and {args} extra arguments, and {} and {} came (what is not \
+                 attributed, a mask for example, goes into Inputs::with_args)",
+                self.tensors.len(),
+                self.args.len()
+            )
+        }
+        Ok(())
+    }
+
     /// The same call with other tensors and arguments in place.
     pub(crate) fn replaced(&self, tensors: Vec<Tensor>, args: Vec<Tensor>) -> Self {
         Self { tensors, args, names: self.names.clone() }

@@ -71,6 +71,7 @@ struct Plain<M>(M);
 
 impl<M: Module + Send + Sync> Model for Plain<M> {
     fn forward(&self, input: &Inputs, _layers: &mut Layers) -> Result<Tensor> {
+        input.require(1, 0)?;
         Ok(self.0.forward(input.first())?)
     }
 }

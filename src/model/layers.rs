@@ -15,6 +15,7 @@ pub struct Layers {
     taps: BTreeMap<Place, Tap>,
     caught: BTreeMap<Place, Caught>,
     visited: Vec<LayerInfo>,
+    inputs_visited: Vec<String>,
     training: bool,
     stop_when_caught: bool,
     stopped: bool,
@@ -92,6 +93,10 @@ impl Layers {
     /// Names what goes into a layer, for methods that attribute to the layer's input. Optional:
     /// call it before the layer is computed, with the name that [`Layers::visit`] will get.
     pub fn visit_input(&mut self, name: &str, input: Tensor) -> Result<Tensor> {
+        if self.inputs_visited.iter().any(|other| other == name) {
+            bail!(Layer, "the model names the input of \"{name}\" twice in one forward pass: name it once")
+        }
+        self.inputs_visited.push(name.to_string());
         self.tap(Place::Input(name.to_string()), input)
     }
 

@@ -226,6 +226,7 @@ impl Sequential {
 
 impl Model for Sequential {
     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
+        input.require(1, 0)?;
         let x = input.first();
         if x.dims().get(1..) != Some(&self.input_shape) {
             let expected = self.input_shape.iter().fold(String::from("batch"), |text, dim| format!("{text}, {dim}"));

@@ -10,7 +10,7 @@ use super::on_cpu::{elements, is_fusible, unsupported};
 /// |---|---|---|
 /// | `Relu` | max(x, 0) | 1 for x > 0, else 0 (also at 0) |
 /// | `LeakyRelu` | x, or slope·x for x ≤ 0 | 1 or slope |
-/// | `Elu` | x, or α(eˣ − 1) for x ≤ 0 | 1 or y + α |
+/// | `Elu` | x, or α(eˣ − 1) for x ≤ 0 | 1 or αeˣ |
 /// | `Sigmoid` | 1 / (1 + e⁻ˣ) | y(1 − y) |
 /// | `Tanh` | tanh x | 1 − y² |
 /// | `Softplus` | ln(1 + eˣ), x above 20 | 1 − e⁻ʸ |
@@ -27,7 +27,7 @@ use super::on_cpu::{elements, is_fusible, unsupported};
 pub enum Activation {
     /// max(x, 0).
     Relu,
-    /// x above 0 and slope·x below; the slope must not be negative.
+    /// x above 0 and slope·x below.
     LeakyRelu {
         /// The slope below 0.
         slope: f64,
@@ -94,23 +94,23 @@ impl Activation {
         }
     }
 
-    /// The derivative, from the result `y` where that is enough and from `x` for `Gelu`.
+    /// The derivative, from the input `x` for the kinds whose result does not tell it, else from `y`.
     fn derivative(self, x_or_y: f64) -> f64 {
         let y = x_or_y;
         match self {
             Activation::Relu => f64::from(u8::from(y > 0.)),
             Activation::LeakyRelu { slope } => {
-                if y > 0. {
+                if x_or_y > 0. {
                     1.
                 } else {
                     slope
                 }
             }
             Activation::Elu { alpha } => {
-                if y > 0. {
+                if x_or_y > 0. {
                     1.
                 } else {
-                    y + alpha
+                    alpha * x_or_y.exp()
                 }
             }
             Activation::Sigmoid => y * (1. - y),
@@ -156,7 +156,10 @@ impl CustomOp1 for Pointwise {
     }
 
     fn bwd(&self, arg: &Tensor, res: &Tensor, grad_res: &Tensor) -> Result<Option<Tensor>> {
-        let known = if self.0 == Activation::Gelu { arg } else { res };
+        let known = match self.0 {
+            Activation::Gelu | Activation::LeakyRelu { .. } | Activation::Elu { .. } => arg,
+            _ => res,
+        };
         known.detach().apply_op2_no_bwd(&grad_res.contiguous()?, &PointwiseGradient(self.0)).map(Some)
     }
 }

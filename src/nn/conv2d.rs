@@ -63,6 +63,11 @@ impl Conv2d {
                 weight.dims()
             )
         }
+        if let Some(bias) = bias
+            && bias.dims() != [weight.dims()[0]]
+        {
+            bail!(Input, "the bias of a convolution has the shape {:?}: expected [{}]", bias.dims(), weight.dims()[0])
+        }
         Ok(Self { weight: Var::from_tensor(weight)?, bias: bias.map(Var::from_tensor).transpose()?, stride, padding })
     }
 
@@ -88,6 +93,11 @@ impl Conv2d {
     }
 
     fn convolve(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> candle_core::Result<Tensor> {
+        let (_, _, kernel_height, kernel_width) = weight.dims4()?;
+        let (_, _, height, width) = x.dims4()?;
+        if kernel_height > height + 2 * self.padding || kernel_width > width + 2 * self.padding {
+            candle_core::bail!("a kernel of {kernel_height} x {kernel_width} does not fit into {height} x {width}")
+        }
         let result = x.conv2d(weight, self.padding, self.stride, 1, 1)?;
         match bias {
             Some(bias) => result.broadcast_add(&bias.reshape((1, (), 1, 1))?),

@@ -26,7 +26,7 @@ pub struct LayerNorm {
 impl LayerNorm {
     /// The layer with weight and bias `[width]`, and what is added to the variance.
     pub fn new(weight: &Tensor, bias: &Tensor, eps: f64) -> crate::Result<Self> {
-        if weight.rank() != 1 || weight.dims() != bias.dims() {
+        if weight.rank() != 1 || weight.elem_count() == 0 || weight.dims() != bias.dims() {
             crate::error::bail!(
                 Input,
                 "a layer norm has the weight {:?} and the bias {:?}: expected [width] for both",

@@ -44,6 +44,9 @@ impl Linear {
         let &[outputs, _] = weight.dims() else {
             bail!(Input, "the weight of a linear layer has the shape {:?}: expected [out, in]", weight.dims())
         };
+        if weight.elem_count() == 0 {
+            bail!(Input, "the weight of a linear layer has the shape {:?}: both must be at least 1", weight.dims())
+        }
         if let Some(bias) = bias
             && bias.dims() != [outputs]
         {

@@ -14,7 +14,7 @@ use super::on_cpu::{elements, is_fusible, map_storage};
 /// # Ok::<(), Error>(())
 /// ```
 pub fn softmax(x: &Tensor, dim: usize) -> Result<Tensor> {
-    if dim + 1 == x.rank() && is_fusible(x) {
+    if dim + 1 == x.rank() && is_fusible(x) && x.elem_count() > 0 {
         x.apply_op1(SoftmaxLast { width: x.dim(dim)? })
     } else {
         candle_nn::ops::softmax(x, dim)

@@ -74,6 +74,9 @@ impl Series {
                 over.name()
             )
         }
+        if let Some(position) = over.values().iter().position(|value| !value.is_finite()) {
+            bail!(NotFinite, "\"{}\" cannot be drawn: value {position} is {}", over.name(), over.values()[position])
+        }
         let edges = bin_edges(over.values(), bins)?;
         let mut sums = vec![(0., 0); bins];
         for (value, position) in self.values().iter().zip(over.values()) {
@@ -97,9 +100,11 @@ impl Series {
     }
 }
 
+const MOST_BINS: usize = 10_000;
+
 fn bin_edges(values: &[f64], bins: usize) -> Result<Vec<f64>> {
-    if bins == 0 {
-        bail!(Input, "0 bins: expected at least 1")
+    if !(1..=MOST_BINS).contains(&bins) {
+        bail!(Input, "{bins} bins: expected 1 to {MOST_BINS}")
     }
     let (low, high) = range(values.iter().copied());
     let (low, high) = if high > low { (low, high) } else { (low - 0.5, high + 0.5) };
@@ -156,19 +161,21 @@ impl Chart {
         if let Some(position) = values.iter().position(|value| !value.is_finite()) {
             bail!(NotFinite, "\"{title}\" cannot be drawn: value {position} is {}", values[position])
         }
+        let (low, high) = range(values.iter().copied());
+        if !(high - low).is_finite() {
+            bail!(Input, "\"{title}\" cannot be drawn: its values reach from {low:e} to {high:e}")
+        }
         Ok(Self { title, x_label: x_label.to_string(), y_label: y_label.to_string(), kind })
     }
 
     /// The same chart under another title.
-    pub fn title(mut self, title: impl Into<String>) -> Self {
-        self.title = title.into();
-        self
+    pub fn title(&self, title: impl Into<String>) -> Self {
+        Self { title: title.into(), ..self.clone() }
     }
 
     /// The same chart with other names on its axes.
-    pub fn axes(mut self, x_label: impl Into<String>, y_label: impl Into<String>) -> Self {
-        (self.x_label, self.y_label) = (x_label.into(), y_label.into());
-        self
+    pub fn axes(&self, x_label: impl Into<String>, y_label: impl Into<String>) -> Self {
+        Self { x_label: x_label.into(), y_label: y_label.into(), ..self.clone() }
     }
 
     /// Writes the picture as an SVG file, complete or not at all.

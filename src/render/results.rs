@@ -1,5 +1,7 @@
 //! How each result shows itself.
 
+use std::collections::BTreeSet;
+
 use candle_core::DType;
 
 use super::html::number;
@@ -124,7 +126,8 @@ fn dataset(data: &Dataset) -> Table {
             columns.iter().fold(cells, |cells, column| cells.number(column.values()[row]))
         });
     }
-    let counts = (0..data.class_count() as u32).map(|class| {
+    let classes: BTreeSet<u32> = data.labels().iter().copied().collect();
+    let counts = classes.into_iter().map(|class| {
         let count = data.labels().iter().filter(|label| **label == class).count();
         format!("{count} of class {class}")
     });

@@ -1,5 +1,7 @@
 //! How a table is split into rows to train with and rows to test with.
 
+use std::collections::BTreeSet;
+
 use crate::error::{Result, bail};
 use crate::seed::Seed;
 
@@ -63,9 +65,9 @@ fn stratified(labels: &[u32], share: f64, seed: Seed) -> Result<(Vec<usize>, Vec
         bail!(Input, "the share of the test is {share}: expected a number between 0 and 1, for example 0.3")
     }
     let order = seed.permutation(labels.len());
-    let classes = labels.iter().max().map_or(0, |largest| largest + 1);
+    let classes: BTreeSet<u32> = labels.iter().copied().collect();
     let (mut train, mut test) = (Vec::new(), Vec::new());
-    for class in 0..classes {
+    for class in classes {
         let members: Vec<usize> = order.iter().copied().filter(|&row| labels[row] == class).collect();
         let tested = (members.len() as f64 * share).round() as usize;
         test.extend(&members[..tested]);

@@ -105,7 +105,16 @@ impl Trainer {
                 )
             }
             losses.push(value);
-            adam.backward_step(&loss)?;
+            let gradients = loss.backward()?;
+            if epoch == 0 && parameters.iter().all(|parameter| gradients.get(parameter).is_none()) {
+                bail!(
+                    Gradient,
+                    "no gradient reaches any of the {} parameters: are they this model's own, and does its forward \
+                     track them (Linear::forward does, Linear::forward_frozen does not)?",
+                    parameters.len()
+                )
+            }
+            adam.step(&gradients)?;
             progress.step(epoch + 1, || format!("loss {value:.4}"));
         }
         let accuracy = |table: &Dataset| table.accuracy_of(&model.forward(&table.features(), &mut Layers::plain())?);

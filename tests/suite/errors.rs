@@ -138,6 +138,32 @@ fn a_layer_named_twice() {
 }
 
 #[test]
+fn a_layer_without_the_batch_as_first_axis() {
+    let turned = from_fn(|input, layers| {
+        let h = layers.visit("turned", input.first().t()?.contiguous()?)?;
+        Ok(h.sum(0)?)
+    });
+    for result in [
+        LayerActivation::new(&turned, "turned").attribute(rows(2)),
+        LayerGradientXActivation::new(&turned, "turned").attribute(rows(2), Target::None),
+        LayerConductance::new(&turned, "turned").attribute(rows(2), Target::None),
+        LayerIntegratedGradients::new(&turned, "turned").attribute(rows(2), Target::None),
+        NeuronConductance::new(&turned, "turned", 0).attribute(rows(2), Target::None),
+    ] {
+        assert_error(result, ErrorKind::Layer, &["layer \"turned\" gives [12, ", "first axis must be the batch"]);
+    }
+}
+
+#[test]
+fn inputs_that_a_model_would_ignore() {
+    let result = Saliency::new(&net()).attribute([rows(2), rows(2)], 1);
+    assert_error(result, ErrorKind::Input, &["reads 1 input and 0 extra arguments", "with_args"]);
+    let result =
+        Saliency::new(|x: &Tensor| x.sum(1)).attribute(Inputs::from(rows(2)).with_args([rows(2)]), Target::None);
+    assert_error(result, ErrorKind::Input, &["1 and 1 came"]);
+}
+
+#[test]
 fn a_neuron_out_of_range() {
     let result = NeuronConductance::new(&net(), "sigmoid2", 8).attribute(rows(2), Target::Class(1));
     assert_error(result, ErrorKind::Input, &["neuron 8 is out of range", "sigmoid2", "[8]"]);
@@ -256,6 +282,8 @@ fn networks_that_do_not_fit() {
     assert_error(result, ErrorKind::Layer, &["two layers are named \"a\""]);
     let result = Sequential::builder(3).conv2d("conv", 2, 3).build(Seed(1));
     assert_error(result, ErrorKind::Input, &["layer \"conv\"", "[channels, height, width]"]);
+    let result = Sequential::builder([1, 2, 2]).conv2d("conv", 2, 3).build(Seed(1));
+    assert_error(result, ErrorKind::Tensor, &["layer \"conv\"", "3 x 3 does not fit into 2 x 2"]);
     let result = Sequential::builder([1, 2, 2]).max_pool2d("pool", 3).build(Seed(1));
     assert_error(result, ErrorKind::Tensor, &["layer \"pool\"", "kernel must fit"]);
     assert_error(Sequential::builder(3).linear("a", 0).build(Seed(1)), ErrorKind::Input, &["at least 1"]);
@@ -273,6 +301,9 @@ fn training_that_cannot_go_on_leaves_the_weights() {
     assert_error(Trainer::adam(-1.).fit(&net, &data), ErrorKind::Input, &["rate of -1"]);
     let closure = from_fn(|input, _| Ok(input.first().clone()));
     assert_error(Trainer::adam(0.1).fit(&closure, &data), ErrorKind::Input, &["no parameters", "fit_parameters"]);
+    let other = Sequential::builder(12).linear("out", 2).build(Seed(2)).unwrap();
+    let result = Trainer::adam(0.1).fit_parameters(&net, other.parameters(), &data);
+    assert_error(result, ErrorKind::Gradient, &["no gradient reaches any of the 2 parameters"]);
     let narrow = Sequential::builder(12).linear("out", 1).build(Seed(1)).unwrap();
     assert_error(Trainer::adam(0.1).fit(&narrow, &data), ErrorKind::Input, &["[4, 1]", "at least 2 classes"]);
 }

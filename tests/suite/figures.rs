@@ -61,6 +61,16 @@ fn several_figures_share_a_row_with_and_without_question_mark() {
 }
 
 #[test]
+fn what_has_no_scale_is_an_error() {
+    let series = Series::new("x", vec![1., 2.]);
+    let broken = Series::new("over", vec![f64::NAN, f64::NAN]);
+    assert!(series.binned_scatter(&broken, 3).unwrap_err().to_string().contains("\"over\" cannot be drawn"));
+    assert!(series.histogram(usize::MAX).is_err());
+    assert!(Series::new("x", vec![f64::MAX, f64::MIN]).line().unwrap_err().to_string().contains("reach from"));
+    assert!(broken.max_abs().is_nan());
+}
+
+#[test]
 fn a_chart_is_saved_whole_or_not_at_all() {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("charts");
     std::fs::create_dir_all(&folder).unwrap();

@@ -112,6 +112,27 @@ fn a_tolerance_is_kept() {
 }
 
 #[test]
+fn a_jump_is_not_stepped_over_where_no_sum_tells_of_it() {
+    let steep = from_fn(|input, layers| {
+        let x = input.first();
+        let hidden = layers.visit("hidden", Activation::Sigmoid.forward(&x.affine(300., -97.)?)?)?;
+        layers.visit("out", hidden.affine(2., 0.)?.sum(1)?)
+    });
+    let x = tensor(&[vec![1.], vec![0.9]]);
+    let neuron = NeuronConductance::new(&steep, "hidden", 0);
+    let influence = InternalInfluence::new(&steep, "hidden");
+    let local = IntegratedGradients::new(&steep).multiply_by_inputs(false);
+    let many =
+        |ig: &IntegratedGradients| ig.n_steps(20_000).quadrature(Quadrature::RiemannMiddle).attribute(&x, Target::None);
+    let expected = many(&IntegratedGradients::new(&steep)).unwrap();
+    assert_same(neuron.tolerance(1e-4).attribute(&x, Target::None).unwrap().tensor(), expected.tensor(), 2e-4);
+    let expected = many(&local).unwrap();
+    assert_same(local.tolerance(1e-4).attribute(&x, Target::None).unwrap().tensor(), expected.tensor(), 4e-4);
+    let influence = influence.tolerance(1e-4).attribute(&x, Target::None).unwrap();
+    assert_same(influence.tensor(), &tensor(&[vec![2.], vec![2.]]), 1e-9);
+}
+
+#[test]
 fn a_tolerance_out_of_reach_is_said_to_be() {
     let step = |x: &Tensor| Activation::Sigmoid.forward(&x.affine(1e5, -3.3e4)?)?.sum(1);
     let x = Tensor::new(&[[1f64]], &Device::Cpu).unwrap();

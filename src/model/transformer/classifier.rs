@@ -145,12 +145,14 @@ impl SequenceClassifier {
         }
         let (batch, tokens) = mask.dims2()?;
         let mask = mask.to_dtype(self.embeddings.dtype())?.reshape((batch, 1, 1, tokens))?;
-        Ok(Some(((mask - 1.)? * 1e30)?))
+        let far = if mask.dtype() == DType::F16 { 1e4 } else { 1e30 };
+        Ok(Some(((mask - 1.)? * far)?))
     }
 }
 
 impl Model for SequenceClassifier {
     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
+        input.require(1, 1)?;
         let mask = self.attention_mask(input)?;
         let mut x = self.embeddings.forward(input.first(), layers)?;
         for block in &self.blocks {
