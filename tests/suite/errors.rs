@@ -63,6 +63,30 @@ fn nan_in_a_row() {
 }
 
 #[test]
+fn nan_in_an_extra_argument() {
+    let model = from_fn(|input, _| Ok((input.first() * input.arg(0)?)?.sum(1)?));
+    let args = Tensor::full(f32::NAN, (2, 12), &Device::Cpu).unwrap();
+    let result = Saliency::new(&model).attribute(Inputs::from(rows(2)).with_args([args]), Target::None);
+    assert_error(result, ErrorKind::NotFinite, &["extra argument 0", "[0, 0] is NaN"]);
+}
+
+#[test]
+fn attributions_that_overflow() {
+    let big = Tensor::full(1e5f32, (2, 12), &Device::Cpu).unwrap();
+    let what = "is not finite although the inputs are";
+    let steep = |x: &Tensor| x.affine(1e30, 0.)?.affine(1e20, 0.)?.sum(1);
+    let zeros = big.zeros_like().unwrap();
+    assert_error(Saliency::new(steep).attribute(&zeros, Target::None), ErrorKind::NotFinite, &["gradient", what]);
+    let cut = |x: &Tensor| x.affine(0., 1.)?.sum(1)? + (x.affine(1e35, 0.)? - x.detach().affine(1e35, 0.)?)?.sum(1)?;
+    assert_error(InputXGradient::new(cut).attribute(&big, Target::None), ErrorKind::NotFinite, &["attribution", what]);
+    assert_error(
+        IntegratedGradients::new(cut).attribute(&big, Target::None),
+        ErrorKind::NotFinite,
+        &["attribution", what],
+    );
+}
+
+#[test]
 fn nan_in_a_weight() {
     let net = net();
     let Layer::Linear(linear) = &net.layers()[2].1 else { panic!("a linear layer") };

@@ -403,3 +403,52 @@ fn steps_are_not_expanded_beyond_the_memory_budget() {
     IntegratedGradients::new(&model).n_steps(20).attribute(&inputs, Target::None).unwrap();
     assert_eq!(largest.load(Ordering::Relaxed), 40, "all of a small model at once");
 }
+
+#[test]
+fn a_smaller_memory_budget_makes_smaller_passes() {
+    let inputs = tensor(&rows(25, 40));
+    let largest_pass = |budget: usize| {
+        let (model, largest) = watched(1);
+        let method = IntegratedGradients::new(&model).n_steps(20).memory_budget(budget);
+        method.attribute(&inputs, Target::None).unwrap();
+        largest.load(Ordering::Relaxed)
+    };
+    assert_eq!(largest_pass(256 << 20), 800, "all points of all rows");
+    assert_eq!(largest_pass(1024), 40, "the rows of the batch, once, without a graph");
+}
+
+#[test]
+fn steps_are_the_points_that_were_evaluated() {
+    let x = tensor(&rows(26, 2));
+    for info in METHODS.iter().filter(|info| info.cost == Cost::PerStep) {
+        let result = attribute(info, &Options { n_steps: Some(9), ..options(info) }, &x);
+        let points = if info.name == "LayerConductance" { 10 } else { 9 };
+        assert_eq!(result.steps(), [points, points], "{}", info.name);
+    }
+}
+
+#[test]
+fn a_distribution_has_settled_only_where_every_baseline_has() {
+    let step = |x: &Tensor| Activation::Sigmoid.forward(&x.affine(1e4, -5e3)?)?.sum(1);
+    let x = tensor(&[vec![1.]]);
+    let baselines = tensor(&[vec![0.9], vec![0.]]);
+    let method = IntegratedGradients::new(step).tolerance(1e-6).max_steps(47);
+    let alone = |row: usize| method.baseline(baselines.narrow(0, row, 1).unwrap()).attribute(&x, Target::None).unwrap();
+    assert_eq!([alone(0).settled().unwrap()[0], alone(1).settled().unwrap()[0]], [true, false]);
+    let both = method.baseline(Baseline::distribution(&baselines)).attribute(&x, Target::None).unwrap();
+    assert_eq!(both.settled().unwrap(), [false]);
+}
+
+#[test]
+fn weights_that_are_tracked_do_not_make_passes_smaller() {
+    let linear = Linear::new(4, 2000, Seed(3)).unwrap();
+    let largest = Arc::new(AtomicUsize::new(0));
+    let seen = largest.clone();
+    let model = from_fn(move |input, _| {
+        seen.fetch_max(input.first().dims()[0], Ordering::Relaxed);
+        Ok(linear.forward(input.first())?.mean(1)?)
+    });
+    let x = tensor(&rows(27, 2)).to_dtype(DType::F32).unwrap();
+    IntegratedGradients::new(&model).n_steps(20).attribute(&x, Target::None).unwrap();
+    assert!(largest.load(Ordering::Relaxed) >= 20, "{largest:?}");
+}
