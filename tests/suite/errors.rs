@@ -77,7 +77,7 @@ fn attributions_that_overflow() {
     let steep = |x: &Tensor| x.affine(1e30, 0.)?.affine(1e20, 0.)?.sum(1);
     let zeros = big.zeros_like().unwrap();
     assert_error(Saliency::new(steep).attribute(&zeros, Target::None), ErrorKind::NotFinite, &["gradient", what]);
-    let cut = |x: &Tensor| x.affine(0., 1.)?.sum(1)? + (x.affine(1e35, 0.)? - x.detach().affine(1e35, 0.)?)?.sum(1)?;
+    let cut = |x: &Tensor| (x - x.detach())?.affine(1e35, 0.)?.sum(1);
     assert_error(InputXGradient::new(cut).attribute(&big, Target::None), ErrorKind::NotFinite, &["attribution", what]);
     assert_error(
         IntegratedGradients::new(cut).attribute(&big, Target::None),
