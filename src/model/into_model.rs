@@ -15,7 +15,7 @@ use crate::error::Result;
 /// closure `|x: &Tensor| ...` that returns a tensor.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a model that can be attributed",
-    note = "pass a `Model` or a candle `Module`: by value, by reference if it is `Clone`, or in an `Arc`",
+    note = "pass a `Model` or a candle `Module`: by value, by reference if it is `Clone` (add `#[derive(Clone)]`), or in an `Arc`",
     note = "a closure must own what it uses and name its argument's type: `move |x: &Tensor| net.forward(x)`"
 )]
 pub trait IntoModel<Marker> {

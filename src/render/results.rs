@@ -54,7 +54,9 @@ fn attributions(result: &Attributions) -> Table {
         },
         _ => ", one target per example".to_string(),
     };
-    let caption = format!("{} of {of}: {} examples{target}", result.method(), result.batch_size());
+    let examples =
+        if result.batch_size() == 1 { "1 example".to_string() } else { format!("{} examples", result.batch_size()) };
+    let caption = format!("{} of {of}: {examples}{target}", result.method());
     let columns: Option<Vec<Series>> = match shape {
         &[_, width] if width <= FEATURES_SHOWN && result.values().len() == 1 => {
             (0..width).map(|index| result.column(index).ok()).collect()
