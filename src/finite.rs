@@ -27,7 +27,8 @@ fn first_non_finite<T: Copy + std::fmt::Display>(values: &[T], finite: impl Fn(T
     values.iter().position(|&value| !finite(value)).map(|position| (position, values[position].to_string()))
 }
 
-fn unravel(mut position: usize, dims: &[usize]) -> Vec<usize> {
+/// The index along each axis of an element at a position in row-major order.
+pub(crate) fn unravel(mut position: usize, dims: &[usize]) -> Vec<usize> {
     let mut index: Vec<usize> = dims
         .iter()
         .rev()

@@ -52,11 +52,7 @@ impl std::fmt::Display for Neuron {
 impl Neuron {
     /// The neuron's activation in each row, `[rows]`, from the layer's output `[rows, ...]`.
     pub(crate) fn select(&self, activation: &Tensor, layer: &str, at: &Expansion) -> Result<Tensor> {
-        let dims = activation.dims();
-        let axes = dims.get(1..).unwrap_or_default();
-        if dims.first() != Some(&at.len()) {
-            bail!(Layer, "layer \"{layer}\" gives {dims:?} for {} rows: expected the batch as first axis", at.len())
-        }
+        let axes = activation.dims().get(1..).unwrap_or_default();
         if self.0.len() != axes.len() || self.0.iter().zip(axes).any(|(index, dim)| index >= dim) {
             bail!(
                 Input,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor, Var};
 
 use super::gradient::{Sample, gradients};
+use super::passes::join_blocks;
 use super::target::Selection;
 use super::{Attributions, Convergence, Expansion, Integral, Neuron, Target};
 use crate::error::{Result, bail};
@@ -47,9 +48,9 @@ impl Question {
         let mut outputs = Vec::new();
         for at in evaluation_blocks(batch, rows_per_evaluation) {
             let pass = forward(&**model, &at.expand_inputs(&inputs)?, Layers::plain())?;
-            outputs.push(pass.into_output()?.detach());
+            outputs.push(vec![pass.into_output()?.detach()]);
         }
-        let output = if outputs.len() == 1 { outputs.remove(0) } else { Tensor::cat(&outputs, 0)? };
+        let output = join_blocks(outputs)?.swap_remove(0);
         check_output(&**model, &inputs, &output)?;
         let selection = Selection::new(target, &output, batch)?;
         Ok(Self { model: model.clone(), inputs, quantity: Quantity::Output(selection), rows_per_evaluation })
@@ -250,19 +251,15 @@ pub(crate) fn activations(
     places: &[Place],
     rows_per_evaluation: usize,
 ) -> Result<Vec<Tensor>> {
-    let mut blocks: Vec<Vec<Tensor>> = vec![Vec::new(); places.len()];
+    let mut blocks = Vec::new();
     for at in evaluation_blocks(check_inputs(inputs)?, rows_per_evaluation) {
         let taps = places.iter().map(|place| (place.clone(), Tap::Capture));
         let layers = Layers::with_taps(taps).stop_when_caught();
         let mut pass = forward(model, &at.expand_inputs(inputs)?, layers)?;
-        for (place, blocks) in places.iter().zip(&mut blocks) {
-            blocks.push(pass.caught(place, &at)?.activation.detach());
-        }
+        let caught = places.iter().map(|place| Ok(pass.caught(place, &at)?.activation.detach().contiguous()?));
+        blocks.push(caught.collect::<Result<Vec<_>>>()?);
     }
-    let whole = blocks.into_iter().map(|mut blocks| {
-        if blocks.len() == 1 { Ok(blocks.remove(0).contiguous()?) } else { Ok(Tensor::cat(&blocks, 0)?) }
-    });
-    whole.collect()
+    join_blocks(blocks)
 }
 
 impl Pass {

@@ -4,6 +4,7 @@ use candle_core::{D, DType, Tensor};
 
 use super::Expansion;
 use crate::error::{Result, bail, error};
+use crate::finite::unravel;
 
 /// Which number of each example's output is attributed.
 ///
@@ -134,22 +135,7 @@ impl Selection {
 
     /// The selected index of each example, without the batch axis.
     pub(crate) fn indices(&self) -> Vec<Vec<usize>> {
-        let unravel = |&flat: &usize| {
-            let mut rest = flat;
-            let mut index: Vec<usize> = self
-                .axes
-                .iter()
-                .rev()
-                .map(|&dim| {
-                    let here = rest % dim;
-                    rest /= dim;
-                    here
-                })
-                .collect();
-            index.reverse();
-            index
-        };
-        self.position.iter().map(unravel).collect()
+        self.position.iter().map(|&position| unravel(position, &self.axes)).collect()
     }
 }
 
