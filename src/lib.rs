@@ -31,6 +31,7 @@
 //! | [`nn`] | building blocks whose backward is right |
 //! | [`engine`] | what methods are made of: targets, baselines, quadrature, results |
 //! | [`tabular`] | tables, splits, training, the Titanic |
+//! | [`text`] | tokenizers, Vietnamese words, comments, classifiers, attributions down to the word |
 //! | [`render`] | figures: tables and charts that show themselves |
 //!
 //! # A model
@@ -59,6 +60,7 @@ mod progress;
 pub mod render;
 mod seed;
 pub mod tabular;
+pub mod text;
 
 pub use error::{Error, ErrorKind, Result};
 pub use seed::Seed;

@@ -9,10 +9,15 @@ pub use crate::attr::*;
 pub use crate::engine::{Attribute, Attributions, Baseline, Column, Neuron, Quadrature, Series, Target};
 pub use crate::error::{Error, Result};
 pub use crate::model::{
-    ClassifierOutput, Inputs, IntoModel, Layer, Layers, Model, SequenceClassifier, Sequential, from_fn,
+    ClassifierOutput, FromLayer, Inputs, IntoModel, Layer, Layers, Model, SequenceClassifier, Sequential,
+    TransformerEncoder, from_fn,
 };
 pub use crate::nn::{Activation, Conv2d, Linear};
 pub use crate::render::{Chart, Figure, Row, Show, Table};
 pub use crate::row;
 pub use crate::seed::Seed;
+pub use crate::text::{
+    Comment, Comments, Explainer, Prediction, Segmenter, SentimentClassifier, StrongestWords, TextInput,
+    TokenAttributions, Tokenizer,
+};
 pub use crate::tabular::{Dataset, History, Passengers, Split, Titanic, Trainer, neuron_names};

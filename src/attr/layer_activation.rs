@@ -67,6 +67,7 @@ impl Attribute for LayerActivation {
         let places = self.layers.places()?;
         let values = activations(&*self.model, inputs, &places, ROWS_PER_EVALUATION)?;
         check_finite(&values, "activation")?;
-        Ok(Attributions::new(Self::INFO.name, values, places.iter().map(Place::to_string).collect()))
+        let places = places.iter().map(Place::to_string).collect();
+        Ok(Attributions { texts: inputs.shared_texts(), ..Attributions::new(Self::INFO.name, values, places) })
     }
 }

@@ -65,6 +65,11 @@ impl LayerConductance {
         Self { model: model.into_model(), layers: LayerNames::from(layer.into()), path: PathSettings::default() }
     }
 
+    /// The method with settings that are there already.
+    pub(crate) fn with_settings(self, path: PathSettings) -> Self {
+        Self { path, ..self }
+    }
+
     path_setters!();
 
     layer_input_setter!("Whether what goes into the layer is attributed instead of its output; not by default.");

@@ -65,6 +65,11 @@ impl LayerIntegratedGradients {
         }
     }
 
+    /// The method with settings that are there already.
+    pub(crate) fn with_settings(self, path: PathSettings) -> Self {
+        Self { path, ..self }
+    }
+
     path_setters!();
 
     flag_setter!(multiply_by_inputs, "Whether the averaged gradient is multiplied by y₁ − y₀ (the default).");

@@ -6,6 +6,7 @@ use candle_core::{DType, Tensor};
 
 use super::Series;
 use crate::error::{Result, bail, error};
+use crate::model::TokenizedText;
 
 /// A convergence delta beyond this share of max(1, |F(input) − F(baseline)|) is pointed out.
 const NOTEWORTHY_DELTA: f64 = 0.01;
@@ -23,6 +24,9 @@ pub struct Attributions {
     /// Names along the last axis of the first tensor, empty if there are none.
     pub(crate) names: Arc<Vec<String>>,
     pub(crate) targets: Vec<Vec<usize>>,
+    /// What the model gave for the inputs, where its output was asked about.
+    pub(crate) output: Option<Tensor>,
+    pub(crate) texts: Arc<Vec<TokenizedText>>,
     pub(crate) convergence: Option<Convergence>,
 }
 
@@ -74,7 +78,16 @@ impl Convergence {
 impl Attributions {
     /// The result of a method without target, path and names.
     pub(crate) fn new(method: &'static str, values: Vec<Tensor>, places: Vec<String>) -> Self {
-        Self { method, values, places, names: Arc::default(), targets: Vec::new(), convergence: None }
+        Self {
+            method,
+            values,
+            places,
+            names: Arc::default(),
+            targets: Vec::new(),
+            output: None,
+            texts: Arc::default(),
+            convergence: None,
+        }
     }
 
     /// The same with the features' names, if they fit the first tensor's last axis.
@@ -125,6 +138,16 @@ impl Attributions {
     /// The index of the output that was attributed for each example; empty for a neuron.
     pub fn targets(&self) -> &[Vec<usize>] {
         &self.targets
+    }
+
+    /// What the model gave for the inputs, `[batch, ...]`; none for a neuron or an activation.
+    pub fn output(&self) -> Option<&Tensor> {
+        self.output.as_ref()
+    }
+
+    /// The texts that the examples are, empty if they are none.
+    pub fn texts(&self) -> &[TokenizedText] {
+        &self.texts
     }
 
     /// For each example the sum of its attributions minus what they must add up to,

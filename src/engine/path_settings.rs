@@ -31,6 +31,12 @@ impl Default for PathSettings {
 }
 
 impl PathSettings {
+    /// This many steps, whatever the error.
+    pub(crate) fn fix_steps(&mut self, n_steps: usize) {
+        self.n_steps = n_steps;
+        self.tolerance = None;
+    }
+
     /// Rows of a pass without a graph.
     pub(crate) fn rows_per_evaluation(&self) -> usize {
         self.internal_batch_size.unwrap_or(ROWS_PER_EVALUATION)

@@ -17,7 +17,7 @@ pub(crate) const ROWS_PER_EVALUATION: usize = 256;
 
 /// The number of each example that is attributed.
 pub(crate) enum Quantity {
-    Output(Selection),
+    Output { selection: Selection, output: Tensor },
     Neuron { place: Place, neuron: Neuron },
 }
 
@@ -53,7 +53,7 @@ impl Question {
         let output = join_blocks(outputs)?.swap_remove(0);
         check_output(&**model, &inputs, &output)?;
         let selection = Selection::new(target, &output, batch)?;
-        Ok(Self { model: model.clone(), inputs, quantity: Quantity::Output(selection), rows_per_evaluation })
+        Ok(Self { model: model.clone(), inputs, quantity: Quantity::Output { selection, output }, rows_per_evaluation })
     }
 
     /// Asks about the activation of one neuron.
@@ -103,7 +103,7 @@ impl Question {
         at: &Expansion,
     ) -> Result<(Tensor, Layers)> {
         match &self.quantity {
-            Quantity::Output(selection) => {
+            Quantity::Output { selection, .. } => {
                 let mut pass = forward(&*self.model, inputs, Layers::with_taps(taps))?;
                 let output = pass.take_output()?;
                 Ok((selection.select(&output, at)?, pass.layers))
@@ -153,11 +153,12 @@ impl Question {
         places: Vec<String>,
         convergence: Option<Convergence>,
     ) -> Attributions {
-        let targets = match &self.quantity {
-            Quantity::Output(selection) => selection.indices(),
-            Quantity::Neuron { .. } => Vec::new(),
+        let (targets, output) = match &self.quantity {
+            Quantity::Output { selection, output } => (selection.indices(), Some(output.clone())),
+            Quantity::Neuron { .. } => (Vec::new(), None),
         };
-        Attributions { targets, convergence, ..Attributions::new(method, values, places) }
+        let texts = self.inputs.shared_texts();
+        Attributions { targets, output, texts, convergence, ..Attributions::new(method, values, places) }
     }
 
     /// The result of a method that takes one gradient at the inputs, with the features' names.

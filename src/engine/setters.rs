@@ -10,9 +10,10 @@ macro_rules! path_setters {
             self.with_path(|path| path.baseline = baseline.into())
         }
 
-        /// How many points of the path are evaluated; 50 by default, at least 1.
+        /// How many points of the path are evaluated; 50 by default, at least 1. It takes the place of
+        /// a `tolerance`.
         pub fn n_steps(&self, n_steps: usize) -> Self {
-            self.with_path(|path| path.n_steps = n_steps)
+            self.with_path(|path| path.fix_steps(n_steps))
         }
 
         /// The rule that weighs the points.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use super::TokenizedText;
 use crate::error::{Result, bail, error};
 
 /// The inputs of one call: one or several tensors `[batch, ...]` that can be attributed, and
@@ -25,12 +26,13 @@ pub struct Inputs {
     tensors: Vec<Tensor>,
     args: Vec<Tensor>,
     names: Arc<Vec<String>>,
+    texts: Arc<Vec<TokenizedText>>,
 }
 
 impl Inputs {
     /// Several tensors to attribute, each `[batch, ...]`.
     pub fn new(tensors: impl IntoIterator<Item = Tensor>) -> Self {
-        Self { tensors: tensors.into_iter().collect(), args: Vec::new(), names: Arc::default() }
+        Self { tensors: tensors.into_iter().collect(), args: Vec::new(), names: Arc::default(), texts: Arc::default() }
     }
 
     /// Extra forward arguments, each `[batch, ...]`: repeated with the inputs when a method
@@ -44,6 +46,12 @@ impl Inputs {
     /// Names of the features along the last axis of the first tensor; results carry them on.
     pub fn with_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.names = Arc::new(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The texts that the rows are the tokens of, one for each row; results carry them on.
+    pub fn with_texts(mut self, texts: Vec<TokenizedText>) -> Self {
+        self.texts = Arc::new(texts);
         self
     }
 
@@ -83,6 +91,16 @@ impl Inputs {
     /// The names given with [`Inputs::with_names`], empty if there are none.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// The texts given with [`Inputs::with_texts`], empty if there are none.
+    pub fn texts(&self) -> &[TokenizedText] {
+        &self.texts
+    }
+
+    /// The texts, to be carried on.
+    pub(crate) fn shared_texts(&self) -> Arc<Vec<TokenizedText>> {
+        self.texts.clone()
     }
 
     /// The number of examples, or an error if the tensors disagree about it.
@@ -127,7 +145,7 @@ impl Inputs {
 
     /// The same call with other tensors and arguments in place.
     pub(crate) fn replaced(&self, tensors: Vec<Tensor>, args: Vec<Tensor>) -> Self {
-        Self { tensors, args, names: self.names.clone() }
+        Self { tensors, args, names: self.names.clone(), texts: self.texts.clone() }
     }
 }
 

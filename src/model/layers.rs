@@ -126,6 +126,16 @@ impl Layers {
         self
     }
 
+    /// Puts a tensor in the stead of a layer's output, unless the layer is tapped already: then the
+    /// tap would not see what it asked for, which is an error.
+    pub(crate) fn put(&mut self, place: Place, tensor: Tensor) -> Result<()> {
+        if self.taps.contains_key(&place) {
+            bail!(Layer, "{place} is where this model begins: attribute to the model's input instead")
+        }
+        self.taps.insert(place, Tap::Replace(tensor));
+        Ok(())
+    }
+
     pub(crate) fn stopped(&self) -> bool {
         self.stopped
     }

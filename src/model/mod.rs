@@ -1,21 +1,25 @@
 //! The seam to candle: what a model is, how it names its layers, and ready-made networks.
 
+mod from_layer;
 mod inputs;
 mod into_model;
 mod layers;
 mod sequential;
 mod single_copy;
+mod tokens;
 mod transformer;
 
 use candle_core::{Tensor, Var};
 
+pub use from_layer::FromLayer;
 pub use inputs::Inputs;
 pub use into_model::{IntoModel, from_fn};
 pub(crate) use layers::{Caught, Place, Tap};
 pub use layers::{LayerInfo, Layers};
 pub use sequential::{InputShape, Layer, LayerSummary, Sequential, SequentialBuilder};
 pub(crate) use single_copy::check as check_single_copy;
-pub use transformer::{ClassifierOutput, SequenceClassifier};
+pub use tokens::{Token, TokenizedText};
+pub use transformer::{ClassifierOutput, SequenceClassifier, TransformerEncoder};
 
 use crate::error::Result;
 

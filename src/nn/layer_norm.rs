@@ -1,10 +1,13 @@
 //! Layer normalisation with a backward; candle's own fused form has none.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Module, Result, Shape, Storage, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Module, Result, Shape, Storage, Tensor, Var, bail};
 
 use super::on_cpu::{elements, is_fusible, map_storage, unsupported};
 
-/// y = (x − mean) / √(variance + ε) · weight + bias over the last axis, with frozen weights.
+/// y = (x − mean) / √(variance + ε) · weight + bias over the last axis.
+///
+/// [`LayerNorm::forward`](Module::forward) keeps the weights out of the graph;
+/// [`LayerNorm::forward_tracked`] is the form that trains them.
 ///
 /// ```
 /// use candle_explain::nn::LayerNorm;
@@ -18,8 +21,8 @@ use super::on_cpu::{elements, is_fusible, map_storage, unsupported};
 /// ```
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
-    weight: Tensor,
-    bias: Tensor,
+    weight: Var,
+    bias: Var,
     eps: f64,
 }
 
@@ -34,18 +37,43 @@ impl LayerNorm {
                 bias.dims()
             )
         }
-        Ok(Self { weight: weight.detach().contiguous()?, bias: bias.detach().contiguous()?, eps })
+        Ok(Self { weight: Var::from_tensor(weight)?, bias: Var::from_tensor(bias)?, eps })
     }
 
     /// The same layer in another type.
     pub fn to_dtype(&self, dtype: candle_core::DType) -> Result<Self> {
-        Ok(Self { weight: self.weight.to_dtype(dtype)?, bias: self.bias.to_dtype(dtype)?, eps: self.eps })
+        let convert = |var: &Var| Var::from_tensor(&var.as_detached_tensor().to_dtype(dtype)?);
+        Ok(Self { weight: convert(&self.weight)?, bias: convert(&self.bias)?, eps: self.eps })
     }
 
-    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+    /// The weight `[width]`.
+    pub fn weight(&self) -> &Var {
+        &self.weight
+    }
+
+    /// The bias `[width]`.
+    pub fn bias(&self) -> &Var {
+        &self.bias
+    }
+
+    /// `name.weight` and `name.bias`.
+    pub(crate) fn named_weights(&self, name: &str) -> Vec<(String, Var)> {
+        vec![(format!("{name}.weight"), self.weight.clone()), (format!("{name}.bias"), self.bias.clone())]
+    }
+
+    /// The same values by candle's own operations, with gradients of weight and bias.
+    pub fn forward_tracked(&self, x: &Tensor) -> Result<Tensor> {
+        self.composed(x, self.weight.as_tensor(), self.bias.as_tensor())
+    }
+
+    pub(crate) fn forward_in(&self, training: bool, x: &Tensor) -> Result<Tensor> {
+        if training { self.forward_tracked(x) } else { self.forward(x) }
+    }
+
+    fn composed(&self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
         let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
         let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + self.eps)?.sqrt()?;
-        centred.broadcast_div(&deviation)?.broadcast_mul(&self.weight)?.broadcast_add(&self.bias)
+        centred.broadcast_div(&deviation)?.broadcast_mul(weight)?.broadcast_add(bias)
     }
 }
 
@@ -56,14 +84,22 @@ impl Module for LayerNorm {
             bail!("a layer norm over {width} values got {:?}", x.dims())
         }
         if is_fusible(x) && x.dtype() == self.weight.dtype() {
-            x.apply_op1(Fused(self.clone()))
+            x.apply_op1(Fused {
+                weight: self.weight.as_detached_tensor(),
+                bias: self.bias.as_detached_tensor(),
+                eps: self.eps,
+            })
         } else {
-            self.composed(x)
+            self.composed(x, &self.weight.as_detached_tensor(), &self.bias.as_detached_tensor())
         }
     }
 }
 
-struct Fused(LayerNorm);
+struct Fused {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
 
 impl CustomOp1 for Fused {
     fn name(&self) -> &'static str {
@@ -71,7 +107,7 @@ impl CustomOp1 for Fused {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let LayerNorm { weight, bias, eps } = &self.0;
+        let Fused { weight, bias, eps } = self;
         let width = weight.elem_count();
         let ((weight, weight_layout), (bias, bias_layout)) = (weight.storage_and_layout(), bias.storage_and_layout());
         let (Storage::Cpu(weight), Storage::Cpu(bias)) = (&*weight, &*bias) else {
@@ -95,8 +131,8 @@ impl CustomOp1 for Fused {
     }
 
     fn bwd(&self, arg: &Tensor, _res: &Tensor, grad_res: &Tensor) -> Result<Option<Tensor>> {
-        let weighted = grad_res.broadcast_mul(&self.0.weight)?.contiguous()?;
-        let op = Gradient { width: self.0.weight.elem_count(), eps: self.0.eps };
+        let weighted = grad_res.broadcast_mul(&self.weight)?.contiguous()?;
+        let op = Gradient { width: self.weight.elem_count(), eps: self.eps };
         arg.detach().apply_op2_no_bwd(&weighted, &op).map(Some)
     }
 }

@@ -71,9 +71,20 @@ impl Linear {
         Ok(Self { weight: convert(&self.weight)?, bias: self.bias.as_ref().map(convert).transpose()? })
     }
 
+    /// `name.weight`, and `name.bias` if there is one.
+    pub(crate) fn named_weights(&self, name: &str) -> Vec<(String, Var)> {
+        let bias = self.bias.iter().map(|bias| (format!("{name}.bias"), bias.clone()));
+        std::iter::once((format!("{name}.weight"), self.weight.clone())).chain(bias).collect()
+    }
+
     /// What training may change.
     pub fn parameters(&self) -> Vec<Var> {
         std::iter::once(&self.weight).chain(&self.bias).cloned().collect()
+    }
+
+    /// [`Linear::forward`](Module::forward) in a training step, [`Linear::forward_frozen`] otherwise.
+    pub(crate) fn forward_in(&self, training: bool, x: &Tensor) -> candle_core::Result<Tensor> {
+        if training { self.forward(x) } else { self.forward_frozen(x) }
     }
 
     /// The same values, with no gradient of the weights: attribution needs none, and the

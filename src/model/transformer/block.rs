@@ -1,6 +1,6 @@
 //! One layer of an encoder: self-attention and a feed-forward network, each with a residual.
 
-use candle_core::{DType, Module, Tensor};
+use candle_core::{DType, Module, Tensor, Var};
 
 use super::checkpoint::Checkpoint;
 use super::config::{Architecture, Config};
@@ -11,6 +11,7 @@ use crate::nn::{Activation, LayerNorm, Linear, softmax};
 #[derive(Clone, Debug)]
 pub(super) struct Block {
     name: String,
+    parts: &'static [&'static str; 8],
     heads: usize,
     activation: Activation,
     query: Linear,
@@ -24,7 +25,7 @@ pub(super) struct Block {
 }
 
 /// The names of a layer's parts below its own, in the order of [`Block`]'s fields.
-const BERT_PARTS: [&str; 8] = [
+static BERT_PARTS: [&str; 8] = [
     "attention.self.query",
     "attention.self.key",
     "attention.self.value",
@@ -34,7 +35,7 @@ const BERT_PARTS: [&str; 8] = [
     "output.dense",
     "output.LayerNorm",
 ];
-const DISTILBERT_PARTS: [&str; 8] = [
+static DISTILBERT_PARTS: [&str; 8] = [
     "attention.q_lin",
     "attention.k_lin",
     "attention.v_lin",
@@ -51,11 +52,11 @@ impl Block {
             bail!(File, "{} attention heads do not divide the width {width}", config.heads)
         }
         let (name, parts) = match config.architecture {
-            Architecture::DistilBert => (format!("transformer.layer.{index}"), DISTILBERT_PARTS),
-            _ => (format!("encoder.layer.{index}"), BERT_PARTS),
+            Architecture::DistilBert => (format!("transformer.layer.{index}"), &DISTILBERT_PARTS),
+            _ => (format!("encoder.layer.{index}"), &BERT_PARTS),
         };
         let [query, key, value, attention_output, attention_norm, intermediate, output, output_norm] =
-            parts.map(|part| format!("{name}.{part}"));
+            std::array::from_fn(|part| format!("{name}.{}", parts[part]));
         let intermediate = checkpoint.linear(&intermediate, width, 0)?;
         Ok(Self {
             heads: config.heads,
@@ -69,12 +70,35 @@ impl Block {
             intermediate,
             output_norm: checkpoint.layer_norm(&output_norm, width, config.layer_norm_eps)?,
             name,
+            parts,
         })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Every weight with its name in the checkpoint.
+    pub(super) fn weights(&self) -> Vec<(String, Var)> {
+        let [query, key, value, attention_output, attention_norm, intermediate, output, output_norm]: [String; 8] =
+            std::array::from_fn(|part| format!("{}.{}", self.name, self.parts[part]));
+        let linear = [
+            (query, &self.query),
+            (key, &self.key),
+            (value, &self.value),
+            (attention_output, &self.attention_output),
+            (intermediate, &self.intermediate),
+            (output, &self.output),
+        ];
+        let norms = [(attention_norm, &self.attention_norm), (output_norm, &self.output_norm)];
+        let linear = linear.into_iter().flat_map(|(name, layer)| layer.named_weights(&name));
+        linear.chain(norms.into_iter().flat_map(|(name, layer)| layer.named_weights(&name))).collect()
     }
 
     pub(super) fn to_dtype(&self, dtype: DType) -> Result<Self> {
         Ok(Self {
             name: self.name.clone(),
+            parts: self.parts,
             heads: self.heads,
             activation: self.activation,
             query: self.query.to_dtype(dtype)?,
@@ -91,9 +115,10 @@ impl Block {
     /// `[batch, tokens, width]` to the same; `mask` is added to the attention's logits.
     pub(super) fn forward(&self, x: &Tensor, mask: Option<&Tensor>, layers: &mut Layers) -> Result<Tensor> {
         let x = layers.visit_input(&self.name, x.clone())?;
+        let training = layers.training();
         let (batch, tokens, width) = x.dims3()?;
         let split = |layer: &Linear| {
-            layer.forward_frozen(&x)?.reshape((batch, tokens, self.heads, ()))?.transpose(1, 2)?.contiguous()
+            layer.forward_in(training, &x)?.reshape((batch, tokens, self.heads, ()))?.transpose(1, 2)?.contiguous()
         };
         let (query, key, value) = (split(&self.query)?, split(&self.key)?, split(&self.value)?);
         let scale = 1. / ((width / self.heads) as f64).sqrt();
@@ -103,9 +128,11 @@ impl Block {
         }
         let weights = layers.visit(&format!("{}.attention.weights", self.name), softmax(&logits, 3)?)?;
         let context = weights.matmul(&value)?.transpose(1, 2)?.contiguous()?.reshape((batch, tokens, width))?;
-        let attended = self.attention_norm.forward(&(self.attention_output.forward_frozen(&context)? + &x)?)?;
-        let hidden = self.activation.forward(&self.intermediate.forward_frozen(&attended)?)?;
-        let result = self.output_norm.forward(&(self.output.forward_frozen(&hidden)? + &attended)?)?;
+        let attended = (self.attention_output.forward_in(training, &context)? + &x)?;
+        let attended = self.attention_norm.forward_in(training, &attended)?;
+        let hidden = self.activation.forward(&self.intermediate.forward_in(training, &attended)?)?;
+        let result = (self.output.forward_in(training, &hidden)? + &attended)?;
+        let result = self.output_norm.forward_in(training, &result)?;
         layers.visit(&self.name, result)
     }
 }

@@ -47,6 +47,11 @@ impl Checkpoint {
         Ok(Self { folder: folder.to_path_buf(), tensors })
     }
 
+    /// Where the weights come from.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Whether there is a weight of this name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(name)

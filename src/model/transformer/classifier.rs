@@ -1,14 +1,15 @@
 //! An encoder with a classification head.
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use candle_core::{DType, IndexOp, Module, Tensor};
+use candle_core::{DType, IndexOp, Module, Tensor, Var};
 
-use super::block::Block;
 use super::checkpoint::Checkpoint;
 use super::config::{Architecture, Config};
-use super::embeddings::Embeddings;
+use super::encoder::{TransformerEncoder, open};
 use crate::error::{Result, bail};
+use crate::file::{cannot_write, write_whole};
 use crate::model::{Inputs, Layers, Model};
 use crate::nn::{Activation, Linear, softmax};
 
@@ -25,9 +26,7 @@ use crate::nn::{Activation, Linear, softmax};
 /// `[batch, heads, tokens, tokens]`, `logits`.
 #[derive(Clone, Debug)]
 pub struct SequenceClassifier {
-    config: Config,
-    embeddings: Embeddings,
-    blocks: Vec<Block>,
+    encoder: TransformerEncoder,
     head: Head,
     output: ClassifierOutput,
 }
@@ -56,45 +55,34 @@ impl SequenceClassifier {
     ///
     /// An error names the file or the weight that is missing, truncated or of another shape.
     pub fn from_pretrained(folder: impl AsRef<Path>) -> Result<Self> {
-        let folder = folder.as_ref();
-        if !folder.is_dir() {
-            bail!(File, "there is no folder {}: expected the folder of a checkpoint", folder.display())
-        }
-        let config = Config::read(&folder.join("config.json"))?;
-        let checkpoint = Checkpoint::open(folder)?;
-        let embeddings = Embeddings::load(&checkpoint, &config)?;
-        let width = embeddings.width();
-        let blocks = (0..config.layers).map(|index| Block::load(&checkpoint, &config, index, width));
-        let (dense, activation, logits) = match config.architecture {
-            Architecture::Bert => ("pooler.dense", Activation::Tanh, "classifier"),
-            Architecture::Roberta => ("classifier.dense", Activation::Tanh, "classifier.out_proj"),
-            Architecture::DistilBert => ("pre_classifier", Activation::Relu, "classifier"),
-        };
+        let (config, checkpoint) = open(folder.as_ref())?;
+        Self::load(&checkpoint, config)
+    }
+
+    pub(super) fn load(checkpoint: &Checkpoint, config: Config) -> Result<Self> {
+        let [dense, logits] = config.architecture.head();
         if !checkpoint.has(&format!("{logits}.weight")) {
             bail!(
                 File,
                 "{} has no classification head (\"{logits}.weight\"): it is a language model that was not trained to \
                  classify; fine-tune it first",
-                folder.display()
+                checkpoint.folder().display()
             )
         }
+        let encoder = TransformerEncoder::load(checkpoint, config)?;
+        let width = encoder.width();
         let logits = checkpoint.linear(logits, width, 0)?;
-        let classes = logits.weight().dims()[0];
-        if !config.labels.is_empty() && config.labels.len() != classes.max(2) && config.labels.len() != classes {
+        let (classes, named) = (logits.weight().dims()[0], encoder.config.labels.len());
+        if named > 0 && named != classes.max(2) && named != classes {
             bail!(
                 File,
-                "{}: id2label names {} classes, and the head gives {classes}",
-                folder.display(),
-                config.labels.len()
+                "{}: id2label names {named} classes, and the head gives {classes}",
+                checkpoint.folder().display()
             )
         }
-        Ok(Self {
-            blocks: blocks.collect::<Result<_>>()?,
-            head: Head { dense: checkpoint.linear(dense, width, width)?, activation, logits },
-            output: ClassifierOutput::default(),
-            embeddings,
-            config,
-        })
+        let activation = encoder.config.architecture.head_activation();
+        let head = Head { dense: checkpoint.linear(dense, width, width)?, activation, logits };
+        Ok(Self { head, output: ClassifierOutput::default(), encoder })
     }
 
     /// The same classifier with another output.
@@ -105,9 +93,7 @@ impl SequenceClassifier {
     /// The same classifier computing in another type, `f64` for example.
     pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
         Ok(Self {
-            config: self.config.clone(),
-            embeddings: self.embeddings.to_dtype(dtype)?,
-            blocks: self.blocks.iter().map(|block| block.to_dtype(dtype)).collect::<Result<_>>()?,
+            encoder: self.encoder.to_dtype(dtype)?,
             head: Head {
                 dense: self.head.dense.to_dtype(dtype)?,
                 activation: self.head.activation,
@@ -117,54 +103,77 @@ impl SequenceClassifier {
         })
     }
 
+    /// The encoder below the head.
+    pub fn encoder(&self) -> &TransformerEncoder {
+        &self.encoder
+    }
+
     /// The name of each class: the configuration's, or `LABEL_0` and on.
     pub fn labels(&self) -> Vec<String> {
         let classes = self.head.logits.weight().dims()[0];
-        match self.config.labels.as_slice() {
+        match self.encoder.config.labels.as_slice() {
             [] => (0..classes).map(|class| format!("LABEL_{class}")).collect(),
             labels => labels.to_vec(),
         }
     }
 
+    /// Whether the configuration names the classes.
+    pub fn names_labels(&self) -> bool {
+        let labels = &self.encoder.config.labels;
+        labels.iter().enumerate().any(|(class, label)| *label != format!("LABEL_{class}"))
+    }
+
     /// How many tokens a text may have, the special ones included.
     pub fn max_tokens(&self) -> usize {
-        self.embeddings.capacity()
+        self.encoder.max_tokens()
     }
 
     /// The id that fills up shorter texts, and stands for "no word" in a reference.
     pub fn pad_token_id(&self) -> u32 {
-        self.config.pad_token_id
+        self.encoder.pad_token_id()
     }
 
-    /// −∞, as near as the type comes, where there is padding: `[batch, 1, 1, tokens]`.
-    fn attention_mask(&self, input: &Inputs) -> Result<Option<Tensor>> {
-        let Some(mask) = input.args().first() else { return Ok(None) };
-        let ids = input.first();
-        if mask.dims() != ids.dims() {
-            bail!(Input, "the attention mask has the shape {:?}, and the ids {:?}", mask.dims(), ids.dims())
-        }
-        let (batch, tokens) = mask.dims2()?;
-        let mask = mask.to_dtype(self.embeddings.dtype())?.reshape((batch, 1, 1, tokens))?;
-        let far = if mask.dtype() == DType::F16 { 1e4 } else { 1e30 };
-        Ok(Some(((mask - 1.)? * far)?))
+    /// Writes `config.json` and `model.safetensors` into a folder, as `transformers` does: it can
+    /// be read there and here. Each file is written whole or not at all.
+    pub fn save(&self, folder: impl AsRef<Path>) -> Result<()> {
+        let folder = folder.as_ref();
+        std::fs::create_dir_all(folder).map_err(|e| cannot_write(folder, e))?;
+        let weights: HashMap<String, Tensor> =
+            self.weights().into_iter().map(|(name, weight)| (name, weight.as_detached_tensor())).collect();
+        write_whole(&folder.join("model.safetensors"), |path| {
+            candle_core::safetensors::save(&weights, path).map_err(|e| cannot_write(path, e))
+        })?;
+        let config = self.encoder.config.to_text();
+        write_whole(&folder.join("config.json"), |path| std::fs::write(path, &config).map_err(|e| cannot_write(path, e)))
+    }
+
+    /// Every weight with its full name in the checkpoint.
+    fn weights(&self) -> Vec<(String, Var)> {
+        let architecture = self.encoder.config.architecture;
+        let [dense, logits] = architecture.head();
+        // BERT's pooler is a part of the encoder's module.
+        let dense = if architecture == Architecture::Bert { format!("bert.{dense}") } else { dense.to_string() };
+        let prefix = architecture.prefix();
+        let encoder = self.encoder.weights().into_iter().map(|(name, weight)| (format!("{prefix}.{name}"), weight));
+        encoder.chain(self.head.dense.named_weights(&dense)).chain(self.head.logits.named_weights(logits)).collect()
     }
 }
 
 impl Model for SequenceClassifier {
     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
-        input.require(1, 1)?;
-        let mask = self.attention_mask(input)?;
-        let mut x = self.embeddings.forward(input.first(), layers)?;
-        for block in &self.blocks {
-            x = block.forward(&x, mask.as_ref(), layers)?;
-        }
-        let first = x.i((.., 0))?.contiguous()?;
-        let pooled = self.head.activation.forward(&self.head.dense.forward_frozen(&first)?)?;
-        let logits = layers.visit("logits", self.head.logits.forward_frozen(&pooled)?)?;
+        let training = layers.training();
+        let hidden = self.encoder.forward(input, layers)?;
+        let first = hidden.i((.., 0))?.contiguous()?;
+        let pooled = self.head.activation.forward(&self.head.dense.forward_in(training, &first)?)?;
+        let logits = layers.visit("logits", self.head.logits.forward_in(training, &pooled)?)?;
         match self.output {
             ClassifierOutput::Logits => Ok(logits),
             ClassifierOutput::Probabilities if logits.dims()[1] == 1 => Ok(Activation::Sigmoid.forward(&logits)?),
             ClassifierOutput::Probabilities => Ok(softmax(&logits, 1)?),
         }
+    }
+
+    fn parameters(&self) -> Vec<Var> {
+        self.weights().into_iter().map(|(_, weight)| weight).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! What `config.json` says about a checkpoint.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -14,6 +15,34 @@ pub(super) enum Architecture {
     DistilBert,
 }
 
+impl Architecture {
+    /// What the encoder's weights are called by in a checkpoint.
+    pub(super) fn prefix(self) -> &'static str {
+        match self {
+            Architecture::Bert => "bert",
+            Architecture::Roberta => "roberta",
+            Architecture::DistilBert => "distilbert",
+        }
+    }
+
+    /// The names of the head's two dense layers.
+    pub(super) fn head(self) -> [&'static str; 2] {
+        match self {
+            Architecture::Bert => ["pooler.dense", "classifier"],
+            Architecture::Roberta => ["classifier.dense", "classifier.out_proj"],
+            Architecture::DistilBert => ["pre_classifier", "classifier"],
+        }
+    }
+
+    /// What stands between them.
+    pub(super) fn head_activation(self) -> Activation {
+        match self {
+            Architecture::DistilBert => Activation::Relu,
+            Architecture::Bert | Architecture::Roberta => Activation::Tanh,
+        }
+    }
+}
+
 /// The sizes and choices of an encoder.
 #[derive(Clone, Debug)]
 pub(super) struct Config {
@@ -25,6 +54,8 @@ pub(super) struct Config {
     pub(super) activation: Activation,
     /// The name of each class, empty if the configuration names none.
     pub(super) labels: Vec<String>,
+    /// All of the configuration, as it was read.
+    json: Arc<Value>,
 }
 
 impl Config {
@@ -75,7 +106,19 @@ impl Config {
             layer_norm_eps: json["layer_norm_eps"].as_f64().unwrap_or(1e-12),
             activation,
             labels: labels(&json["id2label"])?,
+            json: Arc::new(json.clone()),
         })
+    }
+
+    /// Whether texts are to be segmented into Vietnamese words: not a key of `transformers`, which
+    /// leaves this to its users.
+    pub(super) fn segments_vietnamese(&self) -> bool {
+        self.json["word_segmentation"] == "vietnamese"
+    }
+
+    /// The text of `config.json`.
+    pub(super) fn to_text(&self) -> String {
+        format!("{:#}\n", self.json)
     }
 }
 

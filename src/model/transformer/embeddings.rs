@@ -1,6 +1,6 @@
 //! Words, positions and token types to vectors.
 
-use candle_core::{DType, Module, Tensor};
+use candle_core::{DType, Tensor, Var};
 
 use super::checkpoint::Checkpoint;
 use super::config::{Architecture, Config};
@@ -10,9 +10,9 @@ use crate::nn::LayerNorm;
 
 #[derive(Clone, Debug)]
 pub(super) struct Embeddings {
-    words: Tensor,
-    positions: Tensor,
-    token_types: Option<Tensor>,
+    words: Var,
+    positions: Var,
+    token_types: Option<Var>,
     norm: LayerNorm,
     /// The position of the first token; padding stays at the one before, for RoBERTa.
     padding: Option<u32>,
@@ -20,14 +20,15 @@ pub(super) struct Embeddings {
 
 impl Embeddings {
     pub(super) fn load(checkpoint: &Checkpoint, config: &Config) -> Result<Self> {
-        let words = checkpoint.tensor("embeddings.word_embeddings.weight", &[0, 0])?;
+        let table = |kind: &str, width| -> Result<Var> { Ok(Var::from_tensor(&checkpoint.tensor(&table_name(kind), &[0, width])?)?) };
+        let words = table("word", 0)?;
         let width = words.dims()[1];
         let token_types = match config.architecture {
             Architecture::DistilBert => None,
-            _ => Some(checkpoint.tensor("embeddings.token_type_embeddings.weight", &[0, width])?),
+            _ => Some(table("token_type", width)?),
         };
         Ok(Self {
-            positions: checkpoint.tensor("embeddings.position_embeddings.weight", &[0, width])?,
+            positions: table("position", width)?,
             norm: checkpoint.layer_norm("embeddings.LayerNorm", width, config.layer_norm_eps)?,
             padding: (config.architecture == Architecture::Roberta).then_some(config.pad_token_id),
             words,
@@ -36,13 +37,22 @@ impl Embeddings {
     }
 
     pub(super) fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        let convert = |table: &Var| Var::from_tensor(&table.as_detached_tensor().to_dtype(dtype)?);
         Ok(Self {
-            words: self.words.to_dtype(dtype)?,
-            positions: self.positions.to_dtype(dtype)?,
-            token_types: self.token_types.as_ref().map(|types| types.to_dtype(dtype)).transpose()?,
+            words: convert(&self.words)?,
+            positions: convert(&self.positions)?,
+            token_types: self.token_types.as_ref().map(convert).transpose()?,
             norm: self.norm.to_dtype(dtype)?,
             padding: self.padding,
         })
+    }
+
+    /// Every weight with its name in the checkpoint.
+    pub(super) fn weights(&self) -> Vec<(String, Var)> {
+        let tables = [("word", Some(&self.words)), ("position", Some(&self.positions))];
+        let tables = tables.into_iter().chain([("token_type", self.token_types.as_ref())]);
+        let tables = tables.filter_map(|(kind, table)| Some((table_name(kind), table?.clone())));
+        tables.chain(self.norm.named_weights("embeddings.LayerNorm")).collect()
     }
 
     pub(super) fn width(&self) -> usize {
@@ -74,8 +84,10 @@ impl Embeddings {
         if let Some(id) = host.iter().flatten().find(|id| !(0..vocabulary as i64).contains(id)) {
             bail!(Input, "token id {id} is not in the vocabulary of {vocabulary}: is it this model's tokenizer?")
         }
-        let pick = |table: &Tensor, index: Vec<u32>| {
+        let training = layers.training();
+        let pick = |table: &Var, index: Vec<u32>| {
             let index = Tensor::from_vec(index, batch * tokens, table.device())?;
+            let table = if training { table.as_tensor().clone() } else { table.as_detached_tensor() };
             table.index_select(&index, 0)?.reshape((batch, tokens, self.width()))
         };
         let flat: Vec<u32> = host.iter().flatten().map(|id| *id as u32).collect();
@@ -87,7 +99,7 @@ impl Embeddings {
         }
         let positions = pick(&self.positions, host.iter().flat_map(|row| self.position_ids(row)).collect())?;
         sum = (sum + layers.visit("embeddings.position_embeddings", positions)?)?;
-        layers.visit("embeddings", self.norm.forward(&sum)?)
+        layers.visit("embeddings", self.norm.forward_in(training, &sum)?)
     }
 
     fn position_ids(&self, ids: &[i64]) -> Vec<u32> {
@@ -102,4 +114,8 @@ impl Embeddings {
         };
         ids.iter().map(&mut next).collect()
     }
+}
+
+fn table_name(kind: &str) -> String {
+    format!("embeddings.{kind}_embeddings.weight")
 }

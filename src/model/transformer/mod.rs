@@ -6,5 +6,7 @@ mod checkpoint;
 mod classifier;
 mod config;
 mod embeddings;
+mod encoder;
 
 pub use classifier::{ClassifierOutput, SequenceClassifier};
+pub use encoder::TransformerEncoder;

@@ -1,0 +1,23 @@
+//! Texts: tokenizers, Vietnamese words, comments, classifiers, and attributions down to the word.
+
+mod comments;
+mod explainer;
+#[cfg(feature = "hub")]
+mod hub;
+mod place;
+mod segmenter;
+mod sentiment_classifier;
+mod strongest_words;
+mod text_input;
+mod token_attributions;
+mod tokenizer;
+
+pub use comments::{Comment, Comments};
+pub use explainer::Explainer;
+pub use segmenter::Segmenter;
+pub use sentiment_classifier::{Prediction, SentimentClassifier};
+pub use strongest_words::{StrongestWords, WordStrength};
+pub use text_input::TextInput;
+pub(crate) use token_attributions::Attributed;
+pub use token_attributions::{TextRecord, TokenAttributions, Unit};
+pub use tokenizer::Tokenizer;

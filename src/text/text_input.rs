@@ -1,0 +1,81 @@
+//! Texts as a model takes them.
+
+use candle_core::{Device, Tensor};
+
+use crate::engine::Baseline;
+use crate::error::Result;
+use crate::model::{Inputs, TokenizedText};
+
+/// Texts as a model takes them: ids `[texts, tokens]`, with a mask where they differ in length. It
+/// goes where inputs or a baseline are expected.
+#[derive(Clone, Debug)]
+pub struct TextInput {
+    texts: Vec<TokenizedText>,
+    padding: u32,
+    inputs: Inputs,
+}
+
+impl TextInput {
+    /// Shorter texts are filled up with the padding id.
+    pub(super) fn new(texts: Vec<TokenizedText>, padding: u32) -> Result<Self> {
+        let longest = texts.iter().map(|text| text.tokens.len()).max().unwrap_or(0);
+        let filled = |of: &dyn Fn(&TokenizedText) -> Vec<u32>, filler: u32| {
+            let rows = texts.iter().flat_map(|text| {
+                let mut row = of(text);
+                row.resize(longest, filler);
+                row
+            });
+            Tensor::from_vec(rows.collect::<Vec<u32>>(), (texts.len(), longest), &Device::Cpu)
+        };
+        let ids = filled(&TokenizedText::ids, padding)?;
+        let ragged = texts.iter().any(|text| text.tokens.len() != longest);
+        let mask = ragged.then(|| filled(&|text| vec![1; text.tokens.len()], 0)).transpose()?;
+        let inputs = Inputs::from(ids).with_args(mask).with_texts(texts.clone());
+        Ok(Self { texts, padding, inputs })
+    }
+
+    /// The texts with their tokens and words.
+    pub fn texts(&self) -> &[TokenizedText] {
+        &self.texts
+    }
+
+    /// The ids `[texts, tokens]`.
+    pub fn ids(&self) -> &Tensor {
+        self.inputs.first()
+    }
+
+    /// What the texts are compared with: padding in the place of every token but the special ones.
+    pub fn reference(&self) -> Result<Self> {
+        let mut texts = self.texts.clone();
+        for token in texts.iter_mut().flat_map(|text| &mut text.tokens).filter(|token| !token.special) {
+            token.id = self.padding;
+            token.piece = "<pad>".to_string();
+            token.unknown = false;
+        }
+        Self::new(texts, self.padding)
+    }
+}
+
+impl From<&TextInput> for Inputs {
+    fn from(input: &TextInput) -> Self {
+        input.inputs.clone()
+    }
+}
+
+impl From<TextInput> for Inputs {
+    fn from(input: TextInput) -> Self {
+        input.inputs
+    }
+}
+
+impl From<&TextInput> for Baseline {
+    fn from(reference: &TextInput) -> Self {
+        Baseline::from(&reference.inputs)
+    }
+}
+
+impl From<TextInput> for Baseline {
+    fn from(reference: TextInput) -> Self {
+        Baseline::from(&reference.inputs)
+    }
+}

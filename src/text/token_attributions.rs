@@ -1,0 +1,296 @@
+//! Attributions of texts, one number for each token or word.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Tensor};
+
+use super::{StrongestWords, WordStrength};
+use crate::engine::{Attributions, Series};
+use crate::error::{Result, bail};
+use crate::model::TokenizedText;
+
+/// The attributions of texts, one number for each token or word, with what a reader must know
+/// beside them: the text's class, the model's prediction, the class that was attributed.
+///
+/// In a notebook it shows itself as a heatmap.
+#[derive(Clone, Debug)]
+pub struct TokenAttributions {
+    pub(super) method: &'static str,
+    pub(super) records: Vec<TextRecord>,
+    pub(super) normalized: bool,
+    pub(super) remarks: Vec<String>,
+}
+
+/// The attributions of one text.
+#[derive(Clone, Debug)]
+pub struct TextRecord {
+    pub(crate) place: String,
+    pub(crate) units: Vec<Unit>,
+    pub(crate) label: Option<String>,
+    pub(crate) prediction: Option<(String, f64)>,
+    pub(crate) attributed: Option<Attributed>,
+    pub(crate) delta: Option<f64>,
+    pub(crate) words: Vec<String>,
+}
+
+/// The class that was attributed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Attributed {
+    pub(crate) class: usize,
+    pub(crate) name: String,
+    /// The other class's name, where there are two.
+    pub(crate) opposite: Option<String>,
+}
+
+/// A token or a word with its attribution.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unit {
+    /// The token as the tokenizer writes it, or the word as the text spells it.
+    pub text: String,
+    /// Its attribution.
+    pub value: f64,
+    /// Whether it is a special token.
+    pub special: bool,
+    /// The number of the word it is or belongs to.
+    pub(crate) word: usize,
+}
+
+impl Attributions {
+    /// The sum over the hidden axis: one number for each token of each text. Needs attributions
+    /// `[batch, tokens, hidden]` of inputs that a [`SentimentClassifier`](super::SentimentClassifier)
+    /// has tokenized; those of several layers give a record for each.
+    pub fn sum_hidden(&self) -> Result<TokenAttributions> {
+        let texts = self.texts();
+        if texts.len() != self.batch_size() {
+            bail!(
+                Input,
+                "these attributions are of {} examples, and {} texts are known: make the input with \
+                 SentimentClassifier::tokenize, which keeps words and tokens",
+                self.batch_size(),
+                texts.len()
+            )
+        }
+        let deltas = self.convergence_delta().ok();
+        let outputs = self.output().map(host_rows).transpose()?;
+        let mut records = Vec::new();
+        for (place, value) in self.places().iter().zip(self.values()) {
+            let longest = texts.iter().map(|text| text.tokens.len()).max().unwrap_or(0);
+            let &[_, tokens, _] = value.dims() else {
+                bail!(Input, "the attributions of {place} are {:?}: expected [batch, tokens, hidden]", value.dims())
+            };
+            if tokens < longest {
+                bail!(Input, "the attributions of {place} are of {tokens} tokens, and a text has {longest}")
+            }
+            let sums = value.to_dtype(DType::F64)?.sum(2)?.to_vec2::<f64>()?;
+            for (row, (text, sums)) in texts.iter().zip(sums).enumerate() {
+                let target = self.targets().get(row).and_then(|target| target.first().copied());
+                let output = outputs.as_ref().and_then(|outputs| outputs.get(row));
+                records.push(TextRecord {
+                    place: place.clone(),
+                    units: units(text, &sums),
+                    label: text.label.map(|label| class_name(text, label)),
+                    prediction: output.and_then(|output| prediction(text, output)),
+                    attributed: target.zip(output).map(|(target, output)| attributed(text, target, output.len())),
+                    delta: deltas.as_ref().and_then(|deltas| deltas.values().get(row).copied()),
+                    words: text.words.clone(),
+                });
+            }
+        }
+        let cut = texts.iter().filter(|text| text.cut > 0).count();
+        let mut remarks = self.remarks();
+        if cut > 0 {
+            remarks.push(format!("{cut} of {} texts were longer than the model takes and were cut", texts.len()));
+        }
+        Ok(TokenAttributions { method: self.method(), records, normalized: false, remarks })
+    }
+}
+
+fn units(text: &TokenizedText, values: &[f64]) -> Vec<Unit> {
+    let unit = |(token, value): (&crate::model::Token, &f64)| Unit {
+        text: token.piece.clone(),
+        value: *value,
+        special: token.special,
+        word: token.word,
+    };
+    text.tokens.iter().zip(values).map(unit).collect()
+}
+
+fn class_name(text: &TokenizedText, class: usize) -> String {
+    text.classes.get(class).cloned().unwrap_or_else(|| format!("class {class}"))
+}
+
+/// The class of the largest output, and the output; a single output is the probability of class 1.
+fn prediction(text: &TokenizedText, output: &[f64]) -> Option<(String, f64)> {
+    if let &[probability] = output {
+        return match probability > 0.5 {
+            true => Some((class_name(text, 1), probability)),
+            false => Some((class_name(text, 0), 1. - probability)),
+        };
+    }
+    let best = output.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?;
+    Some((class_name(text, best.0), *best.1))
+}
+
+fn attributed(text: &TokenizedText, target: usize, outputs: usize) -> Attributed {
+    let class = if outputs == 1 { 1 } else { target };
+    let opposite = (text.classes.len() == 2).then(|| class_name(text, 1 - class.min(1)));
+    Attributed { class, name: class_name(text, class), opposite }
+}
+
+fn host_rows(output: &Tensor) -> Result<Vec<Vec<f64>>> {
+    Ok(output.reshape((output.dims()[0], ()))?.to_dtype(DType::F64)?.to_vec2()?)
+}
+
+impl TokenAttributions {
+    /// The same divided by the norm of each text's numbers, √Σaᵢ², so that texts can be compared;
+    /// zeros stay zeros.
+    pub fn normalize(&self) -> Result<Self> {
+        let mut changed = self.clone();
+        for record in &mut changed.records {
+            let norm = record.units.iter().map(|unit| unit.value * unit.value).sum::<f64>().sqrt();
+            if !norm.is_finite() {
+                bail!(NotFinite, "the attributions of {} have the norm {norm}", record.place)
+            }
+            if norm > 0. {
+                record.units.iter_mut().for_each(|unit| unit.value /= norm);
+            }
+        }
+        changed.normalized = true;
+        Ok(changed)
+    }
+
+    /// One number for each word, the sum over its tokens; special tokens are words of their own.
+    pub fn by_word(&self) -> Self {
+        let mut changed = self.clone();
+        for record in &mut changed.records {
+            let mut words: Vec<Unit> = Vec::new();
+            for unit in record.units.drain(..) {
+                match words.last_mut() {
+                    Some(last) if last.word == unit.word => last.value += unit.value,
+                    _ => {
+                        let text = record.words.get(unit.word).cloned().unwrap_or_else(|| unit.text.clone());
+                        words.push(Unit { text, ..unit });
+                    }
+                }
+            }
+            record.units = words;
+        }
+        changed
+    }
+
+    /// The method that made them.
+    pub fn method(&self) -> &'static str {
+        self.method
+    }
+
+    /// One record for each text; where several layers were attributed, one for each of both.
+    pub fn records(&self) -> &[TextRecord] {
+        &self.records
+    }
+
+    /// Whether each text's numbers were divided by their norm.
+    pub fn normalized(&self) -> bool {
+        self.normalized
+    }
+
+    /// What the reader of these numbers must know.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    /// These records and those of another.
+    pub fn with(&self, other: &TokenAttributions) -> Self {
+        let mut joined = self.clone();
+        joined.records.extend(other.records.iter().cloned());
+        joined.remarks.extend(other.remarks.iter().filter(|remark| !self.remarks.contains(remark)).cloned());
+        joined.normalized &= other.normalized;
+        joined
+    }
+
+    /// The `count` words that moved the predictions most over all texts, in upper or lower case:
+    /// the sum of each word's attributions, the farthest from 0 first.
+    ///
+    /// All texts must have been attributed for the same class; of two classes, what speaks for
+    /// one counts against the other, so there both will do.
+    pub fn strongest_words(&self, count: usize) -> Result<StrongestWords> {
+        let Some(reference) = self.records.iter().find_map(|record| record.attributed.as_ref()) else {
+            bail!(Input, "there is nothing to rank: no text was attributed for a class")
+        };
+        let mut reference = reference.clone();
+        if reference.class == 0
+            && let Some(opposite) = reference.opposite.replace(reference.name.clone())
+        {
+            reference = Attributed { class: 1, name: opposite, opposite: reference.opposite };
+        }
+        let mut words: BTreeMap<String, WordStrength> = BTreeMap::new();
+        for record in self.by_word().records {
+            let sign = match &record.attributed {
+                Some(attributed) if attributed.class == reference.class => 1.,
+                Some(_) if reference.opposite.is_some() => -1.,
+                other => bail!(
+                    Input,
+                    "the texts were attributed for different classes, {} and {}: attribute all for one, for example \
+                     with target(Target::Class(1))",
+                    reference.name,
+                    other.as_ref().map_or("none", |attributed| &attributed.name)
+                ),
+            };
+            for unit in record.units.iter().filter(|unit| unit.text.chars().any(char::is_alphanumeric)) {
+                if unit.special {
+                    continue;
+                }
+                let word = unit.text.to_lowercase();
+                let strength = words.entry(word.clone()).or_insert(WordStrength { word, sum: 0., count: 0 });
+                strength.sum += sign * unit.value;
+                strength.count += 1;
+            }
+        }
+        let mut words: Vec<WordStrength> = words.into_values().collect();
+        words.sort_by(|a, b| b.sum.abs().total_cmp(&a.sum.abs()));
+        words.truncate(count);
+        Ok(StrongestWords { words, class: reference.name, texts: self.records.len() })
+    }
+}
+
+impl TextRecord {
+    /// What was attributed: an input or a layer.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The tokens or words with their attributions.
+    pub fn units(&self) -> &[Unit] {
+        &self.units
+    }
+
+    /// The tokens' or words' attributions alone.
+    pub fn values(&self) -> Series {
+        let series = Series::new("attribution", self.units.iter().map(|unit| unit.value).collect());
+        series.clone().with_labels(self.units.iter().map(|unit| unit.text.clone())).unwrap_or(series)
+    }
+
+    /// The class that the text really is of, where that is known.
+    pub fn label(&self) -> Option<&str> {
+        self.label.as_deref()
+    }
+
+    /// The class that the model predicts, and the output for it: a probability, if the model gives those.
+    pub fn prediction(&self) -> Option<(&str, f64)> {
+        self.prediction.as_ref().map(|(name, value)| (name.as_str(), *value))
+    }
+
+    /// The class that was attributed.
+    pub fn attributed(&self) -> Option<&str> {
+        self.attributed.as_ref().map(|attributed| attributed.name.as_str())
+    }
+
+    /// The sum of the attributions.
+    pub fn score(&self) -> f64 {
+        self.units.iter().map(|unit| unit.value).sum()
+    }
+
+    /// The sum of the attributions, before they were normalised, minus what it must be.
+    pub fn convergence_delta(&self) -> Option<f64> {
+        self.delta
+    }
+}
