@@ -5,8 +5,8 @@
 
 DIR holds `vocab.txt` and `bpe.codes`; the comments are the column `text`. Each is encoded twice:
 as it stands, and segmented by underthesea's word_tokenize(text, format="text"). Either text is
-brought to NFC first, which the crate does and the tokenizer does not; nothing is truncated. OUT gets
-a line per comment, by which the caller sees that both sides computed the same thing:
+brought to NFC first, which the crate does and the tokenizer does not; nothing is truncated. OUT
+gets a line per comment, by which the caller sees that both sides computed the same thing:
 
     {"raw_ids": [...], "segmented_ids": [...], "segmented": "..."}
 

@@ -18,8 +18,12 @@ pub(crate) struct Progress {
 impl Progress {
     pub(crate) fn new(what: &'static str, total: usize) -> Self {
         let now = Instant::now();
-        let in_notebook = std::env::var_os("EVCXR_IS_RUNTIME").is_some();
-        Self { what, total, started: now, printed: now, in_notebook }
+        Self { what, total, started: now, printed: now, in_notebook: Self::in_notebook() }
+    }
+
+    /// Whether what is printed stands below a notebook cell.
+    pub(crate) fn in_notebook() -> bool {
+        std::env::var_os("EVCXR_IS_RUNTIME").is_some()
     }
 
     /// Says how far the work is, at most every 0.7 seconds.
