@@ -13,8 +13,8 @@ pub use crate::model::{
     TransformerEncoder, from_fn,
 };
 pub use crate::nn::{Activation, Conv2d, Linear};
-pub use crate::render::{Chart, Figure, Row, Show, Table};
-pub use crate::row;
+pub use crate::render::{Chart, Figure, Heatmap, LayerMap, Palette, Row, Show, Table};
+pub use crate::{heatmap, row};
 pub use crate::seed::Seed;
 pub use crate::text::{
     Comment, Comments, Explainer, Prediction, Segmenter, SentimentClassifier, StrongestWords, TextInput,

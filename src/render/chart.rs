@@ -8,7 +8,7 @@ use super::Figure;
 use super::html::{self, NEGATIVE, POSITIVE, number};
 use crate::engine::Series;
 use crate::error::{Result, bail};
-use crate::file::{cannot_write, write_whole};
+use crate::text::StrongestWords;
 
 const WIDTH: u32 = 560;
 const HEIGHT: u32 = 340;
@@ -100,6 +100,15 @@ impl Series {
     }
 }
 
+impl StrongestWords {
+    /// A bar for each word, the strongest on top: how much it moved all predictions together.
+    pub fn bars(&self) -> Result<Chart> {
+        let series = self.series()?;
+        let chart = series.bars(series.labels().iter().cloned())?;
+        Ok(chart.axes("", format!("sum of attributions for «{}»", self.class())))
+    }
+}
+
 const MOST_BINS: usize = 10_000;
 
 fn bin_edges(values: &[f64], bins: usize) -> Result<Vec<f64>> {
@@ -176,12 +185,6 @@ impl Chart {
     /// The same chart with other names on its axes.
     pub fn axes(&self, x_label: impl Into<String>, y_label: impl Into<String>) -> Self {
         Self { x_label: x_label.into(), y_label: y_label.into(), ..self.clone() }
-    }
-
-    /// Writes the picture as an SVG file, complete or not at all.
-    pub fn save(&self, path: impl AsRef<std::path::Path>) -> Result<()> {
-        let path = path.as_ref();
-        write_whole(path, |temporary| std::fs::write(temporary, self.draw()).map_err(|e| cannot_write(path, e)))
     }
 
     fn height(&self) -> u32 {

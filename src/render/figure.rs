@@ -1,7 +1,11 @@
 //! What can show itself.
 
+use std::path::Path;
+
 use super::{html, notebook};
-use crate::error::{Error, Result};
+
+use crate::error::{Error, Result, bail, error};
+use crate::file::{cannot_write, write_whole};
 
 /// Something that shows itself below a notebook cell, and as text or HTML anywhere else.
 pub trait Figure {
@@ -11,9 +15,37 @@ pub trait Figure {
     /// The same content for a terminal.
     fn text(&self) -> String;
 
-    /// A standalone SVG, for a figure that is a chart.
+    /// A standalone SVG, for a figure that can be drawn.
     fn svg(&self) -> Option<String> {
         None
+    }
+
+    /// Writes the figure, complete or not at all, in the form that the name ends in: `.html`, a
+    /// page of its own; `.txt`; `.svg` and, with the crate's feature `png`, `.png`, for a figure that
+    /// can be drawn.
+    fn save(&self, path: impl AsRef<Path>) -> Result<()>
+    where
+        Self: Sized,
+    {
+        let path = path.as_ref();
+        let drawn = || {
+            self.svg().ok_or_else(|| {
+                error!(Input, "{}: this figure is not a picture: save it as .html or .txt", path.display())
+            })
+        };
+        let bytes = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("html") => html::page(&html::framed(&self.html())).into_bytes(),
+            Some("txt") => (self.text() + "\n").into_bytes(),
+            Some("svg") => drawn()?.into_bytes(),
+            #[cfg(feature = "png")]
+            Some("png") => super::png::from_svg(&drawn()?)?,
+            #[cfg(not(feature = "png"))]
+            Some("png") => {
+                bail!(Input, "{}: PNG needs the crate's feature png: save it as .svg, or turn it on", path.display())
+            }
+            _ => bail!(Input, "{}: expected a name that ends in .html, .txt, .svg or .png", path.display()),
+        };
+        write_whole(path, |temporary| std::fs::write(temporary, &bytes).map_err(|e| cannot_write(path, e)))
     }
 }
 

@@ -57,6 +57,14 @@ pub(super) fn image(svg: &str, description: &str) -> String {
     )
 }
 
+/// A page with nothing but this in it.
+pub(super) fn page(body: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html>\n<head><meta charset=\"utf-8\"><title>candle-explain</title></head>\n<body>\n{body}\n\
+         </body>\n</html>\n"
+    )
+}
+
 /// The light ground that a figure stands on.
 pub(super) fn framed(body: &str) -> String {
     format!(
@@ -78,6 +86,12 @@ pub(super) fn number(value: f64) -> String {
         let text = format!("{value:.digits$}");
         if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
     }
+}
+
+/// Remarks below a figure.
+pub(super) fn remarks<'a>(remarks: impl IntoIterator<Item = &'a String>) -> String {
+    let line = |remark: &String| format!("<div style=\"color:{FAINT};padding:2px 10px\">{}</div>", escape(remark));
+    remarks.into_iter().map(line).collect()
 }
 
 /// The ground of a table cell for a signed value, stronger the nearer it is to `largest`; the

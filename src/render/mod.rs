@@ -6,13 +6,22 @@
 
 mod chart;
 mod figure;
+mod heatmap;
 mod html;
+mod layer_map;
+mod lettering;
 mod notebook;
+mod palette;
+#[cfg(feature = "png")]
+mod png;
 mod results;
 mod row;
 mod table;
 
 pub use chart::Chart;
 pub use figure::{Figure, Show};
+pub use heatmap::Heatmap;
+pub use layer_map::LayerMap;
+pub use palette::Palette;
 pub use row::Row;
 pub use table::Table;

@@ -9,6 +9,7 @@ use super::{Figure, Table};
 use crate::engine::{Attributions, Series};
 use crate::model::{Inputs, Sequential};
 use crate::tabular::{Dataset, History, Passengers};
+use crate::text::{Comments, Prediction, SentimentClassifier, StrongestWords, TextInput};
 
 const ROWS_SHOWN: usize = 5;
 const COLUMNS_SHOWN: usize = 24;
@@ -38,6 +39,11 @@ shown_as! {
     Dataset => dataset;
     Inputs => inputs;
     Passengers => passengers;
+    Comments => comments;
+    TextInput => text_input;
+    Prediction => prediction;
+    SentimentClassifier => classifier;
+    StrongestWords => strongest_words;
 }
 
 fn attributions(result: &Attributions) -> Table {
@@ -163,6 +169,74 @@ fn passengers(passengers: &Passengers) -> Table {
             passengers.fares_filled()
         ))
         .remark(format!("Source: {}", passengers.source()))
+}
+
+fn comments(comments: &Comments) -> Table {
+    let mut table = Table::new(format!("{} comments", comments.len()), &["label", "text"]);
+    for comment in comments.first(ROWS_SHOWN).rows() {
+        let label = comment.label.map_or("–".to_string(), |label| label.to_string());
+        table = table.row(|row| row.text(label).text(&comment.text));
+    }
+    let labels: BTreeSet<Option<usize>> = comments.rows().iter().map(|comment| comment.label).collect();
+    let counts = labels.into_iter().map(|label| {
+        let count = comments.rows().iter().filter(|comment| comment.label == label).count();
+        label.map_or(format!("{count} without a label"), |label| format!("{count} of label {label}"))
+    });
+    table.remark(counts.collect::<Vec<_>>().join(", "))
+}
+
+fn text_input(input: &TextInput) -> Table {
+    let mut table = Table::new("Tokens", &["word", "piece", "id", ""]);
+    for text in input.texts() {
+        for (index, token) in text.tokens.iter().enumerate() {
+            let first = index == 0 || text.tokens[index - 1].word != token.word;
+            let word = if first { text.words[token.word].as_str() } else { "" };
+            let kind = match token {
+                token if token.special => "special",
+                token if token.unknown => "unknown",
+                _ => "",
+            };
+            table = table.row(|row| row.text(word).text(&token.piece).text(token.id.to_string()).text(kind));
+        }
+        if text.cut > 0 {
+            table = table.remark(format!("{} tokens at the end were cut off", text.cut));
+        }
+    }
+    table.remark(format!("ids {:?} (texts, tokens)", input.ids().dims()))
+}
+
+fn prediction(prediction: &Prediction) -> Table {
+    let mut table = Table::new(format!("Predicted: {}", prediction.label), &["class", "probability"]);
+    for (label, probability) in &prediction.classes {
+        table = table.row(|row| row.text(label).number(*probability));
+    }
+    table
+}
+
+fn classifier(model: &SentimentClassifier) -> Table {
+    let (classifier, encoder) = (model.classifier(), model.classifier().encoder());
+    Table::new("Text classifier", &["", ""])
+        .row(|row| row.text("classes").text(model.labels().join(", ")))
+        .row(|row| row.text("parameters").text(classifier.parameter_count().to_string()))
+        .row(|row| row.text("vocabulary").text(model.tokenizer().vocabulary_size().to_string()))
+        .row(|row| row.text("tokens at most").text(classifier.max_tokens().to_string()))
+        .row(|row| row.text("layers").text(format!("embeddings, {}", encoder.encoder_layers().join(", "))))
+        .row(|row| row.text("word segmentation").text(if model.segments_words() { "Vietnamese" } else { "none" }))
+}
+
+fn strongest_words(strongest: &StrongestWords) -> Table {
+    let largest = strongest.words().iter().fold(0., |largest: f64, word| largest.max(word.sum.abs()));
+    let caption = format!("The strongest words for «{}» in {} texts", strongest.class(), strongest.texts());
+    let mut table = Table::new(caption, &["word", "sum of attributions", "times", "mean"]);
+    for word in strongest.words() {
+        table = table.row(|row| {
+            row.text(&word.word)
+                .signed(word.sum, largest)
+                .number(word.count as f64)
+                .number(word.sum / word.count.max(1) as f64)
+        });
+    }
+    table
 }
 
 impl Figure for History {

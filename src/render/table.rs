@@ -1,7 +1,7 @@
 //! A table of text and numbers.
 
 use super::Figure;
-use super::html::{FAINT, GROUND, INK, LINE, escape, number, tint};
+use super::html::{self, GROUND, INK, LINE, escape, number, tint};
 
 /// A table with a caption, a row of heads, and remarks below it.
 #[derive(Clone, Debug)]
@@ -101,11 +101,7 @@ impl Figure for Table {
                 format!("<tr style=\"background:{GROUND}\">{}</tr>", row.iter().map(Cell::html).collect::<String>())
             })
             .collect();
-        let remarks: String = self
-            .remarks
-            .iter()
-            .map(|remark| format!("<div style=\"color:{FAINT};padding:2px 10px\">{}</div>", escape(remark)))
-            .collect();
+        let remarks = html::remarks(&self.remarks);
         let table = if self.rows.is_empty() {
             String::new()
         } else {

@@ -18,6 +18,5 @@ pub use segmenter::Segmenter;
 pub use sentiment_classifier::{Prediction, SentimentClassifier};
 pub use strongest_words::{StrongestWords, WordStrength};
 pub use text_input::TextInput;
-pub(crate) use token_attributions::Attributed;
 pub use token_attributions::{TextRecord, TokenAttributions, Unit};
 pub use tokenizer::Tokenizer;

@@ -130,6 +130,11 @@ impl SentimentClassifier {
         &self.model
     }
 
+    /// Whether texts are segmented into Vietnamese words first.
+    pub fn segments_words(&self) -> bool {
+        self.segmenter.is_some()
+    }
+
     /// The tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer

@@ -21,6 +21,9 @@ mod gradients;
 /// Bad input and the error that each gives.
 mod errors;
 
+/// Tokenizers against those that they must equal, and the words that pieces join into.
+mod tokenizers;
+
 /// The Titanic walkthrough to the digits of the tutorial.
 mod titanic;
 

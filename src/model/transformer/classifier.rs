@@ -123,6 +123,11 @@ impl SequenceClassifier {
         labels.iter().enumerate().any(|(class, label)| *label != format!("LABEL_{class}"))
     }
 
+    /// How many numbers the weights are.
+    pub fn parameter_count(&self) -> usize {
+        self.weights().iter().map(|(_, weight)| weight.elem_count()).sum()
+    }
+
     /// How many tokens a text may have, the special ones included.
     pub fn max_tokens(&self) -> usize {
         self.encoder.max_tokens()

@@ -34,7 +34,8 @@ impl Fast {
                 text: encoding.get_tokens()[index].clone(),
                 special: special[index] == 1,
                 unknown: self.unknown == Some(*id),
-                span: start..end,
+                // Of pieces that share a character, the last one has it.
+                span: text.floor_char_boundary(start)..text.floor_char_boundary(end),
                 word: encoding.get_word_ids()[index],
             }
         };

@@ -1,13 +1,17 @@
 //! PhoBERT's tokenizer: fastBPE over words that white space parts.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Mutex;
+
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use super::words::Piece;
 use crate::error::{Result, bail, error};
 
-/// The ids that stand before the vocabulary's own.
+/// The tokens that stand before the vocabulary's own; typed in a text, they stand for themselves.
 const SPECIAL: [&str; 4] = ["<s>", "<pad>", "</s>", "<unk>"];
 const START: u32 = 0;
 const END: u32 = 2;
@@ -23,6 +27,9 @@ const GOES_ON: &str = "@@";
 /// the word's end. It is a number of its own, as two symbols may be the same unknown token.
 type Symbol = u32;
 
+/// How many words are remembered with their ids.
+const MOST_REMEMBERED: usize = 100_000;
+
 pub(super) struct PhoBert {
     /// The id of each token of the vocabulary.
     ids: HashMap<String, u32>,
@@ -31,6 +38,8 @@ pub(super) struct PhoBert {
     tokens: Vec<Rendered>,
     /// The rank of a merge, and what it gives.
     merges: HashMap<(Symbol, Symbol), (u32, Symbol)>,
+    /// The ids of words that came before.
+    remembered: Mutex<HashMap<String, Box<[u32]>>>,
 }
 
 /// A symbol as the vocabulary writes it.
@@ -53,6 +62,7 @@ impl PhoBert {
             symbols: HashMap::new(),
             tokens: Vec::new(),
             merges: HashMap::new(),
+            remembered: Mutex::default(),
         };
         phobert.read_vocabulary(&vocabulary_text?).map_err(|e| e.at(vocabulary.display()))?;
         phobert.read_merges(&codes_text?).map_err(|e| e.at(codes.display()))?;
@@ -75,16 +85,20 @@ impl PhoBert {
         Ok(())
     }
 
-    /// One merge a line: two symbols and a count, parted by single spaces; the first line ranks highest.
+    /// One merge a line: two symbols and a count; the first line ranks highest. White space is
+    /// Python's, so a symbol that holds a no-break space is no symbol: such a line only takes a rank.
     fn read_merges(&mut self, text: &str) -> Result<()> {
         for (rank, line) in text.lines().enumerate() {
-            let mut parts = line.split(' ');
-            let (Some(left), Some(right)) = (parts.next(), parts.next().filter(|right| !right.is_empty())) else {
-                bail!(File, "line {} is \"{line}\": expected two symbols and a count", rank + 1)
-            };
-            let merged = self.symbol(&format!("{left}{right}"));
-            let pair = (self.symbol(left), self.symbol(right));
-            self.merges.entry(pair).or_insert((rank as u32, merged));
+            let fields: Vec<&str> = line.split(is_space).filter(|field| !field.is_empty()).collect();
+            match fields.as_slice() {
+                [left, right, _count] => {
+                    let merged = self.symbol(&format!("{left}{right}"));
+                    let pair = (self.symbol(left), self.symbol(right));
+                    self.merges.insert(pair, (rank as u32, merged));
+                }
+                _ if line.contains(|c: char| is_space(c) && c != ' ') => {}
+                _ => bail!(File, "line {} is \"{line}\": expected two symbols and a count", rank + 1),
+            }
         }
         Ok(())
     }
@@ -118,8 +132,8 @@ impl PhoBert {
 
     /// The text in NFC, and its pieces.
     pub(super) fn encode(&self, text: &str) -> Result<(String, Vec<Piece>)> {
-        let text = in_nfc(text);
-        let special = |id: u32| Piece {
+        let text = in_nfc(text).into_owned();
+        let closing = |id: u32| Piece {
             id,
             text: SPECIAL[id as usize].to_string(),
             special: true,
@@ -127,10 +141,10 @@ impl PhoBert {
             span: 0..0,
             word: None,
         };
-        let mut pieces = vec![special(START)];
-        for (number, word) in words(&text).enumerate() {
-            let mut start = word.start;
-            self.pieces_of(&text[word], |id, written, length| {
+        let mut pieces = vec![closing(START)];
+        for (number, part) in self.words(&text).enumerate() {
+            let mut start = part.span.start;
+            let mut found = |id: u32, written: &str, length: usize| {
                 pieces.push(Piece {
                     id,
                     text: written.to_string(),
@@ -140,20 +154,75 @@ impl PhoBert {
                     word: Some(number as u32),
                 });
                 start += length;
-            });
+            };
+            match part.symbol {
+                Some(id) => found(id, &text[part.span.clone()], part.span.len()),
+                None => self.pieces_of(&text[part.span], found),
+            }
         }
-        pieces.push(special(END));
+        pieces.push(closing(END));
         Ok((text, pieces))
     }
 
     pub(super) fn ids(&self, text: &str) -> Vec<u32> {
         let text = in_nfc(text);
-        let mut ids = vec![START];
-        for word in words(&text) {
-            self.pieces_of(&text[word], |id, _, _| ids.push(id));
+        let mut ids = Vec::with_capacity(text.len() / 3 + 2);
+        ids.push(START);
+        let mut remembered = self.remembered.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        for part in self.words(&text) {
+            let word = &text[part.span];
+            if let Some(id) = part.symbol {
+                ids.push(id);
+            } else if let Some(known) = remembered.get(word) {
+                ids.extend_from_slice(known);
+            } else {
+                let first = ids.len();
+                self.pieces_of(word, |id, _, _| ids.push(id));
+                if remembered.len() < MOST_REMEMBERED {
+                    remembered.insert(word.to_string(), ids[first..].into());
+                }
+            }
         }
         ids.push(END);
         ids
+    }
+
+    /// The words of a text, and special tokens that are typed in it with their ids.
+    fn words<'a>(&'a self, text: &'a str) -> impl Iterator<Item = Part> + 'a {
+        let mut rest = 0;
+        let mut special: Option<Part> = None;
+        let mut end = 0;
+        std::iter::from_fn(move || {
+            loop {
+                if let Some(word) = next_word(&text[..end], rest) {
+                    rest = word.end;
+                    return Some(Part { symbol: None, span: word });
+                }
+                if let Some(special) = special.take() {
+                    rest = special.span.end;
+                    return Some(special);
+                }
+                if end == text.len() {
+                    return None;
+                }
+                special = self.next_special(text, rest.max(end));
+                end = special.as_ref().map_or(text.len(), |special| special.span.start);
+            }
+        })
+    }
+
+    /// The first special token from a position on.
+    fn next_special(&self, text: &str, from: usize) -> Option<Part> {
+        let mut opening = from;
+        while let Some(found) = text[opening..].find('<') {
+            opening += found;
+            let here = &text[opening..];
+            if let Some(token) = SPECIAL.iter().chain([&MASK]).find(|token| here.starts_with(**token)) {
+                return Some(Part { symbol: Some(self.id(token)), span: opening..opening + token.len() });
+            }
+            opening += 1;
+        }
+        None
     }
 
     /// Calls `found` with the id, the writing and the length in bytes of each piece of a word.
@@ -211,25 +280,29 @@ impl PhoBert {
     }
 }
 
-/// A part of a word while its symbols are merged.
+/// A part of a word while its symbols are merged; of a text, a word or a special token.
 struct Part {
-    /// None for a character that no merge knows.
+    /// None for a character that no merge knows, and for a word.
     symbol: Option<Symbol>,
     span: Range<usize>,
 }
 
-/// The parts of a text between white space, as Python's `\S+` finds them.
-fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
-    let is_space = |c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c);
-    let start = text.as_ptr() as usize;
-    text.split(is_space).filter(|word| !word.is_empty()).map(move |word| {
-        let first = word.as_ptr() as usize - start;
-        first..first + word.len()
-    })
+/// The next word from a position on, as Python's `\S+\n?` finds it: a line break directly behind a
+/// word is its last character, as it is for the tokenizer that PhoBERT comes with.
+fn next_word(text: &str, from: usize) -> Option<Range<usize>> {
+    let start = from + text.get(from..)?.find(|c| !is_space(c))?;
+    let end = text[start..].find(is_space).map_or(text.len(), |length| start + length);
+    Some(start..if text[end..].starts_with('\n') { end + 1 } else { end })
 }
 
-fn in_nfc(text: &str) -> String {
-    let mut normalized = tokenizers::NormalizedString::from(text);
-    normalized.nfc();
-    normalized.get().to_string()
+/// White space as Python has it.
+fn is_space(c: char) -> bool {
+    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
+}
+
+fn in_nfc(text: &str) -> Cow<'_, str> {
+    match is_nfc_quick(text.chars()) {
+        IsNormalized::Yes => Cow::Borrowed(text),
+        _ => Cow::Owned(text.nfc().collect()),
+    }
 }

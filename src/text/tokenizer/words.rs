@@ -26,7 +26,7 @@ pub(super) fn join(text: &str, pieces: &[Piece]) -> (Vec<usize>, Vec<String>) {
         let last = index.checked_sub(1).map(|before| &pieces[before]);
         match (last, spans.last_mut()) {
             (Some(last), Some(word)) if belongs(text, last, word, piece, &span) => {
-                *word = if word.is_empty() { span } else { word.start..word.end.max(span.end) };
+                *word = if Range::is_empty(word) { span } else { word.start..word.end.max(span.end) };
             }
             _ => spans.push(span),
         }
@@ -47,7 +47,7 @@ fn belongs(text: &str, last: &Piece, word: &Range<usize>, piece: &Piece, span: &
         return false;
     }
     let same_word = last.word.is_some() && last.word == piece.word;
-    if word.is_empty() {
+    if Range::is_empty(word) {
         return same_word;
     }
     let between = text.get(word.end..span.start.max(word.end)).unwrap_or_default();

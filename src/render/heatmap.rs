@@ -1,0 +1,263 @@
+//! Texts whose words are coloured by what they say for a class.
+
+use super::Figure;
+use super::html::{self, FAINT, GROUND, INK, LINE, escape, number};
+use super::lettering::{Lettering, Placed};
+use super::palette::Palette;
+use crate::error::{Error, Result};
+use crate::text::{TextRecord, TokenAttributions, Unit};
+
+/// Texts whose words are coloured by what they say for a class, one below the other, with one
+/// scale for all. Made with [`heatmap!`](crate::heatmap) or [`TokenAttributions::heatmap`].
+#[derive(Clone, Debug, Default)]
+pub struct Heatmap {
+    texts: Option<TokenAttributions>,
+    palette: Palette,
+}
+
+impl TokenAttributions {
+    /// The texts with their words coloured.
+    pub fn heatmap(&self) -> Heatmap {
+        Heatmap { texts: Some(self.clone()), palette: Palette::default() }
+    }
+}
+
+impl Heatmap {
+    /// The same with other colours.
+    pub fn palette(&self, palette: Palette) -> Self {
+        Self { palette, ..self.clone() }
+    }
+
+    /// The same with more texts below, for [`heatmap!`](crate::heatmap).
+    pub fn with(self, texts: impl IntoTexts) -> Result<Self> {
+        let more = texts.into_texts()?;
+        let texts = Some(self.texts.map_or_else(|| more.clone(), |texts| texts.with(&more)));
+        Ok(Self { texts, ..self })
+    }
+
+    fn records(&self) -> &[TextRecord] {
+        self.texts.as_ref().map_or(&[], TokenAttributions::records)
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let Some(texts) = &self.texts else { return Vec::new() };
+        let scale = if texts.normalized() { "each text's numbers are divided by their norm; " } else { "" };
+        let by = format!("{scale}by {}", texts.method());
+        std::iter::once(by).chain(texts.remarks().iter().cloned()).collect()
+    }
+
+    /// The largest distance of a number from 0, over all texts.
+    fn largest(&self) -> f64 {
+        let values = self.records().iter().flat_map(TextRecord::units).map(|unit| unit.value.abs());
+        values.fold(0., f64::max)
+    }
+
+    /// The heads of the columns beside the words, and each record's cells below them.
+    fn facts(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
+        let records = self.records();
+        let mut columns: Vec<(&'static str, Vec<String>)> = Vec::new();
+        let places_differ = records.windows(2).any(|pair| pair[0].place() != pair[1].place());
+        if places_differ {
+            columns.push(("Attributed", records.iter().map(|record| record.place().to_string()).collect()));
+        }
+        let mut column = |head, cell: &dyn Fn(&TextRecord) -> Option<String>| {
+            if records.iter().any(|record| cell(record).is_some()) {
+                columns.push((head, records.iter().map(|record| cell(record).unwrap_or_else(|| "–".into())).collect()));
+            }
+        };
+        column("True label", &|record| record.label().map(str::to_string));
+        column("Predicted label", &|record| record.prediction().map(|(name, value)| format!("{name} ({value:.2})")));
+        column("Attributed label", &|record| record.attributed().map(str::to_string));
+        column("Score", &|record| Some(signed(record.score())));
+        column("Delta", &|record| record.convergence_delta().map(|delta| format!("{delta:.1e}")));
+        let rows = (0..records.len()).map(|row| columns.iter().map(|(_, cells)| cells[row].clone()).collect());
+        (columns.iter().map(|(head, _)| *head).collect(), rows.collect())
+    }
+
+    fn word(&self, unit: &Unit, largest: f64) -> String {
+        let colour = if unit.special { FAINT } else { INK };
+        let mark = if unit.value < 0. { ";text-decoration:underline dotted" } else { "" };
+        format!(
+            "<span title=\"{word}: {value}\" style=\"display:inline-block;padding:1px 4px;margin:1px;border-radius:3px;\
+             background:{ground};color:{colour}{mark}\">{word}</span>",
+            word = escape(&unit.text),
+            value = exact(unit.value),
+            ground = self.palette.ground(unit.value, largest),
+        )
+    }
+
+    /// The scale in five steps, as (label, value).
+    fn legend(&self, largest: f64) -> [(String, f64); 5] {
+        let middle = 0.5 * largest;
+        [-largest, -middle, 0., middle, largest].map(|value| (signed(value), value))
+    }
+
+    /// What numbers below and above 0 mean.
+    fn sides(&self) -> [String; 2] {
+        let mut names: Vec<&str> = self.records().iter().filter_map(TextRecord::attributed).collect();
+        names.dedup();
+        let label = match names.as_slice() {
+            [only] => format!("«{only}»"),
+            _ => "the attributed label".to_string(),
+        };
+        [format!("against {label}"), format!("for {label}")]
+    }
+
+    /// The picture's letters and boxes, and its height.
+    fn placed(&self) -> Placed {
+        let largest = self.largest();
+        let mut page = Lettering::new();
+        let [against, towards] = self.sides();
+        page.text(&against, FAINT, false);
+        for (label, value) in self.legend(largest) {
+            page.boxed(&label, &exact(value), INK, &self.palette.ground(value, largest), value < 0.);
+        }
+        page.text(&towards, FAINT, false);
+        page.line_break(1.6);
+        let (heads, rows) = self.facts();
+        for (record, facts) in self.records().iter().zip(rows) {
+            page.rule(LINE);
+            for (head, fact) in heads.iter().zip(&facts) {
+                page.text(&format!("{head}: "), FAINT, false);
+                page.text(fact, INK, true);
+                page.space(14.);
+            }
+            page.line_break(1.5);
+            for unit in record.units() {
+                let colour = if unit.special { FAINT } else { INK };
+                let ground = self.palette.ground(unit.value, largest);
+                page.boxed(&unit.text, &exact(unit.value), colour, &ground, unit.value < 0.);
+            }
+            page.line_break(1.7);
+        }
+        for remark in self.remarks() {
+            page.text(&remark, FAINT, false);
+            page.line_break(1.4);
+        }
+        page.placed()
+    }
+}
+
+impl Figure for Heatmap {
+    fn html(&self) -> String {
+        let largest = self.largest();
+        let [against, towards] = self.sides();
+        let steps: String = self
+            .legend(largest)
+            .iter()
+            .map(|(label, value)| {
+                let ground = self.palette.ground(*value, largest);
+                format!("<span style=\"background:{ground};color:{INK};padding:1px 8px\">{label}</span>")
+            })
+            .collect();
+        let legend = format!(
+            "<div style=\"padding:2px 10px 8px\"><span style=\"color:{FAINT};text-decoration:underline dotted\">{}</span> \
+             {steps} <span style=\"color:{FAINT}\">{}</span></div>",
+            escape(&against),
+            escape(&towards)
+        );
+        let (heads, rows) = self.facts();
+        let cell = |tag: &str, body: &str| {
+            format!(
+                "<{tag} style=\"padding:4px 10px;text-align:left;vertical-align:top;background:{GROUND};color:{INK};\
+                 border:0;border-bottom:1px solid {LINE};white-space:normal\">{body}</{tag}>"
+            )
+        };
+        let head: String = heads.iter().chain(&["Word importance"]).map(|head| cell("th", head)).collect();
+        let body: String = self
+            .records()
+            .iter()
+            .zip(rows)
+            .map(|(record, facts)| {
+                let words: Vec<String> = record.units().iter().map(|unit| self.word(unit, largest)).collect();
+                let words = format!("<div style=\"min-width:320px;max-width:760px;line-height:1.8\">{}</div>", words.join(" "));
+                let cells: String = facts.iter().map(|fact| cell("td", &escape(fact))).collect();
+                format!("<tr style=\"background:{GROUND}\">{cells}{}</tr>", cell("td", &words))
+            })
+            .collect();
+        format!(
+            "{legend}<table style=\"border-collapse:collapse;background:{GROUND};color:{INK};font-size:13px;margin:0\">\
+             <thead><tr style=\"background:{GROUND}\">{head}</tr></thead><tbody>{body}</tbody></table>{}",
+            html::remarks(&self.remarks())
+        )
+    }
+
+    fn text(&self) -> String {
+        let (heads, rows) = self.facts();
+        let mut lines = Vec::new();
+        for (record, facts) in self.records().iter().zip(rows) {
+            let facts: Vec<String> = heads.iter().zip(&facts).map(|(head, fact)| format!("{head}: {fact}")).collect();
+            lines.push(facts.join("; "));
+            let words: Vec<String> =
+                record.units().iter().map(|unit| format!("{} {}", unit.text, signed(unit.value))).collect();
+            lines.push(format!("  {}", words.join(" | ")));
+        }
+        lines.extend(self.remarks());
+        lines.join("\n")
+    }
+
+    fn svg(&self) -> Option<String> {
+        Some(self.placed().svg(&self.text()))
+    }
+}
+
+impl Figure for TokenAttributions {
+    fn html(&self) -> String {
+        self.heatmap().html()
+    }
+
+    fn text(&self) -> String {
+        self.heatmap().text()
+    }
+
+    fn svg(&self) -> Option<String> {
+        self.heatmap().svg()
+    }
+}
+
+fn signed(value: f64) -> String {
+    if value == 0. { "0".to_string() } else { format!("{value:+.2}") }
+}
+
+fn exact(value: f64) -> String {
+    let sign = if value > 0. { "+" } else { "" };
+    format!("{sign}{}", number(value))
+}
+
+/// The attributions of texts, or a `Result` of them.
+pub trait IntoTexts {
+    /// The attributions, or the error.
+    fn into_texts(self) -> Result<TokenAttributions>;
+}
+
+impl IntoTexts for &TokenAttributions {
+    fn into_texts(self) -> Result<TokenAttributions> {
+        Ok(self.clone())
+    }
+}
+
+impl IntoTexts for &Result<TokenAttributions, Error> {
+    fn into_texts(self) -> Result<TokenAttributions> {
+        self.clone()
+    }
+}
+
+/// Several texts in one heatmap with one scale of colours: `heatmap![words, more?]`. Attributions
+/// can be given with or without `?`; none is moved; the whole is a `Result`.
+///
+/// ```
+/// use candle_explain::prelude::*;
+///
+/// let explain = Explainer::from_pretrained("data/sentiment-vi")?;
+/// let good = explain.visualize("Sản phẩm rất tốt")?;
+/// let both = heatmap![good, explain.visualize("Giao hàng quá chậm")]?;
+/// assert_eq!(both.html().matches("<tr").count(), 3);
+/// # Ok::<(), Error>(())
+/// ```
+#[macro_export]
+macro_rules! heatmap {
+    ($($texts:expr),+ $(,)?) => {
+        Ok::<_, $crate::Error>($crate::render::Heatmap::default())
+            $(.and_then(|heatmap| heatmap.with(&$texts)))+
+    };
+}

@@ -1,0 +1,32 @@
+//! The colours of signed numbers.
+
+use super::html::{NEGATIVE, POSITIVE};
+
+/// The colours of numbers above and below 0. Whichever it is, words that speak against are
+/// underlined with dots too, so that nobody needs colours to tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Palette {
+    /// Blue for and orange against: a pair that colour-blind readers tell apart.
+    #[default]
+    BlueOrange,
+    /// Green for and red against, as Captum has it.
+    GreenRed,
+}
+
+/// How much of a colour the strongest number gets: the text on it stays readable.
+const STRONGEST: f64 = 0.6;
+
+impl Palette {
+    /// The ground of a number, stronger the nearer it is to `largest`.
+    pub(super) fn ground(self, value: f64, largest: f64) -> String {
+        let share = if largest > 0. { (value.abs() / largest).min(1.) * STRONGEST } else { 0. };
+        let (red, green, blue) = match (self, value < 0.) {
+            (Palette::BlueOrange, false) => POSITIVE,
+            (Palette::BlueOrange, true) => NEGATIVE,
+            (Palette::GreenRed, false) => (32, 160, 32),
+            (Palette::GreenRed, true) => (214, 40, 40),
+        };
+        let blend = |channel: u8| (255. - share * (255. - f64::from(channel))).round() as u8;
+        format!("#{:02x}{:02x}{:02x}", blend(red), blend(green), blend(blue))
+    }
+}

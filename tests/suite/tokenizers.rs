@@ -1,0 +1,119 @@
+//! Tokenizers against those that they must equal, and the words that pieces join into.
+
+use std::path::PathBuf;
+
+use candle_explain::prelude::*;
+use proptest::prelude::*;
+use serde_json::Value;
+
+fn folder(name: &str) -> PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/tokenizers").join(name)
+}
+
+fn tokenizer(name: &str) -> Tokenizer {
+    Tokenizer::from_pretrained(folder(name)).unwrap()
+}
+
+fn expected(name: &str) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(folder(name).join("expected.json")).unwrap()).unwrap()
+}
+
+fn numbers(value: &Value) -> Vec<u32> {
+    value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
+}
+
+fn strings(value: &Value) -> Vec<&str> {
+    value.as_array().unwrap().iter().map(|piece| piece.as_str().unwrap()).collect()
+}
+
+#[test]
+fn phobert_gives_the_ids_and_pieces_of_transformers() {
+    let tokenizer = tokenizer("phobert");
+    let expected = expected("phobert");
+    for list in ["texts", "special_tokens_in_text"] {
+        let cases = expected[list].as_array().unwrap();
+        assert!(cases.len() > 10);
+        for case in cases {
+            let text = case["text"].as_str().unwrap();
+            let encoded = tokenizer.encode(text).unwrap();
+            assert_eq!(encoded.ids(), numbers(&case["ids"]), "{text:?}");
+            assert_eq!(encoded.pieces(), strings(&case["pieces"]), "{text:?}");
+            // Twice, as words are remembered.
+            for _ in 0..2 {
+                assert_eq!(tokenizer.ids(text).unwrap(), numbers(&case["ids"]), "{text:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn fast_tokenizers_give_the_ids_pieces_and_offsets_of_their_library() {
+    for name in ["wordpiece", "byte_level_bpe", "unigram"] {
+        let tokenizer = tokenizer(name);
+        for case in expected(name)["texts"].as_array().unwrap() {
+            let text = case["text"].as_str().unwrap();
+            let encoded = tokenizer.encode(text).unwrap();
+            assert_eq!(encoded.ids(), numbers(&case["ids"]), "{name}: {text:?}");
+            assert_eq!(encoded.pieces(), strings(&case["pieces"]), "{name}: {text:?}");
+            assert_eq!(tokenizer.ids(text).unwrap(), numbers(&case["ids"]), "{name}: {text:?}");
+            let in_characters = |byte: usize| text[..byte].chars().count() as u64;
+            for (token, offsets) in encoded.tokens.iter().zip(case["offsets"].as_array().unwrap()) {
+                let [start, end] = [0, 1].map(|index| offsets[index].as_u64().unwrap());
+                let span = [token.span.start, token.span.end].map(in_characters);
+                assert_eq!(span, [start, end], "{name}: {} in {text:?}", token.piece);
+            }
+        }
+    }
+}
+
+#[test]
+fn pieces_join_into_the_words_of_the_text() {
+    let text = "Sản_phẩm này mềm mại, giao hàng siêu nhanh.";
+    let words = ["Sản_phẩm", "này", "mềm", "mại", ",", "giao", "hàng", "siêu", "nhanh", "."];
+    for name in ["wordpiece", "byte_level_bpe"] {
+        let encoded = tokenizer(name).encode(text).unwrap();
+        assert!(encoded.tokens.len() > words.len() + 2, "{name}: nothing to join");
+        assert_eq!(encoded.words[1..encoded.words.len() - 1], words, "{name}");
+    }
+    // These two part words at white space alone.
+    for name in ["phobert", "unigram"] {
+        let encoded = tokenizer(name).encode(text).unwrap();
+        let words: Vec<&str> = text.split(' ').collect();
+        assert_eq!(encoded.words[1..encoded.words.len() - 1], words, "{name}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_token_belongs_to_one_word_and_no_word_is_lost(text in "[a-zà-ỹ_@ #.,!\n\u{a0}😀é]{0,40}|\\PC{0,30}") {
+        for name in ["phobert", "wordpiece", "byte_level_bpe", "unigram"] {
+            let encoded = tokenizer(name).encode(&text).unwrap();
+            let words: Vec<usize> = encoded.tokens.iter().map(|token| token.word).collect();
+            prop_assert!(words.windows(2).all(|pair| pair[1] == pair[0] || pair[1] == pair[0] + 1), "{}: {:?}", name, words);
+            prop_assert_eq!(words.first(), Some(&0));
+            prop_assert_eq!(words.last().map(|last| last + 1), Some(encoded.words.len()));
+            prop_assert_eq!(tokenizer(name).ids(&text).unwrap(), encoded.ids());
+        }
+    }
+}
+
+#[test]
+fn folders_without_a_tokenizer() {
+    let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("no_tokenizer");
+    std::fs::create_dir_all(&place).unwrap();
+    let message = |place: &PathBuf| match Tokenizer::from_pretrained(place) {
+        Ok(_) => panic!("a tokenizer was found"),
+        Err(error) => error.to_string(),
+    };
+    assert!(message(&place).contains("expected tokenizer.json"), "{}", message(&place));
+    std::fs::write(place.join("tokenizer.json"), "{\"version\": \"1.0\"").unwrap();
+    assert!(message(&place).contains("tokenizer.json is not a tokenizer"), "{}", message(&place));
+    std::fs::remove_dir_all(&place).unwrap();
+    std::fs::create_dir_all(&place).unwrap();
+    std::fs::write(place.join("bpe.codes"), "a b 1\nab\n").unwrap();
+    assert!(message(&place).contains("vocab.txt"), "{}", message(&place));
+    std::fs::write(place.join("vocab.txt"), "a 1\nb 1\n").unwrap();
+    assert!(message(&place).contains("line 2 is \"ab\""), "{}", message(&place));
+    std::fs::write(place.join("bpe.codes"), "a b 1\n").unwrap();
+    assert!(Tokenizer::from_pretrained(&place).is_ok());
+}
