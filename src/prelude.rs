@@ -17,7 +17,7 @@ pub use crate::render::{Chart, Figure, Heatmap, LayerMap, Palette, Row, Show, Ta
 pub use crate::{heatmap, row};
 pub use crate::seed::Seed;
 pub use crate::text::{
-    Comment, Comments, Explainer, Prediction, Segmenter, SentimentClassifier, StrongestWords, TextInput,
-    TokenAttributions, Tokenizer,
+    Comment, Comments, Explainer, Prediction, Segmenter, SentimentClassifier, SentimentTrainer, StrongestWords,
+    TextInput, TokenAttributions, Tokenizer, TrainedSentiment,
 };
 pub use crate::tabular::{Dataset, History, Passengers, Split, Titanic, Trainer, neuron_names};

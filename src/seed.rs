@@ -25,6 +25,23 @@ impl Seed {
         })
     }
 
+    /// Numbers drawn from the normal distribution of mean 0 and this deviation.
+    pub(crate) fn normal(self, deviation: f64) -> impl Iterator<Item = f64> {
+        let mut uniform = self.uniform(0., 1.);
+        std::iter::from_fn(move || {
+            // 1 − u is never 0, whose logarithm is none.
+            let radius = (-2. * (1. - uniform.next()?).ln()).sqrt();
+            Some(deviation * radius * (std::f64::consts::TAU * uniform.next()?).cos())
+        })
+    }
+
+    /// Whether each of many things happens that happens with this probability.
+    pub(crate) fn chances(self, probability: f64) -> impl Iterator<Item = bool> {
+        let below = (probability * 4_294_967_296.) as u64;
+        let mut generator = Mt::new(self.0);
+        std::iter::repeat_with(move || u64::from(generator.next_u32()) < below)
+    }
+
     /// The numbers `0..n` in random order, exactly as NumPy's legacy `RandomState(seed).permutation(n)`.
     pub(crate) fn permutation(self, n: usize) -> Vec<usize> {
         let mut generator = Mt::new(self.0);
@@ -58,6 +75,18 @@ mod tests {
         assert_eq!(Seed(u32::MAX).permutation(300)[..6], [110, 21, 54, 6, 19, 166]);
         let draws: Vec<f64> = Seed(7).uniform(0., 1.).take(3).collect();
         assert_eq!(draws, [0.07630828937395717, 0.7799187922401146, 0.4384092314408935]);
+    }
+
+    #[test]
+    fn draws_have_the_mean_and_the_spread_that_was_asked_for() {
+        let draws: Vec<f64> = Seed(3).normal(2.).take(20_000).collect();
+        let mean = draws.iter().sum::<f64>() / draws.len() as f64;
+        let spread = (draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / draws.len() as f64).sqrt();
+        assert!(mean.abs() < 0.05 && (spread - 2.).abs() < 0.05, "{mean}, {spread}");
+        let share = Seed(3).chances(0.2).take(20_000).filter(|happens| *happens).count() as f64 / 20_000.;
+        assert!((share - 0.2).abs() < 0.01, "{share}");
+        assert!(Seed(3).chances(1.).take(100).all(|happens| happens));
+        assert!(!Seed(3).chances(0.).take(100).any(|happens| happens));
     }
 
     #[test]

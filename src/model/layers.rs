@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{Tensor, Var};
 
 use crate::error::{Result, bail};
+use crate::seed::Seed;
 
 /// The context of one forward pass: it sees every tensor that the model names and decides
 /// whether to keep it, swap it, or cut the graph there.
@@ -17,8 +18,17 @@ pub struct Layers {
     visited: Vec<LayerInfo>,
     inputs_visited: Vec<String>,
     training: bool,
+    dropout: Option<Dropout>,
     stop_when_caught: bool,
     stopped: bool,
+}
+
+/// What a training step leaves out.
+struct Dropout {
+    share: f64,
+    seed: Seed,
+    /// How many tensors were thinned out so far.
+    drawn: usize,
 }
 
 /// A layer that a forward pass visited.
@@ -113,6 +123,23 @@ impl Layers {
     /// A pass that tracks the weights.
     pub(crate) fn for_training() -> Self {
         Self { training: true, ..Self::default() }
+    }
+
+    /// The same pass with a share of each hidden tensor left out at random.
+    pub(crate) fn with_dropout(self, share: f64, seed: Seed) -> Self {
+        Self { dropout: Some(Dropout { share, seed, drawn: 0 }), ..self }
+    }
+
+    /// The tensor with a share of it set to 0 and the rest made larger for it, in a training step
+    /// with dropout; the tensor itself in any other pass.
+    pub(crate) fn dropout(&mut self, tensor: Tensor) -> Result<Tensor> {
+        let Some(dropout) = &mut self.dropout else { return Ok(tensor) };
+        dropout.drawn += 1;
+        let kept = (1. / (1. - dropout.share)) as f32;
+        let mask = dropout.seed.child(dropout.drawn).chances(dropout.share).take(tensor.elem_count());
+        let mask = mask.map(|dropped| if dropped { 0. } else { kept }).collect::<Vec<f32>>();
+        let mask = Tensor::from_vec(mask, tensor.dims(), tensor.device())?.to_dtype(tensor.dtype())?;
+        Ok((tensor * mask)?)
     }
 
     /// A pass with these taps.

@@ -19,7 +19,7 @@ pub use layers::{LayerInfo, Layers};
 pub use sequential::{InputShape, Layer, LayerSummary, Sequential, SequentialBuilder};
 pub(crate) use single_copy::check as check_single_copy;
 pub use tokens::{Token, TokenizedText};
-pub use transformer::{ClassifierOutput, SequenceClassifier, TransformerEncoder};
+pub use transformer::{ClassifierOutput, RobertaShape, SequenceClassifier, TransformerEncoder};
 
 use crate::error::Result;
 

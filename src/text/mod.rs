@@ -11,6 +11,7 @@ mod strongest_words;
 mod text_input;
 mod token_attributions;
 mod tokenizer;
+mod training;
 
 pub use comments::{Comment, Comments};
 pub use explainer::Explainer;
@@ -20,3 +21,4 @@ pub use strongest_words::{StrongestWords, WordStrength};
 pub use text_input::TextInput;
 pub use token_attributions::{TextRecord, TokenAttributions, Unit};
 pub use tokenizer::Tokenizer;
+pub use training::{SentimentTrainer, TrainedSentiment};

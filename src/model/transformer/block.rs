@@ -127,11 +127,12 @@ impl Block {
             logits = logits.broadcast_add(mask)?;
         }
         let weights = layers.visit(&format!("{}.attention.weights", self.name), softmax(&logits, 3)?)?;
+        let weights = layers.dropout(weights)?;
         let context = weights.matmul(&value)?.transpose(1, 2)?.contiguous()?.reshape((batch, tokens, width))?;
-        let attended = (self.attention_output.forward_in(training, &context)? + &x)?;
+        let attended = (layers.dropout(self.attention_output.forward_in(training, &context)?)? + &x)?;
         let attended = self.attention_norm.forward_in(training, &attended)?;
         let hidden = self.activation.forward(&self.intermediate.forward_in(training, &attended)?)?;
-        let result = (self.output.forward_in(training, &hidden)? + &attended)?;
+        let result = (layers.dropout(self.output.forward_in(training, &hidden)?)? + &attended)?;
         let result = self.output_norm.forward_in(training, &result)?;
         layers.visit(&self.name, result)
     }

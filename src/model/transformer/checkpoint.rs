@@ -47,6 +47,11 @@ impl Checkpoint {
         Ok(Self { folder: folder.to_path_buf(), tensors })
     }
 
+    /// Weights that come from no file.
+    pub(super) fn from_weights(tensors: BTreeMap<String, Tensor>) -> Self {
+        Self { folder: PathBuf::new(), tensors }
+    }
+
     /// Where the weights come from.
     pub(super) fn folder(&self) -> &Path {
         &self.folder

@@ -168,8 +168,8 @@ impl Model for SequenceClassifier {
     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
         let training = layers.training();
         let hidden = self.encoder.forward(input, layers)?;
-        let first = hidden.i((.., 0))?.contiguous()?;
-        let pooled = self.head.activation.forward(&self.head.dense.forward_in(training, &first)?)?;
+        let first = layers.dropout(hidden.i((.., 0))?.contiguous()?)?;
+        let pooled = layers.dropout(self.head.activation.forward(&self.head.dense.forward_in(training, &first)?)?)?;
         let logits = layers.visit("logits", self.head.logits.forward_in(training, &pooled)?)?;
         match self.output {
             ClassifierOutput::Logits => Ok(logits),

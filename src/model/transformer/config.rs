@@ -68,7 +68,7 @@ impl Config {
         Self::from_json(&json).map_err(|e| e.at(path.display()))
     }
 
-    fn from_json(json: &Value) -> Result<Self> {
+    pub(super) fn from_json(json: &Value) -> Result<Self> {
         let architecture = match json["model_type"].as_str() {
             Some("bert") => Architecture::Bert,
             Some("roberta" | "xlm-roberta" | "camembert" | "phobert") => Architecture::Roberta,

@@ -99,7 +99,8 @@ impl Embeddings {
         }
         let positions = pick(&self.positions, host.iter().flat_map(|row| self.position_ids(row)).collect())?;
         sum = (sum + layers.visit("embeddings.position_embeddings", positions)?)?;
-        layers.visit("embeddings", self.norm.forward_in(training, &sum)?)
+        let embedded = layers.dropout(self.norm.forward_in(training, &sum)?)?;
+        layers.visit("embeddings", embedded)
     }
 
     fn position_ids(&self, ids: &[i64]) -> Vec<u32> {

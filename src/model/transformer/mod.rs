@@ -7,6 +7,8 @@ mod classifier;
 mod config;
 mod embeddings;
 mod encoder;
+mod untrained;
 
 pub use classifier::{ClassifierOutput, SequenceClassifier};
 pub use encoder::TransformerEncoder;
+pub use untrained::RobertaShape;

@@ -1,0 +1,35 @@
+//! The average of the weights over the last steps.
+
+use candle_core::{Tensor, Var};
+
+use crate::error::Result;
+
+/// The moving average of weights: w̄ ← d·w̄ + (1 − d)·w, d growing to its limit, so that the first
+/// steps are soon forgotten.
+pub(super) struct Average {
+    limit: f64,
+    steps: usize,
+    weights: Vec<(Var, Tensor)>,
+}
+
+impl Average {
+    pub(super) fn new(weights: &[Var], limit: f64) -> Result<Self> {
+        let copies = weights.iter().map(|weight| Ok((weight.clone(), weight.as_detached_tensor().copy()?)));
+        Ok(Self { limit, steps: 0, weights: copies.collect::<Result<_>>()? })
+    }
+
+    /// Takes the weights as they are now into the average.
+    pub(super) fn add(&mut self) -> Result<()> {
+        self.steps += 1;
+        let decay = self.limit.min((1. + self.steps as f64) / (10. + self.steps as f64));
+        for (weight, average) in &mut self.weights {
+            *average = ((&*average * decay)? + (weight.as_detached_tensor() * (1. - decay))?)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the average in the weights' place.
+    pub(super) fn settle(self) -> Result<()> {
+        self.weights.into_iter().try_for_each(|(weight, average)| Ok(weight.set(&average)?))
+    }
+}

@@ -1,0 +1,314 @@
+//! Training a small RoBERTa classifier and its tokenizer.
+
+use std::path::Path;
+use std::time::Duration;
+
+use candle_core::backprop::GradStore;
+use candle_core::{D, DType, Tensor, Var};
+use candle_nn::{AdamW, Optimizer, ParamsAdamW};
+
+use super::average::Average;
+use super::{batches, vocabulary};
+use crate::error::{Result, bail, error};
+use crate::file::{cannot_write, write_whole};
+use crate::model::{ClassifierOutput, Layers, Model, RobertaShape, SequenceClassifier};
+use crate::progress::Progress;
+use crate::seed::Seed;
+use crate::text::{Comment, Comments};
+
+const TOKENS: usize = 256;
+const WEIGHT_DECAY: f64 = 0.01;
+/// The share of the steps in which the learning rate rises.
+const WARM_UP: f64 = 0.1;
+const LARGEST_GRADIENT: f64 = 1.;
+const AVERAGE_OVER: f64 = 0.995;
+const LEAST_COUNT: u64 = 5;
+const TESTED_AT_ONCE: usize = 64;
+
+/// Trains a small RoBERTa classifier, tokenizer and all, on comments with labels.
+///
+/// Cross entropy with smoothed labels by AdamW; the learning rate rises over a tenth of the steps
+/// and then falls to 0; words and hidden numbers are left out at random; the weights that remain
+/// are the average over the last steps. The defaults are for some ten thousand comments.
+///
+/// ```
+/// use candle_explain::prelude::*;
+///
+/// let comments = Comments::load("data/comments.csv")?;
+/// let trained = SentimentTrainer::new(["positive", "negative"]).epochs(1).hidden(16).fit(&comments)?;
+/// assert!(trained.accuracy(&comments)? > 0.3);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SentimentTrainer {
+    labels: Vec<String>,
+    vocabulary: usize,
+    hidden: usize,
+    layers: usize,
+    epochs: usize,
+    batch_size: usize,
+    learning_rate: f64,
+    dropout: f64,
+    word_dropout: f64,
+    label_smoothing: f64,
+    vietnamese: bool,
+    seed: Seed,
+}
+
+/// A classifier that was trained, its tokenizer, and how the training went.
+pub struct TrainedSentiment {
+    classifier: SequenceClassifier,
+    tokenizer: tokenizers::Tokenizer,
+    losses: Vec<f64>,
+    elapsed: Duration,
+}
+
+impl SentimentTrainer {
+    /// A trainer for classes of these names: label 0 is the first.
+    pub fn new(labels: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            labels: labels.into_iter().map(Into::into).collect(),
+            vocabulary: 3000,
+            hidden: 128,
+            layers: 2,
+            epochs: 5,
+            batch_size: 32,
+            learning_rate: 1e-3,
+            dropout: 0.2,
+            word_dropout: 0.2,
+            label_smoothing: 0.1,
+            vietnamese: false,
+            seed: Seed::default(),
+        }
+    }
+
+    /// How many tokens the vocabulary may have; 3000 by default.
+    pub fn vocabulary(&self, vocabulary: usize) -> Self {
+        Self { vocabulary, ..self.clone() }
+    }
+
+    /// How wide the hidden states are, a multiple of 4; 128 by default.
+    pub fn hidden(&self, hidden: usize) -> Self {
+        Self { hidden, ..self.clone() }
+    }
+
+    /// How many layers the encoder has; 2 by default.
+    pub fn layers(&self, layers: usize) -> Self {
+        Self { layers, ..self.clone() }
+    }
+
+    /// How often all comments are gone through; 5 by default.
+    pub fn epochs(&self, epochs: usize) -> Self {
+        Self { epochs, ..self.clone() }
+    }
+
+    /// The highest learning rate; 0.001 by default.
+    pub fn learning_rate(&self, learning_rate: f64) -> Self {
+        Self { learning_rate, ..self.clone() }
+    }
+
+    /// The seed of the weights, the order of the comments, and what is left out.
+    pub fn seed(&self, seed: Seed) -> Self {
+        Self { seed, ..self.clone() }
+    }
+
+    /// Whether texts are in Vietnamese, so that the classifier's users see whole words; not by default.
+    pub fn vietnamese(&self, vietnamese: bool) -> Self {
+        Self { vietnamese, ..self.clone() }
+    }
+
+    /// Trains on comments that all have a label. Texts of more than 256 tokens are cut.
+    pub fn fit(&self, comments: &Comments) -> Result<TrainedSentiment> {
+        self.fit_watched(comments, |_, _, _| {})
+    }
+
+    /// The same; `watch` is called after each step with its number, the number of all steps, and
+    /// the loss of the step.
+    pub fn fit_watched(&self, comments: &Comments, mut watch: impl FnMut(usize, usize, f64)) -> Result<TrainedSentiment> {
+        self.check()?;
+        let labels = labels(comments, self.labels.len())?;
+        let texts = comments.rows().iter().map(|comment| comment.text.as_str());
+        let tokenizer = vocabulary::learn(texts, self.vocabulary, LEAST_COUNT)?;
+        let ids = ids(&tokenizer, comments)?;
+        let classifier = SequenceClassifier::untrained(&self.shape(tokenizer.get_vocab_size(true)), self.seed)?;
+        let classifier = classifier.output(ClassifierOutput::Logits);
+        let weights = classifier.parameters();
+
+        let lengths: Vec<usize> = ids.iter().map(Vec::len).collect();
+        let steps = self.epochs * lengths.len().div_ceil(self.batch_size);
+        let mut average = Average::new(&weights, AVERAGE_OVER)?;
+        let settings =
+            ParamsAdamW { lr: self.learning_rate, weight_decay: WEIGHT_DECAY, ..ParamsAdamW::default() };
+        let mut adam = AdamW::new(weights.clone(), settings)?;
+        let mut progress = Progress::new("step", steps);
+        let mut losses = Vec::with_capacity(self.epochs);
+        let mut step = 0;
+        for epoch in 0..self.epochs {
+            let mut sum = 0.;
+            let order = batches::shuffled(&lengths, self.batch_size, self.seed.child(1).child(epoch));
+            for batch in &order {
+                step += 1;
+                let seed = self.seed.child(2).child(step);
+                let texts: Vec<&Vec<u32>> = batch.iter().map(|&text| &ids[text]).collect();
+                let input = batches::inputs(&texts, self.word_dropout, seed)?;
+                let mut layers = Layers::for_training().with_dropout(self.dropout, seed.child(0));
+                let logits = classifier.forward(&input, &mut layers)?;
+                let targets: Vec<u32> = batch.iter().map(|&text| labels[text]).collect();
+                let loss = smoothed_cross_entropy(&logits, &targets, self.label_smoothing)?;
+                let value = f64::from(loss.to_scalar::<f32>()?);
+                if !value.is_finite() {
+                    bail!(
+                        NotFinite,
+                        "the loss is {value} after {step} steps: take a smaller learning rate than {}",
+                        self.learning_rate
+                    )
+                }
+                let mut gradients = loss.backward()?;
+                clip(&mut gradients, &weights)?;
+                adam.set_learning_rate(self.learning_rate * warmed_up(step, steps));
+                adam.step(&gradients)?;
+                average.add()?;
+                sum += value;
+                watch(step, steps, value);
+                progress.step(step, || format!("epoch {} of {}, loss {value:.3}", epoch + 1, self.epochs));
+            }
+            losses.push(sum / order.len() as f64);
+        }
+        average.settle()?;
+        let classifier = classifier.output(ClassifierOutput::Probabilities);
+        Ok(TrainedSentiment { classifier, tokenizer, losses, elapsed: progress.elapsed() })
+    }
+
+    fn shape(&self, vocabulary: usize) -> RobertaShape {
+        RobertaShape {
+            vocabulary,
+            hidden: self.hidden,
+            layers: self.layers,
+            heads: 4,
+            intermediate: 2 * self.hidden,
+            tokens: TOKENS,
+            labels: self.labels.clone(),
+            segmented_words: self.vietnamese,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.epochs == 0 || !(self.learning_rate.is_finite() && self.learning_rate > 0.) {
+            bail!(
+                Input,
+                "{} epochs at a learning rate of {}: expected at least 1, and a number above 0",
+                self.epochs,
+                self.learning_rate
+            )
+        }
+        if self.vocabulary < 100 {
+            bail!(Input, "a vocabulary of {} tokens: expected at least 100", self.vocabulary)
+        }
+        Ok(())
+    }
+}
+
+impl TrainedSentiment {
+    /// The share of comments whose label is predicted.
+    pub fn accuracy(&self, comments: &Comments) -> Result<f64> {
+        let labels = labels(comments, self.classifier.labels().len())?;
+        let ids = ids(&self.tokenizer, comments)?;
+        let mut order: Vec<usize> = (0..ids.len()).collect();
+        order.sort_by_key(|&text| ids[text].len());
+        let mut right = 0;
+        for batch in order.chunks(TESTED_AT_ONCE) {
+            let texts: Vec<&Vec<u32>> = batch.iter().map(|&text| &ids[text]).collect();
+            let output = self.classifier.predict(batches::inputs(&texts, 0., Seed(0))?)?;
+            let predicted = output.argmax(D::Minus1)?.to_vec1::<u32>()?;
+            right += predicted.iter().zip(batch).filter(|(class, text)| **class == labels[**text]).count();
+        }
+        Ok(right as f64 / ids.len() as f64)
+    }
+
+    /// The mean loss of each epoch.
+    pub fn losses(&self) -> &[f64] {
+        &self.losses
+    }
+
+    /// How long the training took.
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
+    /// The classifier.
+    pub fn classifier(&self) -> &SequenceClassifier {
+        &self.classifier
+    }
+
+    /// Writes `config.json`, `model.safetensors` and `tokenizer.json` into a folder that
+    /// [`SentimentClassifier::from_pretrained`](crate::text::SentimentClassifier::from_pretrained)
+    /// and `transformers` read.
+    pub fn save(&self, folder: impl AsRef<Path>) -> Result<()> {
+        let folder = folder.as_ref();
+        self.classifier.save(folder)?;
+        write_whole(&folder.join("tokenizer.json"), |path| {
+            self.tokenizer.save(path, false).map_err(|e| cannot_write(path, e))
+        })
+    }
+}
+
+/// The label of every comment.
+fn labels(comments: &Comments, classes: usize) -> Result<Vec<u32>> {
+    let label = |(index, comment): (usize, &Comment)| match comment.label {
+        Some(label) if label < classes => Ok(label as u32),
+        Some(label) => Err(error!(Input, "comment {index} has the label {label}, and there are {classes} classes")),
+        None => Err(error!(Input, "comment {index} has no label: training and testing need one for each")),
+    };
+    comments.rows().iter().enumerate().map(label).collect()
+}
+
+/// The ids of every comment, cut to what the model takes.
+fn ids(tokenizer: &tokenizers::Tokenizer, comments: &Comments) -> Result<Vec<Vec<u32>>> {
+    let ids = |(index, comment): (usize, &Comment)| {
+        let encoding = tokenizer.encode_fast(comment.text.as_str(), true);
+        let mut ids = encoding.map_err(|e| error!(Input, "comment {index}: {e}"))?.get_ids().to_vec();
+        if ids.len() > TOKENS {
+            ids.drain(TOKENS - 1..ids.len() - 1);
+        }
+        Ok(ids)
+    };
+    comments.rows().iter().enumerate().map(ids).collect()
+}
+
+/// How much of the learning rate a step has: rising, then falling to 0.
+fn warmed_up(step: usize, steps: usize) -> f64 {
+    let warm = (WARM_UP * steps as f64).max(1.);
+    let step = step as f64;
+    if step < warm { step / warm } else { (steps as f64 - step) / (steps as f64 - warm).max(1.) }
+}
+
+/// −mean of Σ q·log p, where q has 1 − s on the label and s spread over all classes.
+fn smoothed_cross_entropy(logits: &Tensor, labels: &[u32], smoothing: f64) -> Result<Tensor> {
+    let largest = logits.detach().max_keepdim(D::Minus1)?;
+    let shifted = logits.broadcast_sub(&largest)?;
+    let log_sum = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?;
+    let log_probabilities = shifted.broadcast_sub(&log_sum)?;
+    let index = Tensor::new(labels, logits.device())?.unsqueeze(1)?;
+    let of_label = log_probabilities.gather(&index, 1)?.mean_all()?;
+    let of_all = log_probabilities.mean_all()?;
+    Ok(((of_label * (smoothing - 1.))? - (of_all * smoothing)?)?)
+}
+
+/// Shortens the gradient to length 1 where it is longer.
+fn clip(gradients: &mut GradStore, weights: &[Var]) -> Result<()> {
+    let mut square = 0.;
+    for weight in weights {
+        if let Some(gradient) = gradients.get(weight) {
+            square += gradient.sqr()?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+        }
+    }
+    let length = f64::sqrt(square);
+    if length > LARGEST_GRADIENT {
+        for weight in weights {
+            if let Some(gradient) = gradients.remove(weight) {
+                gradients.insert(weight, (gradient * (LARGEST_GRADIENT / length))?);
+            }
+        }
+    }
+    Ok(())
+}
