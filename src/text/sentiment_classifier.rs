@@ -6,8 +6,7 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor, Var};
 
 use super::place::find;
-use super::segmenter::Segmenter;
-use super::{Comment, TextInput, Tokenizer};
+use super::{Comment, Segmenter, TextInput, Tokenizer};
 use crate::error::{Result, bail, error};
 use crate::finite;
 use crate::model::{Inputs, Layers, Model, SequenceClassifier, TokenizedText};
@@ -35,7 +34,7 @@ pub struct SentimentClassifier {
     model: Arc<SequenceClassifier>,
     tokenizer: Tokenizer,
     labels: Arc<Vec<String>>,
-    segmenter: Option<Arc<Segmenter>>,
+    segmenter: Option<Segmenter>,
     truncate: bool,
 }
 
@@ -96,22 +95,21 @@ impl SentimentClassifier {
         let model = SequenceClassifier::from_pretrained(folder)?;
         let tokenizer = Tokenizer::from_pretrained(folder)?;
         let segmented = tokenizer.expects_segmented_words() || model.encoder().wants_segmented_words();
-        let segmenter = if segmented { Some(Segmenter::shipped()?) } else { None };
+        let segmenter = segmented.then(Segmenter::vietnamese);
         let labels = Arc::new(model.labels());
         Ok(Self { model: Arc::new(model), tokenizer, labels, segmenter, truncate: false })
     }
 
-    /// The same from parts that are there already; `labels` are the names of the classes.
-    pub fn from_parts(model: SequenceClassifier, tokenizer: Tokenizer) -> Result<Self> {
+    /// The same from a model and a tokenizer that are loaded already.
+    pub fn from_parts(model: SequenceClassifier, tokenizer: Tokenizer) -> Self {
         let labels = Arc::new(model.labels());
-        Ok(Self { model: Arc::new(model), tokenizer, labels, segmenter: None, truncate: false })
+        Self { model: Arc::new(model), tokenizer, labels, segmenter: None, truncate: false }
     }
 
     /// Whether texts are segmented into Vietnamese words first. A text that has an underscore
     /// between two letters is taken to be segmented already and left as it is.
-    pub fn segment_words(&self, segment: bool) -> Result<Self> {
-        let segmenter = if segment { Some(Segmenter::shipped()?) } else { None };
-        Ok(Self { segmenter, ..self.clone() })
+    pub fn segment_words(&self, segment: bool) -> Self {
+        Self { segmenter: segment.then(Segmenter::vietnamese), ..self.clone() }
     }
 
     /// Whether texts that are too long are cut at their end instead of being an error. What was
