@@ -1,10 +1,12 @@
 //! PhoBERT's tokenizer beside the one of transformers, in one run on one machine: the same ids for
-//! every comment, raw and segmented, and the time that each takes.
+//! every comment, raw and segmented, and the time that each takes. Then word segmentation beside
+//! underthesea's on the last 1,000 comments: how far both agree.
 //!
 //! `CAPTUM_PYTHON=/path/to/python cargo bench --bench phobert -- VOCABULARY COMMENTS.csv [CACHE.json]`,
 //! where that Python has transformers and underthesea installed, VOCABULARY is a folder with PhoBERT's
 //! `vocab.txt` and `bpe.codes`, and CACHE.json keeps the segmentation for the next run.
 
+use std::collections::HashSet;
 use std::process::Command;
 use std::time::Instant;
 
@@ -12,6 +14,8 @@ use candle_explain::prelude::*;
 use serde_json::Value;
 
 const ROUNDS: usize = 5;
+const SEGMENTED: usize = 1000;
+const LONGEST_WORD: usize = 4;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -42,7 +46,7 @@ fn main() -> std::result::Result<(), Failure> {
 
     println!("{} comments; transformers {}", lines.len(), theirs["transformers"].as_str().unwrap_or("?"));
     println!("{:<10} {:>10} {:>16} {:>8} {:>20}", "", "here, ms", "transformers, ms", "ratio", "comments that differ");
-    for (kind, texts) in [("raw", raw), ("segmented", segmented)] {
+    for (kind, texts) in [("raw", &raw), ("segmented", &segmented)] {
         let mut times = Vec::new();
         let mut ids = Vec::new();
         for _ in 0..ROUNDS {
@@ -67,5 +71,62 @@ fn main() -> std::result::Result<(), Failure> {
             return Err(format!("{differ} comments got other ids").into());
         }
     }
+    agreement(vocabulary, &raw, &segmented)
+}
+
+/// How far segmentations agree with underthesea's.
+fn agreement(vocabulary: &str, raw: &[&str], segmented: &[&str]) -> std::result::Result<(), Failure> {
+    let lines = std::fs::read_to_string(std::path::Path::new(vocabulary).join("vocab.txt"))?;
+    let words = lines.lines().filter_map(|line| Some(line.rsplit_once(' ')?.0.to_lowercase()));
+    let words: HashSet<String> = words.filter(|word| word.contains('_') && !word.ends_with("@@")).collect();
+    let segmenter = Segmenter::vietnamese();
+    let start = raw.len().saturating_sub(SEGMENTED);
+    println!("\n{:<34} {:>6} {:>10} {:>7} {:>15}", "words as underthesea has them", "F1", "precision", "recall", "equal comments");
+    let ways: [(&str, Box<dyn Fn(&str) -> String>); 2] = [
+        ("the crate's segmenter", Box::new(|text| segmenter.segment(text))),
+        ("longest match over the vocabulary", Box::new(|text| longest_match(&segmenter.segment(text), &words))),
+    ];
+    for (name, way) in ways {
+        let (mut both, mut ours, mut theirs, mut equal) = (0, 0, 0, 0);
+        for (text, expected) in raw[start..].iter().zip(&segmented[start..]) {
+            let found = way(text);
+            let [a, b] = [&found, *expected].map(spans);
+            both += a.intersection(&b).count();
+            ours += a.len();
+            theirs += b.len();
+            equal += usize::from(found == *expected);
+        }
+        let (precision, recall) = (both as f64 / ours as f64, both as f64 / theirs as f64);
+        let f1 = 2. * precision * recall / (precision + recall);
+        println!("{name:<34} {f1:>6.3} {precision:>10.3} {recall:>7.3} {equal:>15}");
+    }
     Ok(())
+}
+
+/// Where each word stands among the characters that are no spaces and no underscores.
+fn spans(segmented: &str) -> HashSet<(usize, usize)> {
+    let mut position = 0;
+    let span = |word: &str| {
+        let start = position;
+        position += word.chars().filter(|c| *c != '_').count();
+        (start, position)
+    };
+    segmented.split(' ').map(span).collect()
+}
+
+/// The same tokens joined into the longest words of a vocabulary, from left to right.
+fn longest_match(segmented: &str, words: &HashSet<String>) -> String {
+    let tokens: Vec<&str> = segmented.split([' ', '_']).filter(|token| !token.is_empty()).collect();
+    let mut joined = Vec::new();
+    let mut index = 0;
+    while index < tokens.len() {
+        let longest = LONGEST_WORD.min(tokens.len() - index);
+        let length = (2..=longest).rev().find(|length| {
+            words.contains(&tokens[index..index + length].join("_").to_lowercase())
+        });
+        let length = length.unwrap_or(1);
+        joined.push(tokens[index..index + length].join("_"));
+        index += length;
+    }
+    joined.join(" ")
 }

@@ -1,4 +1,4 @@
-//! Draws the figures of `media/` with the shipped Titanic weights.
+//! Draws the figures of `media/` with the shipped weights.
 //!
 //! `cargo run --release --example figures [-- FOLDER]`
 
@@ -22,6 +22,14 @@ fn main() -> Result<()> {
     let conductance = conductance.attribute(test.features(), Target::Class(1))?;
     let neurons = conductance.mean()?.bars(neuron_names(12))?.title("Which neurons carry the decision?");
     neurons.save(folder.join("titanic_neurons.svg"))?;
-    println!("titanic_features.svg and titanic_neurons.svg in {}", folder.display());
+
+    let explain = Explainer::from_pretrained("data/sentiment-vi")?;
+    let words = heatmap![
+        explain.visualize(("Sản phẩm này rất tốt, nhưng giao hàng quá chậm", 0)),
+        explain.visualize(("Áo đẹp lắm, mềm mịn, shop đóng gói cẩn thận", 0)),
+        explain.visualize(("Chất lượng quá tệ, thất vọng, không bao giờ mua nữa", 1)),
+    ]?;
+    words.save(folder.join("sentiment_words.svg"))?;
+    println!("titanic_features.svg, titanic_neurons.svg and sentiment_words.svg in {}", folder.display());
     Ok(())
 }

@@ -11,9 +11,10 @@ from lab.problem import Problem
 # Given each file by name: `cargo fmt` does not find those that a macro declares.
 FORMAT = "rustfmt --check"
 RUST = (
-    ("cargo clippy --release --all-targets -- -D warnings", {}),
-    ("cargo doc --no-deps", {"RUSTDOCFLAGS": "-Dwarnings"}),
+    ("cargo clippy --release --all-targets --all-features -- -D warnings", {}),
+    ("cargo doc --no-deps --all-features", {"RUSTDOCFLAGS": "-Dwarnings"}),
     ("cargo test --release", {}),
+    ("cargo test --release --all-features --test hub --test png", {}),
 )
 SOURCES = ("src", "tests", "benches", "examples")
 LAB = "The lab's own tests"

@@ -21,6 +21,17 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
+//! And for texts:
+//!
+//! ```
+//! use candle_explain::prelude::*;
+//!
+//! let explain = Explainer::from_pretrained("data/sentiment-vi")?;
+//! let words = explain.visualize("Sản phẩm này rất tốt, nhưng giao hàng quá chậm")?;
+//! println!("{}", words.text());
+//! # Ok::<(), Error>(())
+//! ```
+//!
 //! # Map
 //!
 //! | Module | What is in it |

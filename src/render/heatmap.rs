@@ -40,10 +40,7 @@ impl Heatmap {
     }
 
     fn remarks(&self) -> Vec<String> {
-        let Some(texts) = &self.texts else { return Vec::new() };
-        let scale = if texts.normalized() { "each text's numbers are divided by their norm; " } else { "" };
-        let by = format!("{scale}by {}", texts.method());
-        std::iter::once(by).chain(texts.remarks().iter().cloned()).collect()
+        self.texts.as_ref().map(TokenAttributions::remarks).unwrap_or_default()
     }
 
     /// The largest distance of a number from 0, over all texts.
@@ -109,9 +106,11 @@ impl Heatmap {
         let mut page = Lettering::new();
         let [against, towards] = self.sides();
         page.text(&against, FAINT, false);
+        page.space(8.);
         for (label, value) in self.legend(largest) {
             page.boxed(&label, &exact(value), INK, &self.palette.ground(value, largest), value < 0.);
         }
+        page.space(4.);
         page.text(&towards, FAINT, false);
         page.line_break(1.6);
         let (heads, rows) = self.facts();
@@ -132,7 +131,7 @@ impl Heatmap {
         }
         for remark in self.remarks() {
             page.text(&remark, FAINT, false);
-            page.line_break(1.4);
+            page.line_break(1.);
         }
         page.placed()
     }
@@ -157,13 +156,13 @@ impl Figure for Heatmap {
             escape(&towards)
         );
         let (heads, rows) = self.facts();
-        let cell = |tag: &str, body: &str| {
+        let cell = |tag: &str, body: &str, white_space: &str| {
             format!(
                 "<{tag} style=\"padding:4px 10px;text-align:left;vertical-align:top;background:{GROUND};color:{INK};\
-                 border:0;border-bottom:1px solid {LINE};white-space:normal\">{body}</{tag}>"
+                 border:0;border-bottom:1px solid {LINE};white-space:{white_space}\">{body}</{tag}>"
             )
         };
-        let head: String = heads.iter().chain(&["Word importance"]).map(|head| cell("th", head)).collect();
+        let head: String = heads.iter().chain(&["Word importance"]).map(|head| cell("th", head, "normal")).collect();
         let body: String = self
             .records()
             .iter()
@@ -171,8 +170,8 @@ impl Figure for Heatmap {
             .map(|(record, facts)| {
                 let words: Vec<String> = record.units().iter().map(|unit| self.word(unit, largest)).collect();
                 let words = format!("<div style=\"min-width:320px;max-width:760px;line-height:1.8\">{}</div>", words.join(" "));
-                let cells: String = facts.iter().map(|fact| cell("td", &escape(fact))).collect();
-                format!("<tr style=\"background:{GROUND}\">{cells}{}</tr>", cell("td", &words))
+                let cells: String = facts.iter().map(|fact| cell("td", &escape(fact), "nowrap")).collect();
+                format!("<tr style=\"background:{GROUND}\">{cells}{}</tr>", cell("td", &words, "normal"))
             })
             .collect();
         format!(
@@ -212,6 +211,13 @@ impl Figure for TokenAttributions {
 
     fn svg(&self) -> Option<String> {
         self.heatmap().svg()
+    }
+}
+
+/// As text: what a notebook shows where it cannot show the figure.
+impl std::fmt::Debug for TokenAttributions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text())
     }
 }
 

@@ -30,9 +30,7 @@ impl TokenAttributions {
                 )
             }
         }
-        let scale = if self.normalized() { "each layer's numbers are divided by their norm; " } else { "" };
-        let remarks = vec![format!("{scale}by {}", self.method())];
-        Ok(LayerMap { rows: rows.to_vec(), remarks, palette: Palette::default() })
+        Ok(LayerMap { rows: rows.to_vec(), remarks: self.remarks(), palette: Palette::default() })
     }
 }
 

@@ -116,12 +116,10 @@ impl Explainer {
             }
             done += block.len();
             progress.step(done, || format!("{} words", input.texts().iter().map(|text| text.words.len()).sum::<usize>()));
-            joined.get_or_insert(TokenAttributions { remarks: Vec::new(), ..words });
+            joined.get_or_insert(words);
         }
         let Some(mut all) = joined else { bail!(Input, "there are no comments: give at least one") };
         all.records = records.into_iter().flatten().collect();
-        let largest = all.records.iter().filter_map(|record| record.delta).fold(0., |most: f64, delta| most.max(delta.abs()));
-        all.remarks = vec![format!("{} texts, largest convergence delta {largest:.2e}", all.records.len())];
         Ok(all)
     }
 

@@ -9,16 +9,18 @@ use crate::engine::{Attributions, Series};
 use crate::error::{Result, bail};
 use crate::model::TokenizedText;
 
+/// A delta of a probability that is pointed out.
+const NOTEWORTHY_DELTA: f64 = 0.01;
+
 /// The attributions of texts, one number for each token or word, with what a reader must know
 /// beside them: the text's class, the model's prediction, the class that was attributed.
 ///
 /// In a notebook it shows itself as a heatmap.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TokenAttributions {
     pub(super) method: &'static str,
     pub(super) records: Vec<TextRecord>,
     pub(super) normalized: bool,
-    pub(super) remarks: Vec<String>,
 }
 
 /// The attributions of one text.
@@ -30,7 +32,10 @@ pub struct TextRecord {
     pub(crate) prediction: Option<(String, f64)>,
     pub(crate) attributed: Option<Attributed>,
     pub(crate) delta: Option<f64>,
+    pub(crate) steps: Option<usize>,
+    pub(crate) settled: Option<bool>,
     pub(crate) words: Vec<String>,
+    pub(crate) cut: usize,
 }
 
 /// The class that was attributed.
@@ -92,16 +97,14 @@ impl Attributions {
                     prediction: output.and_then(|output| prediction(text, output)),
                     attributed: target.zip(output).map(|(target, output)| attributed(text, target, output.len())),
                     delta: deltas.as_ref().and_then(|deltas| deltas.values().get(row).copied()),
+                    steps: self.steps().get(row).copied(),
+                    settled: self.settled().and_then(|settled| settled.get(row).copied()),
                     words: text.words.clone(),
+                    cut: text.cut,
                 });
             }
         }
-        let cut = texts.iter().filter(|text| text.cut > 0).count();
-        let mut remarks = self.remarks();
-        if cut > 0 {
-            remarks.push(format!("{cut} of {} texts were longer than the model takes and were cut", texts.len()));
-        }
-        Ok(TokenAttributions { method: self.method(), records, normalized: false, remarks })
+        Ok(TokenAttributions { method: self.method(), records, normalized: false })
     }
 }
 
@@ -193,16 +196,34 @@ impl TokenAttributions {
         self.normalized
     }
 
-    /// What the reader of these numbers must know.
-    pub fn remarks(&self) -> &[String] {
-        &self.remarks
+    /// What the reader of these numbers must know: how they were made, and which are not to be trusted.
+    pub fn remarks(&self) -> Vec<String> {
+        let all = self.records.len();
+        let steps = || self.records.iter().filter_map(|record| record.steps);
+        let mut remarks = vec![match (steps().min(), steps().max()) {
+            (Some(fewest), Some(most)) if fewest == most => format!("{}, {most} steps", self.method),
+            (Some(fewest), Some(most)) => format!("{}, {fewest} to {most} steps", self.method),
+            _ => self.method.to_string(),
+        }];
+        if self.normalized {
+            remarks.push("each row's numbers are divided by their norm".to_string());
+        }
+        let mut count = |what: &str, is: fn(&TextRecord) -> bool| match self.records.iter().filter(|r| is(r)).count() {
+            0 => {}
+            some => remarks.push(format!("{some} of {all} {what}")),
+        };
+        count("did NOT settle within the tolerance: allow more steps with max_steps", |r| r.settled == Some(false));
+        count("do NOT add up, their delta is beyond 0.01: take more steps, or tolerance(1e-3)", |r| {
+            r.settled.is_none() && r.delta.is_some_and(|delta| delta.abs() > NOTEWORTHY_DELTA)
+        });
+        count("texts were longer than the model takes and were cut", |r| r.cut > 0);
+        remarks
     }
 
     /// These records and those of another.
     pub fn with(&self, other: &TokenAttributions) -> Self {
         let mut joined = self.clone();
         joined.records.extend(other.records.iter().cloned());
-        joined.remarks.extend(other.remarks.iter().filter(|remark| !self.remarks.contains(remark)).cloned());
         joined.normalized &= other.normalized;
         joined
     }

@@ -10,6 +10,7 @@ numbers in a file are exactly those that Captum was given.
 """
 
 import argparse
+import io
 import json
 import math
 import pathlib
@@ -251,6 +252,15 @@ def old_checkpoint(config, named):
     return checkpoint(config, named)
 
 
+def pickled(config, named):
+    """`pytorch_model.bin`: the state dict of the model with these weights, by `torch.save`."""
+    model = transformers.AutoModelForSequenceClassification.from_config(config)
+    model.load_state_dict(named)
+    buffer = io.BytesIO()
+    torch.save(model.state_dict(), buffer)
+    return buffer.getvalue()
+
+
 def checkpoints():
     """Every file of `checkpoints/`, by its path in this folder."""
     folders = {}
@@ -258,6 +268,10 @@ def checkpoints():
                                ("tiny-distilbert", 53, TINY_DISTILBERT)]:
         folders[name] = checkpoint(config.to_diff_dict(), weights(seed, config))
     folders["old-bert"] = old_checkpoint(TINY_BERT.to_diff_dict(), weights(51, TINY_BERT))
+    folders["pickled-roberta"] = {
+        "config.json": folders["tiny-roberta"]["config.json"],
+        "pytorch_model.bin": pickled(TINY_ROBERTA, weights(52, TINY_ROBERTA)),
+    }
     return {f"checkpoints/{folder}/{file}": content
             for folder, files in folders.items() for file, content in files.items()}
 
@@ -572,6 +586,16 @@ def same(a, b):
     return a == b
 
 
+def same_file(path, content):
+    """The same bytes; in a pickle the same tensors, as PyTorch may pack them in another way."""
+    if path.suffix != ".bin":
+        return path.read_bytes() == content
+    there, made = torch.load(path, weights_only=True), torch.load(io.BytesIO(content))
+    return there.keys() == made.keys() and all(
+        there[name].dtype == made[name].dtype and torch.equal(there[name], made[name])
+        for name in made)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
@@ -595,14 +619,14 @@ def main():
             case |= {"expected": attribute(case, folder), "tolerance": TOLERANCE}
 
     present = {path.relative_to(HERE).as_posix() for pattern in ("*/*.json", "checkpoints/*/*")
-               for path in HERE.glob(pattern)}
+               for path in HERE.glob(pattern) if path.parent.name != "tokenizers"}
     wrong = sorted(present - {f"{case['name']}.json" for case in cases} - set(files))
     for name, content in files.items():
         path = HERE / name
         if not check:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        elif not path.exists() or path.read_bytes() != content:
+        elif not path.exists() or not same_file(path, content):
             wrong.append(name)
     for case in cases:
         path = HERE / f"{case['name']}.json"

@@ -24,6 +24,9 @@ mod errors;
 /// Tokenizers against those that they must equal, and the words that pieces join into.
 mod tokenizers;
 
+/// From a text to its coloured words.
+mod text;
+
 /// The Titanic walkthrough to the digits of the tutorial.
 mod titanic;
 

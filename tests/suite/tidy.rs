@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_explain::attr::METHODS;
 
 /// Which modules a module may import from. Everything may use `error`.
-const MAY_IMPORT: [(&str, &[&str]); 12] = [
+const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("error", &[]),
     ("seed", &[]),
     ("progress", &[]),
@@ -17,8 +17,9 @@ const MAY_IMPORT: [(&str, &[&str]); 12] = [
     ("engine", &["error", "finite", "model"]),
     ("attr", &["error", "model", "engine"]),
     ("tabular", &["error", "seed", "file", "finite", "progress", "model", "engine"]),
-    ("render", &["error", "file", "engine", "model", "tabular"]),
-    ("prelude", &["error", "seed", "nn", "model", "engine", "attr", "tabular", "render", "row"]),
+    ("text", &["error", "seed", "file", "finite", "progress", "model", "engine", "attr"]),
+    ("render", &["error", "file", "engine", "model", "tabular", "text"]),
+    ("prelude", &["error", "seed", "nn", "model", "engine", "attr", "tabular", "text", "render", "row", "heatmap"]),
 ];
 
 fn root() -> &'static Path {

@@ -127,8 +127,8 @@ impl SentimentTrainer {
     pub fn fit_watched(&self, comments: &Comments, mut watch: impl FnMut(usize, usize, f64)) -> Result<TrainedSentiment> {
         self.check()?;
         let labels = labels(comments, self.labels.len())?;
-        let texts = comments.rows().iter().map(|comment| comment.text.as_str());
-        let tokenizer = vocabulary::learn(texts, self.vocabulary, LEAST_COUNT)?;
+        let texts: Vec<&str> = comments.rows().iter().map(|comment| comment.text.as_str()).collect();
+        let tokenizer = vocabulary::learn(&texts, self.vocabulary, LEAST_COUNT)?;
         let ids = ids(&tokenizer, comments)?;
         let classifier = SequenceClassifier::untrained(&self.shape(tokenizer.get_vocab_size(true)), self.seed)?;
         let classifier = classifier.output(ClassifierOutput::Logits);
