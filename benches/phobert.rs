@@ -81,7 +81,10 @@ fn agreement(vocabulary: &str, raw: &[&str], segmented: &[&str]) -> std::result:
     let words: HashSet<String> = words.filter(|word| word.contains('_') && !word.ends_with("@@")).collect();
     let segmenter = Segmenter::vietnamese();
     let start = raw.len().saturating_sub(SEGMENTED);
-    println!("\n{:<34} {:>6} {:>10} {:>7} {:>15}", "words as underthesea has them", "F1", "precision", "recall", "equal comments");
+    println!(
+        "\n{:<34} {:>6} {:>10} {:>7} {:>15}",
+        "words as underthesea has them", "F1", "precision", "recall", "equal comments"
+    );
     let ways: [(&str, Box<dyn Fn(&str) -> String>); 2] = [
         ("the crate's segmenter", Box::new(|text| segmenter.segment(text))),
         ("longest match over the vocabulary", Box::new(|text| longest_match(&segmenter.segment(text), &words))),
@@ -121,9 +124,8 @@ fn longest_match(segmented: &str, words: &HashSet<String>) -> String {
     let mut index = 0;
     while index < tokens.len() {
         let longest = LONGEST_WORD.min(tokens.len() - index);
-        let length = (2..=longest).rev().find(|length| {
-            words.contains(&tokens[index..index + length].join("_").to_lowercase())
-        });
+        let length =
+            (2..=longest).rev().find(|length| words.contains(&tokens[index..index + length].join("_").to_lowercase()));
         let length = length.unwrap_or(1);
         joined.push(tokens[index..index + length].join("_"));
         index += length;

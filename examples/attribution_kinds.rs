@@ -78,7 +78,7 @@ fn place(left: f64, layer: usize, position: usize) -> (f64, f64) {
 
 /// Blue above 0 and orange below, stronger the farther from it.
 fn colour(value: f64, largest: f64) -> String {
-    let share = 0.25 + 0.6 * value.abs() / largest;
+    let share = 0.15 + 0.5 * value.abs() / largest;
     let [red, green, blue] = if value < 0. { [200., 90., 15.] } else { [31., 95., 165.] };
     let blend = |channel: f64| 255. - share * (255. - channel);
     format!("rgb({:.0},{:.0},{:.0})", blend(red), blend(green), blend(blue))

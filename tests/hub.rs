@@ -48,7 +48,11 @@ impl Hub {
             let files = ["config.json", "model.safetensors", "tokenizer.json", "README.md"];
             let siblings: Vec<String> = files.iter().map(|file| format!("{{\"rfilename\": \"{file}\"}}")).collect();
             let body = format!("{{\"sha\": \"{COMMIT}\", \"siblings\": [{}]}}", siblings.join(","));
-            return write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+            return write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
         }
         let file = path.strip_prefix(&format!("/{MODEL}/resolve/{COMMIT}/")).filter(|file| *file != "README.md");
         let Some(bytes) = file.and_then(|file| std::fs::read(shipped().join(file)).ok()) else {

@@ -9,7 +9,11 @@ fn figures_that_can_be_drawn_are_saved_as_png() {
     let words = explain.visualize("Sản phẩm này rất tốt <3 & \"đẹp\"").unwrap();
     let bars = Series::new("x", vec![1., -2.]).bars(["a", "b"]).unwrap();
     let layers = explain.layers("rất tốt").unwrap().layer_map().unwrap();
-    let saved = [words.save(folder.join("words.png")), bars.save(folder.join("bars.png")), layers.save(folder.join("layers.png"))];
+    let saved = [
+        words.save(folder.join("words.png")),
+        bars.save(folder.join("bars.png")),
+        layers.save(folder.join("layers.png")),
+    ];
     for (result, name) in saved.into_iter().zip(["words", "bars", "layers"]) {
         match result {
             Ok(()) => {

@@ -169,7 +169,8 @@ impl Figure for Heatmap {
             .zip(rows)
             .map(|(record, facts)| {
                 let words: Vec<String> = record.units().iter().map(|unit| self.word(unit, largest)).collect();
-                let words = format!("<div style=\"min-width:320px;max-width:760px;line-height:1.8\">{}</div>", words.join(" "));
+                let words =
+                    format!("<div style=\"min-width:320px;max-width:760px;line-height:1.8\">{}</div>", words.join(" "));
                 let cells: String = facts.iter().map(|fact| cell("td", &escape(fact), "nowrap")).collect();
                 format!("<tr style=\"background:{GROUND}\">{cells}{}</tr>", cell("td", &words, "normal"))
             })

@@ -96,9 +96,11 @@ impl Explainer {
     /// words' numbers are kept. Every text is tokenized before the first is explained, so a text
     /// that cannot be read is an error before any time is spent.
     pub fn batch(&self, comments: &Comments) -> Result<TokenAttributions> {
-        let texts = comments.rows().iter().enumerate().map(|(index, comment)| {
-            self.model.read(comment).map_err(|e| e.at(format!("comment {index}")))
-        });
+        let texts = comments
+            .rows()
+            .iter()
+            .enumerate()
+            .map(|(index, comment)| self.model.read(comment).map_err(|e| e.at(format!("comment {index}"))));
         let texts = texts.collect::<Result<Vec<_>>>()?;
         let mut order: Vec<usize> = (0..texts.len()).collect();
         order.sort_by_key(|&index| texts[index].tokens.len());
@@ -115,7 +117,8 @@ impl Explainer {
                 records[index] = Some(record);
             }
             done += block.len();
-            progress.step(done, || format!("{} words", input.texts().iter().map(|text| text.words.len()).sum::<usize>()));
+            progress
+                .step(done, || format!("{} words", input.texts().iter().map(|text| text.words.len()).sum::<usize>()));
             joined.get_or_insert(words);
         }
         let Some(mut all) = joined else { bail!(Input, "there are no comments: give at least one") };

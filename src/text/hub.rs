@@ -77,7 +77,8 @@ fn fetch_file(repo: &ApiRepo, file: &str, in_notebook: bool) -> std::result::Res
 /// The files of a model that are read, out of those that are there.
 fn needed(there: &[String]) -> Result<Vec<String>> {
     let has = |file: &str| there.iter().any(|other| other == file);
-    let weights = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"].into_iter().find(|file| has(file));
+    let weights =
+        ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"].into_iter().find(|file| has(file));
     let Some(weights) = weights else {
         bail!(File, "there are no weights: expected model.safetensors, its shards, or pytorch_model.bin")
     };

@@ -151,9 +151,8 @@ fn belongs_to_the_last(c: char) -> bool {
 
 /// How many bytes the token at the start of a text has; `first` is its first character.
 fn token_length(text: &str, first: char) -> usize {
-    let while_is = |from: usize, is: fn(char) -> bool| {
-        from + text[from..].find(|c| !is(c)).unwrap_or(text.len() - from)
-    };
+    let while_is =
+        |from: usize, is: fn(char) -> bool| from + text[from..].find(|c| !is(c)).unwrap_or(text.len() - from);
     if text.starts_with("http://") || text.starts_with("https://") {
         return while_is(0, |c| !c.is_whitespace());
     }

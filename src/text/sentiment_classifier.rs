@@ -78,15 +78,17 @@ impl SentimentClassifier {
 
     /// The same with names for the classes, in the order of the model's outputs; a model of one
     /// output takes two.
-    pub fn with_labels(
-        model: impl AsRef<str>,
-        labels: impl IntoIterator<Item = impl Into<String>>,
-    ) -> Result<Self> {
+    pub fn with_labels(model: impl AsRef<str>, labels: impl IntoIterator<Item = impl Into<String>>) -> Result<Self> {
         let loaded = Self::load(&folder_of(model.as_ref())?)?;
         let labels: Vec<String> = labels.into_iter().map(Into::into).collect();
         let outputs = loaded.model.labels().len();
         if labels.len() != outputs.max(2) {
-            bail!(Input, "{} names for the classes of a model of {outputs} outputs: give {}", labels.len(), outputs.max(2))
+            bail!(
+                Input,
+                "{} names for the classes of a model of {outputs} outputs: give {}",
+                labels.len(),
+                outputs.max(2)
+            )
         }
         Ok(Self { labels: Arc::new(labels), ..loaded })
     }

@@ -46,7 +46,7 @@ fn sum(record: &text::TextRecord) -> f64 {
 
 #[test]
 fn predictions_and_attributions_are_those_of_transformers_and_captum() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/sentiment_vi.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/text/sentiment_vi.json");
     let cases: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let numbers = |value: &serde_json::Value| -> Vec<f64> {
         value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
@@ -83,9 +83,8 @@ fn predictions_and_attributions_are_those_of_transformers_and_captum() {
         }
         if let Some(parts) = case["by_embedding"].as_object() {
             for (name, expected) in parts {
-                let names: Vec<String> = ["word", "position", "token_type"]
-                    .map(|kind| format!("embeddings.{kind}_embeddings"))
-                    .to_vec();
+                let names: Vec<String> =
+                    ["word", "position", "token_type"].map(|kind| format!("embeddings.{kind}_embeddings")).to_vec();
                 let lig = LayerIntegratedGradients::new(&exact, names).baseline(&reference);
                 let summed = lig.attribute(&input, Target::Predicted).unwrap().sum_hidden().unwrap();
                 let record = summed.records().iter().find(|record| record.place().contains(name.as_str())).unwrap();
@@ -192,8 +191,7 @@ fn conductance_flows_through_every_layer() {
 fn the_part_above_the_embeddings_is_a_model_of_its_own() {
     let model = model();
     let (input, upper) = (model.tokenize(TEXT).unwrap(), FromLayer::new(&model, "embeddings"));
-    let (embedded, reference) =
-        (upper.inputs(&input).unwrap(), upper.inputs(input.reference().unwrap()).unwrap());
+    let (embedded, reference) = (upper.inputs(&input).unwrap(), upper.inputs(input.reference().unwrap()).unwrap());
     let ig = IntegratedGradients::new(&upper).baseline(&reference).n_steps(30);
     let inside = ig.attribute(&embedded, Target::Predicted).unwrap();
     let lig = LayerIntegratedGradients::new(&model, "embeddings").baseline(input.reference().unwrap()).n_steps(30);
@@ -216,10 +214,15 @@ fn texts_that_nothing_can_be_said_about() {
     for empty in ["", "   ", "\n\t"] {
         assert!(message(model.tokenize(empty)).contains("the text is empty"));
     }
-    assert!(message(model.tokenize("漢字 ქართული")).contains("no part of \"漢字 ქართული\" is in the model's vocabulary"));
+    assert!(
+        message(model.tokenize("漢字 ქართული")).contains("no part of \"漢字 ქართული\" is in the model's vocabulary")
+    );
     let long = "rất tốt ".repeat(200);
     let error = message(model.tokenize(long.as_str()));
-    assert!(error.contains("402 tokens, and the model takes at most 256") && error.contains("truncate(true)"), "{error}");
+    assert!(
+        error.contains("402 tokens, and the model takes at most 256") && error.contains("truncate(true)"),
+        "{error}"
+    );
     let cut = model.truncate(true).tokenize(long.as_str()).unwrap();
     assert_eq!((cut.ids().dims(), cut.texts()[0].cut), ([1, 256].as_slice(), 146));
     assert_eq!(cut.texts()[0].ids().last(), Some(&2));
@@ -279,7 +282,8 @@ fn what_a_comment_says_is_text_in_every_figure() {
     let explain = Explainer::from_pretrained("data/sentiment-vi").unwrap().n_steps(2);
     let evil = explain.visualize("<script>alert(1)</script> & \"quotes\" tệ").unwrap();
     let figures = heatmap![evil, explain.pieces(true).visualize(TEXT)].unwrap();
-    for form in [figures.html(), figures.svg().unwrap(), explain.layers("<b>tốt</b>").unwrap().layer_map().unwrap().html()]
+    for form in
+        [figures.html(), figures.svg().unwrap(), explain.layers("<b>tốt</b>").unwrap().layer_map().unwrap().html()]
     {
         assert!(!form.contains("<script") && !form.contains("<b>"), "{form}");
         assert!(form.contains("&lt;"));
@@ -382,7 +386,9 @@ fn words_that_carry_a_prediction_are_missed_when_they_are_gone() {
         }
     }
     let [before, strongest, random] = [before, without_strongest, without_random].map(|sum| sum / f64::from(count));
-    println!("{count} comments: {before:.4}; without the three strongest {strongest:.4}, without three others {random:.4}");
+    println!(
+        "{count} comments: {before:.4}; without the three strongest {strongest:.4}, without three others {random:.4}"
+    );
     assert!(count > 100);
     assert!(before - strongest > 3. * (before - random), "{before} {strongest} {random}");
 }
@@ -433,7 +439,8 @@ fn a_pytorch_file_gives_the_same_model() {
 fn a_text_of_a_model_of_one_output_names_both_classes() {
     let base = copy("single");
     let folder = base.to_str().unwrap();
-    let mut weights = candle_explain::candle_core::safetensors::load(base.join("model.safetensors"), &Device::Cpu).unwrap();
+    let mut weights =
+        candle_explain::candle_core::safetensors::load(base.join("model.safetensors"), &Device::Cpu).unwrap();
     for name in ["classifier.out_proj.weight", "classifier.out_proj.bias"] {
         let narrow = weights[name].narrow(0, 1, 1).unwrap().contiguous().unwrap();
         weights.insert(name.to_string(), narrow);
@@ -454,7 +461,8 @@ fn every_layer_method_takes_texts() {
     let input = model.tokenize(TEXT).unwrap();
     let mut taken = 0;
     for info in attr::METHODS.iter().filter(|info| info.family == candle_explain::engine::Family::Layer) {
-        let options = candle_explain::engine::Options { layers: vec!["encoder.layer.0".to_string()], ..Default::default() };
+        let options =
+            candle_explain::engine::Options { layers: vec!["encoder.layer.0".to_string()], ..Default::default() };
         let method = (info.build)(std::sync::Arc::new(model.clone()), &options).unwrap();
         match method.attribute_to(&Inputs::from(&input), &Target::Class(0)) {
             Ok(result) => {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 fn folder(name: &str) -> PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/tokenizers").join(name)
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/text/tokenizers").join(name)
 }
 
 fn tokenizer(name: &str) -> Tokenizer {
@@ -90,7 +90,7 @@ fn pieces_join_into_the_words_of_the_text() {
 #[test]
 fn the_segmenter_decides_as_the_rules_it_was_trained_with() {
     let cases: Vec<(String, String)> =
-        serde_json::from_str(&std::fs::read_to_string(folder("segmented.json")).unwrap()).unwrap();
+        serde_json::from_str(&std::fs::read_to_string(folder("../segmented.json")).unwrap()).unwrap();
     assert!(cases.len() > 150);
     let segmenter = Segmenter::vietnamese();
     for (text, expected) in cases {

@@ -149,7 +149,9 @@ impl SequenceClassifier {
             candle_core::safetensors::save(&weights, path).map_err(|e| cannot_write(path, e))
         })?;
         let config = self.encoder.config.to_text();
-        write_whole(&folder.join("config.json"), |path| std::fs::write(path, &config).map_err(|e| cannot_write(path, e)))
+        write_whole(&folder.join("config.json"), |path| {
+            std::fs::write(path, &config).map_err(|e| cannot_write(path, e))
+        })
     }
 
     /// Every weight with its full name in the checkpoint.

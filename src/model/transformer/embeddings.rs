@@ -20,7 +20,9 @@ pub(super) struct Embeddings {
 
 impl Embeddings {
     pub(super) fn load(checkpoint: &Checkpoint, config: &Config) -> Result<Self> {
-        let table = |kind: &str, width| -> Result<Var> { Ok(Var::from_tensor(&checkpoint.tensor(&table_name(kind), &[0, width])?)?) };
+        let table = |kind: &str, width| -> Result<Var> {
+            Ok(Var::from_tensor(&checkpoint.tensor(&table_name(kind), &[0, width])?)?)
+        };
         let words = table("word", 0)?;
         let width = words.dims()[1];
         let token_types = match config.architecture {

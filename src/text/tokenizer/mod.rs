@@ -21,7 +21,7 @@ use crate::model::{Token, TokenizedText};
 /// ```
 /// use candle_explain::prelude::*;
 ///
-/// let tokenizer = Tokenizer::from_pretrained("tests/golden/tokenizers/wordpiece")?;
+/// let tokenizer = Tokenizer::from_pretrained("tests/text/tokenizers/wordpiece")?;
 /// let text = tokenizer.encode("giao hàng nhanh")?;
 /// assert_eq!(text.words.len(), 5);
 /// assert!(text.tokens[0].special);

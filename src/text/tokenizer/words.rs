@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn pieces_of_one_word_join() {
-        let pieces = [(0, 0, None), (0, 4, Some(0)), (4, 7, Some(0)), (8, 10, Some(1)), (10, 11, Some(2)), (0, 0, None)];
+        let pieces =
+            [(0, 0, None), (0, 4, Some(0)), (4, 7, Some(0)), (8, 10, Some(1)), (10, 11, Some(2)), (0, 0, None)];
         assert_eq!(words("playing on.", &pieces), ["<s>", "playing", "on", ".", "<s>"]);
     }
 

@@ -124,7 +124,11 @@ impl SentimentTrainer {
 
     /// The same; `watch` is called after each step with its number, the number of all steps, and
     /// the loss of the step.
-    pub fn fit_watched(&self, comments: &Comments, mut watch: impl FnMut(usize, usize, f64)) -> Result<TrainedSentiment> {
+    pub fn fit_watched(
+        &self,
+        comments: &Comments,
+        mut watch: impl FnMut(usize, usize, f64),
+    ) -> Result<TrainedSentiment> {
         self.check()?;
         let labels = labels(comments, self.labels.len())?;
         let texts: Vec<&str> = comments.rows().iter().map(|comment| comment.text.as_str()).collect();
@@ -137,8 +141,7 @@ impl SentimentTrainer {
         let lengths: Vec<usize> = ids.iter().map(Vec::len).collect();
         let steps = self.epochs * lengths.len().div_ceil(self.batch_size);
         let mut average = Average::new(&weights, AVERAGE_OVER)?;
-        let settings =
-            ParamsAdamW { lr: self.learning_rate, weight_decay: WEIGHT_DECAY, ..ParamsAdamW::default() };
+        let settings = ParamsAdamW { lr: self.learning_rate, weight_decay: WEIGHT_DECAY, ..ParamsAdamW::default() };
         let mut adam = AdamW::new(weights.clone(), settings)?;
         let mut progress = Progress::new("step", steps);
         let mut losses = Vec::with_capacity(self.epochs);

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Trains four tiny tokenizers on data/comments.csv and records what they make of texts.
 
-    python tests/golden/tokenizers/generate.py            # write the files of this folder
-    python tests/golden/tokenizers/generate.py --check    # compare them, byte by byte
+    python tests/text/tokenizers/generate.py            # write the files of this folder
+    python tests/text/tokenizers/generate.py --check    # compare them, byte by byte
 
 `phobert/` gets `vocab.txt` and `bpe.codes`, learned here in the way and form of fastBPE; the ids
 are those of transformers' PhobertTokenizer. `wordpiece/`, `byte_level_bpe/` and `unigram/` get a

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Computes what transformers and Captum make of data/sentiment-vi, in float64.
 
-    python tests/golden/sentiment_vi.py            # write sentiment_vi.json
-    python tests/golden/sentiment_vi.py --check    # compare it with a fresh computation
+    python tests/text/sentiment_vi.py            # write sentiment_vi.json
+    python tests/text/sentiment_vi.py --check    # compare it with a fresh computation
 
 requirements.txt pins the versions; the tokenizers library comes with transformers. Nothing is
 random and nothing is fetched. `--check` asks for the same texts and ids, and for numbers that
