@@ -18,6 +18,7 @@ const SEGMENTED: usize = 1000;
 const LONGEST_WORD: usize = 4;
 
 type Failure = Box<dyn std::error::Error>;
+type Way<'a> = Box<dyn Fn(&str) -> String + 'a>;
 
 fn main() -> std::result::Result<(), Failure> {
     let python = std::env::var("CAPTUM_PYTHON")
@@ -85,7 +86,7 @@ fn agreement(vocabulary: &str, raw: &[&str], segmented: &[&str]) -> std::result:
         "\n{:<34} {:>6} {:>10} {:>7} {:>15}",
         "words as underthesea has them", "F1", "precision", "recall", "equal comments"
     );
-    let ways: [(&str, Box<dyn Fn(&str) -> String>); 2] = [
+    let ways: [(&str, Way); 2] = [
         ("the crate's segmenter", Box::new(|text| segmenter.segment(text))),
         ("longest match over the vocabulary", Box::new(|text| longest_match(&segmenter.segment(text), &words))),
     ];
