@@ -3,6 +3,7 @@
 use super::Figure;
 use super::html::{self, FAINT, GROUND, INK, LINE, escape, number};
 use super::lettering::{Lettering, Placed};
+use super::layer_map::bare;
 use super::palette::Palette;
 use crate::error::{Error, Result};
 use crate::text::{TextRecord, TokenAttributions, Unit};
@@ -55,7 +56,7 @@ impl Heatmap {
         let mut columns: Vec<(&'static str, Vec<String>)> = Vec::new();
         let places_differ = records.windows(2).any(|pair| pair[0].place() != pair[1].place());
         if places_differ {
-            columns.push(("Attributed", records.iter().map(|record| record.place().to_string()).collect()));
+            columns.push(("Attributed", records.iter().map(|record| bare(record.place()).to_string()).collect()));
         }
         let mut column = |head, cell: &dyn Fn(&TextRecord) -> Option<String>| {
             if records.iter().any(|record| cell(record).is_some()) {
@@ -73,10 +74,10 @@ impl Heatmap {
 
     fn word(&self, unit: &Unit, largest: f64) -> String {
         let colour = if unit.special { FAINT } else { INK };
-        let mark = if unit.value < 0. { ";text-decoration:underline dotted" } else { "" };
+        let mark = if unit.value < 0. { "dotted" } else { "solid transparent" };
         format!(
             "<span title=\"{word}: {value}\" style=\"display:inline-block;padding:1px 4px;margin:1px;border-radius:3px;\
-             background:{ground};color:{colour}{mark}\">{word}</span>",
+             background:{ground};color:{colour};border-bottom:2px {mark}\">{word}</span>",
             word = escape(&unit.text),
             value = exact(unit.value),
             ground = self.palette.ground(unit.value, largest),
@@ -150,7 +151,7 @@ impl Figure for Heatmap {
             })
             .collect();
         let legend = format!(
-            "<div style=\"padding:2px 10px 8px\"><span style=\"color:{FAINT};text-decoration:underline dotted\">{}</span> \
+            "<div style=\"padding:2px 10px 8px\"><span style=\"color:{FAINT};border-bottom:2px dotted\">{}</span> \
              {steps} <span style=\"color:{FAINT}\">{}</span></div>",
             escape(&against),
             escape(&towards)

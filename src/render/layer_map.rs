@@ -51,7 +51,7 @@ impl LayerMap {
 }
 
 /// A layer's name without the words around it.
-fn short(place: &str) -> &str {
+pub(super) fn bare(place: &str) -> &str {
     place.trim_start_matches("layer ").trim_matches('"')
 }
 
@@ -62,7 +62,7 @@ impl Figure for LayerMap {
             format!(
                 "<td title=\"{}, {}: {}\" style=\"background:{};color:{INK};padding:3px 5px;border:1px solid {GROUND};\
                  text-align:right\">{:.2}</td>",
-                escape(short(place)),
+                escape(bare(place)),
                 escape(&unit.text),
                 number(unit.value),
                 self.palette.ground(unit.value, largest),
@@ -78,7 +78,7 @@ impl Figure for LayerMap {
                 format!(
                     "<tr style=\"background:{GROUND}\"><th style=\"text-align:right;padding:3px 8px;background:{GROUND};\
                      color:{FAINT};font-weight:400;white-space:nowrap\">{}</th>{fields}</tr>",
-                    escape(short(row.place()))
+                    escape(bare(row.place()))
                 )
             })
             .collect();
@@ -106,7 +106,7 @@ impl Figure for LayerMap {
         let row = |row: &TextRecord| {
             let words: Vec<String> =
                 row.units().iter().map(|unit| format!("{} {:+.2}", unit.text, unit.value)).collect();
-            format!("{}: {}", short(row.place()), words.join(" | "))
+            format!("{}: {}", bare(row.place()), words.join(" | "))
         };
         let rows = self.rows.iter().rev().map(row);
         std::iter::once(self.title()).chain(rows).chain(self.remarks.iter().cloned()).collect::<Vec<_>>().join("\n")
@@ -127,14 +127,14 @@ impl Figure for LayerMap {
                 "<text x=\"{}\" y=\"{}\" text-anchor=\"end\" fill=\"{FAINT}\">{}</text>",
                 LEFT - 8,
                 y + 16,
-                escape(short(record.place()))
+                escape(bare(record.place()))
             ));
             for (column, unit) in record.units().iter().enumerate() {
                 let x = LEFT + FIELD.0 * column;
                 marks.push_str(&format!(
                     "<g><title>{}, {}: {}</title><rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" fill=\"{}\" \
                      stroke=\"{GROUND}\"/><text x=\"{}\" y=\"{}\" text-anchor=\"middle\" fill=\"{INK}\">{:.2}</text></g>",
-                    escape(short(record.place())),
+                    escape(bare(record.place())),
                     escape(&unit.text),
                     number(unit.value),
                     FIELD.0,
