@@ -2,8 +2,8 @@
 
 use super::Figure;
 use super::html::{self, FAINT, GROUND, INK, LINE, escape, number};
-use super::lettering::{Lettering, Placed};
 use super::layer_map::bare;
+use super::lettering::{Lettering, Placed};
 use super::palette::Palette;
 use crate::error::{Error, Result};
 use crate::text::{TextRecord, TokenAttributions, Unit};
