@@ -60,6 +60,8 @@
 #![warn(missing_docs)]
 
 pub mod attr;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod engine;
 mod error;
 mod file;
@@ -70,6 +72,8 @@ pub mod prelude;
 mod progress;
 pub mod render;
 mod seed;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod tabular;
 pub mod text;
 

@@ -160,11 +160,15 @@ impl Sequential {
     pub fn load(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|e| error!(File, "cannot read the weights {}: {e}", path.display()))?;
-        let mut found = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| {
+        self.load_bytes(&bytes, path.display())
+    }
+
+    /// The same from the bytes of a file that is known as `place`.
+    pub(crate) fn load_bytes(&self, bytes: &[u8], place: impl std::fmt::Display) -> Result<()> {
+        let mut found = candle_core::safetensors::load_buffer(bytes, &Device::Cpu).map_err(|e| {
             error!(
                 File,
-                "{} is not a complete safetensors file ({} bytes): {}: write it again with `save`",
-                path.display(),
+                "{place} is not a complete safetensors file ({} bytes): {}: write it again with `save`",
                 bytes.len(),
                 crate::Error::from(e)
             )
@@ -174,22 +178,21 @@ impl Sequential {
             let Some(tensor) = found.remove(&name) else {
                 let mut names: Vec<_> = found.into_keys().collect();
                 names.sort();
-                bail!(File, "{} has no weight \"{name}\"; left in it: {}", path.display(), names.join(", "))
+                bail!(File, "{place} has no weight \"{name}\"; left in it: {}", names.join(", "))
             };
             if tensor.dims() != var.dims() {
                 bail!(
                     File,
-                    "{}: \"{name}\" has the shape {:?}, and this network expects {:?}",
-                    path.display(),
+                    "{place}: \"{name}\" has the shape {:?}, and this network expects {:?}",
                     tensor.dims(),
                     var.dims()
                 )
             }
-            crate::finite::check(&tensor).map_err(|e| e.at(format!("{}: \"{name}\"", path.display())))?;
+            crate::finite::check(&tensor).map_err(|e| e.at(format!("{place}: \"{name}\"")))?;
             loaded.push((var, tensor.to_dtype(var.dtype())?));
         }
         if let Some(extra) = found.keys().min() {
-            bail!(File, "{} holds \"{extra}\", which this network has no place for", path.display())
+            bail!(File, "{place} holds \"{extra}\", which this network has no place for")
         }
         for (var, tensor) in loaded {
             var.set(&tensor)?;

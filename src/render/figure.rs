@@ -34,7 +34,7 @@ pub trait Figure {
             })
         };
         let bytes = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("html") => html::page(&html::framed(&self.html())).into_bytes(),
+            Some("html") => page_of(self).into_bytes(),
             Some("txt") => (self.text() + "\n").into_bytes(),
             Some("svg") => drawn()?.into_bytes(),
             #[cfg(feature = "png")]
@@ -47,6 +47,11 @@ pub trait Figure {
         };
         write_whole(path, |temporary| std::fs::write(temporary, &bytes).map_err(|e| cannot_write(path, e)))
     }
+}
+
+/// A page with nothing but this figure in it.
+pub(crate) fn page_of(figure: &(impl Figure + ?Sized)) -> String {
+    html::page(&html::framed(&figure.html()))
 }
 
 /// What the notebook kernel calls on the last value of a cell. In scope through the prelude, it

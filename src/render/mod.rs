@@ -19,9 +19,13 @@ mod row;
 mod table;
 
 pub use chart::Chart;
+#[cfg(feature = "serve")]
+pub(crate) use figure::page_of;
 pub use figure::{Figure, Show};
 pub use heatmap::Heatmap;
 pub use layer_map::LayerMap;
 pub use palette::Palette;
+#[cfg(feature = "serve")]
+pub(crate) use png::from_svg as png_from_svg;
 pub use row::Row;
 pub use table::Table;

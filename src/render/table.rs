@@ -21,42 +21,42 @@ enum Cell {
 }
 
 impl Table {
-    pub(super) fn new(caption: impl Into<String>, heads: &[&str]) -> Self {
+    pub(crate) fn new(caption: impl Into<String>, heads: &[&str]) -> Self {
         let heads = heads.iter().map(ToString::to_string).collect();
         Self { caption: caption.into(), heads, rows: Vec::new(), remarks: Vec::new() }
     }
 
-    pub(super) fn remark(mut self, remark: impl Into<String>) -> Self {
+    pub(crate) fn remark(mut self, remark: impl Into<String>) -> Self {
         self.remarks.push(remark.into());
         self
     }
 
-    pub(super) fn remarks(mut self, remarks: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn remarks(mut self, remarks: impl IntoIterator<Item = String>) -> Self {
         self.remarks.extend(remarks);
         self
     }
 
-    pub(super) fn row(mut self, fill: impl FnOnce(Cells) -> Cells) -> Self {
+    pub(crate) fn row(mut self, fill: impl FnOnce(Cells) -> Cells) -> Self {
         self.rows.push(fill(Cells(Vec::new())).0);
         self
     }
 }
 
 /// The cells of one row, from left to right.
-pub(super) struct Cells(Vec<Cell>);
+pub(crate) struct Cells(Vec<Cell>);
 
 impl Cells {
-    pub(super) fn text(mut self, text: impl Into<String>) -> Self {
+    pub(crate) fn text(mut self, text: impl Into<String>) -> Self {
         self.0.push(Cell::Text(text.into()));
         self
     }
 
-    pub(super) fn number(mut self, value: f64) -> Self {
+    pub(crate) fn number(mut self, value: f64) -> Self {
         self.0.push(Cell::Number(value));
         self
     }
 
-    pub(super) fn signed(mut self, value: f64, largest: f64) -> Self {
+    pub(crate) fn signed(mut self, value: f64, largest: f64) -> Self {
         self.0.push(Cell::Signed(value, largest));
         self
     }

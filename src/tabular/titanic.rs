@@ -19,7 +19,8 @@ const SYNTHETIC_NAME: &str = "Synthetic passenger";
 const SECONDS_TO_CONNECT: &str = "4";
 const SECONDS_TO_DOWNLOAD: &str = "30";
 
-const FEATURES: [&str; 12] = [
+/// The features of a passenger, in the order of the network's inputs.
+pub(crate) const PASSENGER_FEATURES: [&str; 12] = [
     "age", "sibsp", "parch", "fare", "female", "male", "embark_C", "embark_Q", "embark_S", "class_1", "class_2",
     "class_3",
 ];
@@ -103,7 +104,7 @@ impl Titanic {
 
     /// The tutorials' network: 12 features, 12 and 8 sigmoid neurons, softmax over 2 classes.
     pub fn network(seed: Seed) -> Result<Sequential> {
-        Sequential::builder(FEATURES.len())
+        Sequential::builder(PASSENGER_FEATURES.len())
             .linear("linear1", 12)
             .sigmoid("sigmoid1")
             .linear("linear2", 8)
@@ -272,30 +273,33 @@ fn encode(passengers: &[Passenger], source: Source) -> Result<Passengers> {
     };
     let (mean_age, ages_filled) = mean_of(|passenger| passenger.age);
     let (mean_fare, fares_filled) = mean_of(|passenger| passenger.fare);
-    let flag = |condition: bool| f32::from(u8::from(condition));
     let features: Vec<f32> = passengers
         .iter()
         .flat_map(|passenger| {
-            [
-                passenger.age.unwrap_or(mean_age) as f32,
-                passenger.sibsp as f32,
-                passenger.parch as f32,
-                passenger.fare.unwrap_or(mean_fare) as f32,
-                flag(passenger.female),
-                flag(!passenger.female),
-                flag(passenger.port == Some('C')),
-                flag(passenger.port == Some('Q')),
-                flag(passenger.port == Some('S')),
-                flag(passenger.class == 1),
-                flag(passenger.class == 2),
-                flag(passenger.class == 3),
-            ]
+            let (age, fare) = (passenger.age.unwrap_or(mean_age), passenger.fare.unwrap_or(mean_fare));
+            let numbers = [age, passenger.sibsp, passenger.parch, fare];
+            passenger_features(numbers, passenger.female, passenger.port, passenger.class)
         })
         .collect();
     let labels: Vec<u32> = passengers.iter().map(|passenger| u32::from(passenger.survived)).collect();
     let survivors = labels.iter().sum::<u32>() as usize;
-    let features = Tensor::from_vec(features, (passengers.len(), FEATURES.len()), &Device::Cpu)?;
-    Ok(Passengers { data: Dataset::new(features, FEATURES, labels)?, source, ages_filled, fares_filled, survivors })
+    let features = Tensor::from_vec(features, (passengers.len(), PASSENGER_FEATURES.len()), &Device::Cpu)?;
+    Ok(Passengers {
+        data: Dataset::new(features, PASSENGER_FEATURES, labels)?,
+        source,
+        ages_filled,
+        fares_filled,
+        survivors,
+    })
+}
+
+/// The features of one passenger; `numbers` are age, siblings and spouses, parents and children, fare.
+pub(crate) fn passenger_features(numbers: [f64; 4], female: bool, port: Option<char>, class: usize) -> [f32; 12] {
+    let flag = |condition: bool| f32::from(u8::from(condition));
+    let [age, sibsp, parch, fare] = numbers.map(|number| number as f32);
+    let [c, q, s] = ['C', 'Q', 'S'].map(|name| flag(port == Some(name)));
+    let [first, second, third] = [1, 2, 3].map(|number| flag(class == number));
+    [age, sibsp, parch, fare, flag(female), flag(!female), c, q, s, first, second, third]
 }
 
 /// Fetches the list with the system's `curl`, which spares every notebook the compilation of a

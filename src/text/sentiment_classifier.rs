@@ -187,7 +187,7 @@ impl SentimentClassifier {
     }
 
     /// Tokens and words of a text; what no model can say anything about is an error.
-    pub(super) fn read(&self, comment: &Comment) -> Result<TokenizedText> {
+    pub(crate) fn read(&self, comment: &Comment) -> Result<TokenizedText> {
         if comment.text.trim().is_empty() {
             bail!(Input, "the text is empty: give at least one word")
         }

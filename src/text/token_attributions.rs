@@ -220,6 +220,12 @@ impl TokenAttributions {
         remarks
     }
 
+    /// One record alone.
+    #[cfg(feature = "serve")]
+    pub(crate) fn only(&self, index: usize) -> Self {
+        Self { records: self.records[index..=index].to_vec(), ..self.clone() }
+    }
+
     /// These records and those of another.
     pub fn with(&self, other: &TokenAttributions) -> Self {
         let mut joined = self.clone();

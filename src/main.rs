@@ -1,0 +1,12 @@
+//! The command line; see [`candle_explain::cli`].
+
+fn main() -> std::process::ExitCode {
+    const THREADS: &str = "RAYON_NUM_THREADS";
+    if std::env::var_os(THREADS).is_none() {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        // Without it candle reads /proc/cpuinfo before every product of matrices.
+        // SAFETY: no other thread is there yet.
+        unsafe { std::env::set_var(THREADS, cores.to_string()) };
+    }
+    candle_explain::cli::run()
+}

@@ -1,0 +1,80 @@
+//! What all ports share, and how a request goes through it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
+use serde_json::Value;
+
+use super::catalog::Catalog;
+use super::metrics::Metrics;
+use super::queue::{Outcome, Work};
+use super::record::at_row;
+use super::servable::{Explanation, Row};
+use super::token::Keys;
+use super::{Ask, Failure, Running, Settings};
+
+/// What all ports share.
+pub(crate) struct App {
+    pub(crate) settings: Settings,
+    pub(crate) catalog: Catalog,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) keys: Option<Keys>,
+    pub(crate) draining: AtomicBool,
+}
+
+impl App {
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether requests can be answered: every model has a worker, and the server is not ending.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.is_draining() && self.catalog.defaults().iter().all(|running| running.is_ready())
+    }
+
+    pub(crate) async fn predict(&self, running: &Running, rows: Vec<Row>) -> Result<Vec<Vec<f64>>, Failure> {
+        match self.compute(running, Work::Predict, rows).await? {
+            Outcome::Predictions(outputs) => Ok(outputs),
+            Outcome::Explanations(_) => Err(Failure::internal("the model explained what it should predict")),
+        }
+    }
+
+    pub(crate) async fn explain(
+        &self,
+        running: &Running,
+        ask: Arc<Ask>,
+        rows: Vec<Row>,
+    ) -> Result<Vec<Explanation>, Failure> {
+        match self.compute(running, Work::Explain(ask), rows).await? {
+            Outcome::Explanations(explanations) => Ok(explanations),
+            Outcome::Predictions(_) => Err(Failure::internal("the model predicted what it should explain")),
+        }
+    }
+
+    async fn compute(&self, running: &Running, work: Work, rows: Vec<Row>) -> Result<Outcome, Failure> {
+        let started = Instant::now();
+        running.metrics().asked();
+        let outcome = running.compute(work, rows, self.settings.response_timeout).await;
+        running.metrics().answered(started.elapsed());
+        outcome
+    }
+}
+
+/// Records as the model takes them; an error names the row.
+pub(crate) fn read_rows(running: &Running, records: &[Value]) -> Result<Vec<Row>, Failure> {
+    let read = |(index, record)| running.servable().read(record).map_err(|e| at_row(index, records.len(), e));
+    Ok(records.iter().enumerate().map(read).collect::<crate::Result<_>>()?)
+}
+
+/// The parts of an address that a route leaves open, in their order.
+pub(crate) type Open = Result<Path<Vec<(String, String)>>, PathRejection>;
+
+/// The model and, where there is one, the version of an address.
+pub(crate) fn model_of(open: Open) -> Result<(String, Option<String>), Failure> {
+    let Path(open) = open.map_err(|e| Failure::bad_request(e.body_text()))?;
+    let mut parts = open.into_iter().map(|(_, part)| part);
+    Ok((parts.next().unwrap_or_default(), parts.next()))
+}

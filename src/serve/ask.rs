@@ -1,0 +1,163 @@
+//! What a request asks of a model: the method, the class, the path.
+
+use serde_json::{Map, Value};
+
+use super::record::{number, shown};
+use super::servable::Description;
+use crate::attr::METHODS;
+use crate::engine::{Baseline, MethodInfo, Neuron, Options, Quadrature, Target};
+use crate::error::{Result, bail, error};
+
+/// What a request asks of a model, beside its records. Requests that ask the same are answered together.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Ask {
+    pub(crate) method: &'static str,
+    pub(crate) target: Target,
+    pub(crate) layer: Option<String>,
+    neuron: Option<Neuron>,
+    pub(crate) baseline: Option<f64>,
+    n_steps: Option<usize>,
+    tolerance: Option<f64>,
+    quadrature: Option<Quadrature>,
+    max_steps: usize,
+}
+
+const NAMES: [&str; 8] = ["target", "method", "layer", "neuron", "baseline", "n_steps", "tolerance", "quadrature"];
+
+const QUADRATURES: [(&str, Quadrature); 6] = [
+    ("gausslegendre", Quadrature::GaussLegendre),
+    ("riemann_left", Quadrature::RiemannLeft),
+    ("riemann_right", Quadrature::RiemannRight),
+    ("riemann_middle", Quadrature::RiemannMiddle),
+    ("trapezoid", Quadrature::Trapezoid),
+    ("riemann_trapezoid", Quadrature::CaptumTrapezoid),
+];
+
+impl Ask {
+    /// Reads a request's parameters, within the operator's limit of steps.
+    pub(crate) fn new(parameters: &Map<String, Value>, model: &Description, max_steps: usize) -> Result<Self> {
+        if let Some(unknown) = parameters.keys().find(|name| !NAMES.contains(&name.as_str())) {
+            bail!(
+                Input,
+                "there is no parameter {}: there are {}",
+                shown(&Value::from(unknown.as_str())),
+                NAMES.join(", ")
+            )
+        }
+        let get = |name: &str| parameters.get(name).filter(|value| !value.is_null());
+        let method = match get("method") {
+            None => model.methods[0],
+            Some(value) => *model.methods.iter().find(|method| value.as_str() == Some(method)).ok_or_else(|| {
+                error!(Input, "the method is {}: expected {}", shown(value), model.methods.join(", "))
+            })?,
+        };
+        let n_steps = get("n_steps").map(|value| whole("n_steps", value)).transpose()?;
+        let tolerance = get("tolerance").map(|value| number("tolerance", value)).transpose()?;
+        if let Some(steps) = n_steps
+            && !(1..=max_steps).contains(&steps)
+        {
+            bail!(Input, "n_steps is {steps}: this server takes 1 to {max_steps}")
+        }
+        if n_steps.is_some() && tolerance.is_some() {
+            bail!(Input, "n_steps and tolerance both came: give one of them")
+        }
+        Ok(Self {
+            method,
+            target: get("target").map_or_else(|| Ok(model.target.clone()), |value| target(value, model))?,
+            layer: get("layer").map(|value| word("layer", value)).transpose()?,
+            neuron: get("neuron").map(neuron).transpose()?,
+            baseline: get("baseline").map(|value| number("baseline", value)).transpose()?,
+            n_steps,
+            tolerance,
+            quadrature: get("quadrature").map(quadrature).transpose()?,
+            max_steps,
+        })
+    }
+
+    /// The method's row of the registry.
+    pub(crate) fn info(&self) -> Result<&'static MethodInfo> {
+        METHODS
+            .iter()
+            .find(|info| info.name == self.method)
+            .ok_or_else(|| error!(Input, "there is no method {}", self.method))
+    }
+
+    /// The settings in the form that methods take.
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            layers: self.layer.iter().cloned().collect(),
+            neuron: self.neuron.clone(),
+            baseline: self.baseline.map(Baseline::Value),
+            n_steps: self.n_steps,
+            tolerance: self.tolerance,
+            max_steps: self.tolerance.map(|_| self.max_steps),
+            quadrature: self.quadrature,
+            ..Options::default()
+        }
+    }
+
+    /// Whether the request chose how many steps there are.
+    pub(crate) fn chooses_steps(&self) -> bool {
+        self.n_steps.is_some() || self.chooses_tolerance()
+    }
+
+    /// Whether the steps follow from a tolerance.
+    pub(crate) fn chooses_tolerance(&self) -> bool {
+        self.tolerance.is_some()
+    }
+
+    /// The same to this tolerance.
+    pub(crate) fn to_tolerance(&self, tolerance: f64) -> Self {
+        Self { tolerance: Some(tolerance), ..self.clone() }
+    }
+}
+
+fn whole(name: &str, value: &Value) -> Result<usize> {
+    let number = match value {
+        Value::Number(number) => number.as_u64().and_then(|number| usize::try_from(number).ok()),
+        Value::String(digits) => digits.trim().parse().ok(),
+        _ => None,
+    };
+    number.ok_or_else(|| error!(Input, "{name} is {}: expected a whole number", shown(value)))
+}
+
+fn word(name: &str, value: &Value) -> Result<String> {
+    value.as_str().map(str::to_string).ok_or_else(|| error!(Input, "{name} is {}: expected a name", shown(value)))
+}
+
+fn target(value: &Value, model: &Description) -> Result<Target> {
+    if model.classes.is_empty() {
+        bail!(Input, "the target is {}: this model gives one number, leave the target out", shown(value))
+    }
+    if value.as_str() == Some("predicted") {
+        return Ok(Target::Predicted);
+    }
+    let by_name = value.as_str().and_then(|name| model.classes.iter().position(|class| class == name));
+    match by_name.or_else(|| whole("target", value).ok()) {
+        Some(class) if class < model.classes.len() => Ok(Target::Class(class)),
+        _ => bail!(
+            Input,
+            "the target is {}: expected predicted, {} or 0 to {}",
+            shown(value),
+            model.classes.join(", "),
+            model.classes.len().saturating_sub(1)
+        ),
+    }
+}
+
+fn neuron(value: &Value) -> Result<Neuron> {
+    match value {
+        Value::Array(axes) => {
+            Ok(Neuron::from(axes.iter().map(|axis| whole("neuron", axis)).collect::<Result<Vec<_>>>()?))
+        }
+        one => Ok(Neuron::from(whole("neuron", one)?)),
+    }
+}
+
+fn quadrature(value: &Value) -> Result<Quadrature> {
+    let found = QUADRATURES.iter().find(|(name, _)| value.as_str() == Some(name));
+    found.map(|(_, rule)| *rule).ok_or_else(|| {
+        let names: Vec<&str> = QUADRATURES.iter().map(|(name, _)| *name).collect();
+        error!(Input, "the quadrature is {}: expected {}", shown(value), names.join(", "))
+    })
+}

@@ -1,0 +1,206 @@
+//! Many records, one JSON line each, without a server.
+
+use std::io::{BufRead, Write};
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::answer::{Answer, Warned};
+use super::handler::load_folder;
+use super::queue::{Outcome, Work};
+use super::running::compute;
+use super::servable::{Row, Servable};
+use super::{Archive, Ask, strict_json};
+use crate::error::{Result, bail, error};
+
+const LONGEST_LINE: u64 = 16 << 20;
+
+/// Answers JSON lines with JSON lines: predictions, or explanations, in the order of the input.
+///
+/// A line is a record as the server takes it; an `id` in it is carried into its answer. A line that
+/// cannot be answered gets `{"line": number, "error": "..."}`, so that every line has its answer.
+///
+/// ```
+/// use candle_explain::serve::Batch;
+///
+/// let batch = Batch::load("data/sentiment-vi")?;
+/// let mut answers = Vec::new();
+/// let summary = batch.run(&b"{\"id\": 7, \"text\": \"rat tot\"}\n"[..], &mut answers)?;
+/// assert_eq!((summary.answered, summary.bad), (1, 0));
+/// assert!(String::from_utf8_lossy(&answers).starts_with("{\"line\":1,\"id\":7,\"class\":"));
+/// # Ok::<(), candle_explain::Error>(())
+/// ```
+pub struct Batch {
+    servable: Box<dyn Servable>,
+    parameters: Option<Map<String, Value>>,
+    skip: usize,
+}
+
+/// What became of the lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BatchSummary {
+    /// Lines with a prediction or an explanation.
+    pub answered: usize,
+    /// Lines with an error.
+    pub bad: usize,
+    /// Lines that were answered before and passed over.
+    pub skipped: usize,
+}
+
+/// A line that was read, and what came of it so far.
+struct Line {
+    number: usize,
+    id: Option<Value>,
+    row: Result<Row>,
+}
+
+impl Batch {
+    /// The model of an archive or a checkpoint folder.
+    pub fn load(model: impl AsRef<Path>) -> Result<Self> {
+        let path = model.as_ref();
+        let servable = if path.is_dir() {
+            load_folder(path)?
+        } else {
+            let archive = Archive::read(path)?;
+            archive.handler.load(&archive)?
+        };
+        Ok(Self { servable, parameters: None, skip: 0 })
+    }
+
+    /// Explanations in place of predictions, with the parameters that `/explanations` takes.
+    pub fn explain(self, parameters: impl IntoIterator<Item = (String, String)>) -> Self {
+        let parameters = parameters.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+        Self { parameters: Some(parameters), ..self }
+    }
+
+    /// Passes over so many lines at the beginning, which were answered before.
+    pub fn skip(self, lines: usize) -> Self {
+        Self { skip: lines, ..self }
+    }
+
+    /// Answers every line of the input.
+    pub fn run(&self, mut input: impl BufRead, mut output: impl Write) -> Result<BatchSummary> {
+        let description = self.servable.description();
+        let ask =
+            self.parameters.as_ref().map(|parameters| Ask::new(parameters, description, usize::MAX)).transpose()?;
+        let work = ask.clone().map_or(Work::Predict, |ask| Work::Explain(ask.into()));
+        let mut summary = BatchSummary::default();
+        let mut number = 0;
+        loop {
+            let mut lines = Vec::new();
+            while lines.len() < description.rows_at_once {
+                let Some(text) = next_line(&mut input, number + 1)? else { break };
+                number += 1;
+                if number <= self.skip {
+                    summary.skipped += 1;
+                    continue;
+                }
+                lines.push(self.read(number, text));
+            }
+            if lines.is_empty() {
+                if number < self.skip {
+                    bail!(Input, "{} lines were to be passed over, and {number} came: is it the same input?", self.skip)
+                }
+                return Ok(summary);
+            }
+            for (line, answer) in self.answers(&lines, &work, ask.as_ref()) {
+                let mut named = Map::new();
+                named.insert("line".into(), line.number.into());
+                named.extend(line.id.clone().map(|id| ("id".to_string(), id)));
+                match answer {
+                    Ok(answer) => {
+                        summary.answered += 1;
+                        named.extend(answer);
+                    }
+                    Err(error) => {
+                        summary.bad += 1;
+                        named.insert("error".into(), error.to_string().into());
+                    }
+                }
+                writeln!(output, "{}", Value::Object(named))
+                    .map_err(|e| error!(File, "an answer cannot be written: {e}"))?;
+            }
+            output.flush().map_err(|e| error!(File, "the answers cannot be written: {e}"))?;
+        }
+    }
+
+    fn read(&self, number: usize, text: Result<Vec<u8>>) -> Line {
+        let mut id = None;
+        let row = text.and_then(|text| {
+            let mut record = strict_json::parse(text.trim_ascii())?;
+            if let Value::Object(named) = &mut record {
+                id = named.shift_remove("id");
+            }
+            self.servable.read(&record)
+        });
+        Line { number, id, row }
+    }
+
+    /// The answer of each line; rows are computed together, and alone where that fails.
+    fn answers<'a>(
+        &self,
+        lines: &'a [Line],
+        work: &Work,
+        ask: Option<&Ask>,
+    ) -> Vec<(&'a Line, Result<Map<String, Value>>)> {
+        let rows: Vec<Row> = lines.iter().filter_map(|line| line.row.as_ref().ok().cloned()).collect();
+        let mut together = match compute(&*self.servable, work, &rows) {
+            Ok(outcome) if !rows.is_empty() => Some(outcome),
+            _ => None,
+        };
+        let answer = |line: &'a Line| {
+            let row = line.row.as_ref().map_err(Clone::clone)?;
+            let outcome = match &mut together {
+                Some(outcome) => outcome.take_first(1),
+                None => compute(&*self.servable, work, std::slice::from_ref(row))?,
+            };
+            Ok(self.answer(row, outcome, ask))
+        };
+        let mut answer = answer;
+        lines.iter().map(|line| (line, answer(line))).collect()
+    }
+
+    fn answer(&self, row: &Row, outcome: Outcome, ask: Option<&Ask>) -> Map<String, Value> {
+        let rows = [Warned::from(row)];
+        let answer = Answer { description: self.servable.description(), model: None, rows: &rows };
+        let mut values = match (outcome, ask) {
+            (Outcome::Explanations(explanations), Some(ask)) => answer.detailed(ask, &explanations)["rows"].take(),
+            (Outcome::Predictions(outputs), _) => answer.predicted(&outputs),
+            (Outcome::Explanations(_), None) => json!([]),
+        };
+        match values.get_mut(0).map(Value::take) {
+            Some(Value::Object(values)) => values,
+            _ => Map::new(),
+        }
+    }
+}
+
+/// The next line without its end, or none; a line that is too long is an error of its own.
+fn next_line(input: &mut impl BufRead, number: usize) -> Result<Option<Result<Vec<u8>>>> {
+    let broken = |e: std::io::Error| error!(File, "line {number} cannot be read: {e}");
+    let mut line = Vec::new();
+    let mut bounded = std::io::Read::take(&mut *input, LONGEST_LINE);
+    let read = bounded.read_until(b'\n', &mut line).map_err(broken)?;
+    if read == 0 {
+        return Ok(None);
+    }
+    if read as u64 == LONGEST_LINE && line.last() != Some(&b'\n') {
+        skip_line(input).map_err(broken)?;
+        return Ok(Some(Err(error!(Input, "the line is longer than {LONGEST_LINE} bytes"))));
+    }
+    Ok(Some(Ok(line)))
+}
+
+fn skip_line(input: &mut impl BufRead) -> std::io::Result<()> {
+    loop {
+        let buffer = input.fill_buf()?;
+        let (length, ended) = match buffer.iter().position(|byte| *byte == b'\n') {
+            Some(position) => (position + 1, true),
+            None => (buffer.len(), buffer.is_empty()),
+        };
+        input.consume(length);
+        if ended {
+            return Ok(());
+        }
+    }
+}

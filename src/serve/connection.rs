@@ -1,0 +1,102 @@
+//! Connections: accepted, bounded in number and time, and ended without losing an answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+/// How long a request's head may take to come, and an idle connection stays open.
+const TIME_FOR_HEAD: Duration = Duration::from_secs(30);
+const MOST_HEAD_BYTES: usize = 64 << 10;
+const MOST_HEADERS: usize = 100;
+/// How long a server that ends still takes what clients are sending on connections they have.
+const GRACE: Duration = Duration::from_secs(1);
+/// After a failure to accept (too many open files, say) the next try waits.
+const AFTER_FAILURE: Duration = Duration::from_millis(50);
+
+/// How a server comes to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub(crate) enum Phase {
+    Open,
+    /// Every reply is the last on its connection.
+    LastReplies,
+    /// Idle connections are closed.
+    Closing,
+    /// What is still under way is given up.
+    Over,
+}
+
+/// Accepts connections until the server ends; `alive` is held by each of them.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    routes: Router,
+    most: Arc<Semaphore>,
+    phase: watch::Receiver<Phase>,
+    alive: mpsc::Sender<()>,
+) {
+    let mut closing = phase.clone();
+    loop {
+        let permit = most.clone().acquire_owned();
+        let accepted = async {
+            let permit = permit.await;
+            (permit, listener.accept().await)
+        };
+        tokio::select! {
+            (permit, accepted) = accepted => match accepted {
+                Ok((stream, _)) => {
+                    let (routes, phase, alive) = (routes.clone(), phase.clone(), alive.clone());
+                    tokio::spawn(async move {
+                        serve(stream, routes, phase).await;
+                        drop((permit, alive));
+                    });
+                }
+                Err(_) => tokio::time::sleep(AFTER_FAILURE).await,
+            },
+            () = reached(&mut closing, Phase::Closing) => break,
+        }
+    }
+}
+
+/// Answers the requests of one connection.
+async fn serve(stream: TcpStream, routes: Router, mut phase: watch::Receiver<Phase>) {
+    // Answers are written whole: waiting for more to send only delays them.
+    let _ = stream.set_nodelay(true);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(TIME_FOR_HEAD)
+        .max_buf_size(MOST_HEAD_BYTES)
+        .max_headers(MOST_HEADERS)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    let mut connection = std::pin::pin!(connection);
+    let mut closing = phase.clone();
+    tokio::select! {
+        // A client that breaks off, or speaks no HTTP, is no failure of the server.
+        _ = connection.as_mut() => return,
+        () = reached(&mut closing, Phase::Closing) => connection.as_mut().graceful_shutdown(),
+    }
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = reached(&mut phase, Phase::Over) => {}
+    }
+}
+
+/// Waits until the server has come so far, or is gone.
+async fn reached(phases: &mut watch::Receiver<Phase>, phase: Phase) {
+    let _ = phases.wait_for(|now| *now >= phase).await;
+}
+
+/// Brings connections to their end: what was asked is answered, then they close. Whether all were
+/// answered within the time.
+pub(crate) async fn drain(phase: watch::Sender<Phase>, mut all_closed: mpsc::Receiver<()>, at_most: Duration) -> bool {
+    let _ = phase.send(Phase::LastReplies);
+    tokio::time::sleep(GRACE).await;
+    let _ = phase.send(Phase::Closing);
+    let in_time = tokio::time::timeout(at_most, all_closed.recv()).await.is_ok();
+    let _ = phase.send(Phase::Over);
+    in_time
+}

@@ -1,0 +1,103 @@
+//! TorchServe's inference API, and the page.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use serde_json::json;
+
+use super::accept::Form;
+use super::answer::{Answer, Warned};
+use super::app::{App, Open, model_of, read_rows};
+use super::payload::{self, Payload};
+use super::{Ask, Failure, body, openapi, page};
+
+type Reply = Result<Response, Failure>;
+
+pub(crate) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/models", get(models))
+        .route("/predictions/{model}", any(predictions))
+        .route("/predictions/{model}/{version}", any(predictions))
+        .route("/explanations/{model}", any(explanations))
+        .route("/explanations/{model}/{version}", any(explanations))
+}
+
+/// What needs no key: it tells whether the server runs, and what it takes.
+pub(crate) fn open_routes() -> Router<Arc<App>> {
+    Router::new().route("/", any(root)).route("/ping", get(ping)).route("/api-description", get(description))
+}
+
+/// The page for a browser, the description for TorchServe's `OPTIONS`, a sign of life for KServe.
+async fn root(State(app): State<Arc<App>>, method: Method, headers: HeaderMap) -> Response {
+    match method {
+        Method::OPTIONS => body::json(StatusCode::OK, &openapi::inference(&app)),
+        _ if Form::is_page(&headers) => page::reply(),
+        _ => body::json(StatusCode::OK, &json!({ "status": "alive" })),
+    }
+}
+
+async fn ping(State(app): State<Arc<App>>) -> Response {
+    match app.catalog.defaults().iter().all(|running| running.is_ready()) {
+        true => body::json(StatusCode::OK, &json!({ "status": "Healthy" })),
+        false => body::json(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "status": "Unhealthy" })),
+    }
+}
+
+async fn description(State(app): State<Arc<App>>) -> Response {
+    body::json(StatusCode::OK, &openapi::inference(&app))
+}
+
+async fn models(State(app): State<Arc<App>>) -> Response {
+    let models = app.catalog.defaults().iter().map(|running| page::model(running)).collect::<serde_json::Value>();
+    body::json(StatusCode::OK, &json!({ "models": models }))
+}
+
+async fn predictions(State(app): State<Arc<App>>, open: Open, request: Request) -> Reply {
+    let (name, version) = model_of(open)?;
+    let running = app.catalog.get(&name, version.as_deref())?;
+    let (parts, content) = request.into_parts();
+    let form = Form::wanted(&parts.headers)?;
+    let bytes = payload::receive(&parts.headers, content, &app.settings).await?;
+    let payload = Payload::read(&parts, bytes, &app.settings).await?;
+    if let Some(name) = payload.parameters.keys().next() {
+        let message = format!("a prediction takes no parameter \"{}\": ask /explanations", name.escape_debug());
+        return Err(Failure::bad_request(message));
+    }
+    let rows = read_rows(&running, &payload.records)?;
+    let warned: Vec<Warned> = rows.iter().map(Warned::from).collect();
+    let outputs = app.predict(&running, rows).await?;
+    Answer::of(&running, &warned).predictions(form, &outputs)
+}
+
+async fn explanations(State(app): State<Arc<App>>, open: Open, request: Request) -> Reply {
+    let (name, version) = model_of(open)?;
+    let running = app.catalog.get(&name, version.as_deref())?;
+    let (parts, content) = request.into_parts();
+    let form = Form::wanted(&parts.headers)?;
+    let bytes = payload::receive(&parts.headers, content, &app.settings).await?;
+    let payload = Payload::read(&parts, bytes, &app.settings).await?;
+    let ask = Arc::new(Ask::new(&payload.parameters, running.servable().description(), app.settings.max_steps)?);
+    let rows = read_rows(&running, &payload.records)?;
+    let warned: Vec<Warned> = rows.iter().map(Warned::from).collect();
+    let explanations = app.explain(&running, ask.clone(), rows).await?;
+    let answer = Answer::of(&running, &warned);
+    match form {
+        // Drawing takes long enough to keep others waiting.
+        Form::Svg | Form::Png => tokio::task::block_in_place(|| answer.explanations(form, &ask, &explanations)),
+        _ => answer.explanations(form, &ask, &explanations),
+    }
+}
+
+/// What there is at no address.
+pub(crate) async fn nothing(request: Request) -> Response {
+    Failure::no_such_path(request.uri().path()).into_response()
+}
+
+/// What an address does not take.
+pub(crate) async fn not_allowed(request: Request) -> Response {
+    Failure::method_not_allowed(format!("{} does not take {}", request.uri().path(), request.method())).into_response()
+}

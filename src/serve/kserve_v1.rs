@@ -1,0 +1,72 @@
+//! KServe's V1 protocol.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+use serde_json::{Value, json};
+
+use super::answer::{Answer, Warned};
+use super::app::{App, Open, model_of, read_rows};
+use super::payload::{self, Payload};
+use super::{Ask, Failure, body, strict_json};
+
+type Reply = Result<Response, Response>;
+
+pub(crate) fn routes() -> Router<Arc<App>> {
+    Router::new().route("/v1/models", get(list)).route("/v1/models/{model}", get(ready).post(ask))
+}
+
+async fn list(State(app): State<Arc<App>>) -> Response {
+    let names: Value = app.catalog.defaults().iter().map(|running| running.name.as_str()).collect();
+    body::json(StatusCode::OK, &json!({ "models": names }))
+}
+
+async fn ready(State(app): State<Arc<App>>, open: Open) -> Reply {
+    let answer = || {
+        let (name, _) = model_of(open)?;
+        let running = app.catalog.get(&name, None)?;
+        match running.is_ready() {
+            true => Ok(body::json(StatusCode::OK, &json!({ "name": name, "ready": true }))),
+            false => Err(Failure::unavailable(format!("Model with name {name} is not ready."))),
+        }
+    };
+    answer().map_err(Failure::in_kserve_form)
+}
+
+/// `MODEL:predict` and `MODEL:explain`.
+async fn ask(State(app): State<Arc<App>>, open: Open, request: Request) -> Reply {
+    answer(&app, open, request).await.map_err(Failure::in_kserve_form)
+}
+
+async fn answer(app: &App, open: Open, request: Request) -> Result<Response, Failure> {
+    let (open, _) = model_of(open)?;
+    let (name, verb) = open.rsplit_once(':').unwrap_or((&open, ""));
+    let running = app.catalog.get(name, None)?;
+    if !matches!(verb, "predict" | "explain") {
+        let message = format!("\"{}\" is no verb: POST /v1/models/{name}:predict or :explain", verb.escape_debug());
+        return Err(Failure::bad_request(message));
+    }
+    let (parts, content) = request.into_parts();
+    let bytes = payload::receive(&parts.headers, content, &app.settings).await?;
+    let value = strict_json::parse(&bytes)?;
+    if !value["instances"].is_array() {
+        return Err(Failure::bad_request("Expected \"instances\" to be a list: {\"instances\": [record, ...]}"));
+    }
+    let payload = Payload::of_json(value, &app.settings)?.within(&app.settings)?;
+    let rows = read_rows(&running, &payload.records)?;
+    let warned: Vec<Warned> = rows.iter().map(Warned::from).collect();
+    if verb == "predict" {
+        let outputs = app.predict(&running, rows).await?;
+        let description = running.servable().description();
+        let labels: Value = outputs.iter().map(|output| description.prediction(output).1).collect();
+        return Ok(body::json(StatusCode::OK, &json!({ "predictions": labels })));
+    }
+    let ask = Arc::new(Ask::new(&payload.parameters, running.servable().description(), app.settings.max_steps)?);
+    let explanations = app.explain(&running, ask.clone(), rows).await?;
+    let detailed = Answer::of(&running, &warned).detailed(&ask, &explanations);
+    Ok(body::json(StatusCode::OK, &json!({ "explanations": detailed["rows"] })))
+}

@@ -1,0 +1,215 @@
+//! KServe's V2 protocol, the Open Inference Protocol.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde_json::{Map, Value, json};
+
+use super::app::{App, Open, model_of, read_rows};
+use super::record::{at_row, shown};
+use super::servable::{Description, Kind};
+use super::{Failure, body, payload, strict_json};
+
+type Reply = Result<Response, Response>;
+
+const FEATURES: &str = "features";
+const TEXT: &str = "text";
+const NUMBERS: [&str; 2] = ["FP32", "FP64"];
+
+pub(crate) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v2", get(server))
+        .route("/v2/health/live", get(live))
+        .route("/v2/health/ready", get(ready))
+        .route("/v2/models/{model}", get(model))
+        .route("/v2/models/{model}/versions/{version}", get(model))
+        .route("/v2/models/{model}/ready", get(model_ready))
+        .route("/v2/models/{model}/versions/{version}/ready", get(model_ready))
+        .route("/v2/models/{model}/infer", post(infer))
+        .route("/v2/models/{model}/versions/{version}/infer", post(infer))
+}
+
+async fn server() -> Response {
+    let answer = json!({ "name": "candle-explain", "version": env!("CARGO_PKG_VERSION"), "extensions": [] });
+    body::json(StatusCode::OK, &answer)
+}
+
+async fn live() -> Response {
+    body::json(StatusCode::OK, &json!({ "live": true }))
+}
+
+async fn ready(State(app): State<Arc<App>>) -> Response {
+    let ready = app.is_ready();
+    let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    body::json(code, &json!({ "ready": ready }))
+}
+
+async fn model(State(app): State<Arc<App>>, open: Open) -> Reply {
+    let answer = || {
+        let (name, version) = model_of(open)?;
+        let running = app.catalog.get(&name, version.as_deref())?;
+        let versions = app.catalog.versions(&name)?;
+        let description = running.servable().description();
+        let (input, datatype, width) = match description.kind {
+            Kind::Tabular => (FEATURES, "FP32", Some(description.features.len())),
+            Kind::Text => (TEXT, "BYTES", None),
+        };
+        let shape: Value = std::iter::once(json!(-1)).chain(width.map(|width| json!(width))).collect();
+        let outputs = output_names(description).iter().map(|(name, datatype)| {
+            let shape = if *name == "probabilities" { json!([-1, description.classes.len()]) } else { json!([-1]) };
+            json!({ "name": name, "datatype": datatype, "shape": shape })
+        });
+        let versions: Value = versions.iter().map(|running| running.version.as_str()).collect();
+        let answer = json!({
+            "name": name,
+            "versions": versions,
+            "platform": "candle",
+            "inputs": [{ "name": input, "datatype": datatype, "shape": shape }],
+            "outputs": outputs.collect::<Value>(),
+        });
+        Ok(body::json(StatusCode::OK, &answer))
+    };
+    answer().map_err(Failure::in_kserve_form)
+}
+
+async fn model_ready(State(app): State<Arc<App>>, open: Open) -> Reply {
+    let answer = || {
+        let (name, version) = model_of(open)?;
+        let ready = app.catalog.get(&name, version.as_deref())?.is_ready() && !app.is_draining();
+        let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        Ok(body::json(code, &json!({ "name": name, "ready": ready })))
+    };
+    answer().map_err(Failure::in_kserve_form)
+}
+
+async fn infer(State(app): State<Arc<App>>, open: Open, request: Request) -> Reply {
+    inferred(&app, open, request).await.map_err(Failure::in_kserve_form)
+}
+
+async fn inferred(app: &App, open: Open, request: Request) -> Result<Response, Failure> {
+    let (name, version) = model_of(open)?;
+    let running = app.catalog.get(&name, version.as_deref())?;
+    let description = running.servable().description();
+    let (parts, content) = request.into_parts();
+    if parts.headers.contains_key("inference-header-content-length") {
+        return Err(Failure::unsupported("binary tensors are not taken: send their data as JSON"));
+    }
+    let bytes = payload::receive(&parts.headers, content, &app.settings).await?;
+    let asked = strict_json::parse(&bytes)?;
+    let records = records(&asked, description)?;
+    let wanted = wanted(&asked, description)?;
+    let limited = payload::Payload { records, parameters: Map::new() }.within(&app.settings)?;
+    let rows = read_rows(&running, &limited.records)?;
+    let outputs = app.predict(&running, rows).await?;
+    let outputs: Value = wanted.iter().map(|name| output(name, description, &outputs)).collect();
+    let mut answer = json!({ "model_name": running.name, "model_version": running.version, "outputs": outputs });
+    if let Some(id) = asked.get("id").filter(|id| id.is_string()) {
+        answer["id"] = id.clone();
+    }
+    Ok(body::json(StatusCode::OK, &answer))
+}
+
+/// The records of a request's one input tensor.
+fn records(asked: &Value, description: &Description) -> crate::Result<Vec<Value>> {
+    use crate::error::bail;
+    let input = match asked["inputs"].as_array().map(Vec::as_slice) {
+        Some([only]) => only,
+        Some(several) => bail!(Input, "{} inputs came: expected one", several.len()),
+        None => bail!(Input, "inputs is missing: expected a list with one tensor"),
+    };
+    let shape: Option<Vec<usize>> = input["shape"]
+        .as_array()
+        .and_then(|axes| axes.iter().map(|axis| axis.as_u64().and_then(|axis| usize::try_from(axis).ok())).collect());
+    let Some(shape) = shape else { bail!(Input, "shape is {}: expected whole numbers", shown(&input["shape"])) };
+    let datatype = input["datatype"].as_str().unwrap_or_default();
+    let mut flat = Vec::new();
+    flatten(&input["data"], &mut flat);
+    let count = shape.iter().try_fold(1usize, |count, axis| count.checked_mul(*axis));
+    if count != Some(flat.len()) {
+        bail!(Input, "data has {} values: expected as many as the shape {shape:?} tells", flat.len())
+    }
+    match (description.kind, shape.as_slice()) {
+        (Kind::Text, [_] | [_, 1]) if datatype == "BYTES" => Ok(flat.into_iter().cloned().collect()),
+        (Kind::Text, _) => bail!(Input, "the input is {datatype} {shape:?}: expected BYTES [texts]"),
+        (Kind::Tabular, &[_, width]) if NUMBERS.contains(&datatype) && width == description.features.len() => {
+            let rows = flat.chunks(width).enumerate();
+            rows.map(|(index, row)| match row.iter().find(|value| !value.is_number()) {
+                None => Ok(row.iter().copied().cloned().collect()),
+                Some(other) => {
+                    let error = crate::error::error!(Input, "{} stands in the data: expected numbers", shown(other));
+                    Err(at_row(index, usize::MAX, error))
+                }
+            })
+            .collect()
+        }
+        (Kind::Tabular, _) => bail!(
+            Input,
+            "the input is {datatype} {shape:?}: expected FP32 or FP64 [rows, {}] with {}",
+            description.features.len(),
+            description.features.join(", ")
+        ),
+    }
+}
+
+/// Data may be nested by the shape, or flat.
+fn flatten<'a>(data: &'a Value, flat: &mut Vec<&'a Value>) {
+    match data {
+        Value::Array(items) => items.iter().for_each(|item| flatten(item, flat)),
+        Value::Null => {}
+        value => flat.push(value),
+    }
+}
+
+/// The names and types of what a model gives.
+fn output_names(description: &Description) -> &'static [(&'static str, &'static str)] {
+    if description.classes.is_empty() {
+        &[("value", "FP64")]
+    } else {
+        &[("label", "BYTES"), ("class", "INT64"), ("probabilities", "FP64")]
+    }
+}
+
+/// The outputs that a request wants: all, unless it names some.
+fn wanted(asked: &Value, description: &Description) -> crate::Result<Vec<&'static str>> {
+    let there = output_names(description);
+    let Some(named) = asked["outputs"].as_array().filter(|outputs| !outputs.is_empty()) else {
+        return Ok(there.iter().map(|(name, _)| *name).collect());
+    };
+    named
+        .iter()
+        .map(|output| {
+            let found = there.iter().find(|(name, _)| output["name"].as_str() == Some(name));
+            found.map(|(name, _)| *name).ok_or_else(|| {
+                let names: Vec<&str> = there.iter().map(|(name, _)| *name).collect();
+                crate::error::error!(
+                    Input,
+                    "there is no output {}: there are {}",
+                    shown(&output["name"]),
+                    names.join(", ")
+                )
+            })
+        })
+        .collect()
+}
+
+fn output(name: &str, description: &Description, outputs: &[Vec<f64>]) -> Value {
+    let datatype = output_names(description).iter().find(|(other, _)| *other == name).map(|(_, datatype)| *datatype);
+    let (shape, data): (Vec<usize>, Value) = match name {
+        "probabilities" => (
+            vec![outputs.len(), description.classes.len()],
+            outputs.iter().flatten().map(|value| json!(value)).collect(),
+        ),
+        "class" => {
+            (vec![outputs.len()], outputs.iter().map(|output| json!(description.prediction(output).0)).collect())
+        }
+        "label" => {
+            (vec![outputs.len()], outputs.iter().map(|output| json!(description.prediction(output).1)).collect())
+        }
+        _ => (vec![outputs.len()], outputs.iter().map(|output| json!(description.prediction(output).2)).collect()),
+    };
+    json!({ "name": name, "datatype": datatype, "shape": shape, "data": data })
+}

@@ -1,0 +1,52 @@
+//! Predictions with their reasons over HTTP.
+//!
+//! [`Server`] answers as TorchServe does, on its three ports; speaks KServe's V1 and V2 protocols on
+//! the first; and shows a page to try models with. It serves the Titanic network, text classifiers
+//! and any model that implements [`TabularModel`]. What it takes and answers is described at
+//! `/api-description`.
+//!
+//! Requests for the same model that ask the same are computed together. A model that fails on one
+//! request costs that request alone.
+
+mod accept;
+mod answer;
+mod app;
+mod archive;
+mod ask;
+mod batch;
+mod body;
+mod catalog;
+mod connection;
+mod failure;
+mod handler;
+mod inference;
+mod kserve_v1;
+mod kserve_v2;
+mod management;
+mod metrics;
+mod openapi;
+mod page;
+mod payload;
+mod queue;
+mod record;
+mod running;
+mod servable;
+mod server;
+mod settings;
+mod strict_json;
+mod tabular;
+mod tabular_model;
+mod texts;
+mod titanic;
+mod token;
+
+pub use archive::Archive;
+use ask::Ask;
+pub use batch::{Batch, BatchSummary};
+use failure::Failure;
+use handler::Handler;
+use running::Running;
+pub use server::{BoundServer, Server};
+pub use settings::Settings;
+pub use tabular_model::{Feature, Field, TabularModel};
+pub use titanic::TitanicModel;

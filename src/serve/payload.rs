@@ -1,0 +1,327 @@
+//! What a request carries: records and parameters, however they are written down.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Uri, header, request};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::{Map, Value};
+
+use super::{Failure, Settings, strict_json};
+use crate::error::{Result as Outcome, bail, error};
+
+/// Seconds that a body may take to come.
+const SECONDS_TO_SEND: u64 = 30;
+const FILE_FIELD: &str = "input_file_path";
+const DATA_FIELD: &str = "data";
+
+/// What a request carries: records and parameters.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Payload {
+    pub(crate) records: Vec<Value>,
+    pub(crate) parameters: Map<String, Value>,
+}
+
+/// Receives a body of bounded size within bounded time, and undoes its compression.
+pub(crate) async fn receive(headers: &HeaderMap, body: Body, settings: &Settings) -> Result<Vec<u8>, Failure> {
+    let limit = settings.max_request_size;
+    let received =
+        tokio::time::timeout(Duration::from_secs(SECONDS_TO_SEND), Limited::new(body, limit).collect()).await;
+    let bytes = match received {
+        Err(_) => return Err(Failure::timed_out_reading(SECONDS_TO_SEND)),
+        Ok(Err(e)) if e.is::<LengthLimitError>() => return Err(Failure::too_large(limit)),
+        Ok(Err(e)) => return Err(Failure::bad_request(format!("the body cannot be received: {e}"))),
+        Ok(Ok(collected)) => collected.to_bytes(),
+    };
+    let encoding = headers.get(header::CONTENT_ENCODING).map_or(Ok("identity"), |value| value.to_str());
+    match encoding {
+        Ok("identity" | "") => Ok(bytes.into()),
+        Ok("gzip" | "x-gzip") => inflate(flate2::read::MultiGzDecoder::new(&bytes[..]), limit),
+        Ok("deflate") => inflate(flate2::read::ZlibDecoder::new(&bytes[..]), limit),
+        _ => Err(Failure::unsupported("the Content-Encoding is not known: expected gzip, deflate or none")),
+    }
+}
+
+fn inflate(decoder: impl Read, limit: usize) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    // One byte more than is allowed tells that there is more.
+    let read = decoder.take(limit as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|e| Failure::bad_request(format!("the compressed body cannot be read: {e}")))?;
+    if bytes.len() > limit { Err(Failure::too_large(limit)) } else { Ok(bytes) }
+}
+
+impl Payload {
+    /// Reads a request by its type: JSON, CSV, form fields, or a plain text.
+    pub(crate) async fn read(request: &request::Parts, bytes: Vec<u8>, settings: &Settings) -> Result<Self, Failure> {
+        let kind = match request.headers.get(header::CONTENT_TYPE).map(|value| value.to_str()) {
+            None => "",
+            Some(Ok(kind)) => kind,
+            Some(Err(_)) => return Err(Failure::unsupported("the Content-Type cannot be read")),
+        };
+        let media = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let mut payload = match media.as_str() {
+            "application/x-www-form-urlencoded" if !looks_like_json(&bytes) => {
+                let fields =
+                    form_urlencoded::parse(&bytes).map(|(name, value)| (name.into(), value.into_owned().into()));
+                Self::of_fields(fields.collect(), settings)?
+            }
+            "multipart/form-data" => Self::of_fields(multipart(kind, bytes).await?, settings)?,
+            "text/csv" => Self { records: csv_records(&bytes)?, ..Self::default() },
+            "text/plain" => Self { records: vec![Value::String(utf8(bytes)?)], ..Self::default() },
+            _ if media.ends_with("json") || looks_like_json(&bytes) => {
+                Self::of_json(strict_json::parse(&bytes)?, settings)?
+            }
+            "" | "application/octet-stream" | "application/x-www-form-urlencoded" => {
+                Self { records: csv_records(&bytes)?, ..Self::default() }
+            }
+            _ => {
+                return Err(Failure::unsupported(format!(
+                    "the Content-Type is \"{}\": expected application/json, text/csv, text/plain or a form",
+                    media.escape_debug()
+                )));
+            }
+        };
+        payload.add_query(&request.uri)?;
+        Ok(payload.within(settings)?)
+    }
+
+    /// An error unless there are rows, and no more than the operator takes.
+    pub(crate) fn within(self, settings: &Settings) -> Outcome<Self> {
+        match self.records.len() {
+            0 => bail!(Input, "no rows came: expected at least one"),
+            rows if rows > settings.max_rows => {
+                bail!(Input, "{rows} rows came: this server takes at most {} (max_rows)", settings.max_rows)
+            }
+            _ => Ok(self),
+        }
+    }
+
+    /// The same from JSON that is read already.
+    pub(crate) fn of_json(value: Value, settings: &Settings) -> Outcome<Self> {
+        let mut object = match value {
+            Value::Object(object) => object,
+            Value::Array(list) => return Ok(Self { records: rows_of(list), ..Self::default() }),
+            text @ Value::String(_) => return Ok(Self { records: vec![text], ..Self::default() }),
+            other => bail!(Input, "the body is {other}: expected a record, a list of records, or a text"),
+        };
+        let parameters = match object.remove("parameters") {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(parameters)) => parameters,
+            Some(_) => bail!(Input, "parameters is no object: expected {{\"n_steps\": 50, ...}}"),
+        };
+        let records = if let Some(path) = object.remove(FILE_FIELD) {
+            nothing_else(&object, FILE_FIELD)?;
+            file_records(&path, settings)?
+        } else if let Some(instances) = object.remove("instances") {
+            nothing_else(&object, "instances")?;
+            match instances {
+                Value::Array(list) => list,
+                _ => bail!(Input, "instances is no list: expected a list of records"),
+            }
+        } else {
+            vec![Value::Object(object)]
+        };
+        Ok(Self { records, parameters })
+    }
+
+    /// Named fields of a form: a path, or the content itself; the others are parameters.
+    fn of_fields(fields: Vec<(String, Value)>, settings: &Settings) -> Outcome<Self> {
+        let mut payload = Self::default();
+        let mut given = None;
+        for (name, value) in fields {
+            match name.as_str() {
+                FILE_FIELD | DATA_FIELD if given.is_some() => {
+                    bail!(Input, "{FILE_FIELD} or {DATA_FIELD} came twice: give one of them")
+                }
+                FILE_FIELD => given = Some(file_records(&value, settings)?),
+                DATA_FIELD => {
+                    let content = value.as_str().unwrap_or_default().as_bytes();
+                    given = Some(if looks_like_json(content) {
+                        let inner = Self::of_json(strict_json::parse(content)?, settings)?;
+                        payload.parameters.extend(inner.parameters);
+                        inner.records
+                    } else {
+                        csv_records(content)?
+                    });
+                }
+                _ => {
+                    if payload.parameters.insert(name.clone(), value).is_some() {
+                        bail!(Input, "the field \"{}\" came twice", name.escape_debug())
+                    }
+                }
+            }
+        }
+        payload.records = given.ok_or_else(|| {
+            error!(Input, "the form has no field {FILE_FIELD} (a path) or {DATA_FIELD} (CSV or JSON): give one of them")
+        })?;
+        Ok(payload)
+    }
+
+    /// Parameters of the address count too, where the body has none of that name.
+    fn add_query(&mut self, uri: &Uri) -> Outcome<()> {
+        let mut seen = Vec::new();
+        for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+            if seen.contains(&name) {
+                bail!(Input, "the parameter \"{}\" stands twice in the address", name.escape_debug())
+            }
+            self.parameters.entry(name.clone()).or_insert_with(|| Value::from(value.as_ref()));
+            seen.push(name);
+        }
+        Ok(())
+    }
+}
+
+fn looks_like_json(bytes: &[u8]) -> bool {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['))
+}
+
+/// A list of numbers is one row; a list of anything else is a list of rows.
+fn rows_of(list: Vec<Value>) -> Vec<Value> {
+    let one_row = !list.is_empty() && list.iter().all(Value::is_number);
+    if one_row { vec![Value::Array(list)] } else { list }
+}
+
+fn nothing_else(object: &Map<String, Value>, field: &str) -> Outcome<()> {
+    match object.keys().next() {
+        None => Ok(()),
+        Some(name) => bail!(Input, "\"{}\" stands beside {field}: expected only parameters there", name.escape_debug()),
+    }
+}
+
+fn utf8(bytes: Vec<u8>) -> Outcome<String> {
+    String::from_utf8(bytes).map_err(|e| error!(Input, "the text is not UTF-8: {e}"))
+}
+
+/// The fields of a multipart body, those of files by their content.
+async fn multipart(kind: &str, bytes: Vec<u8>) -> Result<Vec<(String, Value)>, Failure> {
+    let broken = |e: multer::Error| Failure::bad_request(format!("the multipart body cannot be read: {e}"));
+    let boundary = multer::parse_boundary(kind).map_err(broken)?;
+    let stream = http_body_util::Full::new(axum::body::Bytes::from(bytes)).into_data_stream();
+    let mut parts = multer::Multipart::new(stream, boundary);
+    let mut fields = Vec::new();
+    while let Some(field) = parts.next_field().await.map_err(broken)? {
+        let name = field.name().unwrap_or_default().to_string();
+        let content = utf8(field.bytes().await.map_err(broken)?.into())?;
+        fields.push((name, Value::String(content)));
+    }
+    Ok(fields)
+}
+
+/// The rows of a CSV file with a header, each as an object of its words.
+fn csv_records(bytes: &[u8]) -> Outcome<Vec<Value>> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if bytes.trim_ascii().is_empty() {
+        bail!(Input, "the body is empty: expected CSV with a header, JSON, or a form")
+    }
+    if bytes.contains(&0) {
+        bail!(Input, "the body holds a NUL: expected CSV with a header, or JSON")
+    }
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
+    let broken = |e: csv::Error| error!(Input, "the body cannot be read as CSV: {e}");
+    let header = reader.headers().map_err(broken)?.clone();
+    for (index, name) in header.iter().enumerate() {
+        if header.iter().take(index).any(|other| other == name) {
+            bail!(Input, "the column \"{}\" stands twice in the header", name.escape_debug())
+        }
+    }
+    let record = |record: csv::Result<csv::StringRecord>| {
+        let record = record.map_err(broken)?;
+        Ok(Value::Object(header.iter().map(String::from).zip(record.iter().map(Value::from)).collect()))
+    };
+    reader.records().map(record).collect()
+}
+
+/// The rows of a CSV file below the operator's folder. Whatever is not there, or not below it, gives
+/// the same error: a client cannot find out which files there are.
+fn file_records(path: &Value, settings: &Settings) -> Outcome<Vec<Value>> {
+    let given = match path {
+        Value::String(path) => path,
+        Value::Array(paths) if paths.len() == 1 && paths[0].is_string() => paths[0].as_str().unwrap_or_default(),
+        _ => bail!(Input, "{FILE_FIELD} is no path: expected one path, or a list with one"),
+    };
+    let Some(folder) = &settings.input_directory else {
+        bail!(
+            Input,
+            "this server reads no files: send the rows themselves, or let its operator set input_directory in \
+             config.properties"
+        )
+    };
+    let missing = || error!(Input, "there is no file \"{}\" below the input directory", given.escape_debug());
+    let path = below(folder, given).ok_or_else(missing)?;
+    let limit = settings.max_request_size;
+    let file = std::fs::File::open(&path).map_err(|_| missing())?;
+    let mut bytes = Vec::new();
+    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(|_| missing())?;
+    if bytes.len() > limit {
+        bail!(Input, "the file is larger than the {limit} bytes that this server takes (max_request_size)")
+    }
+    csv_records(&bytes)
+}
+
+/// The file that a path means, if it really lies below a folder: links are followed first.
+fn below(folder: &Path, given: &str) -> Option<PathBuf> {
+    if given.contains('\0') || given.contains("://") {
+        return None;
+    }
+    let folder = folder.canonicalize().ok()?;
+    let candidates = [folder.join(given), PathBuf::from(given)];
+    candidates
+        .iter()
+        .filter_map(|path| path.canonicalize().ok())
+        .find(|path| path.starts_with(&folder) && path.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message<T: std::fmt::Debug>(result: Outcome<T>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn csv_rows_become_records() {
+        let rows = csv_records(b"\xef\xbb\xbfage, fare\r\n29,7.5\r\n30, 8\r\n").unwrap();
+        assert_eq!(rows[0], serde_json::json!({"age": "29", "fare": "7.5"}));
+        assert_eq!(rows.len(), 2);
+        assert!(message(csv_records(b"a,a\n1,2\n")).contains("stands twice"));
+        assert!(message(csv_records(b"a,b\n1\n")).contains("cannot be read as CSV"));
+        assert!(message(csv_records(b" \r\n")).contains("is empty"));
+        assert!(message(csv_records(b"a\n\0\n")).contains("NUL"));
+    }
+
+    #[test]
+    fn json_in_every_form() {
+        let read = |text: &str| Payload::of_json(strict_json::parse(text.as_bytes()).unwrap(), &Settings::default());
+        assert_eq!(read("[1, 2]").unwrap().records.len(), 1);
+        assert_eq!(read("[[1, 2], {\"a\": 1}]").unwrap().records.len(), 2);
+        assert_eq!(read("\"tốt\"").unwrap().records.len(), 1);
+        let full = read(r#"{"instances": [1, 2], "parameters": {"n_steps": 3}}"#).unwrap();
+        assert_eq!((full.records.len(), full.parameters["n_steps"].as_u64()), (2, Some(3)));
+        assert!(message(read("1")).contains("expected a record"));
+        assert!(message(read(r#"{"instances": 1}"#)).contains("no list"));
+        assert!(message(read(r#"{"instances": [], "x": 1}"#)).contains("stands beside instances"));
+        assert!(message(read(r#"{"input_file_path": "x.csv"}"#)).contains("reads no files"));
+    }
+
+    #[test]
+    fn no_file_outside_the_folder_is_read() {
+        let folder = std::env::temp_dir().join(format!("candle-explain-below-{}", std::process::id()));
+        let inside = folder.join("inside");
+        std::fs::create_dir_all(inside.join("deeper")).unwrap();
+        std::fs::write(folder.join("secret.csv"), "a\n1\n").unwrap();
+        std::fs::write(inside.join("deeper/rows.csv"), "a\n1\n").unwrap();
+        std::os::unix::fs::symlink(folder.join("secret.csv"), inside.join("link.csv")).unwrap();
+        assert!(below(&inside, "deeper/rows.csv").is_some());
+        assert!(below(&inside, inside.join("deeper/rows.csv").to_str().unwrap()).is_some());
+        for outside in ["../secret.csv", "link.csv", "deeper", "deeper/../../secret.csv", "/etc/passwd", "none", "a\0b"]
+        {
+            assert_eq!(below(&inside, outside), None, "{outside:?}");
+        }
+        assert_eq!(below(&inside, "http://127.0.0.1/rows.csv"), None);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,70 @@
+//! One record of a request: named values, or values in the features' order.
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result, bail, error};
+
+/// A finite number that f32 can hold, written as a number or as its digits.
+pub(crate) fn number(name: &str, value: &Value) -> Result<f64> {
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(digits) => digits.trim().parse().ok(),
+        _ => None,
+    };
+    match number {
+        Some(number) if (number as f32).is_finite() => Ok(number),
+        _ => bail!(Input, "{name} is {}: expected a finite number", shown(value)),
+    }
+}
+
+/// One of some words; a number counts as its digits.
+pub(crate) fn choice<'a>(name: &str, value: &Value, choices: &[&'a str]) -> Result<&'a str> {
+    let given = match value {
+        Value::String(word) => word.trim().to_string(),
+        other => other.to_string(),
+    };
+    let found = choices.iter().find(|choice| **choice == given);
+    found.copied().ok_or_else(|| error!(Input, "{name} is {}: expected {}", shown(value), one_of(choices)))
+}
+
+/// An error unless a record holds exactly these names.
+pub(crate) fn check_names(record: &Map<String, Value>, expected: &[impl AsRef<str>]) -> Result<()> {
+    let list = || expected.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    let missing: Vec<&str> = expected.iter().map(AsRef::as_ref).filter(|name| !record.contains_key(*name)).collect();
+    if !missing.is_empty() {
+        bail!(Input, "{} missing: expected {}", are(&missing), list())
+    }
+    if record.len() > expected.len() {
+        let extra: Vec<&str> = record
+            .keys()
+            .map(String::as_str)
+            .filter(|key| !expected.iter().any(|name| name.as_ref() == *key))
+            .collect();
+        bail!(Input, "{} not known: expected {}", are(&extra), list())
+    }
+    Ok(())
+}
+
+/// The start of a value, for an error.
+pub(crate) fn shown(value: &Value) -> String {
+    const LONGEST: usize = 60;
+    let text = value.to_string();
+    if text.chars().count() <= LONGEST { text } else { text.chars().take(LONGEST).collect::<String>() + "…" }
+}
+
+/// The error of a record at a position of a request.
+pub(crate) fn at_row(index: usize, count: usize, error: Error) -> Error {
+    if count == 1 { error } else { error.at(format!("row {index}")) }
+}
+
+fn are(names: &[&str]) -> String {
+    let shown = shown(&Value::from(names.join(", ")));
+    format!("{} {}", shown.trim_matches('"'), if names.len() == 1 { "is" } else { "are" })
+}
+
+fn one_of(choices: &[&str]) -> String {
+    match choices {
+        [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => choices.concat(),
+    }
+}

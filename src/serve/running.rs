@@ -1,0 +1,171 @@
+//! One version of a model, its queue and its workers.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::oneshot;
+
+use super::Failure;
+use super::metrics::ModelMetrics;
+use super::queue::{Job, Outcome, Queue, Work};
+use super::servable::{Row, Servable};
+use crate::error::{Result, error};
+
+/// candle walks a graph recursively: room for long chains of operations.
+const STACK_BYTES: usize = 64 << 20;
+
+/// One version of a model, its queue and its workers. When the last request that knows it is
+/// answered, its workers end.
+pub(crate) struct Running {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// The file or folder it came from.
+    pub(crate) source: String,
+    pub(crate) since: SystemTime,
+    pub(crate) at_start: bool,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    servable: Box<dyn Servable>,
+    queue: Queue,
+    metrics: ModelMetrics,
+}
+
+impl Running {
+    /// Starts the workers of a model.
+    pub(crate) fn start(
+        (name, version, source): (&str, &str, &str),
+        servable: Box<dyn Servable>,
+        (queue, workers): (usize, usize),
+        (metrics, at_start): (ModelMetrics, bool),
+    ) -> Result<Self> {
+        let shared = Arc::new(Shared { servable, queue: Queue::new(queue), metrics });
+        let running = Self {
+            name: name.to_string(),
+            version: version.to_string(),
+            source: source.to_string(),
+            since: SystemTime::now(),
+            at_start,
+            shared,
+        };
+        running.scale(workers)?;
+        Ok(running)
+    }
+
+    pub(crate) fn servable(&self) -> &dyn Servable {
+        &*self.shared.servable
+    }
+
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.shared.queue
+    }
+
+    pub(crate) fn metrics(&self) -> &ModelMetrics {
+        &self.shared.metrics
+    }
+
+    /// Whether it can answer.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.queue().workers() > 0
+    }
+
+    /// Starts or ends workers until there are so many.
+    pub(crate) fn scale(&self, workers: usize) -> Result<()> {
+        for _ in 0..self.queue().scale(workers) {
+            let shared = self.shared.clone();
+            let name = format!("{} {}", self.name, self.version);
+            let started = std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(move || shared.work());
+            started.map_err(|e| {
+                self.queue().not_started();
+                error!(Input, "a worker of {} could not be started: {e}", self.name)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Puts rows into the queue and waits for what comes out of them.
+    pub(crate) async fn compute(&self, work: Work, rows: Vec<Row>, at_most: Duration) -> Result<Outcome, Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.queue().push(Job { work, rows, reply, queued: Instant::now() })?;
+        match tokio::time::timeout(at_most, answer).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(Failure::unavailable("the model was taken away: try again")),
+            Err(_) => Err(Failure::internal(format!(
+                "there is no answer within {} seconds: ask for fewer rows or steps",
+                at_most.as_secs()
+            ))),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.queue().close();
+    }
+}
+
+impl Shared {
+    fn work(&self) {
+        while let Some(jobs) = self.queue.next(self.servable.description().rows_at_once) {
+            for job in &jobs {
+                self.metrics.waited(job.queued.elapsed());
+            }
+            self.answer(jobs);
+        }
+    }
+
+    fn answer(&self, jobs: Vec<Job>) {
+        if let [_] = jobs.as_slice() {
+            for job in jobs {
+                let outcome = compute(&*self.servable, &job.work, &job.rows);
+                // Who does not wait any more gets nothing.
+                let _ = job.reply.send(outcome);
+            }
+            return;
+        }
+        let rows: Vec<Row> = jobs.iter().flat_map(|job| job.rows.iter().cloned()).collect();
+        match compute(&*self.servable, &jobs[0].work, &rows) {
+            Ok(mut outcome) => {
+                for job in jobs {
+                    let _ = job.reply.send(Ok(outcome.take_first(job.rows.len())));
+                }
+            }
+            // One request's fault is not the others': each alone.
+            Err(_) => jobs.into_iter().for_each(|job| self.answer(vec![job])),
+        }
+    }
+}
+
+/// What a model makes of rows; one that panics fails on these rows alone.
+pub(crate) fn compute(servable: &dyn Servable, work: &Work, rows: &[Row]) -> Result<Outcome, Failure> {
+    let computed = catch_unwind(AssertUnwindSafe(|| match work {
+        Work::Predict => servable.predict(rows).map(Outcome::Predictions),
+        Work::Explain(ask) => servable.explain(rows, ask).map(Outcome::Explanations),
+    }));
+    match computed {
+        Ok(Ok(outcome)) if outcome.len() == rows.len() => Ok(outcome),
+        Ok(Ok(outcome)) => {
+            Err(Failure::internal(format!("the model answered {} of {} rows", outcome.len(), rows.len())))
+        }
+        Ok(Err(error)) => Err(Failure::of_computation(&error)),
+        Err(_) => Err(Failure::internal("the model failed on this request; the server's log says where")),
+    }
+}
+
+impl Outcome {
+    fn len(&self) -> usize {
+        match self {
+            Outcome::Predictions(rows) => rows.len(),
+            Outcome::Explanations(rows) => rows.len(),
+        }
+    }
+
+    pub(crate) fn take_first(&mut self, count: usize) -> Self {
+        match self {
+            Outcome::Predictions(rows) => Outcome::Predictions(rows.drain(..count).collect()),
+            Outcome::Explanations(rows) => Outcome::Explanations(rows.drain(..count).collect()),
+        }
+    }
+}

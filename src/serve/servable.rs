@@ -1,0 +1,111 @@
+//! What the server does with a model, whatever goes into it.
+
+use serde_json::Value;
+
+use super::{Ask, Field};
+use crate::engine::Target;
+use crate::error::Result;
+use crate::model::TokenizedText;
+use crate::text::TokenAttributions;
+
+/// A model with everything between a request's records and its answer.
+pub(crate) trait Servable: Send + Sync {
+    fn description(&self) -> &Description;
+
+    /// One record as the model takes it; what cannot be read is an error that says why.
+    fn read(&self, record: &Value) -> Result<Row>;
+
+    /// What the model gives for each row: a probability for each class, or one number without classes.
+    fn predict(&self, rows: &[Row]) -> Result<Vec<Vec<f64>>>;
+
+    fn explain(&self, rows: &[Row], ask: &Ask) -> Result<Vec<Explanation>>;
+}
+
+/// What a client must know of a model.
+#[derive(Clone, Debug)]
+pub(crate) struct Description {
+    pub(crate) kind: Kind,
+    pub(crate) classes: Vec<String>,
+    /// What is explained if a request does not say.
+    pub(crate) target: Target,
+    pub(crate) features: Vec<String>,
+    pub(crate) fields: Vec<Field>,
+    /// The methods that a request may name; the first is taken if it names none.
+    pub(crate) methods: Vec<&'static str>,
+    /// Rows that are computed together at most.
+    pub(crate) rows_at_once: usize,
+}
+
+/// What goes into a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Tabular,
+    Text,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Tabular => "tabular",
+            Kind::Text => "text",
+        }
+    }
+}
+
+/// One record as a model takes it.
+#[derive(Clone, Debug)]
+pub(crate) enum Row {
+    Features { values: Vec<f32>, warnings: Vec<String> },
+    Text(TokenizedText),
+}
+
+impl Row {
+    /// What the reader of this row's answer must know.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        match self {
+            Row::Features { warnings, .. } => warnings.clone(),
+            Row::Text(text) if text.cut > 0 => vec![format!("{} tokens at the end were cut off", text.cut)],
+            Row::Text(_) => Vec::new(),
+        }
+    }
+}
+
+/// Why the model said what it said of one row.
+#[derive(Clone, Debug)]
+pub(crate) struct Explanation {
+    pub(crate) output: Vec<f64>,
+    /// The class that is explained; none for one number or a neuron.
+    pub(crate) class: Option<usize>,
+    pub(crate) parts: Parts,
+    pub(crate) delta: Option<f64>,
+    pub(crate) steps: Option<usize>,
+    pub(crate) settled: Option<bool>,
+}
+
+/// What a prediction is taken apart into.
+#[derive(Clone, Debug)]
+pub(crate) enum Parts {
+    Features(Vec<(String, f64)>),
+    /// The attributions of one text.
+    Words(TokenAttributions),
+}
+
+impl Description {
+    /// The predicted class, its name and its probability; of a model without classes its number.
+    pub(crate) fn prediction(&self, output: &[f64]) -> (Option<usize>, String, f64) {
+        let best = output.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+        match best {
+            Some((class, probability)) if !self.classes.is_empty() => {
+                (Some(class), self.class_name(class), *probability)
+            }
+            _ => {
+                let value = output.first().copied().unwrap_or(f64::NAN);
+                (None, value.to_string(), value)
+            }
+        }
+    }
+
+    pub(crate) fn class_name(&self, class: usize) -> String {
+        self.classes.get(class).cloned().unwrap_or_else(|| class.to_string())
+    }
+}

@@ -1,0 +1,112 @@
+//! A text classifier as the server runs it.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::record::{check_names, shown};
+use super::servable::{Description, Explanation, Kind, Parts, Row, Servable};
+use super::{Ask, Field};
+use crate::engine::{Baseline, Options, Target};
+use crate::error::{Result, bail};
+use crate::model::TokenizedText;
+use crate::text::{Comment, SentimentClassifier, TextInput};
+
+/// The layer that is explained if a request names none.
+const LAYER: &str = "embeddings";
+/// How closely attributions add up if a request does not choose the steps.
+const TOLERANCE: f64 = 1e-3;
+/// Texts of different requests that are computed together.
+const TEXTS_AT_ONCE: usize = 16;
+const METHODS: [&str; 3] = ["LayerIntegratedGradients", "LayerGradientXActivation", "LayerActivation"];
+const FIRST_TEXT: &str = "Sản phẩm này rất tốt, nhưng giao hàng quá chậm";
+
+/// A text classifier as the server runs it; texts that are too long are cut, and the answer says so.
+pub(crate) struct Texts {
+    model: SentimentClassifier,
+    description: Description,
+}
+
+impl Texts {
+    pub(crate) fn new(model: &SentimentClassifier) -> Result<Self> {
+        let description = Description {
+            kind: Kind::Text,
+            classes: model.labels().to_vec(),
+            target: Target::Predicted,
+            features: Vec::new(),
+            fields: vec![Field::text("text", FIRST_TEXT)],
+            methods: METHODS.to_vec(),
+            rows_at_once: TEXTS_AT_ONCE,
+        };
+        Ok(Self { model: model.truncate(true), description })
+    }
+
+    fn input(&self, rows: &[Row]) -> Result<TextInput> {
+        let text = |row: &Row| match row {
+            Row::Text(text) => Ok(text.clone()),
+            Row::Features { .. } => bail!(Input, "this model takes texts, and features came"),
+        };
+        let texts: Vec<TokenizedText> = rows.iter().map(text).collect::<Result<_>>()?;
+        TextInput::new(texts, self.model.classifier().pad_token_id())
+    }
+
+    fn outputs(&self, input: &TextInput) -> Result<Vec<Vec<f64>>> {
+        let predictions = self.model.predictions(input)?;
+        let probabilities = |prediction: crate::text::Prediction| {
+            prediction.classes.into_iter().map(|(_, probability)| probability).collect()
+        };
+        Ok(predictions.into_iter().map(probabilities).collect())
+    }
+}
+
+impl Servable for Texts {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn read(&self, record: &Value) -> Result<Row> {
+        let text = match record {
+            Value::String(text) => text,
+            Value::Object(named) => {
+                check_names(named, &["text"])?;
+                match &named["text"] {
+                    Value::String(text) => text,
+                    other => bail!(Input, "text is {}: expected a text in quotes", shown(other)),
+                }
+            }
+            other => bail!(Input, "a row is {}: expected a text, or an object with \"text\"", shown(other)),
+        };
+        Ok(Row::Text(self.model.read(&Comment::from(text.as_str()))?))
+    }
+
+    fn predict(&self, rows: &[Row]) -> Result<Vec<Vec<f64>>> {
+        self.outputs(&self.input(rows)?)
+    }
+
+    fn explain(&self, rows: &[Row], ask: &Ask) -> Result<Vec<Explanation>> {
+        let info = ask.info()?;
+        let input = self.input(rows)?;
+        let along_a_path = info.takes("baseline");
+        let ask = if along_a_path && !ask.chooses_steps() { ask.to_tolerance(TOLERANCE) } else { ask.clone() };
+        let mut options: Options = ask.options();
+        if options.layers.is_empty() {
+            options.layers.push(LAYER.to_string());
+        }
+        if along_a_path && options.baseline.is_none() {
+            options.baseline = Some(Baseline::from(input.reference()?));
+        }
+        let method = (info.build)(Arc::new(self.model.clone()), &options)?;
+        let attributions = method.attribute_to(&(&input).into(), &ask.target)?;
+        let words = attributions.sum_hidden()?.normalize()?.by_word();
+        let outputs = self.outputs(&input)?;
+        let explanation = |(row, output): (usize, Vec<f64>)| Explanation {
+            output,
+            class: attributions.targets().get(row).and_then(|target: &Vec<usize>| target.first().copied()),
+            delta: words.records()[row].convergence_delta(),
+            steps: attributions.steps().get(row).copied(),
+            settled: attributions.settled().and_then(|settled| settled.get(row).copied()),
+            parts: Parts::Words(words.only(row)),
+        };
+        Ok(outputs.into_iter().enumerate().map(explanation).collect())
+    }
+}

@@ -1,0 +1,73 @@
+use serde_json::json;
+
+use super::client::*;
+
+#[test]
+fn version_one() {
+    let server = shared().inference;
+    assert_eq!(get(server, "/v1/models").json(), json!({"models": ["odd", "titanic", "vi"]}));
+    assert_eq!(get(server, "/v1/models/titanic").json(), json!({"name": "titanic", "ready": true}));
+    let missing = get(server, "/v1/models/none");
+    assert_eq!((missing.status, missing.json()["error"].is_string()), (404, true));
+    let both = format!("{{\"instances\": [{WOMAN}, [{MAN_ROW}]]}}");
+    let predicted = post(server, "/v1/models/titanic:predict", &both).json();
+    assert_eq!(predicted, json!({"predictions": ["Survived", "Not Survived"]}));
+    let explained = post(server, "/v1/models/titanic:explain", &both).json();
+    assert_eq!(explained["explanations"].as_array().unwrap().len(), 2);
+    assert!(explained["explanations"][0]["attributions"]["female"].is_number());
+    for (path, body, status) in [
+        ("/v1/models/titanic:predict", "{}", 400),
+        ("/v1/models/titanic:predict", r#"{"instances": "x"}"#, 400),
+        ("/v1/models/titanic:predict", "[]", 400),
+        ("/v1/models/titanic:predict", r#"{"instances": [[1]]}"#, 400),
+        ("/v1/models/titanic:dance", &both, 400),
+        ("/v1/models/none:predict", &both, 404),
+        ("/v1/models/odd:predict", r#"{"instances": [[13]]}"#, 500),
+    ] {
+        let reply = post(server, path, body);
+        assert_eq!(reply.status, status, "{path} {body}");
+        assert!(reply.json()["error"].as_str().is_some_and(|error| !error.is_empty()));
+    }
+}
+
+#[test]
+fn version_two() {
+    let server = shared().inference;
+    assert_eq!(get(server, "/v2").json()["name"], json!("candle-explain"));
+    assert_eq!(get(server, "/v2/health/live").json(), json!({"live": true}));
+    assert_eq!(get(server, "/v2/health/ready").json(), json!({"ready": true}));
+    assert_eq!(get(server, "/v2/models/titanic/versions/1.0/ready").json(), json!({"name": "titanic", "ready": true}));
+    let model = get(server, "/v2/models/titanic").json();
+    assert_eq!(model["inputs"][0], json!({"name": "features", "datatype": "FP32", "shape": [-1, 12]}));
+    let input = |data: &str, shape: &str| {
+        format!(
+            r#"{{"id": "7", "inputs": [{{"name": "features", "shape": {shape}, "datatype": "FP32", "data": {data}}}]}}"#
+        )
+    };
+    for data in [format!("[{WOMAN_ROW}, {MAN_ROW}]"), format!("[[{WOMAN_ROW}], [{MAN_ROW}]]")] {
+        let reply = post(server, "/v2/models/titanic/infer", &input(&data, "[2, 12]")).json();
+        assert_eq!((reply["id"].as_str(), reply["model_version"].as_str()), (Some("7"), Some("1.0")));
+        let label = json!({"name": "label", "datatype": "BYTES", "shape": [2], "data": ["Survived", "Not Survived"]});
+        assert_eq!(reply["outputs"][0], label);
+        assert_eq!(reply["outputs"][2]["data"].as_array().unwrap().len(), 4);
+    }
+    let text = r#"{"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["Rất tốt"]}],
+                   "outputs": [{"name": "class"}]}"#;
+    let reply = post(server, "/v2/models/vi/versions/1.0/infer", text).json();
+    assert_eq!(reply["outputs"], json!([{"name": "class", "datatype": "INT64", "shape": [1], "data": [0]}]));
+    for (path, body, status) in [
+        ("/v2/models/titanic/infer", input("[1]", "[1, 12]"), 400),
+        ("/v2/models/titanic/infer", input(&format!("[{WOMAN_ROW}]"), "[12]"), 400),
+        ("/v2/models/titanic/infer", input("[\"x\"]", "[1, 12]"), 400),
+        ("/v2/models/titanic/infer", input(&format!("[{WOMAN_ROW}]"), "[1, -12]"), 400),
+        ("/v2/models/titanic/infer", input(&format!("[{WOMAN_ROW}]"), "[99999999999, 99999999999]"), 400),
+        ("/v2/models/titanic/infer", "{}".to_string(), 400),
+        ("/v2/models/vi/infer", text.replace("class", "odds"), 400),
+        ("/v2/models/none/infer", "{}".to_string(), 404),
+        ("/v2/models/titanic/versions/9/infer", "{}".to_string(), 404),
+    ] {
+        let reply = post(server, path, &body);
+        assert_eq!(reply.status, status, "{path} {body}: {}", reply.text());
+        assert!(reply.json()["error"].as_str().is_some_and(|error| !error.is_empty()));
+    }
+}

@@ -1,0 +1,19 @@
+//! The server as its clients see it.
+
+/// A client that speaks HTTP by hand, and a server to speak with.
+mod client;
+
+/// What each request gets, and each wrong one in place of it.
+mod answers;
+
+/// Models that are registered, swapped, removed, and those that fail.
+mod models;
+
+/// Many requests at once: none lost, none crossed.
+mod together;
+
+/// KServe's protocols.
+mod kserve;
+
+/// JSON lines without a server.
+mod lines;

@@ -1,0 +1,79 @@
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::client::*;
+
+/// Numbers that differ from one to the next, the same in every run.
+fn numbers(seed: u64) -> impl FnMut(u64) -> u64 {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    move |below| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    }
+}
+
+/// A passenger of many that there could be.
+fn passenger(number: u64) -> String {
+    let mut draw = numbers(number + 1);
+    let (sex, port) = (["female", "male"][draw(2) as usize], ["C", "Q", "S"][draw(3) as usize]);
+    format!(
+        r#"{{"age": {}, "sibsp": {}, "parch": {}, "fare": {}, "sex": "{sex}", "embarked": "{port}", "pclass": {}}}"#,
+        1 + draw(79),
+        draw(5),
+        draw(4),
+        draw(200),
+        1 + draw(3)
+    )
+}
+
+fn explained(client: &mut Client, rows: &[String]) -> Vec<Value> {
+    let accept = [("Content-Type", "application/json"), ("Accept", "application/json")];
+    let body = format!("[{}]", rows.join(","));
+    let reply = client.ask("POST", "/explanations/titanic", &accept, body.as_bytes()).unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    reply.json()["rows"].as_array().unwrap().clone()
+}
+
+fn attributions(row: &Value) -> Vec<f64> {
+    row["attributions"].as_object().unwrap().values().map(|value| value.as_f64().unwrap()).collect()
+}
+
+#[test]
+fn rows_of_many_requests_together_get_what_each_gets_alone() {
+    const PASSENGERS: u64 = 40;
+    const CLIENTS: u64 = 8;
+    const REQUESTS: u64 = 60;
+    let address = shared().inference;
+    let mut client = Client::new(address);
+    let alone: HashMap<u64, Value> =
+        (0..PASSENGERS).map(|number| (number, explained(&mut client, &[passenger(number)]).remove(0))).collect();
+    std::thread::scope(|scope| {
+        for index in 0..CLIENTS {
+            let alone = &alone;
+            scope.spawn(move || {
+                let (mut draw, mut client) = (numbers(100 + index), Client::new(address));
+                for _ in 0..REQUESTS {
+                    let chosen: Vec<u64> = (0..=draw(9)).map(|_| draw(PASSENGERS)).collect();
+                    let rows: Vec<String> = chosen.iter().map(|number| passenger(*number)).collect();
+                    if draw(2) == 0 {
+                        let body = format!("{{\"instances\": [{}]}}", rows.join(","));
+                        let reply = client.ask("POST", "/v1/models/titanic:predict", &[], body.as_bytes()).unwrap();
+                        let labels: Vec<Value> = chosen.iter().map(|number| alone[number]["label"].clone()).collect();
+                        assert_eq!(reply.json()["predictions"], Value::from(labels));
+                        continue;
+                    }
+                    let answers = explained(&mut client, &rows);
+                    assert_eq!(answers.len(), chosen.len());
+                    for (answer, number) in answers.iter().zip(&chosen) {
+                        for (a, b) in attributions(answer).iter().zip(attributions(&alone[number])) {
+                            assert!((a - b).abs() < 1e-6, "{a} and {b}");
+                        }
+                    }
+                }
+            });
+        }
+    });
+}
