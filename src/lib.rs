@@ -76,6 +76,8 @@ mod seed;
 pub mod serve;
 pub mod tabular;
 pub mod text;
+#[cfg(feature = "mlflow")]
+pub mod tracking;
 
 pub use error::{Error, ErrorKind, Result};
 pub use seed::Seed;

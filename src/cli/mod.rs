@@ -4,6 +4,7 @@ mod archive;
 mod batch;
 mod console;
 mod serve;
+mod titanic;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ enum Command {
     Archive(archive::Arguments),
     Batch(batch::Arguments),
     Serve(serve::Arguments),
+    Titanic(titanic::Arguments),
 }
 
 /// Runs the command that the arguments name. Messages go to the standard error stream; the exit
@@ -31,6 +33,7 @@ pub fn run() -> ExitCode {
         Command::Archive(arguments) => archive::run(&arguments),
         Command::Batch(arguments) => batch::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Titanic(arguments) => titanic::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

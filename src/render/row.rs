@@ -6,32 +6,39 @@ use crate::error::{Error, Result};
 /// Figures side by side, made with [`row!`](crate::row); they wrap where there is no room.
 #[derive(Clone, Debug, Default)]
 pub struct Row {
-    figures: Vec<(String, String)>,
+    figures: Vec<Forms>,
+}
+
+/// A figure in its forms.
+#[derive(Clone, Debug)]
+pub struct Forms {
+    html: String,
+    text: String,
+    svg: Option<String>,
 }
 
 impl Row {
     /// The same row with one figure more on the right.
     pub fn with(mut self, figure: impl IntoFigure) -> Result<Self> {
-        let (html, text) = figure.into_forms()?;
-        self.figures.push((html, text));
+        self.figures.push(figure.into_forms()?);
         Ok(self)
     }
 }
 
 /// A figure, or a `Result` of one.
 pub trait IntoFigure {
-    /// The figure as HTML and as text.
-    fn into_forms(self) -> Result<(String, String)>;
+    /// The figure in its forms.
+    fn into_forms(self) -> Result<Forms>;
 }
 
 impl<F: Figure> IntoFigure for F {
-    fn into_forms(self) -> Result<(String, String)> {
-        Ok((self.html(), self.text()))
+    fn into_forms(self) -> Result<Forms> {
+        Ok(Forms { html: self.html(), text: self.text(), svg: self.svg() })
     }
 }
 
 impl<F: Figure> IntoFigure for &Result<F, Error> {
-    fn into_forms(self) -> Result<(String, String)> {
+    fn into_forms(self) -> Result<Forms> {
         self.as_ref().map_err(Error::clone).and_then(IntoFigure::into_forms)
     }
 }
@@ -41,14 +48,35 @@ impl Figure for Row {
         let cells: String = self
             .figures
             .iter()
-            .map(|(html, _)| format!("<div style=\"flex:1 1 300px;max-width:560px\">{html}</div>"))
+            .map(|Forms { html, .. }| format!("<div style=\"flex:1 1 300px;max-width:560px\">{html}</div>"))
             .collect();
         format!("<div style=\"display:flex;flex-wrap:wrap;gap:12px;align-items:flex-start\">{cells}</div>")
     }
 
     fn text(&self) -> String {
-        self.figures.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n\n")
+        self.figures.iter().map(|figure| figure.text.as_str()).collect::<Vec<_>>().join("\n\n")
     }
+
+    /// The pictures side by side; none if one of the figures is no picture.
+    fn svg(&self) -> Option<String> {
+        let mut parts = String::new();
+        let (mut width, mut height) = (0., 0.);
+        for figure in &self.figures {
+            let drawing = figure.svg.as_deref()?;
+            let inside = drawing.get(drawing.find("<svg")? + "<svg".len()..)?;
+            parts += &format!("<svg x=\"{width}\"{inside}");
+            width += size(inside, "width")?;
+            height = size(inside, "height")?.max(height);
+        }
+        let size = format!("width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\"");
+        Some(format!("<svg {size} xmlns=\"http://www.w3.org/2000/svg\">{parts}</svg>"))
+    }
+}
+
+/// A size that a drawing gives in its first tag.
+fn size(drawing: &str, name: &str) -> Option<f64> {
+    let tag = drawing.split('>').next()?;
+    tag.split(&format!(" {name}=\"")).nth(1)?.split('"').next()?.parse().ok()
 }
 
 /// Figures side by side in one cell: `row![chart, table, another?]`. Figures that may fail can

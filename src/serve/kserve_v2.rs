@@ -114,7 +114,7 @@ async fn inferred(app: &App, open: Open, request: Request) -> Result<Response, F
 }
 
 /// The records of a request's one input tensor.
-fn records(asked: &Value, description: &Description) -> crate::Result<Vec<Value>> {
+pub(crate) fn records(asked: &Value, description: &Description) -> crate::Result<Vec<Value>> {
     use crate::error::bail;
     let input = match asked["inputs"].as_array().map(Vec::as_slice) {
         Some([only]) => only,
@@ -174,7 +174,7 @@ fn output_names(description: &Description) -> &'static [(&'static str, &'static 
 }
 
 /// The outputs that a request wants: all, unless it names some.
-fn wanted(asked: &Value, description: &Description) -> crate::Result<Vec<&'static str>> {
+pub(crate) fn wanted(asked: &Value, description: &Description) -> crate::Result<Vec<&'static str>> {
     let there = output_names(description);
     let Some(named) = asked["outputs"].as_array().filter(|outputs| !outputs.is_empty()) else {
         return Ok(there.iter().map(|(name, _)| *name).collect());

@@ -18,6 +18,8 @@ mod body;
 mod catalog;
 mod connection;
 mod failure;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handler;
 mod inference;
 mod kserve_v1;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_explain::attr::METHODS;
 
 /// Which modules a module may import from. Everything may use `error`.
-const MAY_IMPORT: [(&str, &[&str]); 16] = [
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("error", &[]),
     ("seed", &[]),
     ("progress", &[]),
@@ -19,11 +19,9 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("tabular", &["error", "seed", "file", "finite", "progress", "model", "engine"]),
     ("text", &["error", "seed", "file", "finite", "progress", "model", "engine", "attr"]),
     ("render", &["error", "file", "engine", "model", "tabular", "text"]),
-    (
-        "serve",
-        &["error", "seed", "file", "finite", "model", "engine", "attr", "tabular", "text", "render"],
-    ),
-    ("cli", &["error", "file", "serve"]),
+    ("serve", &["error", "seed", "file", "finite", "model", "engine", "attr", "tabular", "text", "render"]),
+    ("tracking", &["error", "file"]),
+    ("cli", &["error", "seed", "file", "model", "engine", "attr", "tabular", "render", "serve", "tracking"]),
     ("main", &["cli"]),
     ("prelude", &["error", "seed", "nn", "model", "engine", "attr", "tabular", "text", "render", "row", "heatmap"]),
 ];
