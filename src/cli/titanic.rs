@@ -32,7 +32,13 @@ pub(super) struct Arguments {
     #[arg(long, default_value_t = 0.1)]
     lr: f64,
     /// Whether the weights that come with the crate are taken in place of training
-    #[arg(long = "use_pretrained_model", alias = "use-pretrained-model", default_value = "False", value_parser = truth)]
+    #[arg(
+        long = "use_pretrained_model",
+        alias = "use-pretrained-model",
+        default_value = "False",
+        action = clap::ArgAction::Set,
+        value_parser = truth
+    )]
     use_pretrained_model: bool,
     /// What the first weights are drawn with
     #[arg(long, default_value_t = Seed::default().0)]
