@@ -14,7 +14,7 @@ RUST = (
     ("cargo clippy --release --all-targets --all-features -- -D warnings", {}),
     ("cargo doc --no-deps --all-features", {"RUSTDOCFLAGS": "-Dwarnings"}),
     ("cargo test --release", {}),
-    ("cargo test --release --all-features --test hub --test png", {}),
+    ("cargo test --release --all-features --test hub --test mlflow --test png --test serve", {}),
 )
 SOURCES = ("src", "tests", "benches", "examples")
 LAB = "The lab's own tests"
