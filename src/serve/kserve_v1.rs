@@ -46,15 +46,25 @@ async fn answer(app: &App, open: Open, request: Request) -> Result<Response, Fai
     let (open, _) = model_of(open)?;
     let (name, verb) = open.rsplit_once(':').unwrap_or((&open, ""));
     let running = app.catalog.get(name, None)?;
-    if !matches!(verb, "predict" | "explain") {
-        let message = format!("\"{}\" is no verb: POST /v1/models/{name}:predict or :explain", verb.escape_debug());
-        return Err(Failure::bad_request(message));
-    }
+    let answers = match verb {
+        "predict" => "predictions",
+        "explain" => "explanations",
+        _ => {
+            let message = format!("\"{}\" is no verb: POST /v1/models/{name}:predict or :explain", verb.escape_debug());
+            return Err(Failure::bad_request(message));
+        }
+    };
     let (parts, content) = request.into_parts();
     let bytes = payload::receive(&parts.headers, content, &app.settings).await?;
     let value = strict_json::parse(&bytes)?;
-    if !value["instances"].is_array() {
-        return Err(Failure::bad_request("Expected \"instances\" to be a list: {\"instances\": [record, ...]}"));
+    match value["instances"].as_array() {
+        Some(none) if none.is_empty() => {
+            return Ok(body::json(StatusCode::OK, &json!({ answers: [] })));
+        }
+        Some(_) => {}
+        None => {
+            return Err(Failure::bad_request("Expected \"instances\" to be a list: {\"instances\": [record, ...]}"));
+        }
     }
     let payload = Payload::of_json(value, &app.settings)?.within(&app.settings)?;
     let rows = read_rows(&running, &payload.records)?;
@@ -63,10 +73,10 @@ async fn answer(app: &App, open: Open, request: Request) -> Result<Response, Fai
         let outputs = app.predict(&running, rows).await?;
         let description = running.servable().description();
         let labels: Value = outputs.iter().map(|output| description.prediction(output).1).collect();
-        return Ok(body::json(StatusCode::OK, &json!({ "predictions": labels })));
+        return Ok(body::json(StatusCode::OK, &json!({ answers: labels })));
     }
     let ask = Arc::new(Ask::new(&payload.parameters, running.servable().description(), app.settings.max_steps)?);
     let explanations = app.explain(&running, ask.clone(), rows).await?;
     let detailed = Answer::of(&running, &warned).detailed(&ask, &explanations);
-    Ok(body::json(StatusCode::OK, &json!({ "explanations": detailed["rows"] })))
+    Ok(body::json(StatusCode::OK, &json!({ answers: detailed["rows"] })))
 }

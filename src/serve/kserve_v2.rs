@@ -23,6 +23,7 @@ const NUMBERS: [&str; 2] = ["FP32", "FP64"];
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/v2", get(server))
+        .route("/v2/models", get(models))
         .route("/v2/health/live", get(live))
         .route("/v2/health/ready", get(ready))
         .route("/v2/models/{model}", get(model))
@@ -36,6 +37,11 @@ pub(crate) fn routes() -> Router<Arc<App>> {
 async fn server() -> Response {
     let answer = json!({ "name": "candle-explain", "version": env!("CARGO_PKG_VERSION"), "extensions": [] });
     body::json(StatusCode::OK, &answer)
+}
+
+async fn models(State(app): State<Arc<App>>) -> Response {
+    let names: Value = app.catalog.defaults().iter().map(|running| running.name.as_str()).collect();
+    body::json(StatusCode::OK, &json!({ "models": names }))
 }
 
 async fn live() -> Response {
@@ -121,6 +127,9 @@ pub(crate) fn records(asked: &Value, description: &Description) -> crate::Result
         Some(several) => bail!(Input, "{} inputs came: expected one", several.len()),
         None => bail!(Input, "inputs is missing: expected a list with one tensor"),
     };
+    if !input["name"].is_string() {
+        bail!(Input, "the input's name is {}: expected a text", shown(&input["name"]))
+    }
     let shape: Option<Vec<usize>> = input["shape"]
         .as_array()
         .and_then(|axes| axes.iter().map(|axis| axis.as_u64().and_then(|axis| usize::try_from(axis).ok())).collect());

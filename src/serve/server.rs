@@ -204,11 +204,14 @@ fn routes_of(index: usize, app: &Arc<App>, alone: bool) -> Router<Arc<App>> {
             .merge(kserve_v1::routes())
             .merge(kserve_v2::routes())
             .route_layer(locked(Door::Inference))
-            .merge(inference::open_routes()),
+            .merge(inference::open_routes())
+            .route("/metrics", get(metrics)),
         1 => {
             let routes = if alone { management::description_routes() } else { Router::new() };
             routes.merge(management::routes()).route_layer(locked(Door::Management))
         }
+        // Where inference is, they are already.
+        _ if !alone && app.settings.metrics_address == app.settings.inference_address => Router::new(),
         _ => Router::new().route("/metrics", get(metrics)),
     }
 }

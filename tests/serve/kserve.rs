@@ -9,6 +9,9 @@ fn version_one() {
     assert_eq!(get(server, "/v1/models/titanic").json(), json!({"name": "titanic", "ready": true}));
     let missing = get(server, "/v1/models/none");
     assert_eq!((missing.status, missing.json()["error"].is_string()), (404, true));
+    assert_eq!(post(server, "/v1/models/titanic:predict", r#"{"instances": []}"#).json(), json!({"predictions": []}));
+    assert_eq!(post(server, "/v1/models/vi:explain", r#"{"instances": []}"#).json(), json!({"explanations": []}));
+    assert!(get(server, "/metrics").text().contains("ts_inference_requests_total"));
     let both = format!("{{\"instances\": [{WOMAN}, [{MAN_ROW}]]}}");
     let predicted = post(server, "/v1/models/titanic:predict", &both).json();
     assert_eq!(predicted, json!({"predictions": ["Survived", "Not Survived"]}));
@@ -37,6 +40,7 @@ fn version_two() {
     assert_eq!(get(server, "/v2/health/live").json(), json!({"live": true}));
     assert_eq!(get(server, "/v2/health/ready").json(), json!({"ready": true}));
     assert_eq!(get(server, "/v2/models/titanic/versions/1.0/ready").json(), json!({"name": "titanic", "ready": true}));
+    assert_eq!(get(server, "/v2/models").json(), json!({"models": ["odd", "titanic", "vi"]}));
     let model = get(server, "/v2/models/titanic").json();
     assert_eq!(model["inputs"][0], json!({"name": "features", "datatype": "FP32", "shape": [-1, 12]}));
     let input = |data: &str, shape: &str| {
@@ -62,6 +66,7 @@ fn version_two() {
         ("/v2/models/titanic/infer", input(&format!("[{WOMAN_ROW}]"), "[1, -12]"), 400),
         ("/v2/models/titanic/infer", input(&format!("[{WOMAN_ROW}]"), "[99999999999, 99999999999]"), 400),
         ("/v2/models/titanic/infer", "{}".to_string(), 400),
+        ("/v2/models/vi/infer", text.replace("\"name\": \"text\", ", ""), 400),
         ("/v2/models/vi/infer", text.replace("class", "odds"), 400),
         ("/v2/models/none/infer", "{}".to_string(), 404),
         ("/v2/models/titanic/versions/9/infer", "{}".to_string(), 404),
