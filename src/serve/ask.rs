@@ -22,7 +22,9 @@ pub(crate) struct Ask {
     max_steps: usize,
 }
 
-const NAMES: [&str; 8] = ["target", "method", "layer", "neuron", "baseline", "n_steps", "tolerance", "quadrature"];
+/// The names of what a request may ask for.
+pub(crate) const PARAMETERS: [&str; 8] =
+    ["target", "method", "layer", "neuron", "baseline", "n_steps", "tolerance", "quadrature"];
 
 const QUADRATURES: [(&str, Quadrature); 6] = [
     ("gausslegendre", Quadrature::GaussLegendre),
@@ -36,12 +38,12 @@ const QUADRATURES: [(&str, Quadrature); 6] = [
 impl Ask {
     /// Reads a request's parameters, within the operator's limit of steps.
     pub(crate) fn new(parameters: &Map<String, Value>, model: &Description, max_steps: usize) -> Result<Self> {
-        if let Some(unknown) = parameters.keys().find(|name| !NAMES.contains(&name.as_str())) {
+        if let Some(unknown) = parameters.keys().find(|name| !PARAMETERS.contains(&name.as_str())) {
             bail!(
                 Input,
                 "there is no parameter {}: there are {}",
                 shown(&Value::from(unknown.as_str())),
-                NAMES.join(", ")
+                PARAMETERS.join(", ")
             )
         }
         let get = |name: &str| parameters.get(name).filter(|value| !value.is_null());

@@ -87,15 +87,13 @@ impl Catalog {
         let Some(store) = &self.store else {
             bail!(Input, "there is no model store: start the server with --model-store")
         };
-        let mut parts = Path::new(file).components();
-        let inside = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
-        if !inside {
+        let Some(file) = name_within(store, file) else {
             bail!(
                 Input,
                 "the model is \"{}\": expected the name of a file in the model store; nothing is fetched from elsewhere",
                 file.escape_debug()
             )
-        }
+        };
         let path = store.join(file);
         if path.is_dir() {
             let name = name.unwrap_or(file);
@@ -202,6 +200,16 @@ impl Catalog {
     fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Versions>> {
         self.models.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The name of a file in a folder, from that name or from the file's path.
+fn name_within<'a>(folder: &Path, file: &'a str) -> Option<&'a str> {
+    let path = Path::new(file);
+    let Some(Component::Normal(name)) = path.components().next_back() else { return None };
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let inside =
+        parent.is_none_or(|parent| matches!((parent.canonicalize(), folder.canonicalize()), (Ok(a), Ok(b)) if a == b));
+    if inside { name.to_str() } else { None }
 }
 
 fn known<'a>(models: &'a BTreeMap<String, Versions>, name: &str) -> Result<&'a Versions, Failure> {

@@ -8,14 +8,18 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 /// How long a request's head may take to come, and an idle connection stays open.
 const TIME_FOR_HEAD: Duration = Duration::from_secs(30);
 const MOST_HEAD_BYTES: usize = 64 << 10;
 const MOST_HEADERS: usize = 100;
-/// How long a server that ends still takes what clients are sending on connections they have.
+/// How long a server that ends still takes connections, and what clients send on those they have.
 const GRACE: Duration = Duration::from_secs(1);
+/// How long a connection that came last may take to send its request.
+const LAST_GRACE: Duration = Duration::from_millis(300);
+/// No further connection came within this time: the listener can be closed without losing one.
+const QUIET: Duration = Duration::from_millis(10);
 /// After a failure to accept (too many open files, say) the next try waits.
 const AFTER_FAILURE: Duration = Duration::from_millis(50);
 
@@ -25,6 +29,8 @@ pub(crate) enum Phase {
     Open,
     /// Every reply is the last on its connection.
     LastReplies,
+    /// Whoever waits is let in, and nobody after.
+    LastConnections,
     /// Idle connections are closed.
     Closing,
     /// What is still under way is given up.
@@ -39,26 +45,30 @@ pub(crate) async fn accept(
     phase: watch::Receiver<Phase>,
     alive: mpsc::Sender<()>,
 ) {
-    let mut closing = phase.clone();
+    let let_in = |stream: TcpStream, permit: Option<OwnedSemaphorePermit>| {
+        let (routes, phase, alive) = (routes.clone(), phase.clone(), alive.clone());
+        tokio::spawn(async move {
+            serve(stream, routes, phase).await;
+            drop((permit, alive));
+        });
+    };
+    let mut last = phase.clone();
     loop {
-        let permit = most.clone().acquire_owned();
         let accepted = async {
-            let permit = permit.await;
+            let permit = most.clone().acquire_owned().await.ok();
             (permit, listener.accept().await)
         };
         tokio::select! {
             (permit, accepted) = accepted => match accepted {
-                Ok((stream, _)) => {
-                    let (routes, phase, alive) = (routes.clone(), phase.clone(), alive.clone());
-                    tokio::spawn(async move {
-                        serve(stream, routes, phase).await;
-                        drop((permit, alive));
-                    });
-                }
+                Ok((stream, _)) => let_in(stream, permit),
                 Err(_) => tokio::time::sleep(AFTER_FAILURE).await,
             },
-            () = reached(&mut closing, Phase::Closing) => break,
+            () = reached(&mut last, Phase::LastConnections) => break,
         }
+    }
+    // What waits in the listener would be reset with it.
+    while let Ok(Ok((stream, _))) = tokio::time::timeout(QUIET, listener.accept()).await {
+        let_in(stream, None);
     }
 }
 
@@ -95,6 +105,8 @@ async fn reached(phases: &mut watch::Receiver<Phase>, phase: Phase) {
 pub(crate) async fn drain(phase: watch::Sender<Phase>, mut all_closed: mpsc::Receiver<()>, at_most: Duration) -> bool {
     let _ = phase.send(Phase::LastReplies);
     tokio::time::sleep(GRACE).await;
+    let _ = phase.send(Phase::LastConnections);
+    tokio::time::sleep(LAST_GRACE).await;
     let _ = phase.send(Phase::Closing);
     let in_time = tokio::time::timeout(at_most, all_closed.recv()).await.is_ok();
     let _ = phase.send(Phase::Over);

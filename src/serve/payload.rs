@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, Uri, header, request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
+use super::ask::PARAMETERS;
 use super::{Failure, Settings, strict_json};
 use crate::error::{Result as Outcome, bail, error};
 
@@ -114,11 +115,11 @@ impl Payload {
         let records = if let Some(path) = object.remove(FILE_FIELD) {
             nothing_else(&object, FILE_FIELD)?;
             file_records(&path, settings)?
-        } else if let Some(instances) = object.remove("instances") {
-            nothing_else(&object, "instances")?;
-            match instances {
+        } else if let Some((name, rows)) = remove_rows(&mut object) {
+            nothing_else(&object, name)?;
+            match rows {
                 Value::Array(list) => list,
-                _ => bail!(Input, "instances is no list: expected a list of records"),
+                _ => bail!(Input, "{name} is no list: expected a list of records"),
             }
         } else {
             vec![Value::Object(object)]
@@ -126,10 +127,10 @@ impl Payload {
         Ok(Self { records, parameters })
     }
 
-    /// Named fields of a form: a path, or the content itself; the others are parameters.
+    /// Named fields of a form: a path, the content itself, or the fields of one record; and parameters.
     fn of_fields(fields: Vec<(String, Value)>, settings: &Settings) -> Outcome<Self> {
         let mut payload = Self::default();
-        let mut given = None;
+        let (mut given, mut record) = (None, Map::new());
         for (name, value) in fields {
             match name.as_str() {
                 FILE_FIELD | DATA_FIELD if given.is_some() => {
@@ -147,15 +148,26 @@ impl Payload {
                     });
                 }
                 _ => {
-                    if payload.parameters.insert(name.clone(), value).is_some() {
+                    let fields =
+                        if PARAMETERS.contains(&name.as_str()) { &mut payload.parameters } else { &mut record };
+                    if fields.insert(name.clone(), value).is_some() {
                         bail!(Input, "the field \"{}\" came twice", name.escape_debug())
                     }
                 }
             }
         }
-        payload.records = given.ok_or_else(|| {
-            error!(Input, "the form has no field {FILE_FIELD} (a path) or {DATA_FIELD} (CSV or JSON): give one of them")
-        })?;
+        payload.records = match given {
+            Some(records) => {
+                nothing_else(&record, &format!("{FILE_FIELD} or {DATA_FIELD}"))?;
+                records
+            }
+            None if record.is_empty() => bail!(
+                Input,
+                "the form has no fields of a record, no {FILE_FIELD} (a path) and no {DATA_FIELD} (CSV or JSON): give \
+                 one of them"
+            ),
+            None => vec![Value::Object(record)],
+        };
         Ok(payload)
     }
 
@@ -182,6 +194,11 @@ fn looks_like_json(bytes: &[u8]) -> bool {
 fn rows_of(list: Vec<Value>) -> Vec<Value> {
     let one_row = !list.is_empty() && list.iter().all(Value::is_number);
     if one_row { vec![Value::Array(list)] } else { list }
+}
+
+/// The rows of a request that names them, as KServe's or as TorchServe's clients do.
+fn remove_rows(object: &mut Map<String, Value>) -> Option<(&'static str, Value)> {
+    ["instances", DATA_FIELD].into_iter().find_map(|name| Some((name, object.remove(name)?)))
 }
 
 fn nothing_else(object: &Map<String, Value>, field: &str) -> Outcome<()> {

@@ -49,6 +49,7 @@ fn a_prediction_in_every_form_of_request() {
         )
     };
     let list = format!("[{WOMAN_ROW}]");
+    let form = "age=22&sibsp=0&parch=0&fare=80.5&sex=female&embarked=C&pclass=1".to_string();
     let named: String =
         HEADER.split(',').zip(WOMAN_ROW.split(',')).map(|(name, value)| format!("\"{name}\": {value},")).collect();
     let named = format!("{{{}}}", named.trim_end_matches(','));
@@ -66,6 +67,8 @@ fn a_prediction_in_every_form_of_request() {
         ("CSV", &[CSV], one.clone()),
         ("CSV of no type", &[], one.clone()),
         ("CSV with CRLF, a BOM, columns in another order", &[CSV], format!("\u{feff}{reordered}")),
+        ("a form with a record", &[FORM], form),
+        ("rows as TorchServe's client sends them", &[], format!("{{\"data\": [{list}]}}")),
         ("JSON of no type", &[], WOMAN.into()),
         ("JSON under a form's type, as curl sends it", &[FORM], WOMAN.into()),
         ("a passenger", &[JSON], WOMAN.into()),
@@ -423,7 +426,7 @@ fn what_cannot_be_answered_says_why() {
             400,
             "below the input directory",
         ),
-        ("a form without data", "/predictions/titanic", &[FORM], b"x=1".to_vec(), 400, "no field input_file_path"),
+        ("a form without data", "/predictions/titanic", &[FORM], b"n_steps=1".to_vec(), 400, "no input_file_path"),
         (
             "two paths",
             "/predictions/titanic",

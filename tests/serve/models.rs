@@ -49,7 +49,8 @@ fn versions_come_swap_and_go_while_others_serve() {
     assert_eq!(post(server.management, "/models?url=titanic.mar", "").status, 409);
     assert_eq!(predict("/predictions/titanic"), "Survived");
 
-    let second = post(server.management, "/models?url=second.mar&initial_workers=2", "");
+    let path = store.join("second.mar");
+    let second = post(server.management, &format!("/models?url={}&initial_workers=2", path.display()), "");
     assert!(second.text().contains("Version: 2.0 registered with 2 initial workers"), "{}", second.text());
     assert_eq!(
         (predict("/predictions/titanic"), predict("/predictions/titanic/2.0")),
