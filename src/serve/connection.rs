@@ -18,8 +18,8 @@ const MOST_HEADERS: usize = 100;
 const GRACE: Duration = Duration::from_secs(1);
 /// How long a connection that came last may take to send its request.
 const LAST_GRACE: Duration = Duration::from_millis(300);
-/// No further connection came within this time: the listener can be closed without losing one.
-const QUIET: Duration = Duration::from_millis(10);
+/// Connections that can wait in a listener.
+const BACKLOG: usize = 4096;
 /// After a failure to accept (too many open files, say) the next try waits.
 const AFTER_FAILURE: Duration = Duration::from_millis(50);
 
@@ -66,10 +66,20 @@ pub(crate) async fn accept(
             () = reached(&mut last, Phase::LastConnections) => break,
         }
     }
-    // What waits in the listener would be reset with it.
-    while let Ok(Ok((stream, _))) = tokio::time::timeout(QUIET, listener.accept()).await {
-        let_in(stream, None);
-    }
+    waiting(listener).into_iter().for_each(|stream| let_in(stream, None));
+}
+
+/// Closes a listener, and returns the connections that were waiting in it: they would be reset with it.
+fn waiting(listener: TcpListener) -> Vec<TcpStream> {
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    let accepted = std::iter::from_fn(|| listener.accept().ok()).take(BACKLOG);
+    let streams: Vec<_> = accepted.map(|(stream, _)| stream).collect();
+    drop(listener);
+    let to_tokio = |stream: std::net::TcpStream| {
+        stream.set_nonblocking(true)?;
+        TcpStream::from_std(stream)
+    };
+    streams.into_iter().filter_map(|stream| to_tokio(stream).ok()).collect()
 }
 
 /// Answers the requests of one connection.
