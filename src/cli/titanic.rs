@@ -21,6 +21,8 @@ const NEURON: usize = 0;
 const SURVIVED: Target = Target::Class(1);
 const EPOCHS_BETWEEN_LOSSES: usize = 50;
 const BINS: usize = 100;
+/// 50 steps would leave most rows' conductance open.
+const TOLERANCE: f64 = 1e-3;
 
 /// Trains the Titanic network, attributes its predictions, and logs the run to MLflow
 ///
@@ -110,7 +112,7 @@ fn fit(network: &Sequential, train: &Dataset, arguments: &Arguments, report: &mu
 /// Attributes survival to the features, to the neurons of a layer, and to the features for one neuron.
 fn attribute(network: &Sequential, test: &Dataset, report: &mut Report) -> Result<()> {
     let features = test.features();
-    let importance = IntegratedGradients::new(network).attribute(&features, SURVIVED)?;
+    let importance = IntegratedGradients::new(network).tolerance(TOLERANCE).attribute(&features, SURVIVED)?;
     let mean = importance.mean()?;
     picture(
         report,
@@ -123,7 +125,7 @@ fn attribute(network: &Sequential, test: &Dataset, report: &mut Report) -> Resul
     summary(report, "feature_imp_summary.txt", &importance, &mean)?;
     metrics(report, test.feature_names(), &mean);
 
-    let conductance = LayerConductance::new(network, LAYER).attribute(&features, SURVIVED)?;
+    let conductance = LayerConductance::new(network, LAYER).tolerance(TOLERANCE).attribute(&features, SURVIVED)?;
     let mean = conductance.mean()?;
     let names = neuron_names(mean.len());
     let bars = mean.bars(names.clone())?.title("Average Neuron Importances").axes("", "conductance");
@@ -134,7 +136,7 @@ fn attribute(network: &Sequential, test: &Dataset, report: &mut Report) -> Resul
     summary(report, "neuron_imp_summary.txt", &conductance, &mean)?;
     metrics(report, names, &mean);
 
-    let neuron = NeuronConductance::new(network, LAYER, NEURON).attribute(&features, SURVIVED)?;
+    let neuron = NeuronConductance::new(network, LAYER, NEURON).tolerance(TOLERANCE).attribute(&features, SURVIVED)?;
     summary(report, &format!("Avg_Feature_Importances_Neuron_{NEURON}.txt"), &neuron, &neuron.mean()?)
 }
 
