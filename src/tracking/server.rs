@@ -110,7 +110,11 @@ impl Server {
 /// Whether asking again may help: not where the address or a certificate is wrong.
 fn may_pass(error: &ureq::Error) -> bool {
     use ureq::Error::{ConnectionFailed, HostNotFound, Io, Protocol, Timeout};
-    matches!(error, ConnectionFailed | HostNotFound | Io(_) | Protocol(_) | Timeout(_))
+    match error {
+        // So a certificate that is not trusted arrives.
+        Io(error) => error.kind() != std::io::ErrorKind::InvalidData,
+        other => matches!(other, ConnectionFailed | HostNotFound | Protocol(_) | Timeout(_)),
+    }
 }
 
 /// An address without the user and the password in it, and these.
