@@ -2,6 +2,8 @@
 
 mod mlflow;
 mod report;
+mod server;
 
-pub use mlflow::{LoggedRun, Mlflow, Patience};
+pub use mlflow::{Destination, LoggedRun, Mlflow};
 pub use report::{Metric, Report};
+pub use server::Patience;
