@@ -10,7 +10,7 @@ from nbformat import NotebookNode
 
 from lab import notebook as notebooks
 from lab import scan
-from lab.place import LOGS, shown
+from lab.place import LOGS, NOTEBOOKS, shown
 from lab.problem import Problem
 from lab.session import Session
 
@@ -89,6 +89,8 @@ def export(notebook: NotebookNode, path: Path) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     page, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": path.stem}})
+    # Pictures are named from the notebook's folder, and the page lies elsewhere.
+    page = page.replace('src="../', f'src="{os.path.relpath(NOTEBOOKS, path.parent)}/../')
     path.with_suffix(".html").write_text(page)
     notebooks.write(notebook, path)
 
