@@ -39,11 +39,18 @@ fn main() -> std::result::Result<(), Failure> {
         trainer = trainer.layers(layers);
     }
     let [file, folder] = arguments.as_slice() else {
-        return Err("expected: COMMENTS.csv FOLDER [OPTIONS]".into());
+        return Err(
+            "expected: COMMENTS.csv FOLDER [OPTIONS]; the options stand at the top of examples/train_sentiment.rs"
+                .into(),
+        );
     };
     let comments = Comments::load(file)?;
     if tested >= comments.len() {
         return Err(format!("{tested} comments to test with, and there are {} in all", comments.len()).into());
+    }
+    for (class, name) in labels.split(',').enumerate() {
+        let count = comments.rows().iter().filter(|comment| comment.label == Some(class)).count();
+        println!("label {class} is «{name}»: {count} comments");
     }
     let (train, test) = (comments.first(comments.len() - tested), comments.skip(comments.len() - tested));
 

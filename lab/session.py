@@ -14,7 +14,7 @@ from lab import scan
 from lab.problem import Problem
 
 START_TIMEOUT = 600
-CELL_TIMEOUT = 900
+CELL_TIMEOUT = 3600
 STRAGGLERS = 0.05
 BEAT = 15
 SHOWN = ("stream", "execute_result", "display_data", "error")

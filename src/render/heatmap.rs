@@ -7,6 +7,7 @@ use super::lettering::{Lettering, Placed};
 use super::palette::Palette;
 use crate::error::{Error, Result};
 use crate::text::{TextRecord, TokenAttributions, Unit};
+use crate::visible::visible;
 
 /// Texts whose words are coloured by what they say for a class, one below the other, with one
 /// scale for all. Made with [`heatmap!`](crate::heatmap) or [`TokenAttributions::heatmap`].
@@ -194,7 +195,7 @@ impl Figure for Heatmap {
             lines.push(format!("  {}", words.join(" | ")));
         }
         lines.extend(self.remarks());
-        lines.join("\n")
+        visible(&lines.join("\n"))
     }
 
     fn svg(&self) -> Option<String> {

@@ -1,5 +1,7 @@
 //! The few pieces of HTML that figures are made of.
 
+use crate::visible::visible;
+
 /// The ground, text and lines of every figure.
 pub(super) const GROUND: &str = "#ffffff";
 pub(super) const INK: &str = "#1f2933";
@@ -11,10 +13,10 @@ pub(super) const LINE: &str = "#d9dfe5";
 pub(super) const POSITIVE: (u8, u8, u8) = (31, 95, 165);
 pub(super) const NEGATIVE: (u8, u8, u8) = (200, 90, 15);
 
-/// Text that is shown as it is, whatever is in it.
+/// Text that is shown as it is, whatever is in it; see [`visible`] for what cannot be shown.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in visible(text).chars() {
         match character {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),

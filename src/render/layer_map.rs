@@ -5,6 +5,7 @@ use super::html::{self, FAINT, GROUND, INK, LINE, escape, number};
 use super::palette::Palette;
 use crate::error::{Result, bail};
 use crate::text::{TextRecord, TokenAttributions, Unit};
+use crate::visible::visible;
 
 /// One text's words from left to right, the layers from bottom to top, each field coloured by what
 /// flows through it. Made with [`TokenAttributions::layer_map`].
@@ -109,7 +110,8 @@ impl Figure for LayerMap {
             format!("{}: {}", bare(row.place()), words.join(" | "))
         };
         let rows = self.rows.iter().rev().map(row);
-        std::iter::once(self.title()).chain(rows).chain(self.remarks.iter().cloned()).collect::<Vec<_>>().join("\n")
+        let lines = std::iter::once(self.title()).chain(rows).chain(self.remarks.iter().cloned());
+        visible(&lines.collect::<Vec<_>>().join("\n"))
     }
 
     fn svg(&self) -> Option<String> {

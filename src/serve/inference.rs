@@ -7,13 +7,14 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::accept::Form;
 use super::answer::{Answer, Warned};
 use super::app::{App, Open, model_of, read_rows};
 use super::payload::{self, Payload};
-use super::{Ask, Failure, body, openapi, page};
+use super::servable::Row;
+use super::{Ask, Failure, Running, body, openapi, page};
 
 type Reply = Result<Response, Failure>;
 
@@ -52,37 +53,44 @@ async fn description(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn models(State(app): State<Arc<App>>) -> Response {
-    let models = app.catalog.defaults().iter().map(|running| page::model(running)).collect::<serde_json::Value>();
+    let models = app.catalog.defaults().iter().map(|running| page::model(running)).collect::<Value>();
     body::json(StatusCode::OK, &json!({ "models": models }))
 }
 
-async fn predictions(State(app): State<Arc<App>>, open: Open, request: Request) -> Reply {
+/// A request to a model, read.
+struct Asked {
+    running: Arc<Running>,
+    form: Form,
+    parameters: Map<String, Value>,
+    rows: Vec<Row>,
+    warned: Vec<Warned>,
+}
+
+async fn read(app: &App, open: Open, request: Request) -> Result<Asked, Failure> {
     let (name, version) = model_of(open)?;
     let running = app.catalog.get(&name, version.as_deref())?;
     let (parts, content) = request.into_parts();
     let form = Form::wanted(&parts.headers)?;
     let bytes = payload::receive(&parts.headers, content, &app.settings).await?;
-    let payload = Payload::read(&parts, bytes, &app.settings).await?;
-    if let Some(name) = payload.parameters.keys().next() {
+    let Payload { records, parameters } = Payload::read(&parts, bytes, &app.settings).await?;
+    let rows = read_rows(&running, &records)?;
+    let warned = rows.iter().map(Warned::from).collect();
+    Ok(Asked { running, form, parameters, rows, warned })
+}
+
+async fn predictions(State(app): State<Arc<App>>, open: Open, request: Request) -> Reply {
+    let Asked { running, form, parameters, rows, warned } = read(&app, open, request).await?;
+    if let Some(name) = parameters.keys().next() {
         let message = format!("a prediction takes no parameter \"{}\": ask /explanations", name.escape_debug());
         return Err(Failure::bad_request(message));
     }
-    let rows = read_rows(&running, &payload.records)?;
-    let warned: Vec<Warned> = rows.iter().map(Warned::from).collect();
     let outputs = app.predict(&running, rows).await?;
     Answer::of(&running, &warned).predictions(form, &outputs)
 }
 
 async fn explanations(State(app): State<Arc<App>>, open: Open, request: Request) -> Reply {
-    let (name, version) = model_of(open)?;
-    let running = app.catalog.get(&name, version.as_deref())?;
-    let (parts, content) = request.into_parts();
-    let form = Form::wanted(&parts.headers)?;
-    let bytes = payload::receive(&parts.headers, content, &app.settings).await?;
-    let payload = Payload::read(&parts, bytes, &app.settings).await?;
-    let ask = Arc::new(Ask::new(&payload.parameters, running.servable().description(), app.settings.max_steps)?);
-    let rows = read_rows(&running, &payload.records)?;
-    let warned: Vec<Warned> = rows.iter().map(Warned::from).collect();
+    let Asked { running, form, parameters, rows, warned } = read(&app, open, request).await?;
+    let ask = Arc::new(Ask::new(&parameters, running.servable().description(), app.settings.max_steps)?);
     let explanations = app.explain(&running, ask.clone(), rows).await?;
     let answer = Answer::of(&running, &warned);
     match form {

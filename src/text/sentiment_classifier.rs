@@ -10,6 +10,7 @@ use super::{Comment, Segmenter, TextInput, Tokenizer};
 use crate::error::{Result, bail, error};
 use crate::finite;
 use crate::model::{Inputs, Layers, Model, SequenceClassifier, TokenizedText};
+use crate::visible::visible;
 
 /// A text classifier with everything between a text and its prediction: word segmentation for
 /// Vietnamese, the tokenizer, the model, the names of the classes.
@@ -67,8 +68,9 @@ impl SentimentClassifier {
         if !loaded.model.names_labels() {
             bail!(
                 File,
-                "{}: config.json does not name the classes (\"id2label\"): add it, or call \
-                 SentimentClassifier::with_labels(\"{}\", [\"positive\", \"negative\"])",
+                "{}: config.json does not name the classes (\"id2label\" is not there, or only LABEL_0, LABEL_1, ...): name \
+                 them there, or call SentimentClassifier::with_labels(\"{}\", [\"positive\", \"negative\"]) and \
+                 Explainer::new of that",
                 folder.display(),
                 model.as_ref()
             )
@@ -244,7 +246,7 @@ fn cut(text: &mut TokenizedText, most: usize) {
 fn excerpt(text: &str) -> String {
     const SHOWN: usize = 40;
     let mut characters = text.trim().chars();
-    let start: String = characters.by_ref().take(SHOWN).collect();
+    let start = visible(&characters.by_ref().take(SHOWN).collect::<String>());
     if characters.next().is_some() { format!("{start}…") } else { start }
 }
 

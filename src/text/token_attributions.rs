@@ -212,7 +212,10 @@ impl TokenAttributions {
             0 => {}
             some => remarks.push(format!("{some} of {all} {what}")),
         };
-        count("did NOT settle within the tolerance: allow more steps with max_steps", |r| r.settled == Some(false));
+        count(
+            "did NOT settle within the tolerance: allow more steps, or attribute to a layer that all of the output goes through",
+            |r| r.settled == Some(false),
+        );
         count("do NOT add up, their delta is beyond 0.01: take more steps, or tolerance(1e-3)", |r| {
             r.settled.is_none() && r.delta.is_some_and(|delta| delta.abs() > NOTEWORTHY_DELTA)
         });
@@ -245,9 +248,9 @@ impl TokenAttributions {
         };
         let mut reference = reference.clone();
         if reference.class == 0
-            && let Some(opposite) = reference.opposite.replace(reference.name.clone())
+            && let Some(opposite) = reference.opposite.take()
         {
-            reference = Attributed { class: 1, name: opposite, opposite: reference.opposite };
+            reference = Attributed { class: 1, name: opposite, opposite: Some(reference.name) };
         }
         let mut words: BTreeMap<String, WordStrength> = BTreeMap::new();
         for record in self.by_word().records {
@@ -319,5 +322,45 @@ impl TextRecord {
     /// The sum of the attributions, before they were normalised, minus what it must be.
     pub fn convergence_delta(&self) -> Option<f64> {
         self.delta
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The attributions of a text of one word for a class of several.
+    fn attributed_for(class: usize, opposite: Option<&str>) -> TokenAttributions {
+        let unit = Unit { text: "tốt".to_string(), value: 1., special: false, word: 0 };
+        let opposite = opposite.map(str::to_string);
+        let record = TextRecord {
+            place: "layer \"embeddings\"".to_string(),
+            units: vec![unit],
+            label: None,
+            prediction: None,
+            attributed: Some(Attributed { class, name: format!("class {class}"), opposite }),
+            delta: None,
+            steps: None,
+            settled: None,
+            words: vec!["tốt".to_string()],
+            cut: 0,
+        };
+        TokenAttributions { method: "LayerIntegratedGradients", records: vec![record], normalized: true }
+    }
+
+    #[test]
+    fn words_for_several_classes_are_not_mixed() {
+        let (first, second) = (attributed_for(0, None), attributed_for(1, None));
+        for mixed in [first.with(&second), second.with(&first)] {
+            assert!(mixed.strongest_words(3).unwrap_err().to_string().contains("different classes"));
+        }
+        assert_eq!(first.strongest_words(3).unwrap().class(), "class 0");
+    }
+
+    #[test]
+    fn of_two_classes_one_counts_against_the_other() {
+        let both = attributed_for(0, Some("class 1")).with(&attributed_for(1, Some("class 0")));
+        let strongest = both.strongest_words(3).unwrap();
+        assert_eq!((strongest.class(), strongest.words()[0].sum, strongest.words()[0].count), ("class 1", 0., 2));
     }
 }

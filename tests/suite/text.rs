@@ -453,6 +453,31 @@ fn a_text_of_a_model_of_one_output_names_both_classes() {
     let words = Explainer::new(&single).visualize("tệ quá").unwrap();
     assert_eq!(words.records()[0].attributed(), Some("negative"));
     assert_eq!(words.records()[0].prediction().map(|(label, _)| label), Some(prediction.label.as_str()));
+
+    // One name is that of the output, as transformers has it.
+    let config = std::fs::read_to_string(base.join("config.json")).unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&config).unwrap();
+    json["id2label"] = serde_json::json!({"0": "complaint"});
+    json["label2id"] = serde_json::json!({"complaint": 0});
+    std::fs::write(base.join("config.json"), json.to_string()).unwrap();
+    let named = SentimentClassifier::from_pretrained(folder).unwrap();
+    assert_eq!(named.labels(), ["not complaint", "complaint"]);
+    for (text, label) in [("tệ", prediction.class), ("rất tốt", single.predict_text("rất tốt").unwrap().class)]
+    {
+        let again = named.predict_text(text).unwrap();
+        assert_eq!((again.class, again.label.as_str()), (label, named.labels()[label].as_str()));
+        let words = Explainer::new(&named).visualize(text).unwrap();
+        assert_eq!(words.records()[0].prediction().map(|(label, _)| label), Some(again.label.as_str()));
+    }
+}
+
+#[test]
+fn characters_that_act_are_shown_as_marks() {
+    let explain = Explainer::from_pretrained("data/sentiment-vi").unwrap().n_steps(2);
+    let words = explain.visualize("tốt \u{1b}[31m\u{7}đẹp \u{202e}tệ").unwrap();
+    for form in [words.html(), words.svg().unwrap(), words.text()] {
+        assert!(!form.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{form:?}");
+    }
 }
 
 #[test]

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use candle_explain::attr::METHODS;
 
 /// Which modules a module may import from. Everything may use `error`.
-const MAY_IMPORT: [(&str, &[&str]); 17] = [
+const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("error", &[]),
     ("seed", &[]),
     ("progress", &[]),
+    ("visible", &[]),
     ("finite", &["error"]),
     ("file", &["error"]),
     ("nn", &["error", "seed"]),
@@ -17,8 +18,8 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("engine", &["error", "finite", "model"]),
     ("attr", &["error", "model", "engine"]),
     ("tabular", &["error", "seed", "file", "finite", "progress", "model", "engine"]),
-    ("text", &["error", "seed", "file", "finite", "progress", "model", "engine", "attr"]),
-    ("render", &["error", "file", "engine", "model", "tabular", "text"]),
+    ("text", &["error", "seed", "file", "finite", "progress", "visible", "model", "engine", "attr"]),
+    ("render", &["error", "file", "visible", "engine", "model", "tabular", "text"]),
     ("serve", &["error", "seed", "file", "finite", "model", "engine", "attr", "tabular", "text", "render"]),
     ("tracking", &["error", "file"]),
     ("cli", &["error", "seed", "file", "model", "engine", "attr", "tabular", "render", "serve", "tracking"]),

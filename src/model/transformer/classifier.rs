@@ -108,10 +108,12 @@ impl SequenceClassifier {
         &self.encoder
     }
 
-    /// The name of each class: the configuration's, or `LABEL_0` and on.
+    /// The name of each class: the configuration's, or `LABEL_0` and on. A single output is the
+    /// probability of the second of two classes; if the configuration has one name, it is that one's.
     pub fn labels(&self) -> Vec<String> {
-        let classes = self.head.logits.weight().dims()[0];
+        let classes = self.head.logits.weight().dims()[0].max(2);
         match self.encoder.config.labels.as_slice() {
+            [only] => vec![format!("not {only}"), only.clone()],
             [] => (0..classes).map(|class| format!("LABEL_{class}")).collect(),
             labels => labels.to_vec(),
         }

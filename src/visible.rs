@@ -1,0 +1,26 @@
+//! Text without characters that act instead of being seen.
+
+/// The same text with a mark in the place of each character that steers a terminal, turns the
+/// direction of reading, or may not stand in XML; line ends and tabs stay.
+pub(crate) fn visible(text: &str) -> String {
+    const MARK: char = '\u{fffd}';
+    let acts = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
+    };
+    text.chars().map(|c| if acts(c) { MARK } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_acts_is_marked_and_all_else_stays() {
+        assert_eq!(
+            visible("tốt \u{1b}[31m\0\u{7}\u{202e}\u{ffff}"),
+            "tốt \u{fffd}[31m\u{fffd}\u{fffd}\u{fffd}\u{fffd}"
+        );
+        assert_eq!(visible("a\tb\r\nđẹp 😍"), "a\tb\r\nđẹp 😍");
+    }
+}
