@@ -10,10 +10,12 @@ use super::handler::load_folder;
 use super::queue::{Outcome, Work};
 use super::running::compute;
 use super::servable::{Row, Servable};
-use super::{Archive, Ask, strict_json};
-use crate::error::{Result, bail, error};
+use super::{Archive, Ask, Settings, strict_json};
+use crate::error::{Error, Result, bail, error};
 
 const LONGEST_LINE: u64 = 16 << 20;
+/// Groups of rows that are read before they are sorted by size.
+const WINDOW: usize = 16;
 
 /// Answers JSON lines with JSON lines: predictions, or explanations, in the order of the input.
 ///
@@ -80,15 +82,15 @@ impl Batch {
 
     /// Answers every line of the input.
     pub fn run(&self, mut input: impl BufRead, mut output: impl Write) -> Result<BatchSummary> {
-        let description = self.servable.description();
+        let (description, most_steps) = (self.servable.description(), Settings::default().max_steps);
         let ask =
-            self.parameters.as_ref().map(|parameters| Ask::new(parameters, description, usize::MAX)).transpose()?;
+            self.parameters.as_ref().map(|parameters| Ask::new(parameters, description, most_steps)).transpose()?;
         let work = ask.clone().map_or(Work::Predict, |ask| Work::Explain(ask.into()));
         let mut summary = BatchSummary::default();
         let mut number = 0;
         loop {
             let mut lines = Vec::new();
-            while lines.len() < description.rows_at_once {
+            while lines.len() < WINDOW * description.rows_at_once {
                 let Some(text) = next_line(&mut input, number + 1)? else { break };
                 number += 1;
                 if number <= self.skip {
@@ -136,28 +138,29 @@ impl Batch {
         Line { number, id, row }
     }
 
-    /// The answer of each line; rows are computed together, and alone where that fails.
+    /// The answer of each line. Rows of like size are computed together, so that little is filled up
+    /// with padding; where that fails, each alone.
     fn answers<'a>(
         &self,
         lines: &'a [Line],
         work: &Work,
         ask: Option<&Ask>,
     ) -> Vec<(&'a Line, Result<Map<String, Value>>)> {
-        let rows: Vec<Row> = lines.iter().filter_map(|line| line.row.as_ref().ok().cloned()).collect();
-        let mut together = match compute(&*self.servable, work, &rows) {
-            Ok(outcome) if !rows.is_empty() => Some(outcome),
-            _ => None,
-        };
-        let answer = |line: &'a Line| {
-            let row = line.row.as_ref().map_err(Clone::clone)?;
-            let outcome = match &mut together {
-                Some(outcome) => outcome.take_first(1),
-                None => compute(&*self.servable, work, std::slice::from_ref(row))?,
-            };
-            Ok(self.answer(row, outcome, ask))
-        };
-        let mut answer = answer;
-        lines.iter().map(|line| (line, answer(line))).collect()
+        let mut answers: Vec<_> =
+            lines.iter().map(|line| line.row.as_ref().map(|_| Map::new()).map_err(Clone::clone)).collect();
+        let mut read: Vec<(usize, &Row)> =
+            lines.iter().enumerate().filter_map(|(index, line)| Some((index, line.row.as_ref().ok()?))).collect();
+        read.sort_by_key(|(_, row)| row.size());
+        for together in read.chunks(self.servable.description().rows_at_once) {
+            let rows: Vec<Row> = together.iter().map(|(_, row)| (*row).clone()).collect();
+            let mut outcome = compute(&*self.servable, work, &rows).ok();
+            for (index, row) in together {
+                let alone = || compute(&*self.servable, work, std::slice::from_ref(row));
+                let own = outcome.as_mut().map_or_else(alone, |outcome| Ok(outcome.take_first(1)));
+                answers[*index] = own.map(|own| self.answer(row, own, ask)).map_err(Error::from);
+            }
+        }
+        lines.iter().zip(answers).collect()
     }
 
     fn answer(&self, row: &Row, outcome: Outcome, ask: Option<&Ask>) -> Map<String, Value> {

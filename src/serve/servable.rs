@@ -60,6 +60,14 @@ pub(crate) enum Row {
 }
 
 impl Row {
+    /// How much there is to compute.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Row::Features { values, .. } => values.len(),
+            Row::Text(text) => text.tokens.len(),
+        }
+    }
+
     /// What the reader of this row's answer must know.
     pub(crate) fn warnings(&self) -> Vec<String> {
         match self {
