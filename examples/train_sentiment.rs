@@ -2,12 +2,8 @@
 //!
 //! `cargo run --release --example train_sentiment -- COMMENTS.csv FOLDER [OPTIONS]`
 //!
-//! COMMENTS.csv has columns `text` and `label` (whole numbers from 0 on). Options:
 //!
-//! * `--labels positive,negative`: the names of the classes
-//! * `--test 2000`: how many comments at the end are only tested with
-//! * `--epochs 5`, `--seed 13`, `--vocabulary 3000`, `--hidden 128`, `--layers 2`
-//! * `--vietnamese`: texts are segmented into words when they are explained
+//! `--help` lists the options.
 
 use std::io::{IsTerminal, Write};
 use std::str::FromStr;
@@ -15,10 +11,34 @@ use std::time::{Duration, Instant};
 
 use candle_explain::prelude::*;
 
+const USAGE: &str = "\
+train_sentiment COMMENTS.csv FOLDER [OPTIONS]
+
+COMMENTS.csv has columns text and label (whole numbers from 0 on).
+
+  --labels positive,negative   the names of the classes
+  --test 2000                  how many comments at the end are only tested with
+  --epochs 5  --seed 13  --vocabulary 3000  --hidden 128  --layers 2
+  --vietnamese                 texts are segmented into words when they are explained";
+
 type Failure = Box<dyn std::error::Error>;
 
-fn main() -> std::result::Result<(), Failure> {
+fn main() -> std::process::ExitCode {
+    match run() {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> std::result::Result<(), Failure> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    if take_flag(&mut arguments, "--help") {
+        println!("{USAGE}");
+        return Ok(());
+    }
     let vietnamese = take_flag(&mut arguments, "--vietnamese");
     let labels = take_option::<String>(&mut arguments, "--labels")?.unwrap_or("positive,negative".to_string());
     let tested = take_option(&mut arguments, "--test")?.unwrap_or(0);
@@ -39,12 +59,13 @@ fn main() -> std::result::Result<(), Failure> {
         trainer = trainer.layers(layers);
     }
     let [file, folder] = arguments.as_slice() else {
-        return Err(
-            "expected: COMMENTS.csv FOLDER [OPTIONS]; the options stand at the top of examples/train_sentiment.rs"
-                .into(),
-        );
+        return Err(format!("expected two names, with options of those below, and not {arguments:?}\n{USAGE}").into());
     };
     let comments = Comments::load(file)?;
+    // That nothing can be written is to be known before the training, not after it.
+    std::fs::create_dir_all(folder).map_err(|e| format!("cannot make the folder {folder}: {e}"))?;
+    let probe = std::path::Path::new(folder).join(".writable");
+    std::fs::write(&probe, "").and_then(|()| std::fs::remove_file(&probe)).map_err(|e| format!("{folder}: {e}"))?;
     if tested >= comments.len() {
         return Err(format!("{tested} comments to test with, and there are {} in all", comments.len()).into());
     }

@@ -33,7 +33,8 @@ pub trait Figure {
                 error!(Input, "{}: this figure is not a picture: save it as .html or .txt", path.display())
             })
         };
-        let bytes = match path.extension().and_then(|extension| extension.to_str()) {
+        let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
+        let bytes = match extension.as_deref() {
             Some("html") => page_of(self).into_bytes(),
             Some("txt") => (self.text() + "\n").into_bytes(),
             Some("svg") => drawn()?.into_bytes(),

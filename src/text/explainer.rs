@@ -67,6 +67,11 @@ impl Explainer {
         Self { path: PathSettings { tolerance: Some(tolerance), ..self.path.clone() }, ..self.clone() }
     }
 
+    /// How many steps the tolerance may take at most; see [`LayerIntegratedGradients::max_steps`].
+    pub fn max_steps(&self, max_steps: usize) -> Self {
+        Self { path: PathSettings { max_steps, ..self.path.clone() }, ..self.clone() }
+    }
+
     /// How many rows one pass evaluates at most; see [`LayerIntegratedGradients::internal_batch_size`].
     pub fn internal_batch_size(&self, rows: usize) -> Self {
         Self { path: PathSettings { internal_batch_size: Some(rows), ..self.path.clone() }, ..self.clone() }

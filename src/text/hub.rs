@@ -110,11 +110,12 @@ fn shards(index: &Path) -> Result<Vec<String>> {
 fn explain(model: &str, what: &str, why: &ApiError) -> Error {
     let text = why.to_string();
     let advice = if text.contains("404") {
-        "is the name right?"
+        "is the name right? If a folder was meant: there is none of this name here"
     } else if text.contains("401") || text.contains("403") {
         "the model is private or asks for consent: log in with huggingface-cli"
     } else {
-        "is there a network? What has arrived is kept, and the next call goes on from there"
+        "is there a network? What has arrived is kept, and the next call goes on from there. If a folder was meant: \
+         there is none of this name here"
     };
     error!(File, "cannot fetch {what} of {model} from the Hugging Face hub: {text}; {advice}")
 }

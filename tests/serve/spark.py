@@ -5,8 +5,9 @@
     python tests/serve/spark.py --binary target/release/candle-explain --partitions 4
 
 Spark reads the CSV file with its column `text`, numbers the comments and pipes each partition
-through a process of its own. Every number must come back exactly once, with an explanation. Prints
-the rate, starting the processes included; fails if a comment is missing, doubled or not explained.
+through a process of its own. Every number must come back exactly once, with an explanation or with
+the reason why there is none (a comment without words, for example); those are printed. Prints the
+rate, starting the processes included; fails if a comment is missing or doubled, or has neither.
 """
 
 import argparse
@@ -59,8 +60,12 @@ def main():
     check("every comment comes back", not missing, missing)
     doubled = [number for number, times in ids.items() if times > 1 or number not in range(count)]
     check("none comes back twice, and none that was not sent", not doubled, doubled)
-    unexplained = [answer for answer in answers if "error" in answer or not answer.get("words")]
-    check("each has its words and attributions", not unexplained, unexplained[:1])
+    refused = [answer for answer in answers if "error" in answer]
+    for answer in refused:
+        print(f"not explained: {answer}")
+    unexplained = [answer for answer in answers if not answer.get("error") and not answer.get("words")]
+    check("each has its words and attributions, or the reason why not", not unexplained, unexplained[:1])
+    check("hardly any are refused", len(refused) <= count // 1000, len(refused))
     check.finish()
 
 

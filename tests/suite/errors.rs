@@ -388,11 +388,33 @@ fn checkpoints_that_cannot_be_read() {
     with("\"hidden_act\": \"gelu\"", "\"hidden_act\": \"mish\"");
     assert_error(load(&folder), ErrorKind::File, &["activation is mish", "gelu or relu"]);
     with("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3");
-    assert_error(load(&folder), ErrorKind::File, &["no weight \"encoder.layer.2."]);
+    let missing = ["no weights for 16 of the 57", "\"encoder.layer.2.attention.self.query.weight\"", "nothing else"];
+    assert_error(load(&folder), ErrorKind::File, &missing);
+    with("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 100000000000");
+    assert_error(load(&folder), ErrorKind::File, &["num_hidden_layers", "at most 1000"]);
     with("\"num_attention_heads\": 4", "\"num_attention_heads\": 5");
     assert_error(load(&folder), ErrorKind::File, &["5 attention heads do not divide"]);
     std::fs::write(folder.join("config.json"), &config[..config.len() / 2]).unwrap();
     assert_error(load(&folder), ErrorKind::File, &["config.json is not JSON"]);
+}
+
+#[test]
+fn weights_of_other_names_are_listed() {
+    let folder = checkpoint("renamed", "tiny-bert");
+    let path = folder.join("model.safetensors");
+    let mut weights = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
+    for part in ["weight", "bias"] {
+        let pooler = weights.remove(&format!("bert.pooler.dense.{part}")).unwrap();
+        weights.insert(format!("bert.head.dense.{part}"), pooler);
+    }
+    candle_core::safetensors::save(&weights, &path).unwrap();
+    let parts = [
+        "no weights for 2 of the 41",
+        "\"pooler.dense.weight\", \"pooler.dense.bias\"",
+        "in their place: \"head.dense.bias\", \"head.dense.weight\"",
+    ];
+    assert_error(SequenceClassifier::from_pretrained(&folder), ErrorKind::File, &parts);
+    assert!(TransformerEncoder::from_pretrained(&folder).is_ok(), "an encoder needs no pooler");
 }
 
 #[test]

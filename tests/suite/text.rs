@@ -252,6 +252,14 @@ fn folders_that_no_classifier_comes_from() {
     let untokenized = copy("untokenized");
     std::fs::remove_file(untokenized.join("tokenizer.json")).unwrap();
     assert!(message(load(&untokenized)).contains("holds no tokenizer"));
+    let foreign = copy("foreign-tokenizer");
+    std::fs::write(foreign.join("bpe.codes"), "").unwrap();
+    std::fs::write(foreign.join("tokenizer_config.json"), r#"{"tokenizer_class": "BertweetTokenizer"}"#).unwrap();
+    assert_eq!(load(&foreign).unwrap().predict_text(TEXT).unwrap(), model().predict_text(TEXT).unwrap());
+    std::fs::remove_file(foreign.join("tokenizer.json")).unwrap();
+    assert!(message(load(&foreign)).contains("holds the tokenizer BertweetTokenizer"));
+    std::fs::write(foreign.join("tokenizer_config.json"), r#"{"tokenizer_class": "PhobertTokenizer"}"#).unwrap();
+    assert!(message(load(&foreign)).contains("vocab.txt"));
     let cut = copy("cut");
     let bytes = std::fs::read(cut.join("model.safetensors")).unwrap();
     std::fs::write(cut.join("model.safetensors"), &bytes[..bytes.len() / 2]).unwrap();
@@ -419,7 +427,11 @@ fn a_classifier_of_ones_own() {
     let third: Comments = [Comment::from(("tốt", 2))].into_iter().collect();
     assert!(message(trainer.fit(&third)).contains("comment 0 has the label 2, and there are 2 classes"));
     assert!(message(trainer.epochs(0).fit(&comments)).contains("0 epochs"));
-    assert!(message(trainer.hidden(30).fit(&comments)).contains("heads divide"));
+    assert!(message(trainer.hidden(30).fit(&comments)).contains("a multiple of the 4 attention heads"));
+    assert!(message(trainer.layers(0).fit(&comments)).contains("0 layers"));
+    let named = |names: &[&str]| message(SentimentTrainer::new(names.iter().copied()).fit(&comments));
+    assert!(named(&["good", "good"]).contains("two classes have the name \"good\""));
+    assert!(named(&["good"]).contains("1 names of classes: expected at least two"));
     assert!(message(trainer.vocabulary(5).fit(&comments)).contains("at least 100"));
     assert!(message(trainer.learning_rate(1e9).epochs(3).fit(&comments)).contains("smaller learning rate"));
 }

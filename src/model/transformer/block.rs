@@ -46,15 +46,20 @@ static DISTILBERT_PARTS: [&str; 8] = [
     "output_layer_norm",
 ];
 
+/// The name of a layer, and of its parts.
+fn naming(architecture: Architecture, index: usize) -> (String, &'static [&'static str; 8]) {
+    match architecture {
+        Architecture::DistilBert => (format!("transformer.layer.{index}"), &DISTILBERT_PARTS),
+        Architecture::Bert | Architecture::Roberta => (format!("encoder.layer.{index}"), &BERT_PARTS),
+    }
+}
+
 impl Block {
     pub(super) fn load(checkpoint: &Checkpoint, config: &Config, index: usize, width: usize) -> Result<Self> {
         if !width.is_multiple_of(config.heads) {
             bail!(File, "{} attention heads do not divide the width {width}", config.heads)
         }
-        let (name, parts) = match config.architecture {
-            Architecture::DistilBert => (format!("transformer.layer.{index}"), &DISTILBERT_PARTS),
-            _ => (format!("encoder.layer.{index}"), &BERT_PARTS),
-        };
+        let (name, parts) = naming(config.architecture, index);
         let [query, key, value, attention_output, attention_norm, intermediate, output, output_norm] =
             std::array::from_fn(|part| format!("{name}.{}", parts[part]));
         let intermediate = checkpoint.linear(&intermediate, width, 0)?;
@@ -72,6 +77,12 @@ impl Block {
             name,
             parts,
         })
+    }
+
+    /// The name of every weight of a layer in the checkpoint.
+    pub(super) fn weight_names(architecture: Architecture, index: usize) -> Vec<String> {
+        let (name, parts) = naming(architecture, index);
+        parts.iter().flat_map(|part| ["weight", "bias"].map(|kind| format!("{name}.{part}.{kind}"))).collect()
     }
 
     pub(super) fn name(&self) -> &str {

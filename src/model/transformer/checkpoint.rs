@@ -62,15 +62,31 @@ impl Checkpoint {
         self.tensors.contains_key(name)
     }
 
+    /// An error that names every weight that is missing, and what is there in their place.
+    pub(super) fn require(&self, expected: &[String]) -> Result<()> {
+        let missing: Vec<&str> = expected.iter().filter(|name| !self.has(name)).map(String::as_str).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let others: Vec<&str> =
+            self.tensors.keys().filter(|name| !expected.contains(name)).map(String::as_str).collect();
+        let instead = if others.is_empty() { "nothing else".to_string() } else { listed(&others) };
+        bail!(
+            File,
+            "{} has no weights for {} of the {} that its config.json asks for: {}; there is in their place: {instead}. \
+             Random numbers in their stead would make the results worthless: is it the config.json of these weights, \
+             and was all of the model saved?",
+            self.folder.display(),
+            missing.len(),
+            expected.len(),
+            listed(&missing)
+        )
+    }
+
     /// A weight of this shape; `0` stands for any size. Half precision becomes `f32`.
     pub(super) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let Some(tensor) = self.tensors.get(name) else {
-            let near = name.rsplit_once('.').map_or("", |(layer, _)| layer);
-            let alike: Vec<&str> =
-                self.tensors.keys().map(String::as_str).filter(|key| key.starts_with(near)).collect();
-            let there =
-                if alike.is_empty() { self.tensors.keys().map(String::as_str).take(12).collect() } else { alike };
-            bail!(File, "{} has no weight \"{name}\"; it has: {}", self.folder.display(), there.join(", "))
+            bail!(File, "{} has no weight \"{name}\"", self.folder.display())
         };
         let fits = tensor.rank() == shape.len()
             && tensor.dims().iter().zip(shape).all(|(got, expected)| *expected == 0 || got == expected);
@@ -103,8 +119,15 @@ impl Checkpoint {
     }
 }
 
+/// The first names, and how many more there are.
+fn listed(names: &[&str]) -> String {
+    const SHOWN: usize = 24;
+    let first = names.iter().take(SHOWN).map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN { format!("{first} and {} more", names.len() - SHOWN) } else { first }
+}
+
 fn safetensors(path: &Path) -> Result<Vec<(String, Tensor)>> {
-    let bytes = std::fs::read(path).map_err(|e| error!(File, "cannot read {}: {e}", path.display()))?;
+    let bytes = std::fs::read(path).map_err(|e| error!(File, "cannot read {}: {e}: fetch it again", path.display()))?;
     match candle_core::safetensors::load_buffer(&bytes, &Device::Cpu) {
         Ok(tensors) => Ok(tensors.into_iter().collect()),
         Err(e) => bail!(

@@ -7,7 +7,7 @@ use candle_core::{DType, IndexOp, Module, Tensor, Var};
 
 use super::checkpoint::Checkpoint;
 use super::config::{Architecture, Config};
-use super::encoder::{TransformerEncoder, open};
+use super::encoder::{TransformerEncoder, open, weight_names};
 use crate::error::{Result, bail};
 use crate::file::{cannot_write, write_whole};
 use crate::model::{Inputs, Layers, Model};
@@ -69,6 +69,8 @@ impl SequenceClassifier {
                 checkpoint.folder().display()
             )
         }
+        let head = [dense, logits].into_iter().flat_map(|name| ["weight", "bias"].map(|part| format!("{name}.{part}")));
+        checkpoint.require(&weight_names(&config).into_iter().chain(head).collect::<Vec<_>>())?;
         let encoder = TransformerEncoder::load(checkpoint, config)?;
         let width = encoder.width();
         let logits = checkpoint.linear(logits, width, 0)?;

@@ -8,6 +8,9 @@ use serde_json::Value;
 use crate::error::{Result, bail, error};
 use crate::nn::Activation;
 
+/// More layers than any encoder has.
+const MOST_LAYERS: usize = 1000;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Architecture {
     Bert,
@@ -100,7 +103,10 @@ impl Config {
         let default_padding = if architecture == Architecture::Roberta { 1 } else { 0 };
         Ok(Self {
             architecture,
-            layers: count(layers)?,
+            layers: match count(layers)? {
+                layers @ 1..=MOST_LAYERS => layers,
+                other => bail!(File, "\"{layers}\" is {other}: expected at most {MOST_LAYERS}"),
+            },
             heads: count(heads)?,
             pad_token_id: json["pad_token_id"].as_u64().map_or(default_padding, |id| id as u32),
             layer_norm_eps: json["layer_norm_eps"].as_f64().unwrap_or(1e-12),

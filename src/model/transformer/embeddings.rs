@@ -49,6 +49,13 @@ impl Embeddings {
         })
     }
 
+    /// The name of every weight in the checkpoint.
+    pub(super) fn weight_names(architecture: Architecture) -> Vec<String> {
+        let tables = ["word", "position", "token_type"].into_iter();
+        let tables = tables.filter(|kind| *kind != "token_type" || architecture != Architecture::DistilBert);
+        tables.map(table_name).chain(["weight", "bias"].map(|part| format!("embeddings.LayerNorm.{part}"))).collect()
+    }
+
     /// Every weight with its name in the checkpoint.
     pub(super) fn weights(&self) -> Vec<(String, Var)> {
         let tables = [("word", Some(&self.words)), ("position", Some(&self.positions))];

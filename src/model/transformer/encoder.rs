@@ -33,6 +33,7 @@ impl TransformerEncoder {
     /// An error names the file or the weight that is missing, truncated or of another shape.
     pub fn from_pretrained(folder: impl AsRef<Path>) -> Result<Self> {
         let (config, checkpoint) = open(folder.as_ref())?;
+        checkpoint.require(&weight_names(&config))?;
         Self::load(&checkpoint, config)
     }
 
@@ -113,6 +114,12 @@ impl Model for TransformerEncoder {
     fn parameters(&self) -> Vec<Var> {
         self.weights().into_iter().map(|(_, weight)| weight).collect()
     }
+}
+
+/// The name of every weight of an encoder in the checkpoint.
+pub(super) fn weight_names(config: &Config) -> Vec<String> {
+    let blocks = (0..config.layers).flat_map(|index| Block::weight_names(config.architecture, index));
+    Embeddings::weight_names(config.architecture).into_iter().chain(blocks).collect()
 }
 
 /// The configuration and the weights of a folder.

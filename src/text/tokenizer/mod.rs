@@ -32,6 +32,9 @@ pub struct Tokenizer {
     kind: Kind,
 }
 
+/// What `transformers` calls PhoBERT's tokenizer. Others with the same files cut texts in other ways.
+const PHOBERT: &str = "PhobertTokenizer";
+
 #[derive(Clone)]
 enum Kind {
     Fast(Arc<Fast>),
@@ -39,14 +42,24 @@ enum Kind {
 }
 
 impl Tokenizer {
-    /// Reads `vocab.txt` and `bpe.codes`, or `tokenizer.json`.
+    /// Reads `vocab.txt` and `bpe.codes` if the folder's configuration names no other tokenizer than
+    /// PhoBERT's, or else `tokenizer.json`.
     pub fn from_pretrained(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let [codes, fast] = ["bpe.codes", "tokenizer.json"].map(|file| folder.join(file));
-        let kind = if codes.exists() {
+        let class = class(folder);
+        let phobert = class.as_deref().is_none_or(|class| class == PHOBERT);
+        let kind = if codes.exists() && phobert {
             Kind::PhoBert(Arc::new(PhoBert::read(&folder.join("vocab.txt"), &codes)?))
         } else if fast.exists() {
             Kind::Fast(Arc::new(Fast::read(&fast)?))
+        } else if let Some(class) = class.filter(|_| codes.exists()) {
+            bail!(
+                File,
+                "{} holds the tokenizer {class}, and of those with a bpe.codes only {PHOBERT} can be read: add a \
+                 tokenizer.json, if transformers has a fast tokenizer for it",
+                folder.display()
+            )
         } else {
             bail!(
                 File,
@@ -98,4 +111,13 @@ impl Tokenizer {
     pub fn expects_segmented_words(&self) -> bool {
         matches!(self.kind, Kind::PhoBert(_))
     }
+}
+
+/// The class of the tokenizer in `transformers`, if the folder tells.
+fn class(folder: &Path) -> Option<String> {
+    ["tokenizer_config.json", "config.json"].into_iter().find_map(|file| {
+        let text = std::fs::read_to_string(folder.join(file)).ok()?;
+        let json: serde_json::Value = serde_json::from_str(&text).ok()?;
+        json["tokenizer_class"].as_str().map(str::to_string)
+    })
 }

@@ -16,6 +16,7 @@ use crate::progress::Progress;
 use crate::seed::Seed;
 use crate::text::{Comment, Comments};
 
+const HEADS: usize = 4;
 const TOKENS: usize = 256;
 const WEIGHT_DECAY: f64 = 0.01;
 /// The share of the steps in which the learning rate rises.
@@ -187,7 +188,7 @@ impl SentimentTrainer {
             vocabulary,
             hidden: self.hidden,
             layers: self.layers,
-            heads: 4,
+            heads: HEADS,
             intermediate: 2 * self.hidden,
             tokens: TOKENS,
             labels: self.labels.clone(),
@@ -206,6 +207,21 @@ impl SentimentTrainer {
         }
         if self.vocabulary < 100 {
             bail!(Input, "a vocabulary of {} tokens: expected at least 100", self.vocabulary)
+        }
+        if self.layers == 0 || self.hidden == 0 || !self.hidden.is_multiple_of(HEADS) {
+            bail!(
+                Input,
+                "{} layers with {} numbers a token: expected at least 1, and a multiple of the {HEADS} attention heads",
+                self.layers,
+                self.hidden
+            )
+        }
+        if let Some(twice) = self.labels.iter().enumerate().find(|(index, label)| self.labels[..*index].contains(label))
+        {
+            bail!(Input, "two classes have the name \"{}\": expected a name of its own for each", twice.1)
+        }
+        if self.labels.len() < 2 {
+            bail!(Input, "{} names of classes: expected at least two", self.labels.len())
         }
         Ok(())
     }
