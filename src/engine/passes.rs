@@ -28,7 +28,6 @@ pub(crate) struct Passes {
 impl Passes {
     /// Measures what one row keeps in memory, unless the user has chosen the rows.
     pub(crate) fn plan(settings: &PathSettings, evaluate: impl Fn(&Expansion) -> Result<Sample>) -> Result<Self> {
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         if let Some(rows) = settings.internal_batch_size {
             return Ok(Self { rows, workers: 1 });
         }
@@ -37,6 +36,7 @@ impl Passes {
         let row_bytes = (two?.graph_bytes.saturating_sub(one?.graph_bytes) * BYTES_PER_GRAPH_BYTE).max(1);
         let pass_bytes = CACHE_BYTES.min(settings.memory_budget / MOST_WORKERS);
         let rows = (pass_bytes / row_bytes).max(1);
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let workers = (settings.memory_budget / (rows * row_bytes)).clamp(1, cores.min(MOST_WORKERS));
         Ok(Self { rows, workers })
     }

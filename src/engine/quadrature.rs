@@ -70,26 +70,27 @@ impl Quadrature {
     }
 }
 
-/// The roots of the Legendre polynomial Pₙ by Newton's method from Tricomi's estimate.
+/// The roots of the Legendre polynomial Pₙ by Newton's method from Tricomi's estimate. They lie evenly
+/// on both sides of 0, with equal weights.
 fn gauss_legendre(n: usize) -> Vec<Node> {
-    let mut nodes: Vec<Node> = (0..n)
-        .map(|k| {
-            let mut x = (std::f64::consts::PI * (k as f64 + 0.75) / (n as f64 + 0.5)).cos();
-            let mut slope = 0.;
-            for _ in 0..100 {
-                let (value, derivative) = legendre(n, x);
-                slope = derivative;
-                let step = value / derivative;
-                x -= step;
-                if step.abs() < 1e-15 {
-                    break;
-                }
+    let above = |k: usize| {
+        let mut x = (std::f64::consts::PI * (k as f64 + 0.75) / (n as f64 + 0.5)).cos();
+        let mut slope = 0.;
+        for _ in 0..100 {
+            let (value, derivative) = legendre(n, x);
+            slope = derivative;
+            let step = value / derivative;
+            x -= step;
+            if step.abs() < 1e-15 {
+                break;
             }
-            Node { alpha: 0.5 * (1. + x), weight: 1. / ((1. - x * x) * slope * slope) }
-        })
-        .collect();
-    nodes.reverse();
-    nodes
+        }
+        (x, 1. / ((1. - x * x) * slope * slope))
+    };
+    let upper: Vec<(f64, f64)> = (0..n.div_ceil(2)).map(above).collect();
+    let node = |x: f64, weight: f64| Node { alpha: 0.5 * (1. + x), weight };
+    let lower = upper.iter().map(|&(x, weight)| node(-x, weight));
+    lower.chain(upper[..n / 2].iter().rev().map(|&(x, weight)| node(x, weight))).collect()
 }
 
 /// Pₙ(x) and its derivative, by the three-term recurrence.

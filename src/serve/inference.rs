@@ -80,10 +80,7 @@ async fn read(app: &App, open: Open, request: Request) -> Result<Asked, Failure>
 
 async fn predictions(State(app): State<Arc<App>>, open: Open, request: Request) -> Reply {
     let Asked { running, form, parameters, rows, warned } = read(&app, open, request).await?;
-    if let Some(name) = parameters.keys().next() {
-        let message = format!("a prediction takes no parameter \"{}\": ask /explanations", name.escape_debug());
-        return Err(Failure::bad_request(message));
-    }
+    payload::no_parameters(&parameters)?;
     let outputs = app.predict(&running, rows).await?;
     Answer::of(&running, &warned).predictions(form, &outputs)
 }

@@ -70,6 +70,7 @@ async fn answer(app: &App, open: Open, request: Request) -> Result<Response, Fai
     let rows = read_rows(&running, &payload.records)?;
     let warned: Vec<Warned> = rows.iter().map(Warned::from).collect();
     if verb == "predict" {
+        payload::no_parameters(&payload.parameters)?;
         let outputs = app.predict(&running, rows).await?;
         let description = running.servable().description();
         let labels: Value = outputs.iter().map(|output| description.prediction(output).1).collect();

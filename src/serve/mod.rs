@@ -17,6 +17,7 @@ mod batch;
 mod body;
 mod catalog;
 mod connection;
+mod csv_rows;
 mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;

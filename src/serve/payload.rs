@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
 use super::ask::PARAMETERS;
-use super::{Failure, Settings, strict_json};
+use super::{Failure, Settings, csv_rows, strict_json};
 use crate::error::{Result as Outcome, bail, error};
 
 /// Seconds that a body may take to come.
@@ -69,13 +69,13 @@ impl Payload {
                 Self::of_fields(fields.collect(), settings)?
             }
             "multipart/form-data" => Self::of_fields(multipart(kind, bytes).await?, settings)?,
-            "text/csv" => Self { records: csv_records(&bytes)?, ..Self::default() },
+            "text/csv" => Self { records: csv_rows::records(&bytes)?, ..Self::default() },
             "text/plain" => Self { records: vec![Value::String(utf8(bytes)?)], ..Self::default() },
             _ if media.ends_with("json") || looks_like_json(&bytes) => {
                 Self::of_json(strict_json::parse(&bytes)?, settings)?
             }
             "" | "application/octet-stream" | "application/x-www-form-urlencoded" => {
-                Self { records: csv_records(&bytes)?, ..Self::default() }
+                Self { records: csv_rows::records(&bytes)?, ..Self::default() }
             }
             _ => {
                 return Err(Failure::unsupported(format!(
@@ -144,7 +144,7 @@ impl Payload {
                         payload.parameters.extend(inner.parameters);
                         inner.records
                     } else {
-                        csv_records(content)?
+                        csv_rows::records(content)?
                     });
                 }
                 _ => {
@@ -182,6 +182,18 @@ impl Payload {
             seen.push(name);
         }
         Ok(())
+    }
+}
+
+/// An error if a prediction comes with parameters: they are an explanation's.
+pub(crate) fn no_parameters(parameters: &Map<String, Value>) -> Outcome<()> {
+    match parameters.keys().next() {
+        None => Ok(()),
+        Some(name) => bail!(
+            Input,
+            "a prediction takes no parameter \"{}\": ask for an explanation, or leave it out",
+            name.escape_debug()
+        ),
     }
 }
 
@@ -227,30 +239,6 @@ async fn multipart(kind: &str, bytes: Vec<u8>) -> Result<Vec<(String, Value)>, F
     Ok(fields)
 }
 
-/// The rows of a CSV file with a header, each as an object of its words.
-fn csv_records(bytes: &[u8]) -> Outcome<Vec<Value>> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    if bytes.trim_ascii().is_empty() {
-        bail!(Input, "the body is empty: expected CSV with a header, JSON, or a form")
-    }
-    if bytes.contains(&0) {
-        bail!(Input, "the body holds a NUL: expected CSV with a header, or JSON")
-    }
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
-    let broken = |e: csv::Error| error!(Input, "the body cannot be read as CSV: {e}");
-    let header = reader.headers().map_err(broken)?.clone();
-    for (index, name) in header.iter().enumerate() {
-        if header.iter().take(index).any(|other| other == name) {
-            bail!(Input, "the column \"{}\" stands twice in the header", name.escape_debug())
-        }
-    }
-    let record = |record: csv::Result<csv::StringRecord>| {
-        let record = record.map_err(broken)?;
-        Ok(Value::Object(header.iter().map(String::from).zip(record.iter().map(Value::from)).collect()))
-    };
-    reader.records().map(record).collect()
-}
-
 /// The rows of a CSV file below the operator's folder. Whatever is not there, or not below it, gives
 /// the same error: a client cannot find out which files there are.
 fn file_records(path: &Value, settings: &Settings) -> Outcome<Vec<Value>> {
@@ -275,7 +263,7 @@ fn file_records(path: &Value, settings: &Settings) -> Outcome<Vec<Value>> {
     if bytes.len() > limit {
         bail!(Input, "the file is larger than the {limit} bytes that this server takes (max_request_size)")
     }
-    csv_records(&bytes)
+    csv_rows::records(&bytes)
 }
 
 /// The file that a path means, if it really lies below a folder: links are followed first.
@@ -297,17 +285,6 @@ mod tests {
 
     fn message<T: std::fmt::Debug>(result: Outcome<T>) -> String {
         result.unwrap_err().to_string()
-    }
-
-    #[test]
-    fn csv_rows_become_records() {
-        let rows = csv_records(b"\xef\xbb\xbfage, fare\r\n29,7.5\r\n30, 8\r\n").unwrap();
-        assert_eq!(rows[0], serde_json::json!({"age": "29", "fare": "7.5"}));
-        assert_eq!(rows.len(), 2);
-        assert!(message(csv_records(b"a,a\n1,2\n")).contains("stands twice"));
-        assert!(message(csv_records(b"a,b\n1\n")).contains("cannot be read as CSV"));
-        assert!(message(csv_records(b" \r\n")).contains("is empty"));
-        assert!(message(csv_records(b"a\n\0\n")).contains("NUL"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{Ask, Field};
 use crate::engine::{Baseline, Options, Target};
 use crate::error::{Result, bail};
 use crate::model::TokenizedText;
-use crate::text::{Comment, SentimentClassifier, TextInput};
+use crate::text::{Comment, Prediction, SentimentClassifier, TextInput};
 
 /// The layer that is explained if a request names none.
 const LAYER: &str = "embeddings";
@@ -49,14 +49,12 @@ impl Texts {
         let texts: Vec<TokenizedText> = rows.iter().map(text).collect::<Result<_>>()?;
         TextInput::new(texts, self.model.classifier().pad_token_id())
     }
+}
 
-    fn outputs(&self, input: &TextInput) -> Result<Vec<Vec<f64>>> {
-        let predictions = self.model.predictions(input)?;
-        let probabilities = |prediction: crate::text::Prediction| {
-            prediction.classes.into_iter().map(|(_, probability)| probability).collect()
-        };
-        Ok(predictions.into_iter().map(probabilities).collect())
-    }
+/// The probability of each class for each text.
+fn probabilities(predictions: Vec<Prediction>) -> Vec<Vec<f64>> {
+    let of_text = |prediction: Prediction| prediction.classes.into_iter().map(|(_, probability)| probability).collect();
+    predictions.into_iter().map(of_text).collect()
 }
 
 impl Servable for Texts {
@@ -80,7 +78,7 @@ impl Servable for Texts {
     }
 
     fn predict(&self, rows: &[Row]) -> Result<Vec<Vec<f64>>> {
-        self.outputs(&self.input(rows)?)
+        Ok(probabilities(self.model.predictions(&self.input(rows)?)?))
     }
 
     fn explain(&self, rows: &[Row], ask: &Ask) -> Result<Vec<Explanation>> {
@@ -98,7 +96,10 @@ impl Servable for Texts {
         let method = (info.build)(Arc::new(self.model.clone()), &options)?;
         let attributions = method.attribute_to(&(&input).into(), &ask.target)?;
         let words = attributions.sum_hidden()?.normalize()?.by_word();
-        let outputs = self.outputs(&input)?;
+        let predictions = match attributions.output() {
+            Some(output) => self.model.predictions_from(output)?,
+            None => self.model.predictions(&input)?,
+        };
         let explanation = |(row, output): (usize, Vec<f64>)| Explanation {
             output,
             class: attributions.targets().get(row).and_then(|target: &Vec<usize>| target.first().copied()),
@@ -107,6 +108,6 @@ impl Servable for Texts {
             settled: attributions.settled().and_then(|settled| settled.get(row).copied()),
             parts: Parts::Words(words.only(row)),
         };
-        Ok(outputs.into_iter().enumerate().map(explanation).collect())
+        Ok(probabilities(predictions).into_iter().enumerate().map(explanation).collect())
     }
 }

@@ -170,8 +170,12 @@ impl SentimentClassifier {
 
     /// The prediction for each text of an input.
     pub fn predictions(&self, input: &TextInput) -> Result<Vec<Prediction>> {
-        let output = self.model.predict(input)?;
-        finite::check(&output).map_err(|e| e.at("the model's output (check the weights)"))?;
+        self.predictions_from(&self.model.predict(input)?)
+    }
+
+    /// The prediction for each row of what the model gave.
+    pub(crate) fn predictions_from(&self, output: &Tensor) -> Result<Vec<Prediction>> {
+        finite::check(output).map_err(|e| e.at("the model's output (check the weights)"))?;
         let rows = output.to_dtype(DType::F64)?.to_vec2::<f64>()?;
         rows.into_iter().map(|row| self.prediction(&row)).collect()
     }

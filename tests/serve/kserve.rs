@@ -18,7 +18,9 @@ fn version_one() {
     let explained = post(server, "/v1/models/titanic:explain", &both).json();
     assert_eq!(explained["explanations"].as_array().unwrap().len(), 2);
     assert!(explained["explanations"][0]["attributions"]["female"].is_number());
+    let chosen = format!("{{\"instances\": [[{MAN_ROW}]], \"parameters\": {{\"n_steps\": 3}}}}");
     for (path, body, status) in [
+        ("/v1/models/titanic:predict", chosen.as_str(), 400),
         ("/v1/models/titanic:predict", "{}", 400),
         ("/v1/models/titanic:predict", r#"{"instances": "x"}"#, 400),
         ("/v1/models/titanic:predict", "[]", 400),
