@@ -70,6 +70,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         say(format!("the setting {key} means nothing here"));
     }
     let server = Server::new(settings)?.with_keys(KEYS)?;
+    for why in server.refused() {
+        say(format!("not served: {why}"));
+    }
     if server.needs_keys() {
         say(format!("requests must show a key of {KEYS}"));
     }
@@ -131,6 +134,13 @@ async fn told_to_end() {
 fn start(settings: &Settings) -> Result<()> {
     if let Some(pid) = running_pid() {
         bail!(Input, "a server of this folder is running already, as process {pid}: end it with --stop")
+    }
+    if settings.inference_address.port() == 0 {
+        bail!(Input, "--start needs a port to look for the server at: give one other than 0, or use --foreground")
+    }
+    // Or its health would be taken for that of the server which is to be started.
+    if TcpStream::connect_timeout(&settings.inference_address, BETWEEN_LOOKS).is_ok() {
+        bail!(Input, "a server of another folder listens at {} already", settings.inference_address)
     }
     std::fs::create_dir_all(FOLDER).map_err(|e| cannot_write(Path::new(FOLDER), e))?;
     let log = File::create(LOG).map_err(|e| cannot_write(Path::new(LOG), e))?;
@@ -204,6 +214,8 @@ fn running_pid() -> Option<u32> {
     let pid: u32 = std::fs::read_to_string(PID).ok()?.trim().parse().ok()?;
     let status = Command::new("ps").args(["-o", "stat=,args=", "-p", &pid.to_string()]).output().ok()?;
     let shown = String::from_utf8_lossy(&status.stdout).into_owned();
-    let alive = !shown.trim().is_empty() && !shown.starts_with('Z') && shown.contains("serve");
-    alive.then_some(pid)
+    // The number may have passed to a process of another program since.
+    let program = std::env::current_exe().ok()?.file_name()?.to_string_lossy().into_owned();
+    let ours = shown.contains(&program) && shown.contains(" serve ") && shown.contains("--foreground");
+    (ours && !shown.starts_with('Z')).then_some(pid)
 }

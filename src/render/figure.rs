@@ -35,7 +35,7 @@ pub trait Figure {
         };
         let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
         let bytes = match extension.as_deref() {
-            Some("html") => page_of(self).into_bytes(),
+            Some("html") => page_of(self, &[]).into_bytes(),
             Some("txt") => (self.text() + "\n").into_bytes(),
             Some("svg") => drawn()?.into_bytes(),
             #[cfg(feature = "png")]
@@ -50,9 +50,9 @@ pub trait Figure {
     }
 }
 
-/// A page with nothing but this figure in it.
-pub(crate) fn page_of(figure: &(impl Figure + ?Sized)) -> String {
-    html::page(&html::framed(&figure.html()))
+/// A page with nothing but this figure in it, and remarks below it.
+pub(crate) fn page_of(figure: &(impl Figure + ?Sized), remarks: &[String]) -> String {
+    html::page(&html::framed(&(figure.html() + &html::remarks(remarks))))
 }
 
 /// What the notebook kernel calls on the last value of a cell. In scope through the prelude, it

@@ -16,14 +16,16 @@ pub(crate) enum Form {
     Png,
 }
 
-const FORMS: [(&str, Form); 8] = [
+const FORMS: [(&str, Form); 10] = [
     ("*/*", Form::Plain),
     ("text/plain", Form::Plain),
     ("text/*", Form::Plain),
     ("application/json", Form::Json),
+    ("application/*", Form::Json),
     ("text/html", Form::Html),
     ("text/csv", Form::Csv),
     ("image/svg+xml", Form::Svg),
+    ("image/*", Form::Svg),
     ("image/png", Form::Png),
 ];
 
@@ -72,6 +74,7 @@ mod tests {
         assert_eq!(wanted("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), Some(Form::Html));
         assert_eq!(wanted("text/csv;q=0.5, image/png; q=0.8"), Some(Form::Png));
         assert_eq!(wanted("IMAGE/SVG+XML"), Some(Form::Svg));
+        assert_eq!((wanted("image/*"), wanted("application/*;q=0.1")), (Some(Form::Svg), Some(Form::Json)));
         assert_eq!(wanted("video/mp4"), None);
         assert_eq!(wanted("text/html;q=0"), None);
         assert_eq!(wanted(""), None);

@@ -61,7 +61,7 @@ impl<'a> Answer<'a> {
                     let (_, label, value) = description.prediction(output);
                     table = table.row(|cells| cells.text(row.to_string()).text(label).number(value));
                 }
-                Ok(page(&table.remarks(self.all_warnings())))
+                Ok(page(&table, &self.all_warnings()))
             }
             Form::Svg | Form::Png => Err(Failure::bad_request("a prediction is no picture: ask /explanations for one")),
         }
@@ -81,7 +81,7 @@ impl<'a> Answer<'a> {
             }
             Form::Json => Ok(body::json(StatusCode::OK, &self.detailed(ask, explanations))),
             Form::Csv => self.table_of(explanations),
-            Form::Html => Ok(page(&*self.figure(ask, explanations)?)),
+            Form::Html => Ok(page(&*self.figure(ask, explanations)?, &self.all_warnings())),
             Form::Svg => Ok(body::typed(StatusCode::OK, "image/svg+xml", self.picture(ask, explanations)?)),
             Form::Png => {
                 let png = render::png_from_svg(&self.picture(ask, explanations)?);
@@ -150,7 +150,11 @@ impl<'a> Answer<'a> {
         row.insert("convergence_delta".into(), json!(explanation.delta));
         row.insert("steps".into(), json!(explanation.steps));
         row.insert("settled".into(), json!(explanation.settled));
-        row.insert("warnings".into(), json!(warned.0));
+        let missed = explanation.delta.filter(|delta| explanation.settled.is_none() && delta.abs() > NOTEWORTHY_DELTA);
+        let missed = missed.map(|delta| {
+            format!("the attributions add up to what they must only within {delta:.3}: take more steps, or a tolerance")
+        });
+        row.insert("warnings".into(), warned.0.iter().cloned().chain(missed).collect());
         Value::Object(row)
     }
 
@@ -244,7 +248,10 @@ impl<'a> Answer<'a> {
     fn figure(&self, ask: &Ask, explanations: &[Explanation]) -> Result<Box<dyn Figure>, Failure> {
         if let Some(means) = means(explanations) {
             let values = means.iter().map(|(_, mean, _)| *mean).collect();
-            let title = format!("{}{}", self.model.map_or(String::new(), |(name, _)| format!("{name}: ")), ask.method);
+            let model = self.model.map_or(String::new(), |(name, _)| format!("{name}: "));
+            let of =
+                if explanations.len() > 1 { format!(", mean of {} rows", explanations.len()) } else { String::new() };
+            let title = format!("{model}{}{of}", ask.method);
             let bars = Series::new(title, values).bars(means.iter().map(|(name, ..)| name.clone()));
             return Ok(Box::new(bars.map_err(|e| Failure::internal(e.to_string()))?));
         }
@@ -252,6 +259,11 @@ impl<'a> Answer<'a> {
             Parts::Words(text) => Some(text.clone()),
             Parts::Features(_) => None,
         });
+        if explanations.len() > MOST_DRAWN {
+            let message =
+                format!("{} texts are too many for one picture: send at most {MOST_DRAWN}", explanations.len());
+            return Err(Failure::bad_request(message));
+        }
         let joined: Option<TokenAttributions> = texts.reduce(|joined, text| joined.with(&text));
         let joined = joined.ok_or_else(|| Failure::internal("there is nothing to draw"))?;
         Ok(Box::new(joined.heatmap()))
@@ -261,6 +273,11 @@ impl<'a> Answer<'a> {
         self.figure(ask, explanations)?.svg().ok_or_else(|| Failure::internal("this answer is no picture"))
     }
 }
+
+/// A convergence delta that the answer warns of.
+const NOTEWORTHY_DELTA: f64 = 0.01;
+/// Texts of one picture at most.
+const MOST_DRAWN: usize = 100;
 
 /// Mean and standard deviation of each feature's attribution over the rows; none for texts.
 fn means(explanations: &[Explanation]) -> Option<Vec<(String, f64, f64)>> {
@@ -295,8 +312,8 @@ fn numbers(explanation: &Explanation) -> Vec<String> {
     }
 }
 
-fn page(figure: &dyn Figure) -> Response {
-    body::typed(StatusCode::OK, "text/html; charset=utf-8", render::page_of(figure))
+fn page(figure: &dyn Figure, remarks: &[String]) -> Response {
+    body::typed(StatusCode::OK, "text/html; charset=utf-8", render::page_of(figure, remarks))
 }
 
 fn csv(heads: Vec<String>, rows: Vec<Vec<String>>) -> Result<Response, Failure> {

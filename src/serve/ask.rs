@@ -98,6 +98,11 @@ impl Ask {
         }
     }
 
+    /// The steps of each row, if the request chose them.
+    pub(crate) fn n_steps(&self) -> Option<usize> {
+        self.n_steps
+    }
+
     /// Whether the request chose how many steps there are.
     pub(crate) fn chooses_steps(&self) -> bool {
         self.n_steps.is_some() || self.chooses_tolerance()

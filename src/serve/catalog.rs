@@ -9,7 +9,7 @@ use super::handler::load_folder;
 use super::metrics::Metrics;
 use super::servable::Servable;
 use super::{Archive, Failure, Running, Settings};
-use crate::error::{Result, bail, error};
+use crate::error::{Error, Result, bail, error};
 
 /// The version of a model that does not say its own.
 const FIRST_VERSION: &str = "1.0";
@@ -49,13 +49,17 @@ impl Catalog {
     }
 
     /// Loads what the settings name of the model store: all of it, or `titanic.mar`, `name=titanic.mar`.
-    pub(crate) fn load_store(&self, models: &[String]) -> Result<()> {
+    /// Where all is wanted, what cannot be loaded is left out; why not is given back.
+    pub(crate) fn load_store(&self, models: &[String]) -> Result<Vec<Error>> {
+        let mut refused = Vec::new();
         for model in models {
             match model.as_str() {
                 "" | "none" => {}
                 "all" => {
                     for file in self.files_of_store()? {
-                        self.add(self.load(&file, None)?, true)?;
+                        let added: Result<Arc<Running>> =
+                            self.load(&file, None).and_then(|loaded| Ok(self.add(loaded, true)?));
+                        refused.extend(added.err().map(|e| e.at(&file)));
                     }
                 }
                 _ => {
@@ -64,7 +68,7 @@ impl Catalog {
                 }
             }
         }
-        Ok(())
+        Ok(refused)
     }
 
     /// The archives and checkpoint folders of the store, by name.

@@ -5,11 +5,17 @@
 //! `Clone` of csv-core 0.1.13 leaves out half of the machine.)
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 
 use csv_core::{ReadRecordResult, Reader};
 use serde_json::{Map, Value};
 
 use crate::error::{Result, bail, error};
+
+/// What the records of one request may weigh in memory.
+const MOST_BYTES: usize = 64 << 20;
+/// What a field weighs beside its name and its text.
+const BYTES_OF_A_FIELD: usize = 128;
 
 thread_local! {
     static MACHINE: RefCell<Reader> = RefCell::new(Reader::new());
@@ -32,11 +38,12 @@ pub(super) fn records(bytes: &[u8]) -> Result<Vec<Value>> {
 
 fn read(mut rows: Rows) -> Result<Vec<Value>> {
     let header: Vec<String> = rows.next().transpose()?.unwrap_or_default().into_iter().map(String::from).collect();
-    for (index, name) in header.iter().enumerate() {
-        if header[..index].contains(name) {
-            bail!(Input, "the column \"{}\" stands twice in the header", name.escape_debug())
-        }
+    let mut seen = HashSet::with_capacity(header.len());
+    if let Some(name) = header.iter().find(|name| !seen.insert(name.as_str())) {
+        bail!(Input, "the column \"{}\" stands twice in the header", name.escape_debug())
     }
+    // Every record has the names of the header: a few bytes of body can become very many.
+    let record_bytes: usize = header.iter().map(|name| name.len() + BYTES_OF_A_FIELD).sum();
     let mut records = Vec::new();
     while let Some(row) = rows.next().transpose()? {
         if row.len() != header.len() {
@@ -45,6 +52,14 @@ fn read(mut rows: Rows) -> Result<Vec<Value>> {
                 "the body cannot be read as CSV: row {} has {} fields, and the header {}",
                 records.len() + 1,
                 row.len(),
+                header.len()
+            )
+        }
+        if (records.len() + 1).saturating_mul(record_bytes) > MOST_BYTES {
+            bail!(
+                Input,
+                "{} rows and more of {} columns came: send fewer rows at once, or shorter names of columns",
+                records.len(),
                 header.len()
             )
         }
@@ -114,6 +129,10 @@ mod tests {
         assert_eq!(quoted, [json!({"text": "a, \"b\"\nc"})]);
         let wide = (0..100).map(|column| column.to_string()).collect::<Vec<_>>().join(",");
         assert_eq!(records(format!("{wide}\n{wide}").as_bytes()).unwrap()[0]["99"], "99");
+        let columns = (0..100_000).map(|column| column.to_string()).collect::<Vec<_>>().join(",");
+        assert!(message(records(format!("{columns}\nx").as_bytes())).contains("and the header 100000"));
+        let many = format!("{}\n{}", "a".repeat(3000), "1\n".repeat(200_000));
+        assert!(message(records(many.as_bytes())).contains("send fewer rows at once"));
         assert!(message(records(b"a,a\n1,2\n")).contains("\"a\" stands twice"));
         assert!(message(records(b"a,b\n1,2\n1\n")).contains("row 2 has 1 fields, and the header 2"));
         assert!(message(records(b" \r\n")).contains("is empty"));

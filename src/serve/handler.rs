@@ -81,12 +81,18 @@ struct Unpacked(PathBuf);
 impl Unpacked {
     fn new(archive: &Archive) -> Result<Self> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("candle-explain-{}-{number}", std::process::id()));
-        let unpacked = Self(folder);
         let fails =
             |path: &Path, e: std::io::Error| error!(File, "cannot unpack the archive to {}: {e}", path.display());
-        std::fs::create_dir(&unpacked.0).map_err(|e| fails(&unpacked.0, e))?;
+        let unpacked = loop {
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let folder = std::env::temp_dir().join(format!("candle-explain-{}-{number}", std::process::id()));
+            match std::fs::create_dir(&folder) {
+                Ok(()) => break Self(folder),
+                // In a container every server has the same number, and one that was killed leaves its folder.
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(fails(&folder, e)),
+            }
+        };
         for (name, content) in &archive.files {
             // Checkpoints know their weights by this name.
             let name = if *name == archive.serialized_file { "model.safetensors" } else { name };

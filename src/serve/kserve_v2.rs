@@ -24,14 +24,17 @@ pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/v2", get(server))
         .route("/v2/models", get(models))
-        .route("/v2/health/live", get(live))
-        .route("/v2/health/ready", get(ready))
         .route("/v2/models/{model}", get(model))
         .route("/v2/models/{model}/versions/{version}", get(model))
         .route("/v2/models/{model}/ready", get(model_ready))
         .route("/v2/models/{model}/versions/{version}/ready", get(model_ready))
         .route("/v2/models/{model}/infer", post(infer))
         .route("/v2/models/{model}/versions/{version}/infer", post(infer))
+}
+
+/// What probes ask, which have no key.
+pub(crate) fn open_routes() -> Router<Arc<App>> {
+    Router::new().route("/v2/health/live", get(live)).route("/v2/health/ready", get(ready))
 }
 
 async fn server() -> Response {

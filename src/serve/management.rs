@@ -93,7 +93,7 @@ async fn register(State(app): State<Arc<App>>, request: Request) -> Reply {
     let file = query.get("url").ok_or_else(|| {
         Failure::bad_request("the parameter url is missing: expected the name of an archive in the model store")
     })?;
-    let workers = number(&query, "initial_workers")?;
+    let workers = number(&query, "initial_workers")?.map(few).transpose()?;
     let (file, name) = (file.clone(), query.get("model_name").cloned());
     let loading = app.clone();
     let load = move || loading.catalog.load(&file, name.as_deref());
@@ -101,7 +101,7 @@ async fn register(State(app): State<Arc<App>>, request: Request) -> Reply {
         tokio::task::spawn_blocking(load).await.map_err(|_| Failure::bad_request("the model cannot be loaded"))?;
     let running = app.catalog.add(loaded?, false)?;
     if let Some(workers) = workers {
-        running.scale(few(workers)?)?;
+        running.scale(workers)?;
     }
     Ok(status(format!(
         "Model \"{}\" Version: {} registered with {} initial workers",

@@ -8,6 +8,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
@@ -17,8 +18,8 @@ use crate::error::{Result, error};
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<Labels, Counter>,
-    latency: Family<Labels, Counter<f64, AtomicU64>>,
-    queue: Family<Labels, Counter<f64, AtomicU64>>,
+    latency: Family<Labels, Gauge<f64, AtomicU64>>,
+    queue: Family<Labels, Gauge<f64, AtomicU64>>,
     seconds: Family<Labels, Histogram>,
     replies: Family<Status, Counter>,
 }
@@ -38,8 +39,8 @@ struct Status {
 #[derive(Clone)]
 pub(crate) struct ModelMetrics {
     requests: Counter,
-    latency: Counter<f64, AtomicU64>,
-    queue: Counter<f64, AtomicU64>,
+    latency: Gauge<f64, AtomicU64>,
+    queue: Gauge<f64, AtomicU64>,
     seconds: Histogram,
 }
 
@@ -47,8 +48,9 @@ impl Metrics {
     pub(crate) fn new() -> Arc<Self> {
         let mut registry = Registry::default();
         let requests = Family::<Labels, Counter>::default();
-        let latency = Family::<Labels, Counter<f64, AtomicU64>>::default();
-        let queue = Family::<Labels, Counter<f64, AtomicU64>>::default();
+        // TorchServe's sums have no `_total` in their names, which only gauges may do without.
+        let latency = Family::<Labels, Gauge<f64, AtomicU64>>::default();
+        let queue = Family::<Labels, Gauge<f64, AtomicU64>>::default();
         let seconds =
             Family::<Labels, Histogram>::new_with_constructor(|| Histogram::new(exponential_buckets(1e-4, 2., 18)));
         let replies = Family::<Status, Counter>::default();

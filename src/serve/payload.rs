@@ -63,6 +63,16 @@ impl Payload {
         };
         let media = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let mut payload = match media.as_str() {
+            // What `curl -d` sends if nothing else is said.
+            "application/x-www-form-urlencoded"
+                if !(bytes.is_empty() || bytes.contains(&b'=') || looks_like_json(&bytes)) =>
+            {
+                let records = match bytes.trim_ascii().contains(&b'\n') {
+                    true => csv_rows::records(&bytes)?,
+                    false => vec![Value::String(utf8(bytes)?)],
+                };
+                Self { records, ..Self::default() }
+            }
             "application/x-www-form-urlencoded" if !looks_like_json(&bytes) => {
                 let fields =
                     form_urlencoded::parse(&bytes).map(|(name, value)| (name.into(), value.into_owned().into()));
@@ -266,17 +276,17 @@ fn file_records(path: &Value, settings: &Settings) -> Outcome<Vec<Value>> {
     csv_rows::records(&bytes)
 }
 
-/// The file that a path means, if it really lies below a folder: links are followed first.
+/// The file that a path means, if it really lies below a folder without links: those of the path are
+/// followed first.
 fn below(folder: &Path, given: &str) -> Option<PathBuf> {
     if given.contains('\0') || given.contains("://") {
         return None;
     }
-    let folder = folder.canonicalize().ok()?;
     let candidates = [folder.join(given), PathBuf::from(given)];
     candidates
         .iter()
         .filter_map(|path| path.canonicalize().ok())
-        .find(|path| path.starts_with(&folder) && path.is_file())
+        .find(|path| path.starts_with(folder) && path.is_file())
 }
 
 #[cfg(test)]
@@ -303,7 +313,8 @@ mod tests {
 
     #[test]
     fn no_file_outside_the_folder_is_read() {
-        let folder = std::env::temp_dir().join(format!("candle-explain-below-{}", std::process::id()));
+        let temporary = std::env::temp_dir().canonicalize().unwrap();
+        let folder = temporary.join(format!("candle-explain-below-{}", std::process::id()));
         let inside = folder.join("inside");
         std::fs::create_dir_all(inside.join("deeper")).unwrap();
         std::fs::write(folder.join("secret.csv"), "a\n1\n").unwrap();

@@ -33,7 +33,7 @@ pub(crate) struct Job {
 
 impl Job {
     /// Whether nobody waits for the answer any more.
-    fn is_abandoned(&self) -> bool {
+    pub(crate) fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
     }
 }
@@ -77,6 +77,10 @@ impl Queue {
     pub(crate) fn scale(&self, workers: usize) -> usize {
         let mut state = self.state();
         state.wanted = workers;
+        if workers == 0 {
+            // Nobody is left to answer them: whoever waits is told so.
+            state.jobs.clear();
+        }
         let missing = workers.saturating_sub(state.present);
         state.present += missing;
         drop(state);
@@ -84,10 +88,10 @@ impl Queue {
         missing
     }
 
-    /// A worker that was to be started could not be.
-    pub(crate) fn not_started(&self) {
+    /// So many workers that were to be started could not be.
+    pub(crate) fn not_started(&self, workers: usize) {
         let mut state = self.state();
-        state.present -= 1;
+        state.present -= workers;
         state.wanted = state.wanted.min(state.present);
     }
 
@@ -220,7 +224,10 @@ mod tests {
 
         let scaled = self::queue(10);
         assert_eq!(scaled.scale(3), 2);
+        let (stranded, mut answer) = job(Work::Predict, 1);
+        scaled.push(stranded).unwrap();
         assert_eq!(scaled.scale(0), 0);
+        assert!(matches!(answer.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
         assert!(scaled.next(1).is_none());
         assert!(scaled.push(job(Work::Predict, 1).0).is_err());
     }

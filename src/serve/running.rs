@@ -73,12 +73,13 @@ impl Running {
 
     /// Starts or ends workers until there are so many.
     pub(crate) fn scale(&self, workers: usize) -> Result<()> {
-        for _ in 0..self.queue().scale(workers) {
+        let missing = self.queue().scale(workers);
+        for already in 0..missing {
             let shared = self.shared.clone();
             let name = format!("{} {}", self.name, self.version);
             let started = std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(move || shared.work());
             started.map_err(|e| {
-                self.queue().not_started();
+                self.queue().not_started(missing - already);
                 error!(Input, "a worker of {} could not be started: {e}", self.name)
             })?;
         }
@@ -118,12 +119,7 @@ impl Shared {
 
     fn answer(&self, jobs: Vec<Job>) {
         if let [_] = jobs.as_slice() {
-            for job in jobs {
-                let outcome = compute(&*self.servable, &job.work, &job.rows);
-                // Who does not wait any more gets nothing.
-                let _ = job.reply.send(outcome);
-            }
-            return;
+            return jobs.into_iter().for_each(|job| self.answer_alone(job));
         }
         let rows: Vec<Row> = jobs.iter().flat_map(|job| job.rows.iter().cloned()).collect();
         match compute(&*self.servable, &jobs[0].work, &rows) {
@@ -133,8 +129,29 @@ impl Shared {
                 }
             }
             // One request's fault is not the others': each alone.
-            Err(_) => jobs.into_iter().for_each(|job| self.answer(vec![job])),
+            Err(_) => jobs.into_iter().for_each(|job| self.answer_alone(job)),
         }
+    }
+
+    /// Answers one request block by block, until nobody waits for the answer any more.
+    fn answer_alone(&self, job: Job) {
+        let mut whole: Option<Outcome> = None;
+        for block in job.rows.chunks(job.work.rows_of_a_block(self.servable.description().rows_at_once)) {
+            if job.is_abandoned() {
+                return;
+            }
+            match (compute(&*self.servable, &job.work, block), &mut whole) {
+                (Ok(outcome), None) => whole = Some(outcome),
+                (Ok(outcome), Some(whole)) => whole.append(outcome),
+                (Err(failure), _) => {
+                    // Who does not wait any more gets nothing.
+                    let _ = job.reply.send(Err(failure));
+                    return;
+                }
+            }
+        }
+        let none = || Err(Failure::internal("a request without rows came to the model"));
+        let _ = job.reply.send(whole.map_or_else(none, Ok));
     }
 }
 
@@ -154,7 +171,29 @@ pub(crate) fn compute(servable: &dyn Servable, work: &Work, rows: &[Row]) -> Res
     }
 }
 
+impl Work {
+    /// Rows that are computed before it is asked again whether anybody waits: fewer where each has
+    /// many steps.
+    fn rows_of_a_block(&self, rows_at_once: usize) -> usize {
+        const STEPS: usize = 50;
+        match self {
+            Work::Predict => rows_at_once,
+            Work::Explain(ask) => (rows_at_once * STEPS / ask.n_steps().unwrap_or(STEPS).max(STEPS)).max(1),
+        }
+    }
+}
+
 impl Outcome {
+    fn append(&mut self, other: Outcome) {
+        match (self, other) {
+            (Outcome::Predictions(rows), Outcome::Predictions(more)) => rows.extend(more),
+            (Outcome::Explanations(rows), Outcome::Explanations(more)) => rows.extend(more),
+            // The same work gives the same kind.
+            (Outcome::Predictions(_), Outcome::Explanations(_))
+            | (Outcome::Explanations(_), Outcome::Predictions(_)) => {}
+        }
+    }
+
     fn len(&self) -> usize {
         match self {
             Outcome::Predictions(rows) => rows.len(),

@@ -22,7 +22,7 @@ use super::metrics::Metrics;
 use super::tabular::Tabular;
 use super::token::{Door, Keys};
 use super::{Settings, TabularModel, body, inference, kserve_v1, kserve_v2, management};
-use crate::error::{Result, error};
+use crate::error::{Error, Result, bail, error};
 use crate::text::SentimentClassifier;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -48,6 +48,7 @@ const NOT_CACHED: HeaderValue = HeaderValue::from_static("no-cache; no-store, mu
 /// ```
 pub struct Server {
     app: App,
+    refused: Vec<Error>,
 }
 
 /// A server that has its ports.
@@ -62,9 +63,15 @@ impl Server {
     pub fn new(settings: Settings) -> Result<Self> {
         let metrics = Metrics::new();
         let catalog = Catalog::new(&settings, metrics.clone());
-        catalog.load_store(&settings.load_models)?;
+        let refused = catalog.load_store(&settings.load_models)?;
         let draining = AtomicBool::new(false);
-        Ok(Self { app: App { settings, catalog, metrics, keys: None, draining } })
+        Ok(Self { app: App { settings, catalog, metrics, keys: None, draining }, refused })
+    }
+
+    /// What of the model store could not be loaded, and why, where all of it was wanted: one broken
+    /// archive keeps no other model from being served.
+    pub fn refused(&self) -> &[Error] {
+        &self.refused
     }
 
     /// The same with a model of your own.
@@ -113,6 +120,13 @@ impl Server {
     pub fn bind(mut self) -> Result<BoundServer> {
         if self.needs_keys() && self.app.keys.is_none() {
             self.app.keys = Some(Keys::draw()?);
+        }
+        // Links are followed once, and not for every request.
+        if let Some(folder) = &mut self.app.settings.input_directory {
+            *folder = match folder.canonicalize() {
+                Ok(found) if found.is_dir() => found,
+                _ => bail!(File, "input_directory is {}: there is no such folder", folder.display()),
+            };
         }
         let app = Arc::new(self.app);
         let settings = &app.settings;
@@ -205,6 +219,7 @@ fn routes_of(index: usize, app: &Arc<App>, alone: bool) -> Router<Arc<App>> {
             .merge(kserve_v2::routes())
             .route_layer(locked(Door::Inference))
             .merge(inference::open_routes())
+            .merge(kserve_v2::open_routes())
             .route("/metrics", get(metrics)),
         1 => {
             let routes = if alone { management::description_routes() } else { Router::new() };

@@ -74,6 +74,9 @@ impl Servable for Texts {
             }
             other => bail!(Input, "a row is {}: expected a text, or an object with \"text\"", shown(other)),
         };
+        if text.contains('\0') {
+            bail!(Input, "the text holds a NUL: expected words")
+        }
         Ok(Row::Text(self.model.read(&Comment::from(text.as_str()))?))
     }
 

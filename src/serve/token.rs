@@ -69,7 +69,8 @@ impl Keys {
             Door::Management => &self.management,
         };
         let shown = headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
-        let token = shown.strip_prefix(b"Bearer ").unwrap_or_default();
+        let (scheme, token) = shown.split_at_checked(b"Bearer ".len()).unwrap_or_default();
+        let token = if scheme.eq_ignore_ascii_case(b"Bearer ") { token } else { b"" };
         if bool::from(token.ct_eq(key.as_bytes())) { Ok(()) } else { Err(Failure::unauthorized()) }
     }
 }
@@ -88,6 +89,7 @@ mod tests {
             keys.check(door, &HeaderMap::from_iter([(header::AUTHORIZATION, shown)])).is_ok()
         };
         assert!(check(Door::Inference, &format!("Bearer {}", keys.inference)));
+        assert!(check(Door::Inference, &format!("bearer {}", keys.inference)));
         assert!(!check(Door::Management, &format!("Bearer {}", keys.inference)));
         assert!(!check(Door::Inference, &keys.inference));
         assert!(!check(Door::Inference, &format!("Bearer {}", &keys.inference[1..])));

@@ -86,7 +86,11 @@ fn needed(there: &[String]) -> Result<Vec<String>> {
     if let Some(missing) = tokenizer.iter().find(|file| !has(file)) {
         bail!(File, "there is no {missing}: expected a tokenizer.json, or PhoBERT's vocab.txt and bpe.codes")
     }
-    Ok(["config.json", weights].into_iter().chain(tokenizer.iter().copied()).map(str::to_string).collect())
+    // They tell whose tokenizer it is, and have another form of it.
+    let more =
+        ["tokenizer_config.json", "tokenizer.json"].into_iter().filter(|file| has(file) && !tokenizer.contains(file));
+    let files = ["config.json", weights].into_iter().chain(tokenizer.iter().copied()).chain(more);
+    Ok(files.map(str::to_string).collect())
 }
 
 fn files_of(folder: &Path) -> Vec<String> {

@@ -110,9 +110,20 @@ fn shape(token: &str) -> &'static str {
     }
 }
 
+/// Whether an underscore joins two letters, other than in a face: `T_T`, `o_O`.
 fn is_segmented(text: &str) -> bool {
     let characters: Vec<char> = text.chars().collect();
-    characters.windows(3).any(|three| three[1] == '_' && three[0].is_alphabetic() && three[2].is_alphabetic())
+    let letter = |index: Option<usize>| index.and_then(|index| characters.get(index)).filter(|c| c.is_alphabetic());
+    let joins = |index: usize| match (letter(index.checked_sub(1)), letter(Some(index + 1))) {
+        (Some(before), Some(after)) => {
+            let face = before.to_lowercase().eq(after.to_lowercase())
+                && letter(index.checked_sub(2)).is_none()
+                && letter(Some(index + 2)).is_none();
+            !face
+        }
+        _ => false,
+    };
+    characters.iter().enumerate().any(|(index, c)| *c == '_' && joins(index))
 }
 
 /// Words, numbers, signs and marks of punctuation, without the white space between them.

@@ -206,7 +206,7 @@ impl TokenAttributions {
             _ => self.method.to_string(),
         }];
         if self.normalized {
-            remarks.push("each row's numbers are divided by their norm".to_string());
+            remarks.push("the numbers of each row's tokens are divided by their norm".to_string());
         }
         let mut count = |what: &str, is: fn(&TextRecord) -> bool| match self.records.iter().filter(|r| is(r)).count() {
             0 => {}

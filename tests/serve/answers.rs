@@ -71,6 +71,7 @@ fn a_prediction_in_every_form_of_request() {
         ("rows as TorchServe's client sends them", &[], format!("{{\"data\": [{list}]}}")),
         ("JSON of no type", &[], WOMAN.into()),
         ("JSON under a form's type, as curl sends it", &[FORM], WOMAN.into()),
+        ("CSV under a form's type, as curl sends it", &[FORM], one.clone()),
         ("a passenger", &[JSON], WOMAN.into()),
         ("features by name", &[JSON], named),
         ("features in order", &[JSON], list.clone()),
@@ -86,6 +87,8 @@ fn a_prediction_in_every_form_of_request() {
     for method in ["GET", "PUT", "POST"] {
         assert_eq!(ask(server, method, "/predictions/titanic/1.0", &[CSV], one.as_bytes()).text(), "Survived");
     }
+    let text = ask(server, "POST", "/predictions/vi", &[FORM], "Hàng rất tốt".as_bytes());
+    assert_eq!((text.status, text.text().as_str()), (200, "positive"), "a text under a form's type, as curl sends it");
     let several = ask(server, "POST", "/predictions/titanic", &[CSV], both.as_bytes());
     assert_eq!(several.json(), json!(["Survived", "Not Survived"]));
     let echoed = ask(server, "POST", "/predictions/titanic", &[CSV, ("X-Request-Id", "mine")], one.as_bytes());
@@ -437,6 +440,7 @@ fn what_cannot_be_answered_says_why() {
         ),
         ("an empty text", "/predictions/vi", &[JSON], text("\" \"".into()), 400, "the text is empty"),
         ("unknown letters", "/predictions/vi", &[JSON], text("\"漢字\"".into()), 400, "vocabulary"),
+        ("a NUL in a text", "/predictions/vi", &[JSON], text("{\"text\": \"a\\u0000b\"}".into()), 400, "holds a NUL"),
         ("a number for a text", "/predictions/vi", &[JSON], text("{\"text\": 1}".into()), 400, "text is 1"),
         (
             "a second bad row",

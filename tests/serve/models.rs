@@ -47,6 +47,8 @@ fn versions_come_swap_and_go_while_others_serve() {
         assert_eq!(post(server.management, &format!("/models?url={outside}"), "").status, 400, "{outside}");
     }
     assert_eq!(post(server.management, "/models?url=titanic.mar", "").status, 409);
+    assert_eq!(post(server.management, "/models?url=second.mar&initial_workers=1000", "").status, 400);
+    assert_eq!(get(server.management, "/models/titanic/2.0").status, 404, "what was refused is not registered");
     assert_eq!(predict("/predictions/titanic"), "Survived");
 
     let path = store.join("second.mar");
@@ -116,7 +118,9 @@ fn a_store_of_archives_and_checkpoint_folders() {
     assert_eq!(post(server.inference, "/predictions/titanic/2.0", WOMAN).text(), "saved");
     server.end().unwrap();
     std::fs::write(store.join("bad.mar"), "no archive").unwrap();
-    let error = Server::new(settings(&[("model_store", store.to_str().unwrap())])).err().unwrap().to_string();
+    let server = Server::new(settings(&[("model_store", store.to_str().unwrap())])).unwrap();
+    let error = server.refused().iter().map(ToString::to_string).collect::<String>();
+    assert_eq!(server.refused().len(), 1);
     assert!(error.contains("bad.mar") && error.contains("not a complete archive"), "{error}");
 }
 
@@ -249,5 +253,29 @@ fn a_server_that_ends_answers_what_was_asked() {
     server.end().unwrap();
     for client in clients {
         assert!(client.join().unwrap() >= 1);
+    }
+}
+
+#[test]
+fn a_broken_archive_keeps_no_other_from_being_served() {
+    let store = store("broken");
+    let server = Server::new(settings(&[("model_store", store.to_str().unwrap()), ("load_models", "all")])).unwrap();
+    let refused: Vec<String> = server.refused().iter().map(ToString::to_string).collect();
+    assert!(
+        matches!(refused.as_slice(), [only] if only.contains("cut.mar") && only.contains("archive")),
+        "{refused:?}"
+    );
+    let named = [("model_store", store.to_str().unwrap()), ("load_models", "cut.mar")];
+    assert!(Server::new(settings(&named)).is_err());
+    let server = TestServer::start(server);
+    assert_eq!(post(server.inference, "/predictions/titanic/1.0", WOMAN).text(), "Survived");
+}
+
+#[test]
+fn a_folder_of_inputs_that_is_not_there() {
+    for nowhere in ["no/such/folder", "Cargo.toml"] {
+        let refused = Server::new(settings(&[("input_directory", nowhere)])).unwrap().bind();
+        let message = refused.map(|_| ()).unwrap_err().to_string();
+        assert!(message.contains(nowhere) && message.contains("there is no such folder"), "{message}");
     }
 }

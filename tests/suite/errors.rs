@@ -392,6 +392,8 @@ fn checkpoints_that_cannot_be_read() {
     assert_error(load(&folder), ErrorKind::File, &missing);
     with("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 100000000000");
     assert_error(load(&folder), ErrorKind::File, &["num_hidden_layers", "at most 1000"]);
+    with("\"model_type\": \"bert\"", "\"problem_type\": \"multi_label_classification\", \"model_type\": \"bert\"");
+    assert_error(load(&folder), ErrorKind::File, &["problem_type is multi_label_classification"]);
     with("\"num_attention_heads\": 4", "\"num_attention_heads\": 5");
     assert_error(load(&folder), ErrorKind::File, &["5 attention heads do not divide"]);
     std::fs::write(folder.join("config.json"), &config[..config.len() / 2]).unwrap();

@@ -88,6 +88,17 @@ fn pieces_join_into_the_words_of_the_text() {
 }
 
 #[test]
+fn faces_are_not_taken_for_segmented_words() {
+    let segmenter = Segmenter::vietnamese();
+    for face in ["T_T", "o_O"] {
+        assert!(segmenter.segment(&format!("Sản phẩm này rất tốt {face}")).starts_with("Sản_phẩm "), "{face}");
+    }
+    for segmented in ["y_tế tốt", "hàng ô_ố quá"] {
+        assert_eq!(segmenter.segment(segmented), segmented);
+    }
+}
+
+#[test]
 fn the_segmenter_decides_as_the_rules_it_was_trained_with() {
     let cases: Vec<(String, String)> =
         serde_json::from_str(&std::fs::read_to_string(folder("../segmented.json")).unwrap()).unwrap();

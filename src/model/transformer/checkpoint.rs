@@ -62,6 +62,11 @@ impl Checkpoint {
         self.tensors.contains_key(name)
     }
 
+    /// The names of its weights, for an error.
+    pub(super) fn names(&self) -> String {
+        listed(&self.tensors.keys().map(String::as_str).collect::<Vec<_>>())
+    }
+
     /// An error that names every weight that is missing, and what is there in their place.
     pub(super) fn require(&self, expected: &[String]) -> Result<()> {
         let missing: Vec<&str> = expected.iter().filter(|name| !self.has(name)).map(String::as_str).collect();
@@ -121,7 +126,7 @@ impl Checkpoint {
 
 /// The first names, and how many more there are.
 fn listed(names: &[&str]) -> String {
-    const SHOWN: usize = 24;
+    const SHOWN: usize = 16;
     let first = names.iter().take(SHOWN).map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
     if names.len() > SHOWN { format!("{first} and {} more", names.len() - SHOWN) } else { first }
 }

@@ -65,12 +65,21 @@ impl SequenceClassifier {
             bail!(
                 File,
                 "{} has no classification head (\"{logits}.weight\"): it is a language model that was not trained to \
-                 classify; fine-tune it first",
-                checkpoint.folder().display()
+                 classify, or its weights have other names: there are {}",
+                checkpoint.folder().display(),
+                checkpoint.names()
             )
         }
         let head = [dense, logits].into_iter().flat_map(|name| ["weight", "bias"].map(|part| format!("{name}.{part}")));
         checkpoint.require(&weight_names(&config).into_iter().chain(head).collect::<Vec<_>>())?;
+        if let Some(kind @ ("multi_label_classification" | "regression")) = config.problem_type() {
+            bail!(
+                File,
+                "{}: the problem_type is {kind}: expected single_label_classification, whose outputs are the \
+                 probabilities of classes of which one is right",
+                checkpoint.folder().display()
+            )
+        }
         let encoder = TransformerEncoder::load(checkpoint, config)?;
         let width = encoder.width();
         let logits = checkpoint.linear(logits, width, 0)?;

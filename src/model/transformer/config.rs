@@ -122,6 +122,11 @@ impl Config {
         self.json["word_segmentation"] == "vietnamese"
     }
 
+    /// What the outputs were trained for, if the configuration tells.
+    pub(super) fn problem_type(&self) -> Option<&str> {
+        self.json["problem_type"].as_str()
+    }
+
     /// The text of `config.json`.
     pub(super) fn to_text(&self) -> String {
         format!("{:#}\n", self.json)
