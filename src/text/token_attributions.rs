@@ -18,15 +18,15 @@ const NOTEWORTHY_DELTA: f64 = 0.01;
 /// In a notebook it shows itself as a heatmap.
 #[derive(Clone)]
 pub struct TokenAttributions {
-    pub(super) method: &'static str,
     pub(super) records: Vec<TextRecord>,
-    pub(super) normalized: bool,
 }
 
 /// The attributions of one text.
 #[derive(Clone, Debug)]
 pub struct TextRecord {
+    pub(crate) method: &'static str,
     pub(crate) place: String,
+    pub(crate) normalized: bool,
     pub(crate) units: Vec<Unit>,
     pub(crate) label: Option<String>,
     pub(crate) prediction: Option<(String, f64)>,
@@ -91,7 +91,9 @@ impl Attributions {
                 let target = self.targets().get(row).and_then(|target| target.first().copied());
                 let output = outputs.as_ref().and_then(|outputs| outputs.get(row));
                 records.push(TextRecord {
+                    method: self.method(),
                     place: place.clone(),
+                    normalized: false,
                     units: units(text, &sums),
                     label: text.label.map(|label| class_name(text, label)),
                     prediction: output.and_then(|output| prediction(text, output)),
@@ -104,7 +106,7 @@ impl Attributions {
                 });
             }
         }
-        Ok(TokenAttributions { method: self.method(), records, normalized: false })
+        Ok(TokenAttributions { records })
     }
 }
 
@@ -157,8 +159,8 @@ impl TokenAttributions {
             if norm > 0. {
                 record.units.iter_mut().for_each(|unit| unit.value /= norm);
             }
+            record.normalized = true;
         }
-        changed.normalized = true;
         Ok(changed)
     }
 
@@ -181,9 +183,9 @@ impl TokenAttributions {
         changed
     }
 
-    /// The method that made them.
+    /// The method that made them; of several the first.
     pub fn method(&self) -> &'static str {
-        self.method
+        self.records.first().map_or("", |record| record.method)
     }
 
     /// One record for each text; where several layers were attributed, one for each of both.
@@ -193,20 +195,33 @@ impl TokenAttributions {
 
     /// Whether each text's numbers were divided by their norm.
     pub fn normalized(&self) -> bool {
-        self.normalized
+        self.records.iter().all(|record| record.normalized)
     }
 
     /// What the reader of these numbers must know: how they were made, and which are not to be trusted.
     pub fn remarks(&self) -> Vec<String> {
         let all = self.records.len();
-        let steps = || self.records.iter().filter_map(|record| record.steps);
-        let mut remarks = vec![match (steps().min(), steps().max()) {
-            (Some(fewest), Some(most)) if fewest == most => format!("{}, {most} steps", self.method),
-            (Some(fewest), Some(most)) => format!("{}, {fewest} to {most} steps", self.method),
-            _ => self.method.to_string(),
-        }];
-        if self.normalized {
-            remarks.push("the numbers of each row's tokens are divided by their norm".to_string());
+        let mut methods: Vec<&str> = self.records.iter().map(|record| record.method).collect();
+        methods.dedup();
+        let made = |method: &&str| {
+            let steps =
+                || self.records.iter().filter(|record| record.method == *method).filter_map(|record| record.steps);
+            match (steps().min(), steps().max()) {
+                (Some(fewest), Some(most)) if fewest == most => format!("{method}, {most} steps"),
+                (Some(fewest), Some(most)) => format!("{method}, {fewest} to {most} steps"),
+                _ => method.to_string(),
+            }
+        };
+        let mut remarks = vec![methods.iter().map(made).collect::<Vec<_>>().join("; ")];
+        match self.records.iter().filter(|record| record.normalized).count() {
+            0 => {}
+            some if some == all => {
+                remarks.push("the numbers of each row's tokens are divided by their norm".to_string());
+            }
+            some => remarks.push(format!(
+                "the tokens' numbers of {some} of {all} rows are divided by their norm, and those of the others are not: \
+                 their colours do not compare"
+            )),
         }
         let mut count = |what: &str, is: fn(&TextRecord) -> bool| match self.records.iter().filter(|r| is(r)).count() {
             0 => {}
@@ -233,7 +248,6 @@ impl TokenAttributions {
     pub fn with(&self, other: &TokenAttributions) -> Self {
         let mut joined = self.clone();
         joined.records.extend(other.records.iter().cloned());
-        joined.normalized &= other.normalized;
         joined
     }
 
@@ -334,7 +348,9 @@ mod tests {
         let unit = Unit { text: "tốt".to_string(), value: 1., special: false, word: 0 };
         let opposite = opposite.map(str::to_string);
         let record = TextRecord {
+            method: "LayerIntegratedGradients",
             place: "layer \"embeddings\"".to_string(),
+            normalized: true,
             units: vec![unit],
             label: None,
             prediction: None,
@@ -345,7 +361,7 @@ mod tests {
             words: vec!["tốt".to_string()],
             cut: 0,
         };
-        TokenAttributions { method: "LayerIntegratedGradients", records: vec![record], normalized: true }
+        TokenAttributions { records: vec![record] }
     }
 
     #[test]
@@ -355,6 +371,18 @@ mod tests {
             assert!(mixed.strongest_words(3).unwrap_err().to_string().contains("different classes"));
         }
         assert_eq!(first.strongest_words(3).unwrap().class(), "class 0");
+    }
+
+    #[test]
+    fn what_was_made_in_different_ways_is_told_apart() {
+        let normalized = attributed_for(0, None);
+        let mut raw = normalized.clone();
+        raw.records[0] =
+            TextRecord { method: "LayerConductance", normalized: false, steps: Some(9), ..raw.records[0].clone() };
+        assert_eq!(normalized.remarks().len(), 2);
+        let remarks = normalized.with(&raw).remarks();
+        assert_eq!(remarks[0], "LayerIntegratedGradients; LayerConductance, 9 steps");
+        assert!(remarks[1].contains("1 of 2 rows") && remarks[1].contains("do not compare"), "{}", remarks[1]);
     }
 
     #[test]
