@@ -394,6 +394,13 @@ fn checkpoints_that_cannot_be_read() {
     assert_error(load(&folder), ErrorKind::File, &["num_hidden_layers", "at most 1000"]);
     with("\"model_type\": \"bert\"", "\"problem_type\": \"multi_label_classification\", \"model_type\": \"bert\"");
     assert_error(load(&folder), ErrorKind::File, &["problem_type is multi_label_classification"]);
+    let mut other: serde_json::Value = serde_json::from_str(&config).unwrap();
+    for (key, expected) in [("pad_token_id", "pad_token_id is 99999"), ("vocab_size", "vocab_size is 99999")] {
+        let theirs = std::mem::replace(&mut other[key], 99_999.into());
+        std::fs::write(folder.join("config.json"), other.to_string()).unwrap();
+        assert_error(load(&folder), ErrorKind::File, &[expected]);
+        other[key] = theirs;
+    }
     with("\"num_attention_heads\": 4", "\"num_attention_heads\": 5");
     assert_error(load(&folder), ErrorKind::File, &["5 attention heads do not divide"]);
     std::fs::write(folder.join("config.json"), &config[..config.len() / 2]).unwrap();

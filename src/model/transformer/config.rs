@@ -122,6 +122,16 @@ impl Config {
         self.json["word_segmentation"] == "vietnamese"
     }
 
+    /// An error if the configuration names another size than the weights have.
+    pub(super) fn check_size(&self, key: &str, size: usize) -> Result<()> {
+        match self.json[key].as_u64() {
+            Some(told) if told != size as u64 => {
+                bail!(File, "config.json says that {key} is {told}, and the weights have {size}: is it theirs?")
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What the outputs were trained for, if the configuration tells.
     pub(super) fn problem_type(&self) -> Option<&str> {
         self.json["problem_type"].as_str()

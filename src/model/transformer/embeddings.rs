@@ -24,7 +24,13 @@ impl Embeddings {
             Ok(Var::from_tensor(&checkpoint.tensor(&table_name(kind), &[0, width])?)?)
         };
         let words = table("word", 0)?;
-        let width = words.dims()[1];
+        let (vocabulary, width) = words.dims2()?;
+        config.check_size("vocab_size", vocabulary)?;
+        config
+            .check_size(if config.architecture == Architecture::DistilBert { "dim" } else { "hidden_size" }, width)?;
+        if config.pad_token_id as usize >= vocabulary {
+            bail!(File, "pad_token_id is {}: the vocabulary has {vocabulary} tokens", config.pad_token_id)
+        }
         let token_types = match config.architecture {
             Architecture::DistilBert => None,
             _ => Some(table("token_type", width)?),
