@@ -241,7 +241,7 @@ impl TokenAttributions {
     /// One record alone.
     #[cfg(feature = "serve")]
     pub(crate) fn only(&self, index: usize) -> Self {
-        Self { records: self.records[index..=index].to_vec(), ..self.clone() }
+        Self { records: self.records[index..=index].to_vec() }
     }
 
     /// These records and those of another.
