@@ -9,7 +9,7 @@ use crate::error::{Result, bail, error};
 use crate::model::TokenizedText;
 
 /// A convergence delta beyond this share of max(1, |F(input) − F(baseline)|) is pointed out.
-const NOTEWORTHY_DELTA: f64 = 0.01;
+pub(crate) const NOTEWORTHY_DELTA: f64 = 0.01;
 
 /// The attributions of a batch: one tensor for each attributed input or layer, with the batch
 /// as first axis; how well they converged; and what was asked.

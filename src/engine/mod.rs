@@ -21,6 +21,7 @@ mod setters;
 mod target;
 
 pub(crate) use attributions::Convergence;
+pub(crate) use attributions::NOTEWORTHY_DELTA;
 pub use attributions::{Attributions, Column};
 pub use baseline::Baseline;
 pub(crate) use expansion::Expansion;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::accept::Form;
 use super::servable::{Description, Explanation, Parts, Row};
 use super::{Ask, Failure, Running, body};
-use crate::engine::Series;
+use crate::engine::{NOTEWORTHY_DELTA, Series};
 use crate::render::{self, Figure, Table};
 use crate::text::TokenAttributions;
 
@@ -274,8 +274,6 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// A convergence delta that the answer warns of.
-const NOTEWORTHY_DELTA: f64 = 0.01;
 /// Texts of one picture at most.
 const MOST_DRAWN: usize = 100;
 

@@ -5,12 +5,9 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Tensor};
 
 use super::{StrongestWords, WordStrength};
-use crate::engine::{Attributions, Series};
+use crate::engine::{Attributions, NOTEWORTHY_DELTA, Series};
 use crate::error::{Result, bail};
 use crate::model::TokenizedText;
-
-/// A delta of a probability that is pointed out.
-const NOTEWORTHY_DELTA: f64 = 0.01;
 
 /// The attributions of texts, one number for each token or word, with what a reader must know
 /// beside them: the text's class, the model's prediction, the class that was attributed.
