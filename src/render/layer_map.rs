@@ -2,6 +2,7 @@
 
 use super::Figure;
 use super::html::{self, FAINT, GROUND, INK, LINE, escape, number};
+use super::lettering;
 use super::palette::Palette;
 use crate::error::{Result, bail};
 use crate::text::{TextRecord, TokenAttributions, Unit};
@@ -115,51 +116,67 @@ impl Figure for LayerMap {
     }
 
     fn svg(&self) -> Option<String> {
-        const LEFT: usize = 190;
-        const FIELD: (usize, usize) = (46, 24);
-        const TOP: usize = 40;
-        const WORDS: usize = 96;
+        const FIELD: (f64, f64) = (46., 24.);
+        const TOP: f64 = 40.;
+        const MARGIN: f64 = 14.;
+        const LINE_HEIGHT: f64 = 17.;
+        const SLANT: f64 = 40.;
+        let widest = |texts: &mut dyn Iterator<Item = &str>| texts.map(lettering::width).fold(0., f64::max);
         let largest = self.largest();
-        let columns = self.rows[0].units().len();
-        let (width, bottom) = (LEFT + FIELD.0 * columns + 80, TOP + FIELD.1 * self.rows.len());
+        let words = self.rows[0].units();
+        let left = MARGIN + 8. + widest(&mut self.rows.iter().map(|row| bare(row.place())));
+        let (below, beside) = SLANT.to_radians().sin_cos();
+        let [below, beside] =
+            [below, beside].map(|part| part * widest(&mut words.iter().map(|unit| unit.text.as_str())));
+        let fields = left + FIELD.0 * words.len() as f64;
+        let width = (fields + beside - FIELD.0 / 2.).max(fields).max(lettering::width(&self.title()) * 1.2) + MARGIN;
+        let bottom = TOP + FIELD.1 * self.rows.len() as f64;
+        let remarks: Vec<String> =
+            self.remarks.iter().flat_map(|remark| lettering::lines(remark, width - 2. * MARGIN)).collect();
         let mut marks = String::new();
         for (row, record) in self.rows.iter().rev().enumerate() {
-            let y = TOP + FIELD.1 * row;
+            let y = TOP + FIELD.1 * row as f64;
+            let place = escape(bare(record.place()));
             marks.push_str(&format!(
-                "<text x=\"{}\" y=\"{}\" text-anchor=\"end\" fill=\"{FAINT}\">{}</text>",
-                LEFT - 8,
-                y + 16,
-                escape(bare(record.place()))
+                "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"end\" fill=\"{FAINT}\">{place}</text>",
+                left - 8.,
+                y + 16.
             ));
             for (column, unit) in record.units().iter().enumerate() {
-                let x = LEFT + FIELD.0 * column;
+                let x = left + FIELD.0 * column as f64;
                 marks.push_str(&format!(
-                    "<g><title>{}, {}: {}</title><rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" fill=\"{}\" \
-                     stroke=\"{GROUND}\"/><text x=\"{}\" y=\"{}\" text-anchor=\"middle\" fill=\"{INK}\">{:.2}</text></g>",
-                    escape(bare(record.place())),
+                    "<g><title>{place}, {}: {}</title><rect x=\"{x:.1}\" y=\"{y}\" width=\"{}\" height=\"{}\" \
+                     fill=\"{}\" stroke=\"{GROUND}\"/><text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\" \
+                     fill=\"{INK}\">{:.2}</text></g>",
                     escape(&unit.text),
                     number(unit.value),
                     FIELD.0,
                     FIELD.1,
                     self.palette.ground(unit.value, largest),
-                    x + FIELD.0 / 2,
-                    y + 16,
+                    x + FIELD.0 / 2.,
+                    y + 16.,
                     unit.value
                 ));
             }
         }
-        for (column, unit) in self.rows[0].units().iter().enumerate() {
-            let (x, y) = (LEFT + FIELD.0 * column + FIELD.0 / 2, bottom + 16);
+        for (column, unit) in words.iter().enumerate() {
+            let (x, y) = (left + FIELD.0 * (column as f64 + 0.5), bottom + 16.);
             marks.push_str(&format!(
-                "<text transform=\"translate({x} {y}) rotate(40)\" fill=\"{INK}\">{}</text>",
+                "<text transform=\"translate({x:.1} {y}) rotate({SLANT})\" fill=\"{INK}\">{}</text>",
                 escape(&unit.text)
             ));
         }
-        let height = bottom + WORDS;
+        let end = bottom + 16. + below + 10.;
+        for (line, remark) in remarks.iter().enumerate() {
+            let y = end + LINE_HEIGHT * (line as f64 + 0.7);
+            marks.push_str(&format!("<text x=\"{MARGIN}\" y=\"{y:.1}\" fill=\"{FAINT}\">{}</text>", escape(remark)));
+        }
+        let height = end + LINE_HEIGHT * remarks.len() as f64 + 8.;
         Some(format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
-             font-family=\"sans-serif\" font-size=\"12\" role=\"img\"><desc>{}</desc><rect width=\"100%\" height=\"100%\" \
-             fill=\"{GROUND}\"/><text x=\"14\" y=\"24\" font-size=\"15\" font-weight=\"600\" fill=\"{INK}\">{}</text>{marks}</svg>",
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
+             viewBox=\"0 0 {width:.0} {height:.0}\" font-family=\"sans-serif\" font-size=\"12\" role=\"img\"><desc>{}</desc>\
+             <rect width=\"100%\" height=\"100%\" fill=\"{GROUND}\"/><text x=\"{MARGIN}\" y=\"24\" font-size=\"15\" \
+             font-weight=\"600\" fill=\"{INK}\">{}</text>{marks}</svg>",
             escape(&self.text()),
             escape(&self.title())
         ))

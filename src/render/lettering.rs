@@ -128,8 +128,23 @@ fn width_or(text: &str, full: f64) -> f64 {
     width(text).min(full)
 }
 
+/// A text in lines of at most this width, broken between words.
+pub(super) fn lines(text: &str, most: f64) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if width(line) + width(" ") + width(word) <= most => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_string()),
+        }
+    }
+    lines
+}
+
 /// About how wide a text is in a sans-serif font; the picture then fits the letters to it.
-fn width(text: &str) -> f64 {
+pub(super) fn width(text: &str) -> f64 {
     let share = |c: char| match c {
         'i' | 'j' | 'l' | 'ì' | 'í' | 'ỉ' | 'ĩ' | 'ị' | '.' | ',' | ':' | ';' | '!' | '|' | '\'' => 0.29,
         'f' | 'r' | 't' | ' ' | '(' | ')' | '[' | ']' => 0.37,
@@ -156,6 +171,14 @@ mod tests {
         assert!(page.y > MARGIN + SIZE + LINE);
         page.boxed(&"dài".repeat(200), "+0.1", "#000", "#fff", true);
         assert!(page.x - BETWEEN <= WIDTH - MARGIN + 1e-6);
+    }
+
+    #[test]
+    fn lines_keep_their_words_and_their_width() {
+        let text = "the numbers of each row's tokens are divided by their norm";
+        let broken = lines(text, 120.);
+        assert!(broken.len() > 2 && broken.iter().all(|line| width(line) <= 120.));
+        assert_eq!(broken.join(" "), text);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Attributions of texts, one number for each token or word.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Tensor};
 
@@ -33,6 +33,7 @@ pub struct TextRecord {
     pub(crate) settled: Option<bool>,
     pub(crate) words: Vec<String>,
     pub(crate) cut: usize,
+    pub(crate) unknown: usize,
 }
 
 /// The class that was attributed.
@@ -100,6 +101,7 @@ impl Attributions {
                     settled: self.settled().and_then(|settled| settled.get(row).copied()),
                     words: text.words.clone(),
                     cut: text.cut,
+                    unknown: text.tokens.iter().filter(|token| token.unknown).count(),
                 });
             }
         }
@@ -231,7 +233,10 @@ impl TokenAttributions {
         count("do NOT add up, their delta is beyond 0.01: take more steps, or tolerance(1e-3)", |r| {
             r.settled.is_none() && r.delta.is_some_and(|delta| delta.abs() > NOTEWORTHY_DELTA)
         });
-        count("texts were longer than the model takes and were cut", |r| r.cut > 0);
+        count("show a text that was longer than the model takes and was cut", |r| r.cut > 0);
+        count("show a text with tokens that are not in the model's vocabulary: to it they are all the same", |r| {
+            r.unknown > 0
+        });
         remarks
     }
 
@@ -252,11 +257,20 @@ impl TokenAttributions {
     /// the sum of each word's attributions, the farthest from 0 first.
     ///
     /// All texts must have been attributed for the same class; of two classes, what speaks for
-    /// one counts against the other, so there both will do.
+    /// one counts against the other, so there both will do. And all at the same layer: what flows
+    /// through several would be counted as often.
     pub fn strongest_words(&self, count: usize) -> Result<StrongestWords> {
         let Some(reference) = self.records.iter().find_map(|record| record.attributed.as_ref()) else {
             bail!(Input, "there is nothing to rank: no text was attributed for a class")
         };
+        let places: BTreeSet<&str> = self.records.iter().map(TextRecord::place).collect();
+        if places.len() > 1 {
+            bail!(
+                Input,
+                "the texts were attributed at several layers, {}: attribute all at one, or each word counts as often",
+                places.into_iter().collect::<Vec<_>>().join(", ")
+            )
+        }
         let mut reference = reference.clone();
         if reference.class == 0
             && let Some(opposite) = reference.opposite.take()
@@ -357,6 +371,7 @@ mod tests {
             settled: None,
             words: vec!["tốt".to_string()],
             cut: 0,
+            unknown: 0,
         };
         TokenAttributions { records: vec![record] }
     }
@@ -380,6 +395,15 @@ mod tests {
         let remarks = normalized.with(&raw).remarks();
         assert_eq!(remarks[0], "LayerIntegratedGradients; LayerConductance, 9 steps");
         assert!(remarks[1].contains("1 of 2 rows") && remarks[1].contains("do not compare"), "{}", remarks[1]);
+    }
+
+    #[test]
+    fn words_of_several_layers_are_not_counted_as_often() {
+        let one = attributed_for(1, Some("class 0"));
+        let mut other = one.clone();
+        other.records[0].place = "layer \"encoder.layer.0\"".to_string();
+        let error = one.with(&other).strongest_words(3).unwrap_err().to_string();
+        assert!(error.contains("layer \"embeddings\", layer \"encoder.layer.0\""), "{error}");
     }
 
     #[test]

@@ -390,19 +390,26 @@ fn checkpoints_that_cannot_be_read() {
     with("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3");
     let missing = ["no weights for 16 of the 57", "\"encoder.layer.2.attention.self.query.weight\"", "nothing else"];
     assert_error(load(&folder), ErrorKind::File, &missing);
+    with("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1");
+    let more = ["weights of 2 layers", "\"encoder.layer.1.", "tells of 1"];
+    assert_error(load(&folder), ErrorKind::File, &more);
+    assert_error(TransformerEncoder::from_pretrained(&folder), ErrorKind::File, &more);
     with("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 100000000000");
     assert_error(load(&folder), ErrorKind::File, &["num_hidden_layers", "at most 1000"]);
+    with("\"model_type\": \"bert\"", "\"is_decoder\": true, \"model_type\": \"bert\"");
+    assert_error(load(&folder), ErrorKind::File, &["is_decoder", "expected an encoder"]);
     with("\"model_type\": \"bert\"", "\"problem_type\": \"multi_label_classification\", \"model_type\": \"bert\"");
     assert_error(load(&folder), ErrorKind::File, &["problem_type is multi_label_classification"]);
     let mut other: serde_json::Value = serde_json::from_str(&config).unwrap();
-    for (key, expected) in [("pad_token_id", "pad_token_id is 99999"), ("vocab_size", "vocab_size is 99999")] {
+    let sizes = ["vocab_size", "hidden_size", "intermediate_size", "max_position_embeddings", "type_vocab_size"];
+    for key in sizes.into_iter().chain(["pad_token_id"]) {
         let theirs = std::mem::replace(&mut other[key], 99_999.into());
         std::fs::write(folder.join("config.json"), other.to_string()).unwrap();
-        assert_error(load(&folder), ErrorKind::File, &[expected]);
+        assert_error(load(&folder), ErrorKind::File, &[&format!("{key} is 99999")]);
         other[key] = theirs;
     }
     with("\"num_attention_heads\": 4", "\"num_attention_heads\": 5");
-    assert_error(load(&folder), ErrorKind::File, &["5 attention heads do not divide"]);
+    assert_error(load(&folder), ErrorKind::File, &["foreign: config.json tells of 5 attention heads"]);
     std::fs::write(folder.join("config.json"), &config[..config.len() / 2]).unwrap();
     assert_error(load(&folder), ErrorKind::File, &["config.json is not JSON"]);
 }

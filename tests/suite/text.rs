@@ -227,7 +227,9 @@ fn texts_that_nothing_can_be_said_about() {
     assert_eq!((cut.ids().dims(), cut.texts()[0].cut), ([1, 256].as_slice(), 146));
     assert_eq!(cut.texts()[0].ids().last(), Some(&2));
     let cut = Explainer::new(&model.truncate(true)).n_steps(2).visualize(long.as_str()).unwrap();
-    assert!(cut.remarks().iter().any(|remark| remark.contains("were cut")));
+    assert!(cut.remarks().iter().any(|remark| remark.contains("was cut")));
+    let foreign = Explainer::new(&model).n_steps(2).visualize("rất tốt ქართული").unwrap();
+    assert!(foreign.remarks().iter().any(|remark| remark.contains("not in the model's vocabulary")));
     assert!(message(model.tokenize(("tốt", 2))).contains("knows the classes 0 to 1"));
     assert!(message(model.tokenize_all(Vec::<&str>::new())).contains("there are no texts"));
     let comments: Comments = ["tốt", " "].into_iter().map(Comment::from).collect();

@@ -48,21 +48,37 @@ static DISTILBERT_PARTS: [&str; 8] = [
 
 /// The name of a layer, and of its parts.
 fn naming(architecture: Architecture, index: usize) -> (String, &'static [&'static str; 8]) {
-    match architecture {
-        Architecture::DistilBert => (format!("transformer.layer.{index}"), &DISTILBERT_PARTS),
-        Architecture::Bert | Architecture::Roberta => (format!("encoder.layer.{index}"), &BERT_PARTS),
-    }
+    let parts = match architecture {
+        Architecture::DistilBert => &DISTILBERT_PARTS,
+        Architecture::Bert | Architecture::Roberta => &BERT_PARTS,
+    };
+    (format!("{}{index}", Block::all(architecture)), parts)
 }
 
 impl Block {
+    /// What the names of all layers begin with.
+    pub(super) fn all(architecture: Architecture) -> &'static str {
+        match architecture {
+            Architecture::DistilBert => "transformer.layer.",
+            Architecture::Bert | Architecture::Roberta => "encoder.layer.",
+        }
+    }
+
     pub(super) fn load(checkpoint: &Checkpoint, config: &Config, index: usize, width: usize) -> Result<Self> {
         if !width.is_multiple_of(config.heads) {
-            bail!(File, "{} attention heads do not divide the width {width}", config.heads)
+            bail!(
+                File,
+                "{}: config.json tells of {} attention heads, which do not divide the width {width}",
+                checkpoint.folder().display(),
+                config.heads
+            )
         }
         let (name, parts) = naming(config.architecture, index);
         let [query, key, value, attention_output, attention_norm, intermediate, output, output_norm] =
             std::array::from_fn(|part| format!("{name}.{}", parts[part]));
         let intermediate = checkpoint.linear(&intermediate, width, 0)?;
+        let told = if config.architecture == Architecture::DistilBert { "hidden_dim" } else { "intermediate_size" };
+        checkpoint.check_size(config, told, intermediate.weight().dims()[0])?;
         Ok(Self {
             heads: config.heads,
             activation: config.activation,

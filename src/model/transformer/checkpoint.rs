@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
+use super::config::Config;
 use crate::error::{Error, Result, bail, error};
 use crate::finite;
 use crate::nn::{LayerNorm, Linear};
@@ -86,6 +87,33 @@ impl Checkpoint {
             expected.len(),
             listed(&missing)
         )
+    }
+
+    /// An error if there are weights of layers above the `count` that `config.json` tells of.
+    pub(super) fn refuse_further_layers(&self, layer: &str, count: usize) -> Result<()> {
+        let index = |name: &String| name.strip_prefix(layer)?.split('.').next()?.parse::<usize>().ok();
+        match self.tensors.keys().filter_map(|name| Some((index(name)?, name))).max() {
+            Some((last, name)) if last >= count => bail!(
+                File,
+                "{} has weights of {} layers (\"{name}\"), and its config.json tells of {count}: without the others the \
+                 results would be worthless: is it the config.json of these weights?",
+                self.folder.display(),
+                last + 1
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// An error if `config.json` tells of another size than the weights have.
+    pub(super) fn check_size(&self, config: &Config, key: &str, size: usize) -> Result<()> {
+        match config.size(key) {
+            Some(told) if told != size as u64 => bail!(
+                File,
+                "{}: config.json says that {key} is {told}, and the weights have {size}: is it theirs?",
+                self.folder.display()
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// A weight of this shape; `0` stands for any size. Half precision becomes `f32`.

@@ -100,6 +100,9 @@ impl Config {
         {
             bail!(File, "the position_embedding_type is {kind}: expected absolute")
         }
+        if let Some(key) = ["is_decoder", "add_cross_attention"].into_iter().find(|key| json[key] == true) {
+            bail!(File, "\"{key}\" is true: expected an encoder, in which each token sees all others")
+        }
         let default_padding = if architecture == Architecture::Roberta { 1 } else { 0 };
         Ok(Self {
             architecture,
@@ -122,14 +125,9 @@ impl Config {
         self.json["word_segmentation"] == "vietnamese"
     }
 
-    /// An error if the configuration names another size than the weights have.
-    pub(super) fn check_size(&self, key: &str, size: usize) -> Result<()> {
-        match self.json[key].as_u64() {
-            Some(told) if told != size as u64 => {
-                bail!(File, "config.json says that {key} is {told}, and the weights have {size}: is it theirs?")
-            }
-            _ => Ok(()),
-        }
+    /// The size of this name, if the configuration tells it.
+    pub(super) fn size(&self, key: &str) -> Option<u64> {
+        self.json[key].as_u64()
     }
 
     /// What the outputs were trained for, if the configuration tells.

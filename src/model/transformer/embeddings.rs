@@ -25,18 +25,28 @@ impl Embeddings {
         };
         let words = table("word", 0)?;
         let (vocabulary, width) = words.dims2()?;
-        config.check_size("vocab_size", vocabulary)?;
-        config
-            .check_size(if config.architecture == Architecture::DistilBert { "dim" } else { "hidden_size" }, width)?;
+        checkpoint.check_size(config, "vocab_size", vocabulary)?;
+        let told = if config.architecture == Architecture::DistilBert { "dim" } else { "hidden_size" };
+        checkpoint.check_size(config, told, width)?;
         if config.pad_token_id as usize >= vocabulary {
-            bail!(File, "pad_token_id is {}: the vocabulary has {vocabulary} tokens", config.pad_token_id)
+            bail!(
+                File,
+                "{}: config.json says that pad_token_id is {}, and the vocabulary has {vocabulary} tokens",
+                checkpoint.folder().display(),
+                config.pad_token_id
+            )
         }
         let token_types = match config.architecture {
             Architecture::DistilBert => None,
             _ => Some(table("token_type", width)?),
         };
+        let positions = table("position", width)?;
+        checkpoint.check_size(config, "max_position_embeddings", positions.dims()[0])?;
+        if let Some(types) = &token_types {
+            checkpoint.check_size(config, "type_vocab_size", types.dims()[0])?;
+        }
         Ok(Self {
-            positions: table("position", width)?,
+            positions,
             norm: checkpoint.layer_norm("embeddings.LayerNorm", width, config.layer_norm_eps)?,
             padding: (config.architecture == Architecture::Roberta).then_some(config.pad_token_id),
             words,

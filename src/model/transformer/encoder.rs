@@ -38,6 +38,7 @@ impl TransformerEncoder {
     }
 
     pub(super) fn load(checkpoint: &Checkpoint, config: Config) -> Result<Self> {
+        checkpoint.refuse_further_layers(Block::all(config.architecture), config.layers)?;
         let embeddings = Embeddings::load(checkpoint, &config)?;
         let blocks = (0..config.layers).map(|index| Block::load(checkpoint, &config, index, embeddings.width()));
         Ok(Self { blocks: blocks.collect::<Result<_>>()?, embeddings, config })
