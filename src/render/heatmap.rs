@@ -17,6 +17,9 @@ pub struct Heatmap {
     palette: Palette,
 }
 
+/// The head of the column of layers.
+const PLACE: &str = "Attributed";
+
 impl TokenAttributions {
     /// The texts with their words coloured.
     pub fn heatmap(&self) -> Heatmap {
@@ -57,7 +60,7 @@ impl Heatmap {
         let mut columns: Vec<(&'static str, Vec<String>)> = Vec::new();
         let places_differ = records.windows(2).any(|pair| pair[0].place() != pair[1].place());
         if places_differ {
-            columns.push(("Attributed", records.iter().map(|record| bare(record.place()).to_string()).collect()));
+            columns.push((PLACE, records.iter().map(|record| bare(record.place()).to_string()).collect()));
         }
         let mut column = |head, cell: &dyn Fn(&TextRecord) -> Option<String>| {
             if records.iter().any(|record| cell(record).is_some()) {
@@ -172,8 +175,12 @@ impl Figure for Heatmap {
             .map(|(record, facts)| {
                 let words: Vec<String> = record.units().iter().map(|unit| self.word(unit, largest)).collect();
                 let words =
-                    format!("<div style=\"min-width:320px;max-width:760px;line-height:1.8\">{}</div>", words.join(" "));
-                let cells: String = facts.iter().map(|fact| cell("td", &escape(fact), "nowrap")).collect();
+                    format!("<div style=\"min-width:240px;max-width:760px;line-height:1.8\">{}</div>", words.join(" "));
+                let fact = |(head, fact): (&&str, &String)| match *head {
+                    PLACE => cell("td", &breakable(fact), "normal"),
+                    _ => cell("td", &escape(fact), "nowrap"),
+                };
+                let cells: String = heads.iter().zip(&facts).map(fact).collect();
                 format!("<tr style=\"background:{GROUND}\">{cells}{}</tr>", cell("td", &words, "normal"))
             })
             .collect();
@@ -222,6 +229,11 @@ impl std::fmt::Debug for TokenAttributions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.text())
     }
+}
+
+/// A layer's name, escaped, that may go on in a new line between its parts.
+fn breakable(place: &str) -> String {
+    escape(place).replace('.', ".<wbr>").replace('_', "_<wbr>")
 }
 
 fn signed(value: f64) -> String {

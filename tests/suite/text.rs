@@ -166,7 +166,7 @@ fn several_layers_give_a_record_each_and_add_up_together() {
     assert_eq!(by_part.records().len(), 3);
     let total: f64 = by_part.records().iter().map(sum).sum();
     assert!((total - sum(&whole.records()[0])).abs() < 1e-3);
-    assert!(by_part.html().contains("position_embeddings"));
+    assert!(by_part.html().contains("embeddings.<wbr>position_<wbr>embeddings"));
     assert!(message(by_part.with(&whole).with(&whole).layer_map()).contains("one text at several layers"));
 }
 
