@@ -23,6 +23,7 @@ mod failure;
 pub mod fuzzing;
 mod handler;
 mod inference;
+mod input_directory;
 mod kserve_v1;
 mod kserve_v2;
 mod management;

@@ -1,6 +1,7 @@
 //! The server: three ports, the models behind them, and its end.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use super::metrics::Metrics;
 use super::tabular::Tabular;
 use super::token::{Door, Keys};
 use super::{Settings, TabularModel, body, inference, kserve_v1, kserve_v2, management};
-use crate::error::{Error, Result, bail, error};
+use crate::error::{Error, Result, error};
 use crate::text::SentimentClassifier;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -120,13 +121,6 @@ impl Server {
     pub fn bind(mut self) -> Result<BoundServer> {
         if self.needs_keys() && self.app.keys.is_none() {
             self.app.keys = Some(Keys::draw()?);
-        }
-        // Links are followed once, and not for every request.
-        if let Some(folder) = &mut self.app.settings.input_directory {
-            *folder = match folder.canonicalize() {
-                Ok(found) if found.is_dir() => found,
-                _ => bail!(File, "input_directory is {}: there is no such folder", folder.display()),
-            };
         }
         let app = Arc::new(self.app);
         let settings = &app.settings;
@@ -268,14 +262,13 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     reply
 }
 
-/// A random UUID.
+/// A UUID of the random kind. It need not be hard to guess: it tells replies apart.
 fn new_request_id() -> HeaderValue {
-    let mut bytes = [0; 16];
-    // Without random numbers an id is still an id.
-    let _ = getrandom::fill(&mut bytes);
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let uuid = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-");
-    HeaderValue::from_str(&uuid).unwrap_or(HeaderValue::from_static("0"))
+    let [high, low] = [0, 1].map(|half: u8| RandomState::new().hash_one(half));
+    let high = high & 0xffff_ffff_ffff_0fff | 0x4000;
+    let low = low & 0x3fff_ffff_ffff_ffff | 0x8000_0000_0000_0000;
+    let (first, second, third) = (high >> 32, high >> 16 & 0xffff, high & 0xffff);
+    let (fourth, fifth) = (low >> 48, low & 0xffff_ffff_ffff);
+    let uuid = format!("{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{fifth:012x}");
+    HeaderValue::try_from(uuid).unwrap_or(HeaderValue::from_static("0"))
 }

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::input_directory::InputDirectory;
 use crate::error::{Result, bail, error};
 
 /// What an operator sets. [`Settings::from_file`] reads it in the form of TorchServe's
@@ -40,7 +41,7 @@ pub struct Settings {
     pub(crate) max_request_size: usize,
     pub(crate) authorization: Option<bool>,
     pub(crate) model_api: bool,
-    pub(crate) input_directory: Option<PathBuf>,
+    pub(crate) input_directory: Option<InputDirectory>,
     pub(crate) max_rows: usize,
     pub(crate) max_steps: usize,
     pub(crate) max_connections: usize,
@@ -115,7 +116,7 @@ impl Settings {
             "max_request_size" => changed.max_request_size = number(key, value, 1)?,
             "disable_token_authorization" => changed.authorization = Some(!flag(key, value)?),
             "enable_model_api" => changed.model_api = flag(key, value)?,
-            "input_directory" => changed.input_directory = Some(PathBuf::from(value)),
+            "input_directory" => changed.input_directory = Some(InputDirectory::open(Path::new(value))?),
             "max_rows" => changed.max_rows = number(key, value, 1)?,
             "max_steps" => changed.max_steps = number(key, value, 1)?,
             "max_connections" => changed.max_connections = number(key, value, 1)?,
