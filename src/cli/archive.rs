@@ -40,6 +40,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let archive =
         Archive::new(&arguments.model_name, &arguments.version, &arguments.handler, &arguments.serialized_file)?;
     let archive = arguments.model_file.iter().chain(&arguments.extra_files).try_fold(archive, Archive::with_file)?;
+    archive.check()?;
     let path = archive.write(&arguments.export_path, arguments.force)?;
     say(format!("{}", path.display()));
     Ok(())

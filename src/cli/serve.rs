@@ -1,6 +1,6 @@
 //! `candle-explain serve`: the server, with the flags of torchserve.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -143,7 +143,8 @@ fn start(settings: &Settings) -> Result<()> {
         bail!(Input, "a server of another folder listens at {} already", settings.inference_address)
     }
     std::fs::create_dir_all(FOLDER).map_err(|e| cannot_write(Path::new(FOLDER), e))?;
-    let log = File::create(LOG).map_err(|e| cannot_write(Path::new(LOG), e))?;
+    let log = OpenOptions::new().create(true).append(true).open(LOG).map_err(|e| cannot_write(Path::new(LOG), e))?;
+    let before = log.metadata().map_or(0, |facts| facts.len() as usize);
     let copy = log.try_clone().map_err(|e| cannot_write(Path::new(LOG), e))?;
     let program = std::env::current_exe().map_err(|e| error!(File, "this program cannot be found: {e}"))?;
     let started = Command::new(program)
@@ -156,17 +157,22 @@ fn start(settings: &Settings) -> Result<()> {
         .spawn();
     let mut server = started.map_err(|e| error!(Input, "the server could not be started: {e}"))?;
     std::fs::write(PID, server.id().to_string()).map_err(|e| cannot_write(Path::new(PID), e))?;
-    wait_until_healthy(&mut server, settings.inference_address)?;
+    wait_until_healthy(&mut server, settings.inference_address, before)?;
     say(format!("started as process {}; it writes to {LOG}, and --stop ends it", server.id()));
+    if settings.needs_tokens() {
+        say(format!("requests must show a key of {KEYS}"));
+    }
     Ok(())
 }
 
-fn wait_until_healthy(server: &mut Child, address: SocketAddr) -> Result<()> {
+/// `before` bytes of the log are of earlier servers.
+fn wait_until_healthy(server: &mut Child, address: SocketAddr, before: usize) -> Result<()> {
     let begun = Instant::now();
     while begun.elapsed() < TIME_TO_START {
         if let Ok(Some(status)) = server.try_wait() {
             let log = std::fs::read_to_string(LOG).unwrap_or_default();
-            bail!(Input, "the server ended at once ({status}):\n{}", log.trim_end())
+            let own = log.get(before..).unwrap_or(&log);
+            bail!(Input, "the server ended at once ({status}):\n{}", own.trim_end())
         }
         if answers(address) {
             return Ok(());

@@ -70,7 +70,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let passengers = Titanic::load()?;
     say(passengers.source());
     let (train, test) = passengers.split(Split::Stratified { test: 0.3, seed: 42 })?;
-    report.param("epochs", arguments.max_epochs);
+    let epochs = if arguments.use_pretrained_model { 0 } else { arguments.max_epochs };
+    report.param("epochs", epochs);
     report.param("lr", arguments.lr);
     report.param("use_pretrained_model", arguments.use_pretrained_model);
     report.param("Train Size", train.len());
@@ -87,8 +88,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         train.len(),
         test.len()
     ));
-    report.metric("Train Accuracy", fitted, arguments.max_epochs);
-    report.metric("Test Accuracy", held_out, arguments.max_epochs);
+    report.metric("Train Accuracy", fitted, epochs);
+    report.metric("Test Accuracy", held_out, epochs);
     text(&mut report, "model_summary.txt", network.text())?;
     attribute(&network, &test, &mut report)?;
     keep_model(&network, &mut report)?;

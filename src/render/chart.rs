@@ -152,6 +152,11 @@ fn tick(value: f64, span: f64) -> String {
 }
 
 /// Text on one side of a mark, at its height.
+/// To four places; what is nothing then has no sign.
+fn round(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4 + 0.
+}
+
 fn beside(side: HPos) -> TextStyle<'static> {
     ("sans-serif", 11).into_font().color(&INK).pos(Pos::new(side, VPos::Center))
 }
@@ -244,6 +249,9 @@ impl Chart {
             })
             .x_label_formatter(&|x| tick(*x, span))
             .draw()?;
+        let largest = bars.iter().map(|(_, value)| value.abs()).fold(0., f64::max);
+        // Four places, so that the points stand below each other, unless they would show nothing.
+        let label = |value: f64| if largest < 0.01 { number(value) } else { format!("{:.4}", round(value)) };
         let from_top = |index: usize| bars.len() - 1 - index;
         chart.draw_series(bars.iter().enumerate().map(|(index, (_, value))| {
             let row = from_top(index);
@@ -256,7 +264,7 @@ impl Chart {
         chart.draw_series(bars.iter().enumerate().map(|(index, (_, value))| {
             let (shift, side) = if *value < 0. { (-5, HPos::Right) } else { (5, HPos::Left) };
             EmptyElement::at((*value, SegmentValue::CenterOf(from_top(index))))
-                + Text::new(format!("{value:.4}"), (shift, 0), beside(side))
+                + Text::new(label(*value), (shift, 0), beside(side))
         }))?;
         chart.draw_series(std::iter::once(PathElement::new(
             [(0., SegmentValue::Exact(0)), (0., SegmentValue::Last)],
@@ -409,6 +417,18 @@ mod tests {
         assert!(Series::new("x", vec![1.]).histogram(0).is_err());
         assert!(Series::new("x", vec![1.]).bars(["a", "b"]).is_err());
         assert!(Series::new("x", vec![1.]).binned_scatter(&Series::new("y", vec![]), 3).is_err());
+    }
+
+    #[test]
+    fn small_bars_have_numbers_too() {
+        let svg = |values: [f64; 2]| {
+            let chart = Series::new("x", values.to_vec()).bars(["a", "b"]).unwrap();
+            chart.svg().unwrap()
+        };
+        let small = svg([1.72e-5, -3e-5]);
+        assert!(small.contains("1.72e-5") && small.contains("-3.00e-5"), "{small}");
+        let mixed = svg([0.5, -1e-6]);
+        assert!(mixed.contains("0.5000") && mixed.contains("0.0000") && !mixed.contains("-0.0000"), "{mixed}");
     }
 
     #[test]

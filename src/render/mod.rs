@@ -4,6 +4,8 @@
 //! and dark themes, and uses inline styles only, so that it survives where notebooks are shown
 //! without scripts or style sheets.
 
+#[cfg(feature = "serve")]
+mod captioned;
 mod chart;
 mod figure;
 mod heatmap;
@@ -18,6 +20,8 @@ mod results;
 mod row;
 mod table;
 
+#[cfg(feature = "serve")]
+pub(crate) use captioned::captioned;
 pub use chart::Chart;
 #[cfg(feature = "serve")]
 pub(crate) use figure::page_of;

@@ -5,6 +5,7 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::accept::Form;
+use super::ask::Reference;
 use super::servable::{Description, Explanation, Parts, Row};
 use super::{Ask, Failure, Running, body};
 use crate::engine::{NOTEWORTHY_DELTA, Series};
@@ -61,7 +62,7 @@ impl<'a> Answer<'a> {
                     let (_, label, value) = description.prediction(output);
                     table = table.row(|cells| cells.text(row.to_string()).text(label).number(value));
                 }
-                Ok(page(&table, &self.all_warnings()))
+                Ok(page(&table, &numbered(self.rows.iter().map(|warned| warned.0.clone()).collect())))
             }
             Form::Svg | Form::Png => Err(Failure::bad_request("a prediction is no picture: ask /explanations for one")),
         }
@@ -81,7 +82,7 @@ impl<'a> Answer<'a> {
             }
             Form::Json => Ok(body::json(StatusCode::OK, &self.detailed(ask, explanations))),
             Form::Csv => self.table_of(explanations),
-            Form::Html => Ok(page(&*self.figure(ask, explanations)?, &self.all_warnings())),
+            Form::Html => Ok(page(&*self.figure(ask, explanations)?, &self.all_warnings(explanations))),
             Form::Svg => Ok(body::typed(StatusCode::OK, "image/svg+xml", self.picture(ask, explanations)?)),
             Form::Png => {
                 let png = render::png_from_svg(&self.picture(ask, explanations)?);
@@ -150,11 +151,7 @@ impl<'a> Answer<'a> {
         row.insert("convergence_delta".into(), json!(explanation.delta));
         row.insert("steps".into(), json!(explanation.steps));
         row.insert("settled".into(), json!(explanation.settled));
-        let missed = explanation.delta.filter(|delta| explanation.settled.is_none() && delta.abs() > NOTEWORTHY_DELTA);
-        let missed = missed.map(|delta| {
-            format!("the attributions add up to what they must only within {delta:.3}: take more steps, or a tolerance")
-        });
-        row.insert("warnings".into(), warned.0.iter().cloned().chain(missed).collect());
+        row.insert("warnings".into(), warnings(explanation, warned).into());
         Value::Object(row)
     }
 
@@ -182,9 +179,13 @@ impl<'a> Answer<'a> {
     }
 
     fn baseline(&self, ask: &Ask) -> Value {
-        match (ask.baseline, ask.info().is_ok_and(|info| info.takes("baseline")), self.rows.is_empty()) {
+        match (&ask.baseline, ask.info().is_ok_and(|info| info.takes("baseline")), self.rows.is_empty()) {
             (_, false, _) | (_, _, true) => Value::Null,
-            (Some(value), ..) => json!(value),
+            (Some(Reference::Everywhere(value)), ..) => json!(value),
+            (Some(Reference::Row(row)), ..) => {
+                let named = self.description.features.iter().cloned().zip(row.iter().map(|value| json!(value)));
+                Value::Object(named.collect())
+            }
             (None, ..) if self.description.features.is_empty() => "padding".into(),
             (None, ..) => json!(0),
         }
@@ -208,8 +209,10 @@ impl<'a> Answer<'a> {
         if classes.is_empty() { vec!["value".to_string()] } else { classes.clone() }
     }
 
-    fn all_warnings(&self) -> Vec<String> {
-        self.rows.iter().flat_map(|warned| warned.0.iter().cloned()).collect()
+    fn all_warnings(&self, explanations: &[Explanation]) -> Vec<String> {
+        numbered(
+            explanations.iter().zip(self.rows).map(|(explanation, warned)| warnings(explanation, warned)).collect(),
+        )
     }
 
     fn table_of(&self, explanations: &[Explanation]) -> Result<Response, Failure> {
@@ -220,20 +223,20 @@ impl<'a> Answer<'a> {
         });
         let heads = ["row", "prediction"].map(String::from).into_iter();
         let delta = |explanation: &Explanation| explanation.delta.map(|delta| delta.to_string()).unwrap_or_default();
-        let numbered = explanations.iter().enumerate();
+        let rows = explanations.iter().enumerate();
         match by_feature {
             Some(names) => {
                 let cells = |(row, explanation): (usize, &Explanation)| {
                     let start = [row.to_string(), prediction(explanation)].into_iter();
-                    start.chain(numbers(explanation)).chain([delta(explanation)]).collect()
+                    let warnings = self.rows.get(row).map_or(Vec::new(), |warned| warnings(explanation, warned));
+                    let end = [delta(explanation), warnings.join("; ")];
+                    start.chain(numbers(explanation)).chain(end).collect()
                 };
-                csv(
-                    heads.chain(names).chain(["convergence_delta".to_string()]).collect(),
-                    numbered.map(cells).collect(),
-                )
+                let end = ["convergence_delta", "warnings"].map(String::from);
+                csv(heads.chain(names).chain(end).collect(), rows.map(cells).collect())
             }
             None => {
-                let lines = numbered.flat_map(|(row, explanation)| {
+                let lines = rows.flat_map(|(row, explanation)| {
                     words(explanation).map(move |(word, value)| (row, explanation, word.to_string(), value))
                 });
                 let cells = lines.map(|(row, explanation, word, value)| {
@@ -270,8 +273,36 @@ impl<'a> Answer<'a> {
     }
 
     fn picture(&self, ask: &Ask, explanations: &[Explanation]) -> Result<String, Failure> {
-        self.figure(ask, explanations)?.svg().ok_or_else(|| Failure::internal("this answer is no picture"))
+        let drawn = self.figure(ask, explanations)?.svg();
+        let drawn = drawn.ok_or_else(|| Failure::internal("this answer is no picture"))?;
+        Ok(render::captioned(drawn, &self.all_warnings(explanations)))
     }
+}
+
+/// What the reader of one row's explanation must know.
+fn warnings(explanation: &Explanation, warned: &Warned) -> Vec<String> {
+    let delta = explanation.delta.filter(|delta| delta.abs() > NOTEWORTHY_DELTA);
+    let missed = match (explanation.settled, delta) {
+        (Some(false), _) => Some(
+            "the attributions did not settle within the tolerance: allow more, or attribute to a layer that all of the \
+             output goes through"
+                .to_string(),
+        ),
+        (None, Some(delta)) => Some(format!(
+            "the attributions add up to what they must only within {delta:.3}: take more steps, or a tolerance"
+        )),
+        _ => None,
+    };
+    warned.0.iter().cloned().chain(missed).collect()
+}
+
+/// The warnings of all rows, with the row's number if there are several.
+fn numbered(rows: Vec<Vec<String>>) -> Vec<String> {
+    let several = rows.len() > 1;
+    let of_row = |(row, warnings): (usize, Vec<String>)| {
+        warnings.into_iter().map(move |warning| if several { format!("row {row}: {warning}") } else { warning })
+    };
+    rows.into_iter().enumerate().flat_map(of_row).collect()
 }
 
 /// Texts of one picture at most.

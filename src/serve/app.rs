@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::catalog::Catalog;
 use super::metrics::Metrics;
@@ -42,14 +42,16 @@ impl App {
         }
     }
 
+    /// Explanations as a request's parameters want them, and what those were read as.
     pub(crate) async fn explain(
         &self,
         running: &Running,
-        ask: Arc<Ask>,
+        parameters: &Map<String, Value>,
         rows: Vec<Row>,
-    ) -> Result<Vec<Explanation>, Failure> {
-        match self.compute(running, Work::Explain(ask), rows).await? {
-            Outcome::Explanations(explanations) => Ok(explanations),
+    ) -> Result<(Arc<Ask>, Vec<Explanation>), Failure> {
+        let ask = Arc::new(Ask::new(parameters, running.servable(), self.settings.max_steps)?);
+        match self.compute(running, Work::Explain(ask.clone()), rows).await? {
+            Outcome::Explanations(explanations) => Ok((ask, explanations)),
             Outcome::Predictions(_) => Err(Failure::internal("the model predicted what it should explain")),
         }
     }

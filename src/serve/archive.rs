@@ -64,6 +64,11 @@ impl Archive {
         Ok(self)
     }
 
+    /// An error if a server could not load what is in it.
+    pub fn check(&self) -> Result<()> {
+        self.handler.load(self).map(drop)
+    }
+
     /// Writes `NAME.mar` into a folder, complete or not at all.
     pub fn write(&self, folder: impl AsRef<Path>, overwrite: bool) -> Result<PathBuf> {
         let path = folder.as_ref().join(format!("{}.mar", self.name));

@@ -1,9 +1,11 @@
 //! What a request asks of a model: the method, the class, the path.
 
+use candle_core::{Device, Tensor};
 use serde_json::{Map, Value};
 
 use super::record::{number, shown};
-use super::servable::Description;
+use super::servable::{Description, Row, Servable};
+use super::strict_json;
 use crate::attr::METHODS;
 use crate::engine::{Baseline, MethodInfo, Neuron, Options, Quadrature, Target};
 use crate::error::{Result, bail, error};
@@ -15,11 +17,20 @@ pub(crate) struct Ask {
     pub(crate) target: Target,
     pub(crate) layer: Option<String>,
     neuron: Option<Neuron>,
-    pub(crate) baseline: Option<f64>,
+    pub(crate) baseline: Option<Reference>,
     n_steps: Option<usize>,
     tolerance: Option<f64>,
     quadrature: Option<Quadrature>,
     max_steps: usize,
+}
+
+/// What each row is compared with, if a request says so.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Reference {
+    /// This number in every place.
+    Everywhere(f64),
+    /// The values of one row.
+    Row(Vec<f32>),
 }
 
 /// The names of what a request may ask for.
@@ -37,7 +48,8 @@ const QUADRATURES: [(&str, Quadrature); 6] = [
 
 impl Ask {
     /// Reads a request's parameters, within the operator's limit of steps.
-    pub(crate) fn new(parameters: &Map<String, Value>, model: &Description, max_steps: usize) -> Result<Self> {
+    pub(crate) fn new(parameters: &Map<String, Value>, servable: &dyn Servable, max_steps: usize) -> Result<Self> {
+        let model = servable.description();
         if let Some(unknown) = parameters.keys().find(|name| !PARAMETERS.contains(&name.as_str())) {
             bail!(
                 Input,
@@ -68,7 +80,7 @@ impl Ask {
             target: get("target").map_or_else(|| Ok(model.target.clone()), |value| target(value, model))?,
             layer: get("layer").map(|value| word("layer", value)).transpose()?,
             neuron: get("neuron").map(neuron).transpose()?,
-            baseline: get("baseline").map(|value| number("baseline", value)).transpose()?,
+            baseline: get("baseline").map(|value| reference(value, servable)).transpose()?,
             n_steps,
             tolerance,
             quadrature: get("quadrature").map(quadrature).transpose()?,
@@ -85,17 +97,22 @@ impl Ask {
     }
 
     /// The settings in the form that methods take.
-    pub(crate) fn options(&self) -> Options {
-        Options {
+    pub(crate) fn options(&self) -> Result<Options> {
+        let baseline = match &self.baseline {
+            None => None,
+            Some(Reference::Everywhere(value)) => Some(Baseline::Value(*value)),
+            Some(Reference::Row(row)) => Some(Baseline::from(Tensor::from_slice(row, (1, row.len()), &Device::Cpu)?)),
+        };
+        Ok(Options {
             layers: self.layer.iter().cloned().collect(),
             neuron: self.neuron.clone(),
-            baseline: self.baseline.map(Baseline::Value),
+            baseline,
             n_steps: self.n_steps,
             tolerance: self.tolerance,
             max_steps: self.tolerance.map(|_| self.max_steps),
             quadrature: self.quadrature,
             ..Options::default()
-        }
+        })
     }
 
     /// The steps of each row, if the request chose them.
@@ -126,6 +143,21 @@ fn whole(name: &str, value: &Value) -> Result<usize> {
         _ => None,
     };
     number.ok_or_else(|| error!(Input, "{name} is {}: expected a whole number", shown(value)))
+}
+
+/// A number, or a record that the model takes; in a form or an address also as JSON.
+fn reference(value: &Value, model: &dyn Servable) -> Result<Reference> {
+    let record = match value {
+        Value::String(text) if text.trim_start().starts_with(['[', '{']) => &strict_json::parse(text.as_bytes())?,
+        other => other,
+    };
+    if !matches!(record, Value::Array(_) | Value::Object(_)) {
+        return Ok(Reference::Everywhere(number("baseline", record)?));
+    }
+    match model.read(record).map_err(|e| e.at("the baseline"))? {
+        Row::Features { values, .. } => Ok(Reference::Row(values)),
+        Row::Text(_) => bail!(Input, "the baseline is a record: expected a number, or none for padding"),
+    }
 }
 
 fn word(name: &str, value: &Value) -> Result<String> {

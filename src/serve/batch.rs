@@ -82,15 +82,16 @@ impl Batch {
 
     /// Answers every line of the input.
     pub fn run(&self, mut input: impl BufRead, mut output: impl Write) -> Result<BatchSummary> {
-        let (description, most_steps) = (self.servable.description(), Settings::default().max_steps);
-        let ask =
-            self.parameters.as_ref().map(|parameters| Ask::new(parameters, description, most_steps)).transpose()?;
+        let most_steps = Settings::default().max_steps;
+        let ask = self.parameters.as_ref().map(|parameters| Ask::new(parameters, &*self.servable, most_steps));
+        let ask = ask.transpose()?;
         let work = ask.clone().map_or(Work::Predict, |ask| Work::Explain(ask.into()));
+        let window = WINDOW * self.servable.description().rows_at_once;
         let mut summary = BatchSummary::default();
         let mut number = 0;
         loop {
             let mut lines = Vec::new();
-            while lines.len() < WINDOW * description.rows_at_once {
+            while lines.len() < window {
                 let Some(text) = next_line(&mut input, number + 1)? else { break };
                 number += 1;
                 if number <= self.skip {

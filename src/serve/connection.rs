@@ -9,9 +9,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio_io_timeout::TimeoutStream;
 
 /// How long a request's head may take to come, and an idle connection stays open.
 const TIME_FOR_HEAD: Duration = Duration::from_secs(30);
+/// How long a client may leave a part of its answer unread.
+const TIME_TO_READ: Duration = Duration::from_secs(60);
 const MOST_HEAD_BYTES: usize = 64 << 10;
 const MOST_HEADERS: usize = 100;
 /// How long a server that ends still takes connections, and what clients send on those they have.
@@ -86,12 +89,14 @@ fn waiting(listener: TcpListener) -> Vec<TcpStream> {
 async fn serve(stream: TcpStream, routes: Router, mut phase: watch::Receiver<Phase>) {
     // Answers are written whole: waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(TIME_TO_READ));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(TIME_FOR_HEAD)
         .max_buf_size(MOST_HEAD_BYTES)
         .max_headers(MOST_HEADERS)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(routes));
     let mut connection = std::pin::pin!(connection);
     let mut closing = phase.clone();
     tokio::select! {

@@ -98,6 +98,14 @@ impl Failure {
         self.with_headers(reply)
     }
 
+    /// The body that clients of this address know.
+    pub(crate) fn at(self, path: &str) -> Response {
+        match path.starts_with("/v1/") || path.starts_with("/v2/") {
+            true => self.in_kserve_form(),
+            false => self.into_response(),
+        }
+    }
+
     fn with_headers(&self, mut reply: Response) -> Response {
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));

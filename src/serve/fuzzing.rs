@@ -57,7 +57,7 @@ pub fn request(kind: u8, query: &str, body: &[u8]) {
         Payload::read(&parts, bytes, &settings).await
     });
     let Ok(payload) = read else { return };
-    let asked = Ask::new(&payload.parameters, model().description(), 5000);
+    let asked = Ask::new(&payload.parameters, model(), 5000);
     let rows: Vec<_> = payload.records.iter().map_while(|record| model().read(record).ok()).collect();
     if asked.is_ok() && rows.len() == payload.records.len() {
         model().predict(&rows).unwrap_or_else(|e| std::panic::panic_any(e.to_string()));

@@ -7,7 +7,7 @@ use super::servable::Servable;
 use super::tabular::Tabular;
 use super::texts::Texts;
 use super::{Archive, TitanicModel};
-use crate::error::{Result, bail, error};
+use crate::error::{Error, Result, bail, error};
 use crate::seed::Seed;
 use crate::tabular::Titanic;
 use crate::text::SentimentClassifier;
@@ -56,10 +56,12 @@ impl Handler {
                 let folder = Unpacked::new(archive)?;
                 let place = folder.0.to_str().ok_or_else(|| error!(File, "{} is no text", folder.0.display()))?;
                 let model = match classes {
-                    Some(classes) => SentimentClassifier::with_labels(place, classes)?,
-                    None => SentimentClassifier::from_pretrained(place)?,
+                    Some(classes) => SentimentClassifier::with_labels(place, classes),
+                    None => SentimentClassifier::from_pretrained(place),
                 };
-                text_classifier(&model)
+                // Where it was unpacked to tells nobody anything.
+                let told = |e: Error| Error::new(e.kind(), e.to_string().replace(place, &archive.name));
+                text_classifier(&model.map_err(told)?)
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{any, get};
 use serde_json::{Map, Value, json};
 
@@ -14,7 +14,7 @@ use super::answer::{Answer, Warned};
 use super::app::{App, Open, model_of, read_rows};
 use super::payload::{self, Payload};
 use super::servable::Row;
-use super::{Ask, Failure, Running, body, openapi, page};
+use super::{Failure, Running, body, openapi, page};
 
 type Reply = Result<Response, Failure>;
 
@@ -87,8 +87,7 @@ async fn predictions(State(app): State<Arc<App>>, open: Open, request: Request) 
 
 async fn explanations(State(app): State<Arc<App>>, open: Open, request: Request) -> Reply {
     let Asked { running, form, parameters, rows, warned } = read(&app, open, request).await?;
-    let ask = Arc::new(Ask::new(&parameters, running.servable().description(), app.settings.max_steps)?);
-    let explanations = app.explain(&running, ask.clone(), rows).await?;
+    let (ask, explanations) = app.explain(&running, &parameters, rows).await?;
     let answer = Answer::of(&running, &warned);
     match form {
         // Drawing takes long enough to keep others waiting.
@@ -99,10 +98,11 @@ async fn explanations(State(app): State<Arc<App>>, open: Open, request: Request)
 
 /// What there is at no address.
 pub(crate) async fn nothing(request: Request) -> Response {
-    Failure::no_such_path(request.uri().path()).into_response()
+    Failure::no_such_path(request.uri().path()).at(request.uri().path())
 }
 
 /// What an address does not take.
 pub(crate) async fn not_allowed(request: Request) -> Response {
-    Failure::method_not_allowed(format!("{} does not take {}", request.uri().path(), request.method())).into_response()
+    let path = request.uri().path();
+    Failure::method_not_allowed(format!("{path} does not take {}", request.method())).at(path)
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::answer::{Answer, Warned};
 use super::app::{App, Open, model_of, read_rows};
 use super::payload::{self, Payload};
-use super::{Ask, Failure, body, strict_json};
+use super::{Failure, body, strict_json};
 
 type Reply = Result<Response, Response>;
 
@@ -76,8 +76,7 @@ async fn answer(app: &App, open: Open, request: Request) -> Result<Response, Fai
         let labels: Value = outputs.iter().map(|output| description.prediction(output).1).collect();
         return Ok(body::json(StatusCode::OK, &json!({ answers: labels })));
     }
-    let ask = Arc::new(Ask::new(&payload.parameters, running.servable().description(), app.settings.max_steps)?);
-    let explanations = app.explain(&running, ask.clone(), rows).await?;
+    let (ask, explanations) = app.explain(&running, &payload.parameters, rows).await?;
     let detailed = Answer::of(&running, &warned).detailed(&ask, &explanations);
     Ok(body::json(StatusCode::OK, &json!({ answers: detailed["rows"] })))
 }

@@ -75,6 +75,11 @@ pub(crate) fn management() -> Value {
             "delete": with("Unregisters it", json!([name])),
         }),
     );
+    let version = json!({ "name": "version", "in": "path", "required": true, "schema": { "type": "string" } });
+    paths.insert(
+        "/models/{model}/{version}/set-default".into(),
+        json!({ "put": with("Answers where no version is named", json!([name, version])) }),
+    );
     document("candle-explain: the models", paths)
 }
 
@@ -83,6 +88,12 @@ fn document(title: &str, paths: Map<String, Value>) -> Value {
         "openapi": "3.0.1",
         "info": { "title": title, "version": env!("CARGO_PKG_VERSION") },
         "paths": paths,
+        "components": { "securitySchemes": { "key": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A key of key_file.json, where the server was started with keys",
+        } } },
+        "security": [{}, { "key": [] }],
     })
 }
 
@@ -116,6 +127,7 @@ fn asked(description: &Description) -> Value {
     json!({
         "application/json": { "schema": { "oneOf": [record, records, instances_schema(description)] } },
         "text/csv": { "schema": { "type": "string" } },
+        "text/plain": { "schema": { "type": "string" } },
         "application/x-www-form-urlencoded": form,
         "multipart/form-data": form,
     })
@@ -157,7 +169,10 @@ fn parameters(description: &Description) -> Vec<Value> {
         query("method", json!({ "type": "string", "enum": description.methods })),
         query("n_steps", json!({ "type": "integer", "minimum": 1 })),
         query("tolerance", json!({ "type": "number" })),
-        query("baseline", json!({ "type": "number" })),
+        query(
+            "baseline",
+            json!({ "oneOf": [{ "type": "number" }, { "type": "string", "description": "A record as JSON" }] }),
+        ),
         query("quadrature", json!({ "type": "string" })),
     ];
     if !description.classes.is_empty() {

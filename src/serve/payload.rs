@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::http::{HeaderMap, Uri, header, request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
@@ -27,6 +27,10 @@ pub(crate) struct Payload {
 /// Receives a body of bounded size within bounded time, and undoes its compression.
 pub(crate) async fn receive(headers: &HeaderMap, body: Body, settings: &Settings) -> Result<Vec<u8>, Failure> {
     let limit = settings.max_request_size;
+    // What a client announces is not waited for.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Failure::too_large(limit));
+    }
     let received =
         tokio::time::timeout(Duration::from_secs(SECONDS_TO_SEND), Limited::new(body, limit).collect()).await;
     let bytes = match received {

@@ -72,8 +72,14 @@ impl Row {
     pub(crate) fn warnings(&self) -> Vec<String> {
         match self {
             Row::Features { warnings, .. } => warnings.clone(),
-            Row::Text(text) if text.cut > 0 => vec![format!("{} tokens at the end were cut off", text.cut)],
-            Row::Text(_) => Vec::new(),
+            Row::Text(text) => {
+                let unknown = text.tokens.iter().filter(|token| token.unknown).count();
+                let cut = (text.cut > 0).then(|| format!("{} tokens at the end were cut off", text.cut));
+                let unknown = (unknown > 0).then(|| {
+                    format!("{unknown} tokens are not in the model's vocabulary: to it they are all the same")
+                });
+                cut.into_iter().chain(unknown).collect()
+            }
         }
     }
 }

@@ -187,11 +187,12 @@ impl BoundServer {
     async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let (phase, phases) = watch::channel(Phase::Open);
         let (alive, all_closed) = mpsc::channel(1);
-        let most = Arc::new(Semaphore::new(self.app.settings.max_connections));
         for (listener, routes) in self.doors {
             let listener = tokio::net::TcpListener::from_std(listener)
                 .map_err(|e| error!(Input, "a port cannot be listened on: {e}"))?;
-            tokio::spawn(connection::accept(listener, routes, most.clone(), phases.clone(), alive.clone()));
+            // So many at each port: who fills one does not lock the others.
+            let most = Arc::new(Semaphore::new(self.app.settings.max_connections));
+            tokio::spawn(connection::accept(listener, routes, most, phases.clone(), alive.clone()));
         }
         drop((alive, phases));
         shutdown.await;
@@ -243,7 +244,7 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
 async fn unlock(State((app, door)): State<(Arc<App>, Door)>, request: Request, next: Next) -> Response {
     match app.keys.as_ref().map_or(Ok(()), |keys| keys.check(door, request.headers())) {
         Ok(()) => next.run(request).await,
-        Err(failure) => failure.into_response(),
+        Err(failure) => failure.at(request.uri().path()),
     }
 }
 

@@ -26,7 +26,7 @@ use crate::error::{Result, bail, error};
 /// | `input_directory` | none | the only folder below which `input_file_path` is read |
 /// | `max_rows` | 1000 | rows of one request |
 /// | `max_steps` | 5000 | steps of one explanation |
-/// | `max_connections` | 512 | connections at once; more wait |
+/// | `max_connections` | 512 | connections at each port at once; more wait |
 /// | `drain_timeout` | 30 | seconds that requests under way get when the server is told to end |
 #[derive(Clone, Debug)]
 pub struct Settings {

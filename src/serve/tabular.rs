@@ -81,7 +81,7 @@ impl Tabular {
     fn method(&self, ask: &Ask, info: &MethodInfo) -> Result<Box<dyn Attribute>> {
         let along_a_path = info.takes("internal_batch_size");
         let internal_batch_size = (along_a_path && !ask.chooses_tolerance()).then_some(ROWS_OF_A_PASS);
-        (info.build)(self.model.clone(), &Options { internal_batch_size, ..ask.options() })
+        (info.build)(self.model.clone(), &Options { internal_batch_size, ..ask.options()? })
     }
 
     /// The name of each number that is attributed to a row.

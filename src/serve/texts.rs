@@ -89,7 +89,7 @@ impl Servable for Texts {
         let input = self.input(rows)?;
         let along_a_path = info.takes("baseline");
         let ask = if along_a_path && !ask.chooses_steps() { ask.to_tolerance(TOLERANCE) } else { ask.clone() };
-        let mut options: Options = ask.options();
+        let mut options: Options = ask.options()?;
         if options.layers.is_empty() {
             options.layers.push(LAYER.to_string());
         }

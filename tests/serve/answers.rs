@@ -148,6 +148,20 @@ fn an_explanation_is_what_the_library_gives() {
     assert_eq!(settled["rows"][1]["settled"], json!(true));
     assert_eq!(settled["rows"][1]["target"]["label"], json!("Not Survived"));
     assert_eq!(settled["baseline"], json!(1.));
+    let against =
+        IntegratedGradients::new(network()).baseline(row(MAN_ROW)).attribute(&rows, Target::Class(1)).unwrap();
+    let man = format!("[{MAN_ROW}]");
+    let baselines = [json!({ "baseline": man }), json!({ "baseline": serde_json::from_str::<Value>(&man).unwrap() })];
+    for parameters in baselines {
+        let body = json!({ "instances": serde_json::from_str::<Value>(&both).unwrap(), "parameters": parameters });
+        let answer = detailed("/explanations/titanic", &body.to_string());
+        close(&numbers(&answer["mean"]), against.mean().unwrap().values(), 1e-6);
+        assert_eq!(
+            (&answer["baseline"]["age"], answer["rows"][1]["steps"].as_u64()),
+            (&json!(41.), Some(50)),
+            "{answer}"
+        );
+    }
 }
 
 #[test]
@@ -205,7 +219,18 @@ fn an_answer_in_every_form_that_is_asked_for() {
     assert!(form("/predictions/titanic", "text/html", WOMAN).text().contains("<table"));
     assert_eq!(form("/predictions/titanic", "image/png", WOMAN).status, 400);
     let old = form("/explanations/titanic", "application/json", &WOMAN.replace("22", "99")).json();
-    assert_eq!(old["rows"][0]["warnings"], json!(["age is 99: the training data go from 0.1667 to 80"]));
+    let flag = "age is 99: the training data go from 0.1667 to 80";
+    assert_eq!(old["rows"][0]["warnings"], json!([flag]));
+    let several = format!("[{WOMAN}, {}]", WOMAN.replace("22", "99"));
+    for media in ["text/html", "image/svg+xml"] {
+        let shown = form("/explanations/titanic", media, &several).text();
+        assert!(shown.contains(&format!("row 1: {flag}")) && !shown.contains("row 0:"), "{shown}");
+    }
+    assert!(form("/explanations/titanic", "text/csv", &several).text().contains(&format!(",{flag}\n")));
+    let coarse = form("/explanations/titanic?n_steps=1", "image/svg+xml", &format!("[{MAN_ROW}]")).text();
+    assert!(coarse.contains("add up to what they must only within"), "{coarse}");
+    let foreign = form("/explanations/vi", "application/json", r#"{"text": "rất tốt ქართული"}"#).json();
+    assert!(foreign["rows"][0]["warnings"][0].as_str().unwrap().contains("not in the model's vocabulary"));
 }
 
 #[test]

@@ -174,6 +174,8 @@ fn a_client_without_its_key_is_turned_away() {
     };
     let refused = post(server.inference, "/predictions/titanic", WOMAN);
     assert_eq!((refused.status, refused.json()["type"].as_str()), (400, Some("InvalidKeyException")));
+    let refused = ask(server.inference, "GET", "/v1/models", &[], b"");
+    assert!(refused.json()["error"].as_str().is_some_and(|error| error.contains("token")), "{}", refused.text());
     assert_eq!(with(server.inference, "POST", "/predictions/titanic", &bearer("inference")).text(), "Survived");
     assert_eq!(with(server.inference, "POST", "/predictions/titanic", &bearer("management")).status, 400);
     assert_eq!(with(server.management, "GET", "/models", &bearer("inference")).status, 400);
