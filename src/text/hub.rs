@@ -33,6 +33,8 @@ pub(super) fn fetch(model: &str) -> Result<PathBuf> {
     if let Some(config) = in_cache("config.json")
         && let Some(folder) = config.parent()
         && needed(&files_of(folder)).is_ok_and(|files| files.iter().all(|file| in_cache(file).is_some()))
+        && in_cache("model.safetensors.index.json")
+            .is_none_or(|index| shards(&index).is_ok_and(|files| files.iter().all(|file| in_cache(file).is_some())))
     {
         return Ok(folder.to_path_buf());
     }
@@ -116,7 +118,7 @@ fn explain(model: &str, what: &str, why: &ApiError) -> Error {
     let advice = if text.contains("404") {
         "is the name right? If a folder was meant: there is none of this name here"
     } else if text.contains("401") || text.contains("403") {
-        "the model is private or asks for consent: log in with huggingface-cli"
+        "the model is private or asks for consent: log in with `hf auth login`"
     } else {
         "is there a network? What has arrived is kept, and the next call goes on from there. If a folder was meant: \
          there is none of this name here"

@@ -16,7 +16,7 @@ use crate::visible::visible;
 /// Vietnamese, the tokenizer, the model, the names of the classes.
 ///
 /// It is a [`Model`] of token ids with the layers of [`SequenceClassifier`], so every method takes
-/// it; [`SentimentClassifier::tokenize`] makes its inputs.
+/// it, and gives a probability for each class, of a single logit too; [`SentimentClassifier::tokenize`] makes its inputs.
 ///
 /// ```
 /// use candle_explain::prelude::*;
@@ -170,7 +170,7 @@ impl SentimentClassifier {
 
     /// The prediction for each text of an input.
     pub fn predictions(&self, input: &TextInput) -> Result<Vec<Prediction>> {
-        self.predictions_from(&self.model.predict(input)?)
+        self.predictions_from(&self.predict(input)?)
     }
 
     /// The prediction for each row of what the model gave.
@@ -278,7 +278,11 @@ fn folder_of(model: &str) -> Result<std::path::PathBuf> {
 
 impl Model for SentimentClassifier {
     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
-        self.model.forward(input, layers)
+        let output = self.model.forward(input, layers)?;
+        match output.dims() {
+            [_, 1] if self.model.gives_probabilities() => Ok(Tensor::cat(&[(1. - &output)?, output], 1)?),
+            _ => Ok(output),
+        }
     }
 
     fn parameters(&self) -> Vec<Var> {

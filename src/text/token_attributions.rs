@@ -230,9 +230,10 @@ impl TokenAttributions {
             "did NOT settle within the tolerance: allow more steps, or attribute to a layer that all of the output goes through",
             |r| r.settled == Some(false),
         );
-        count("do NOT add up, their delta is beyond 0.01: take more steps, or tolerance(1e-3)", |r| {
-            r.settled.is_none() && r.delta.is_some_and(|delta| delta.abs() > NOTEWORTHY_DELTA)
-        });
+        count(
+            "do NOT add up, their delta is beyond 0.01: take more steps, or tolerance(1e-3); if that changes nothing, attribute to a layer that all of the output goes through",
+            |r| r.settled.is_none() && r.delta.is_some_and(|delta| delta.abs() > NOTEWORTHY_DELTA),
+        );
         count("show a text that was longer than the model takes and was cut", |r| r.cut > 0);
         count("show a text with tokens that are not in the model's vocabulary: to it they are all the same", |r| {
             r.unknown > 0

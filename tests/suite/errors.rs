@@ -434,6 +434,37 @@ fn weights_of_other_names_are_listed() {
 }
 
 #[test]
+fn quantised_weights_are_no_weights_and_extra_ones_do_not_matter() {
+    let folder = checkpoint("quantised", "tiny-bert");
+    let path = folder.join("model.safetensors");
+    let load = || SequenceClassifier::from_pretrained(&folder);
+    let weights = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
+    let name = "bert.encoder.layer.0.intermediate.dense.weight";
+    let mut quantised = weights.clone();
+    quantised.insert(name.to_string(), weights[name].to_dtype(DType::U8).unwrap());
+    candle_core::safetensors::save(&quantised, &path).unwrap();
+    assert_error(load(), ErrorKind::File, &["encoder.layer.0.intermediate.dense.weight", "U8", "quantised"]);
+
+    // A tensor of booleans, which candle does not know.
+    candle_core::safetensors::save(&weights, &path).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let mut header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    let end = bytes.len() - 8 - length;
+    header["extra"] = serde_json::json!({ "dtype": "BOOL", "shape": [2], "data_offsets": [end, end + 2] });
+    let header = header.to_string();
+    let data = bytes.split_off(8 + length);
+    let whole = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data, &[0, 1]].concat();
+    std::fs::write(&path, whole).unwrap();
+    assert!(load().is_ok(), "{:?}", load().err());
+
+    let config = std::fs::read_to_string(folder.join("config.json")).unwrap();
+    let told = config.replacen('{', "{\"quantization_config\": {\"quant_method\": \"fp8\"},", 1);
+    std::fs::write(folder.join("config.json"), told).unwrap();
+    assert_error(load(), ErrorKind::File, &["quantization_config"]);
+}
+
+#[test]
 fn texts_that_a_classifier_cannot_take() {
     let classifier = SequenceClassifier::from_pretrained(checkpoint("whole", "tiny-roberta")).unwrap();
     let ids = |count: usize, id: u32| Tensor::from_vec(vec![id; count], (1, count), &Device::Cpu).unwrap();

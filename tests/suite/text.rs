@@ -432,6 +432,7 @@ fn a_classifier_of_ones_own() {
     assert!(message(trainer.hidden(30).fit(&comments)).contains("a multiple of the 4 attention heads"));
     assert!(message(trainer.layers(0).fit(&comments)).contains("0 layers"));
     let named = |names: &[&str]| message(SentimentTrainer::new(names.iter().copied()).fit(&comments));
+    assert!(named(&["a", "b", "c"]).contains("no comment has the label 2 (\"c\")"));
     assert!(named(&["good", "good"]).contains("two classes have the name \"good\""));
     assert!(named(&["good"]).contains("1 names of classes: expected at least two"));
     assert!(message(trainer.vocabulary(5).fit(&comments)).contains("at least 100"));
@@ -466,6 +467,12 @@ fn a_text_of_a_model_of_one_output_names_both_classes() {
     assert!((prediction.classes[0].1 + prediction.classes[1].1 - 1.).abs() < 1e-6);
     let words = Explainer::new(&single).visualize("tệ quá").unwrap();
     assert_eq!(words.records()[0].attributed(), Some("negative"));
+    let [against, towards] = [0, 1].map(|class| {
+        let words = Explainer::new(&single).target(Target::Class(class)).visualize("tệ quá").unwrap();
+        assert_eq!(words.records()[0].attributed(), Some(["positive", "negative"][class]));
+        words.records()[0].units().iter().map(|unit| unit.value).collect::<Vec<_>>()
+    });
+    assert!(against.iter().zip(&towards).all(|(a, b)| (a + b).abs() < 1e-6), "{against:?} {towards:?}");
     assert_eq!(words.records()[0].prediction().map(|(label, _)| label), Some(prediction.label.as_str()));
 
     // One name is that of the output, as transformers has it.

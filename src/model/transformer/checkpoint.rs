@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use candle_core::pickle::PthTensors;
+use candle_core::safetensors::SliceSafetensors;
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
@@ -14,8 +16,11 @@ use crate::nn::{LayerNorm, Linear};
 /// The weights of a folder, by name without the model's prefix.
 pub(super) struct Checkpoint {
     folder: PathBuf,
-    tensors: BTreeMap<String, Tensor>,
+    tensors: BTreeMap<String, Read>,
 }
+
+/// A tensor of a file, or why it cannot be read: many files hold some that nobody needs.
+type Read = std::result::Result<Tensor, String>;
 
 impl Checkpoint {
     /// Reads `model.safetensors`, the shards of its index, or `pytorch_model.bin`.
@@ -28,15 +33,7 @@ impl Checkpoint {
         } else if index.exists() {
             shards(folder, &index)?
         } else if pickle.exists() {
-            candle_core::pickle::read_all(&pickle).map_err(|e| {
-                error!(
-                    File,
-                    "cannot read {}: {}; only the zip format of PyTorch 1.6 and later can be read: save the model \
-                     again, best as safetensors",
-                    pickle.display(),
-                    Error::from(e)
-                )
-            })?
+            pickled(&pickle)?
         } else {
             bail!(
                 File,
@@ -50,6 +47,7 @@ impl Checkpoint {
 
     /// Weights that come from no file.
     pub(super) fn from_weights(tensors: BTreeMap<String, Tensor>) -> Self {
+        let tensors = tensors.into_iter().map(|(name, tensor)| (name, Ok(tensor))).collect();
         Self { folder: PathBuf::new(), tensors }
     }
 
@@ -121,6 +119,13 @@ impl Checkpoint {
         let Some(tensor) = self.tensors.get(name) else {
             bail!(File, "{} has no weight \"{name}\"", self.folder.display())
         };
+        let tensor = tensor.as_ref().map_err(|why| {
+            error!(
+                File,
+                "{}: \"{name}\" cannot be read: {why}: save the model again in f32, best as safetensors",
+                self.folder.display()
+            )
+        })?;
         let fits = tensor.rank() == shape.len()
             && tensor.dims().iter().zip(shape).all(|(got, expected)| *expected == 0 || got == expected);
         if !fits {
@@ -133,7 +138,13 @@ impl Checkpoint {
         }
         let tensor = match tensor.dtype() {
             DType::F64 => tensor.clone(),
-            _ => tensor.to_dtype(DType::F32)?,
+            DType::F32 | DType::F16 | DType::BF16 => tensor.to_dtype(DType::F32)?,
+            other => bail!(
+                File,
+                "{}: \"{name}\" is {other:?}: expected f64, f32, f16 or bf16; quantised weights mean nothing without \
+                 their scales: take the model before it was quantised",
+                self.folder.display()
+            ),
         };
         finite::check(&tensor).map_err(|e| e.at(format!("{}: \"{name}\"", self.folder.display())))?;
         Ok(tensor)
@@ -159,21 +170,52 @@ fn listed(names: &[&str]) -> String {
     if names.len() > SHOWN { format!("{first} and {} more", names.len() - SHOWN) } else { first }
 }
 
-fn safetensors(path: &Path) -> Result<Vec<(String, Tensor)>> {
+fn safetensors(path: &Path) -> Result<Vec<(String, Read)>> {
     let bytes = std::fs::read(path).map_err(|e| error!(File, "cannot read {}: {e}: fetch it again", path.display()))?;
-    match candle_core::safetensors::load_buffer(&bytes, &Device::Cpu) {
-        Ok(tensors) => Ok(tensors.into_iter().collect()),
-        Err(e) => bail!(
+    let file = SliceSafetensors::new(&bytes).map_err(|e| {
+        error!(
             File,
             "{} is not a complete safetensors file ({} bytes): {}: fetch it again",
             path.display(),
             bytes.len(),
             Error::from(e)
-        ),
-    }
+        )
+    })?;
+    let read = |name: String| {
+        let tensor = file.load(&name, &Device::Cpu).map_err(|e| Error::from(e).to_string());
+        (name, tensor)
+    };
+    Ok(file.tensors().into_iter().map(|(name, _)| read(name)).collect())
 }
 
-fn shards(folder: &Path, index: &Path) -> Result<Vec<(String, Tensor)>> {
+/// What `torch.save` wrote: the weights, or something that holds them under a usual name.
+fn pickled(path: &Path) -> Result<Vec<(String, Read)>> {
+    for key in [None, Some("state_dict"), Some("model_state_dict"), Some("model")] {
+        let file = match PthTensors::new(path, key) {
+            Ok(file) => file,
+            // A file without this key.
+            Err(_) if key.is_some() => continue,
+            Err(e) => bail!(
+                File,
+                "cannot read {}: {}; only the zip format of PyTorch 1.6 and later can be read: save the model again, \
+                 best as safetensors",
+                path.display(),
+                Error::from(e)
+            ),
+        };
+        let read = |name: &String| match file.get(name) {
+            Ok(tensor) => tensor.map(|tensor| (name.clone(), Ok(tensor))),
+            Err(e) => Some((name.clone(), Err(Error::from(e).to_string()))),
+        };
+        let tensors: Vec<_> = file.tensor_infos().keys().filter_map(read).collect();
+        if !tensors.is_empty() {
+            return Ok(tensors);
+        }
+    }
+    bail!(File, "{} holds no weights: save model.state_dict(), best as safetensors", path.display())
+}
+
+fn shards(folder: &Path, index: &Path) -> Result<Vec<(String, Read)>> {
     let broken = |why: String| error!(File, "{}: {why}", index.display());
     let text = std::fs::read_to_string(index).map_err(|e| broken(e.to_string()))?;
     let json: Value = serde_json::from_str(&text).map_err(|e| broken(format!("not JSON: {e}")))?;
@@ -191,8 +233,9 @@ fn shards(folder: &Path, index: &Path) -> Result<Vec<(String, Tensor)>> {
     Ok(tensors)
 }
 
-/// Without the model's prefix, and with the names that layer norms have had since 2019.
+/// Without the prefix of the model, or of what trained it on several devices, and with the names that layer norms have had since 2019.
 fn todays_name(name: &str) -> String {
+    let name = name.strip_prefix("module.").unwrap_or(name);
     let name = ["roberta.", "bert.", "distilbert."].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
     name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 }

@@ -101,6 +101,11 @@ impl SequenceClassifier {
         Self { output, ..self.clone() }
     }
 
+    /// Whether it gives probabilities rather than logits.
+    pub(crate) fn gives_probabilities(&self) -> bool {
+        self.output == ClassifierOutput::Probabilities
+    }
+
     /// The same classifier computing in another type, `f64` for example.
     pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
         Ok(Self {

@@ -103,6 +103,12 @@ impl Config {
         if let Some(key) = ["is_decoder", "add_cross_attention"].into_iter().find(|key| json[key] == true) {
             bail!(File, "\"{key}\" is true: expected an encoder, in which each token sees all others")
         }
+        if !json["quantization_config"].is_null() {
+            bail!(
+                File,
+                "there is a \"quantization_config\": quantised weights cannot be read: take the model before it"
+            )
+        }
         let default_padding = if architecture == Architecture::Roberta { 1 } else { 0 };
         Ok(Self {
             architecture,

@@ -35,10 +35,17 @@ pub(super) fn join(text: &str, pieces: &[Piece]) -> (Vec<usize>, Vec<String>) {
     let first_piece = |word: usize| of_piece.iter().position(|other| *other == word).map(|index| &pieces[index]);
     let spelled = |(word, span): (usize, &Range<usize>)| match text.get(span.clone()) {
         Some(slice) if !slice.is_empty() => slice.to_string(),
-        _ => first_piece(word).map(|piece| piece.text.clone()).unwrap_or_default(),
+        _ => first_piece(word).map(|piece| white_space(text, piece).unwrap_or(piece.text.clone())).unwrap_or_default(),
     };
     let words = spans.iter().enumerate().map(spelled).collect();
     (of_piece, words)
+}
+
+/// The sign of a piece that is nothing but white space, however the tokenizer writes it.
+fn white_space(text: &str, piece: &Piece) -> Option<String> {
+    let slice = text.get(piece.span.clone()).filter(|slice| !piece.special && !slice.is_empty())?;
+    let sign = |c: char| if matches!(c, '\n' | '\r') { '⏎' } else { '␣' };
+    slice.chars().all(char::is_whitespace).then(|| slice.chars().map(sign).collect())
 }
 
 /// Whether a piece, without its white space at `span`, goes on with the word of the last one.
@@ -108,6 +115,12 @@ mod tests {
     fn a_piece_of_white_space_belongs_to_the_word_behind_it() {
         assert_eq!(words("a b", &[(0, 1, Some(0)), (1, 2, Some(1)), (2, 3, Some(1))]), ["a", "b"]);
         assert_eq!(words("", &[(0, 0, None), (0, 0, None)]), ["<s>", "<s>"]);
+    }
+
+    #[test]
+    fn white_space_alone_is_shown_by_a_sign() {
+        let pieces = [(0, 1, Some(0)), (1, 3, Some(1)), (3, 4, Some(2)), (4, 5, Some(3))];
+        assert_eq!(words("a \n b", &pieces), ["a", "␣⏎", "␣", "b"]);
     }
 
     #[test]

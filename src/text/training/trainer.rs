@@ -6,6 +6,7 @@ use std::time::Duration;
 use candle_core::backprop::GradStore;
 use candle_core::{D, DType, Tensor, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
+use serde_json::json;
 
 use super::average::Average;
 use super::{batches, vocabulary};
@@ -132,6 +133,13 @@ impl SentimentTrainer {
     ) -> Result<TrainedSentiment> {
         self.check()?;
         let labels = labels(comments, self.labels.len())?;
+        if let Some(class) = (0..self.labels.len()).find(|class| !labels.contains(&(*class as u32))) {
+            bail!(
+                Input,
+                "no comment has the label {class} (\"{}\"): a class without examples cannot be learned",
+                self.labels[class]
+            )
+        }
         let texts: Vec<&str> = comments.rows().iter().map(|comment| comment.text.as_str()).collect();
         let tokenizer = vocabulary::learn(&texts, self.vocabulary, LEAST_COUNT)?;
         let ids = ids(&tokenizer, comments)?;
@@ -259,7 +267,7 @@ impl TrainedSentiment {
         &self.classifier
     }
 
-    /// Writes `config.json`, `model.safetensors` and `tokenizer.json` into a folder that
+    /// Writes `config.json`, `model.safetensors`, `tokenizer.json` and its configuration into a folder that
     /// [`SentimentClassifier::from_pretrained`](crate::text::SentimentClassifier::from_pretrained)
     /// and `transformers` read.
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<()> {
@@ -267,6 +275,19 @@ impl TrainedSentiment {
         self.classifier.save(folder)?;
         write_whole(&folder.join("tokenizer.json"), |path| {
             self.tokenizer.save(path, false).map_err(|e| cannot_write(path, e))
+        })?;
+        // Without it transformers would take RoBERTa's own, whose vocabulary is written otherwise.
+        let settings = json!({
+            "bos_token": "<s>",
+            "eos_token": "</s>",
+            "mask_token": "<mask>",
+            "model_max_length": TOKENS,
+            "pad_token": "<pad>",
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "unk_token": "<unk>",
+        });
+        write_whole(&folder.join("tokenizer_config.json"), |path| {
+            std::fs::write(path, format!("{settings:#}\n")).map_err(|e| cannot_write(path, e))
         })
     }
 }
