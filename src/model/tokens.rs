@@ -43,6 +43,11 @@ impl TokenizedText {
         self.tokens.iter().map(|token| token.id).collect()
     }
 
+    /// How many tokens stand for something that is not in the vocabulary.
+    pub fn unknown(&self) -> usize {
+        self.tokens.iter().filter(|token| token.unknown).count()
+    }
+
     /// The tokens as the tokenizer writes them.
     pub fn pieces(&self) -> Vec<&str> {
         self.tokens.iter().map(|token| token.piece.as_str()).collect()

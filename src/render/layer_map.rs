@@ -1,6 +1,7 @@
 //! Layers by words: where in the network a text's words count.
 
 use super::Figure;
+use super::captioned::captioned;
 use super::html::{self, FAINT, GROUND, INK, LINE, escape, number};
 use super::lettering;
 use super::palette::Palette;
@@ -119,7 +120,6 @@ impl Figure for LayerMap {
         const FIELD: (f64, f64) = (46., 24.);
         const TOP: f64 = 40.;
         const MARGIN: f64 = 14.;
-        const LINE_HEIGHT: f64 = 17.;
         const SLANT: f64 = 40.;
         let widest = |texts: &mut dyn Iterator<Item = &str>| texts.map(lettering::width).fold(0., f64::max);
         let largest = self.largest();
@@ -131,8 +131,6 @@ impl Figure for LayerMap {
         let fields = left + FIELD.0 * words.len() as f64;
         let width = (fields + beside - FIELD.0 / 2.).max(fields).max(lettering::width(&self.title()) * 1.2) + MARGIN;
         let bottom = TOP + FIELD.1 * self.rows.len() as f64;
-        let remarks: Vec<String> =
-            self.remarks.iter().flat_map(|remark| lettering::lines(remark, width - 2. * MARGIN)).collect();
         let mut marks = String::new();
         for (row, record) in self.rows.iter().rev().enumerate() {
             let y = TOP + FIELD.1 * row as f64;
@@ -166,19 +164,15 @@ impl Figure for LayerMap {
                 escape(&unit.text)
             ));
         }
-        let end = bottom + 16. + below + 10.;
-        for (line, remark) in remarks.iter().enumerate() {
-            let y = end + LINE_HEIGHT * (line as f64 + 0.7);
-            marks.push_str(&format!("<text x=\"{MARGIN}\" y=\"{y:.1}\" fill=\"{FAINT}\">{}</text>", escape(remark)));
-        }
-        let height = end + LINE_HEIGHT * remarks.len() as f64 + 8.;
-        Some(format!(
+        let height = bottom + 16. + below + 10.;
+        let picture = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
              viewBox=\"0 0 {width:.0} {height:.0}\" font-family=\"sans-serif\" font-size=\"12\" role=\"img\"><desc>{}</desc>\
              <rect width=\"100%\" height=\"100%\" fill=\"{GROUND}\"/><text x=\"{MARGIN}\" y=\"24\" font-size=\"15\" \
              font-weight=\"600\" fill=\"{INK}\">{}</text>{marks}</svg>",
             escape(&self.text()),
             escape(&self.title())
-        ))
+        );
+        Some(captioned(picture, &self.remarks))
     }
 }

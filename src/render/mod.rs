@@ -4,7 +4,6 @@
 //! and dark themes, and uses inline styles only, so that it survives where notebooks are shown
 //! without scripts or style sheets.
 
-#[cfg(feature = "serve")]
 mod captioned;
 mod chart;
 mod figure;

@@ -73,7 +73,7 @@ impl Row {
         match self {
             Row::Features { warnings, .. } => warnings.clone(),
             Row::Text(text) => {
-                let unknown = text.tokens.iter().filter(|token| token.unknown).count();
+                let unknown = text.unknown();
                 let cut = (text.cut > 0).then(|| format!("{} tokens at the end were cut off", text.cut));
                 let unknown = (unknown > 0).then(|| {
                     format!("{unknown} tokens are not in the model's vocabulary: to it they are all the same")

@@ -30,11 +30,12 @@ pub(super) fn fetch(model: &str) -> Result<PathBuf> {
     }
     let cached = Cache::from_env().model(model.to_string());
     let in_cache = |file: &str| cached.get(file);
+    let all_in_cache =
+        |files: Result<Vec<String>>| files.is_ok_and(|files| files.iter().all(|file| in_cache(file).is_some()));
     if let Some(config) = in_cache("config.json")
         && let Some(folder) = config.parent()
-        && needed(&files_of(folder)).is_ok_and(|files| files.iter().all(|file| in_cache(file).is_some()))
-        && in_cache("model.safetensors.index.json")
-            .is_none_or(|index| shards(&index).is_ok_and(|files| files.iter().all(|file| in_cache(file).is_some())))
+        && all_in_cache(needed(&files_of(folder)))
+        && in_cache("model.safetensors.index.json").is_none_or(|index| all_in_cache(shards(&index)))
     {
         return Ok(folder.to_path_buf());
     }

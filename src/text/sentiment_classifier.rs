@@ -16,7 +16,8 @@ use crate::visible::visible;
 /// Vietnamese, the tokenizer, the model, the names of the classes.
 ///
 /// It is a [`Model`] of token ids with the layers of [`SequenceClassifier`], so every method takes
-/// it, and gives a probability for each class, of a single logit too; [`SentimentClassifier::tokenize`] makes its inputs.
+/// it, and gives a probability for each class, of a single logit too;
+/// [`SentimentClassifier::tokenize`] makes its inputs.
 ///
 /// ```
 /// use candle_explain::prelude::*;

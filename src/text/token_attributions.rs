@@ -101,7 +101,7 @@ impl Attributions {
                     settled: self.settled().and_then(|settled| settled.get(row).copied()),
                     words: text.words.clone(),
                     cut: text.cut,
-                    unknown: text.tokens.iter().filter(|token| token.unknown).count(),
+                    unknown: text.unknown(),
                 });
             }
         }
@@ -231,7 +231,8 @@ impl TokenAttributions {
             |r| r.settled == Some(false),
         );
         count(
-            "do NOT add up, their delta is beyond 0.01: take more steps, or tolerance(1e-3); if that changes nothing, attribute to a layer that all of the output goes through",
+            "do NOT add up, their delta is beyond 0.01: take more steps, or tolerance(1e-3); if that changes nothing, attribute to a \
+             layer that all of the output goes through",
             |r| r.settled.is_none() && r.delta.is_some_and(|delta| delta.abs() > NOTEWORTHY_DELTA),
         );
         count("show a text that was longer than the model takes and was cut", |r| r.cut > 0);

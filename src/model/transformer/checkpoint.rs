@@ -233,7 +233,8 @@ fn shards(folder: &Path, index: &Path) -> Result<Vec<(String, Read)>> {
     Ok(tensors)
 }
 
-/// Without the prefix of the model, or of what trained it on several devices, and with the names that layer norms have had since 2019.
+/// Without the prefix of the model, or of what trained it on several devices, and with the names that
+/// layer norms have had since 2019.
 fn todays_name(name: &str) -> String {
     let name = name.strip_prefix("module.").unwrap_or(name);
     let name = ["roberta.", "bert.", "distilbert."].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
