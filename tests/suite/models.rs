@@ -75,6 +75,9 @@ fn a_candle_network_is_trained_through_its_var_map() {
     let vars = VarMap::new();
     let builder = VarBuilder::from_varmap(&vars, DType::F32, &Device::Cpu);
     let layer = candle_nn::linear(2, 2, builder.pp("layer")).unwrap();
+    for var in vars.all_vars() {
+        var.set(&var.zeros_like().unwrap()).unwrap();
+    }
     let model = from_fn(move |input, layers| layers.visit("layer", layer.forward(input.first())?));
     let features = Tensor::new(&[[0f32, 1.], [0.1, 0.9], [1., 0.], [0.9, 0.2]], &Device::Cpu).unwrap();
     let data = Dataset::new(features, ["a", "b"], vec![0, 0, 1, 1]).unwrap();
