@@ -34,8 +34,9 @@ impl InputDirectory {
         if given.contains("://") {
             return None;
         }
-        self.read_below(Path::new(given), most).or_else(|| {
-            let absolute = Path::new(given).canonicalize().ok()?;
+        let given = Path::new(given);
+        self.read_below(given.strip_prefix(&self.path).unwrap_or(given), most).or_else(|| {
+            let absolute = given.canonicalize().ok()?;
             self.read_below(absolute.strip_prefix(&self.path).ok()?, most)
         })
     }
