@@ -50,7 +50,7 @@ fn read(mut rows: Rows) -> Result<Vec<Value>> {
             bail!(
                 Input,
                 "the body cannot be read as CSV: row {} has {} fields, and the header {}",
-                records.len() + 1,
+                records.len(),
                 row.len(),
                 header.len()
             )
@@ -134,7 +134,7 @@ mod tests {
         let many = format!("{}\n{}", "a".repeat(3000), "1\n".repeat(200_000));
         assert!(message(records(many.as_bytes())).contains("send fewer rows at once"));
         assert!(message(records(b"a,a\n1,2\n")).contains("\"a\" stands twice"));
-        assert!(message(records(b"a,b\n1,2\n1\n")).contains("row 2 has 1 fields, and the header 2"));
+        assert!(message(records(b"a,b\n1,2\n1\n")).contains("row 1 has 1 fields, and the header 2"));
         assert!(message(records(b" \r\n")).contains("is empty"));
         assert!(message(records(b"a\n\0\n")).contains("NUL"));
         assert!(message(records(b"a\n\xff\n")).contains("not UTF-8"));

@@ -16,6 +16,8 @@ use super::{Failure, body, strict_json};
 
 type Reply = Result<Response, Response>;
 
+const VERBS: [&str; 2] = [":predict", ":explain"];
+
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new().route("/v1/models", get(list)).route("/v1/models/{model}", get(ready).post(ask))
 }
@@ -28,6 +30,9 @@ async fn list(State(app): State<Arc<App>>) -> Response {
 async fn ready(State(app): State<Arc<App>>, open: Open) -> Reply {
     let answer = || {
         let (name, _) = model_of(open)?;
+        if VERBS.iter().any(|verb| name.ends_with(verb)) {
+            return Err(Failure::method_not_allowed(format!("/v1/models/{name} takes POST alone")));
+        }
         let running = app.catalog.get(&name, None)?;
         match running.is_ready() {
             true => Ok(body::json(StatusCode::OK, &json!({ "name": name, "ready": true }))),

@@ -11,6 +11,8 @@ fn version_one() {
     assert_eq!((missing.status, missing.json()["error"].is_string()), (404, true));
     assert_eq!(post(server, "/v1/models/titanic:predict", r#"{"instances": []}"#).json(), json!({"predictions": []}));
     assert_eq!(post(server, "/v1/models/vi:explain", r#"{"instances": []}"#).json(), json!({"explanations": []}));
+    let got = get(server, "/v1/models/titanic:predict");
+    assert_eq!((got.status, got.json()["error"].is_string()), (405, true));
     assert!(get(server, "/metrics").text().contains("ts_inference_requests_total"));
     let both = format!("{{\"instances\": [{WOMAN}, [{MAN_ROW}]]}}");
     let predicted = post(server, "/v1/models/titanic:predict", &both).json();
