@@ -33,6 +33,8 @@ pub struct TokenizedText {
     pub label: Option<usize>,
     /// The names of the model's classes.
     pub classes: Arc<Vec<String>>,
+    /// Whether the model gives logits rather than probabilities.
+    pub logits: bool,
     /// How many tokens were cut off because the model takes no more.
     pub cut: usize,
 }

@@ -182,13 +182,13 @@ impl SentimentClassifier {
     }
 
     fn prediction(&self, output: &[f64]) -> Result<Prediction> {
-        let probabilities = if let &[second] = output { vec![1. - second, second] } else { output.to_vec() };
-        let best = probabilities.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-        let (class, probability) = best.ok_or_else(|| error!(Input, "the model gives no output"))?;
+        let probabilities = class_probabilities(output, !self.model.gives_probabilities());
+        let (class, probability) =
+            most_probable(&probabilities).ok_or_else(|| error!(Input, "the model gives no output"))?;
         Ok(Prediction {
             class,
             label: self.labels[class].clone(),
-            probability: *probability,
+            probability,
             classes: self.labels.iter().cloned().zip(probabilities.iter().copied()).collect(),
         })
     }
@@ -233,8 +233,29 @@ impl SentimentClassifier {
         }
         text.label = comment.label;
         text.classes = self.labels.clone();
+        text.logits = !self.model.gives_probabilities();
         Ok(text)
     }
+}
+
+/// A probability for each class, from a model's output or from its logits; a single one is class 1's.
+pub(super) fn class_probabilities(output: &[f64], logits: bool) -> Vec<f64> {
+    match output {
+        &[logit] if logits => vec![1. / (1. + logit.exp()), 1. / (1. + (-logit).exp())],
+        &[second] => vec![1. - second, second],
+        logits_of_all if logits => {
+            let largest = logits_of_all.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let exponentials: Vec<f64> = logits_of_all.iter().map(|logit| (logit - largest).exp()).collect();
+            let sum: f64 = exponentials.iter().sum();
+            exponentials.into_iter().map(|exponential| exponential / sum).collect()
+        }
+        probabilities => probabilities.to_vec(),
+    }
+}
+
+/// The class of the largest probability, of equal ones the first.
+pub(super) fn most_probable(probabilities: &[f64]) -> Option<(usize, f64)> {
+    probabilities.iter().copied().enumerate().rev().max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
 /// Takes tokens out before the special ones at the end until `most` are left.
@@ -288,5 +309,31 @@ impl Model for SentimentClassifier {
 
     fn parameters(&self) -> Vec<Var> {
         self.model.parameters()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logits_become_probabilities() {
+        let close = |output: &[f64], expected: &[f64]| {
+            let probabilities = class_probabilities(output, true);
+            assert_eq!(probabilities.len(), expected.len());
+            let differ = probabilities.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0., f64::max);
+            assert!(differ < 1e-12, "{probabilities:?}");
+        };
+        close(&[0.], &[0.5, 0.5]);
+        close(&[3f64.ln()], &[0.25, 0.75]);
+        close(&[-800.], &[1., 0.]);
+        close(&[1000., 1000. + 3f64.ln()], &[0.25, 0.75]);
+        assert_eq!(class_probabilities(&[0.25], false), [0.75, 0.25]);
+    }
+
+    #[test]
+    fn of_equal_probabilities_the_first_is_taken() {
+        assert_eq!(most_probable(&[0.2, 0.4, 0.4]), Some((1, 0.4)));
+        assert_eq!(most_probable(&[]), None);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Tensor};
 
+use super::sentiment_classifier::{class_probabilities, most_probable};
 use super::{StrongestWords, WordStrength};
 use crate::engine::{Attributions, NOTEWORTHY_DELTA, Series};
 use crate::error::{Result, bail};
@@ -123,16 +124,9 @@ fn class_name(text: &TokenizedText, class: usize) -> String {
     text.classes.get(class).cloned().unwrap_or_else(|| format!("class {class}"))
 }
 
-/// The class of the largest output, and the output; a single output is the probability of class 1.
 fn prediction(text: &TokenizedText, output: &[f64]) -> Option<(String, f64)> {
-    if let &[probability] = output {
-        return match probability > 0.5 {
-            true => Some((class_name(text, 1), probability)),
-            false => Some((class_name(text, 0), 1. - probability)),
-        };
-    }
-    let best = output.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?;
-    Some((class_name(text, best.0), *best.1))
+    let (class, probability) = most_probable(&class_probabilities(output, text.logits))?;
+    Some((class_name(text, class), probability))
 }
 
 fn attributed(text: &TokenizedText, target: usize, outputs: usize) -> Attributed {

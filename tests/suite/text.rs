@@ -97,6 +97,27 @@ fn predictions_and_attributions_are_those_of_transformers_and_captum() {
 }
 
 #[test]
+fn a_classifier_of_logits_predicts_with_probabilities() {
+    let shipped = model();
+    let with =
+        |output| SentimentClassifier::from_parts(shipped.classifier().output(output), shipped.tokenizer().clone());
+    let (probabilities, logits) = (with(ClassifierOutput::Probabilities), with(ClassifierOutput::Logits));
+    let (expected, prediction) = (probabilities.predict_text(TEXT).unwrap(), logits.predict_text(TEXT).unwrap());
+    assert_eq!(expected.label, prediction.label);
+    for ((_, expected), (_, probability)) in expected.classes.iter().zip(&prediction.classes) {
+        assert!((expected - probability).abs() < 1e-6, "{expected} and {probability}");
+    }
+    let words = attributed(&logits, &["embeddings"], TEXT).sum_hidden().unwrap();
+    let (label, probability) = words.records()[0].prediction().unwrap();
+    assert!(label == expected.label && (probability - expected.probability).abs() < 1e-6, "{probability}");
+    let input = logits.tokenize(TEXT).unwrap();
+    let class = expected.class;
+    let logit = |input: &TextInput| logits.predict(input).unwrap().to_vec2::<f32>().unwrap()[0][class];
+    let moved = logit(&input) - logit(&input.reference().unwrap());
+    assert!((sum(&words.records()[0]) - f64::from(moved)).abs() < 1e-3, "{moved}");
+}
+
+#[test]
 fn words_add_up_to_what_the_prediction_moved() {
     let model = model();
     let result = attributed(&model, &["embeddings"], TEXT);

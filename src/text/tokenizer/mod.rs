@@ -88,7 +88,7 @@ impl Tokenizer {
             word,
         };
         let tokens = pieces.into_iter().zip(of_piece).map(token).collect();
-        Ok(TokenizedText { text, tokens, words, label: None, classes: Arc::default(), cut: 0 })
+        Ok(TokenizedText { text, tokens, words, label: None, classes: Arc::default(), logits: false, cut: 0 })
     }
 
     /// The ids of a text alone, the special ones included: the fastest way over many texts.
