@@ -107,7 +107,7 @@ pub(crate) enum Parts {
 impl Description {
     /// The predicted class, its name and its probability; of a model without classes its number.
     pub(crate) fn prediction(&self, output: &[f64]) -> (Option<usize>, String, f64) {
-        let best = output.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+        let best = output.iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(b.1));
         match best {
             Some((class, probability)) if !self.classes.is_empty() => {
                 (Some(class), self.class_name(class), *probability)
