@@ -31,6 +31,15 @@ pub(super) struct Arguments {
     /// The folder that gets the archive
     #[arg(long, default_value = ".")]
     export_path: PathBuf,
+    /// Accepted for torch-model-archiver's sake: no Python is installed
+    #[arg(short, long)]
+    requirements_file: Option<PathBuf>,
+    /// Accepted for torch-model-archiver's sake: no Python is run
+    #[arg(long)]
+    runtime: Option<String>,
+    /// The archive's form: there is one
+    #[arg(long, value_parser = ["default"])]
+    archive_format: Option<String>,
     /// Whether an archive that is there is written over
     #[arg(short, long)]
     force: bool,

@@ -21,6 +21,7 @@ const PID: &str = "logs/candle-explain.pid";
 const KEYS: &str = "key_file.json";
 const TIME_TO_START: Duration = Duration::from_secs(60);
 const TIME_TO_STOP: Duration = Duration::from_secs(60);
+const NOT_SERVED: &str = "not served";
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// Serves models over HTTP, with the flags of torchserve
@@ -71,7 +72,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     }
     let server = Server::new(settings)?.with_keys(KEYS)?;
     for why in server.refused() {
-        say(format!("not served: {why}"));
+        say(format!("{NOT_SERVED}: {why}"));
     }
     if server.needs_keys() {
         say(format!("requests must show a key of {KEYS}"));
@@ -158,6 +159,7 @@ fn start(settings: &Settings) -> Result<()> {
     let mut server = started.map_err(|e| error!(Input, "the server could not be started: {e}"))?;
     std::fs::write(PID, server.id().to_string()).map_err(|e| cannot_write(Path::new(PID), e))?;
     wait_until_healthy(&mut server, settings.inference_address, before)?;
+    log_since(before).lines().filter(|line| line.starts_with(NOT_SERVED)).for_each(say);
     say(format!("started as process {}; it writes to {LOG}, and --stop ends it", server.id()));
     if settings.needs_tokens() {
         say(format!("requests must show a key of {KEYS}"));
@@ -165,14 +167,18 @@ fn start(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
+/// What the log says since it had so many bytes.
+fn log_since(before: usize) -> String {
+    let log = std::fs::read_to_string(LOG).unwrap_or_default();
+    log.get(before..).unwrap_or(&log).to_string()
+}
+
 /// `before` bytes of the log are of earlier servers.
 fn wait_until_healthy(server: &mut Child, address: SocketAddr, before: usize) -> Result<()> {
     let begun = Instant::now();
     while begun.elapsed() < TIME_TO_START {
         if let Ok(Some(status)) = server.try_wait() {
-            let log = std::fs::read_to_string(LOG).unwrap_or_default();
-            let own = log.get(before..).unwrap_or(&log);
-            bail!(Input, "the server ended at once ({status}):\n{}", own.trim_end())
+            bail!(Input, "the server ended at once ({status}):\n{}", log_since(before).trim_end())
         }
         if answers(address) {
             return Ok(());

@@ -1,5 +1,7 @@
 //! How the integral along the path becomes a weighted sum.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::error::{Result, bail};
 
 /// The rule that turns the integral over α from 0 to 1 into a weighted sum of `n` steps.
@@ -70,9 +72,22 @@ impl Quadrature {
     }
 }
 
+/// The nodes of Gauss and Legendre. Those asked for last are kept: many steps take longer to find than
+/// a small model takes for them.
+fn gauss_legendre(n: usize) -> Vec<Node> {
+    static LAST: Mutex<Vec<Node>> = Mutex::new(Vec::new());
+    let last = || LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let kept = Some(last()).filter(|last| last.len() == n).map(|last| last.clone());
+    kept.unwrap_or_else(|| {
+        let nodes = gauss_legendre_roots(n);
+        last().clone_from(&nodes);
+        nodes
+    })
+}
+
 /// The roots of the Legendre polynomial Pₙ by Newton's method from Tricomi's estimate. They lie evenly
 /// on both sides of 0, with equal weights.
-fn gauss_legendre(n: usize) -> Vec<Node> {
+fn gauss_legendre_roots(n: usize) -> Vec<Node> {
     let above = |k: usize| {
         let mut x = (std::f64::consts::PI * (k as f64 + 0.75) / (n as f64 + 0.5)).cos();
         let mut slope = 0.;

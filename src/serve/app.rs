@@ -23,6 +23,8 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) keys: Option<Keys>,
     pub(crate) draining: AtomicBool,
+    /// Whether models that were wanted could not be loaded.
+    pub(crate) left_out: bool,
 }
 
 impl App {
@@ -30,9 +32,12 @@ impl App {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Whether requests can be answered: every model has a worker, and the server is not ending.
+    /// Whether requests can be answered: every model has a worker, there is one where some were wanted,
+    /// and the server is not ending.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.is_draining() && self.catalog.defaults().iter().all(|running| running.is_ready())
+        let models = self.catalog.defaults();
+        let are_ready = models.iter().all(|running| running.is_ready());
+        !self.is_draining() && are_ready && !(self.left_out && models.is_empty())
     }
 
     pub(crate) async fn predict(&self, running: &Running, rows: Vec<Row>) -> Result<Vec<Vec<f64>>, Failure> {

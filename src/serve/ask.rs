@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 use serde_json::{Map, Value};
 
-use super::record::{number, shown};
+use super::record::{number, shown, whole_number};
 use super::servable::{Description, Row, Servable};
 use super::strict_json;
 use crate::attr::METHODS;
@@ -138,7 +138,7 @@ impl Ask {
 
 fn whole(name: &str, value: &Value) -> Result<usize> {
     let number = match value {
-        Value::Number(number) => number.as_u64().and_then(|number| usize::try_from(number).ok()),
+        Value::Number(_) => whole_number(value).and_then(|number| usize::try_from(number).ok()),
         Value::String(digits) => digits.trim().parse().ok(),
         _ => None,
     };

@@ -10,6 +10,7 @@ use super::handler::load_folder;
 use super::queue::{Outcome, Work};
 use super::running::compute;
 use super::servable::{Row, Servable};
+use super::watched::BeforePass;
 use super::{Archive, Ask, Settings, strict_json};
 use crate::error::{Error, Result, bail, error};
 
@@ -154,9 +155,9 @@ impl Batch {
         read.sort_by_key(|(_, row)| row.size());
         for together in read.chunks(self.servable.description().rows_at_once) {
             let rows: Vec<Row> = together.iter().map(|(_, row)| (*row).clone()).collect();
-            let mut outcome = compute(&*self.servable, work, &rows).ok();
+            let mut outcome = compute(&*self.servable, work, &rows, &BeforePass::nothing()).ok();
             for (index, row) in together {
-                let alone = || compute(&*self.servable, work, std::slice::from_ref(row));
+                let alone = || compute(&*self.servable, work, std::slice::from_ref(row), &BeforePass::nothing());
                 let own = outcome.as_mut().map_or_else(alone, |outcome| Ok(outcome.take_first(1)));
                 answers[*index] = own.map(|own| self.answer(row, own, ask)).map_err(Error::from);
             }

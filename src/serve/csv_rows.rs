@@ -40,7 +40,11 @@ fn read(mut rows: Rows) -> Result<Vec<Value>> {
     let header: Vec<String> = rows.next().transpose()?.unwrap_or_default().into_iter().map(String::from).collect();
     let mut seen = HashSet::with_capacity(header.len());
     if let Some(name) = header.iter().find(|name| !seen.insert(name.as_str())) {
-        bail!(Input, "the column \"{}\" stands twice in the header", name.escape_debug())
+        bail!(
+            Input,
+            "the column \"{}\" stands twice in the header: the first row must be the names of the columns",
+            name.escape_debug()
+        )
     }
     // Every record has the names of the header: a few bytes of body can become very many.
     let record_bytes: usize = header.iter().map(|name| name.len() + BYTES_OF_A_FIELD).sum();

@@ -44,6 +44,14 @@ impl Handler {
 
     /// The model of an archive, loaded and tried.
     pub(crate) fn load(self, archive: &Archive) -> Result<Box<dyn Servable>> {
+        if !archive.serialized_file.ends_with(".safetensors") {
+            bail!(
+                File,
+                "the archive's weights are {}, and expected are safetensors: make it anew with `candle-explain archive`, \
+                 which turns a state dict that torch.save wrote into them",
+                archive.serialized_file.escape_debug()
+            )
+        }
         let classes = archive.class_names()?;
         match self {
             Handler::Titanic => {

@@ -139,7 +139,9 @@ pub(crate) fn records(asked: &Value, description: &Description) -> crate::Result
     let Some(shape) = shape else { bail!(Input, "shape is {}: expected whole numbers", shown(&input["shape"])) };
     let datatype = input["datatype"].as_str().unwrap_or_default();
     let mut flat = Vec::new();
-    flatten(&input["data"], &mut flat);
+    if !flatten(&input["data"], &shape, &mut flat) {
+        bail!(Input, "data is nested otherwise than the shape {shape:?} tells: expected it so, or one flat list")
+    }
     let count = shape.iter().try_fold(1usize, |count, axis| count.checked_mul(*axis));
     if count != Some(flat.len()) {
         bail!(Input, "data has {} values: expected as many as the shape {shape:?} tells", flat.len())
@@ -167,13 +169,19 @@ pub(crate) fn records(asked: &Value, description: &Description) -> crate::Result
     }
 }
 
-/// Data may be nested by the shape, or flat.
-fn flatten<'a>(data: &'a Value, flat: &mut Vec<&'a Value>) {
-    match data {
-        Value::Array(items) => items.iter().for_each(|item| flatten(item, flat)),
-        Value::Null => {}
-        value => flat.push(value),
+/// The values of data that is flat, or nested by the shape; false where it is nested otherwise.
+fn flatten<'a>(data: &'a Value, shape: &[usize], flat: &mut Vec<&'a Value>) -> bool {
+    let Value::Array(items) = data else { return false };
+    if items.iter().all(|item| !item.is_array()) {
+        flat.extend(items);
+        return true;
     }
+    let Some((&length, inner)) = shape.split_first().filter(|(_, inner)| !inner.is_empty()) else { return false };
+    let here = flat.len();
+    let width: usize = inner.iter().product();
+    items.len() == length
+        && items.iter().all(|item| flatten(item, inner, flat))
+        && flat.len() - here == length.saturating_mul(width)
 }
 
 /// The names and types of what a model gives.

@@ -43,6 +43,7 @@ mod tabular_model;
 mod texts;
 mod titanic;
 mod token;
+mod watched;
 
 pub use archive::Archive;
 use ask::Ask;

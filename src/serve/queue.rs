@@ -1,7 +1,8 @@
 //! Requests that wait for one model, and how they are put together.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use tokio::sync::oneshot;
@@ -29,12 +30,44 @@ pub(crate) struct Job {
     pub(crate) rows: Vec<Row>,
     pub(crate) reply: oneshot::Sender<Result<Outcome, Failure>>,
     pub(crate) queued: Instant,
+    pub(crate) asker: Asker,
+}
+
+/// Who waits for an answer, as the worker knows them.
+#[derive(Clone)]
+pub(crate) struct Asker(Weak<AtomicBool>);
+
+/// A request's answer, as who waits for it holds it.
+pub(crate) struct Awaited {
+    pub(crate) answer: oneshot::Receiver<Result<Outcome, Failure>>,
+    /// Whether a worker has begun with it.
+    pub(crate) begun: Arc<AtomicBool>,
 }
 
 impl Job {
+    pub(crate) fn new(work: Work, rows: Vec<Row>) -> (Self, Awaited) {
+        let (reply, answer) = oneshot::channel();
+        let begun = Arc::default();
+        let asker = Asker(Arc::downgrade(&begun));
+        (Self { work, rows, reply, queued: Instant::now(), asker }, Awaited { answer, begun })
+    }
+
     /// Whether nobody waits for the answer any more.
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
+        self.asker.has_left()
+    }
+}
+
+impl Asker {
+    pub(crate) fn has_left(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+
+    /// The worker begins.
+    pub(crate) fn begin(&self) {
+        if let Some(begun) = self.0.upgrade() {
+            begun.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -137,6 +170,14 @@ impl Queue {
         }
     }
 
+    /// The predictions that wait, with at most so many rows together unless the first alone has more.
+    pub(crate) fn waiting_predictions(&self, most_rows: usize) -> Option<Vec<Job>> {
+        let mut state = self.state();
+        let first = state.jobs.iter().position(|job| job.work == Work::Predict && !job.is_abandoned())?;
+        let first = state.jobs.remove(first)?;
+        Some(state.gather(first, most_rows))
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -167,12 +208,9 @@ impl State {
 mod tests {
     use super::*;
 
-    type Answer = oneshot::Receiver<Result<Outcome, Failure>>;
-
-    fn job(work: Work, rows: usize) -> (Job, Answer) {
-        let (reply, answer) = oneshot::channel();
+    fn job(work: Work, rows: usize) -> (Job, Awaited) {
         let row = Row::Features { values: vec![0.], warnings: Vec::new() };
-        (Job { work, rows: vec![row; rows], reply, queued: Instant::now() }, answer)
+        Job::new(work, vec![row; rows])
     }
 
     fn queue(capacity: usize) -> Queue {
@@ -198,7 +236,7 @@ mod tests {
     #[test]
     fn what_asks_the_same_is_computed_together_within_the_limit() {
         let queue = queue(10);
-        let answers: Vec<Answer> = [2, 3, 1]
+        let answers: Vec<Awaited> = [2, 3, 1]
             .into_iter()
             .map(|rows| {
                 let (job, answer) = job(Work::Predict, rows);
@@ -224,10 +262,10 @@ mod tests {
 
         let scaled = self::queue(10);
         assert_eq!(scaled.scale(3), 2);
-        let (stranded, mut answer) = job(Work::Predict, 1);
+        let (stranded, mut awaited) = job(Work::Predict, 1);
         scaled.push(stranded).unwrap();
         assert_eq!(scaled.scale(0), 0);
-        assert!(matches!(answer.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
+        assert!(matches!(awaited.answer.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
         assert!(scaled.next(1).is_none());
         assert!(scaled.push(job(Work::Predict, 1).0).is_err());
     }

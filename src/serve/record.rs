@@ -4,6 +4,9 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, bail, error};
 
+/// Up to here f64 holds every whole number.
+const MOST_WHOLE: f64 = 9_007_199_254_740_992.;
+
 /// A finite number that f32 can hold, written as a number or as its digits.
 pub(crate) fn number(name: &str, value: &Value) -> Result<f64> {
     let number = match value {
@@ -17,11 +20,17 @@ pub(crate) fn number(name: &str, value: &Value) -> Result<f64> {
     }
 }
 
+/// A number without a fraction, which many programs write as 1.0.
+pub(crate) fn whole_number(value: &Value) -> Option<u64> {
+    let whole = |number: f64| number.fract() == 0. && (0. ..=MOST_WHOLE).contains(&number);
+    value.as_u64().or_else(|| value.as_f64().filter(|number| whole(*number)).map(|number| number as u64))
+}
+
 /// One of some words; a number counts as its digits.
 pub(crate) fn choice<'a>(name: &str, value: &Value, choices: &[&'a str]) -> Result<&'a str> {
     let given = match value {
         Value::String(word) => word.trim().to_string(),
-        other => other.to_string(),
+        other => whole_number(other).map_or_else(|| other.to_string(), |number| number.to_string()),
     };
     let found = choices.iter().find(|choice| **choice == given);
     found.copied().ok_or_else(|| error!(Input, "{name} is {}: expected {}", shown(value), one_of(choices)))

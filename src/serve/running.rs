@@ -2,15 +2,15 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
-
-use tokio::sync::oneshot;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
 
 use super::Failure;
 use super::metrics::ModelMetrics;
-use super::queue::{Job, Outcome, Queue, Work};
+use super::queue::{Asker, Awaited, Job, Outcome, Queue, Work};
 use super::servable::{Row, Servable};
-use crate::error::{Result, error};
+use super::watched::BeforePass;
+use crate::error::{Result, bail, error};
 
 /// candle walks a graph recursively: room for long chains of operations.
 const STACK_BYTES: usize = 64 << 20;
@@ -88,11 +88,15 @@ impl Running {
 
     /// Puts rows into the queue and waits for what comes out of them.
     pub(crate) async fn compute(&self, work: Work, rows: Vec<Row>, at_most: Duration) -> Result<Outcome, Failure> {
-        let (reply, answer) = oneshot::channel();
-        self.queue().push(Job { work, rows, reply, queued: Instant::now() })?;
+        let (job, Awaited { answer, begun }) = Job::new(work, rows);
+        self.queue().push(job)?;
         match tokio::time::timeout(at_most, answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(Failure::unavailable("the model was taken away: try again")),
+            Err(_) if !begun.load(Ordering::Relaxed) => Err(Failure::unavailable(format!(
+                "the model was busy with earlier requests for {} seconds: try again",
+                at_most.as_secs()
+            ))),
             Err(_) => Err(Failure::internal(format!(
                 "there is no answer within {} seconds: ask for fewer rows or steps",
                 at_most.as_secs()
@@ -108,21 +112,27 @@ impl Drop for Running {
 }
 
 impl Shared {
-    fn work(&self) {
-        while let Some(jobs) = self.queue.next(self.servable.description().rows_at_once) {
-            for job in &jobs {
-                self.metrics.waited(job.queued.elapsed());
-            }
+    fn work(self: &Arc<Self>) {
+        while let Some(jobs) = self.queue.next(self.rows_at_once()) {
             self.answer(jobs);
         }
     }
 
-    fn answer(&self, jobs: Vec<Job>) {
+    fn rows_at_once(&self) -> usize {
+        self.servable.description().rows_at_once
+    }
+
+    fn answer(self: &Arc<Self>, jobs: Vec<Job>) {
+        for job in &jobs {
+            self.metrics.waited(job.queued.elapsed());
+            job.asker.begin();
+        }
         if let [_] = jobs.as_slice() {
             return jobs.into_iter().for_each(|job| self.answer_alone(job));
         }
         let rows: Vec<Row> = jobs.iter().flat_map(|job| job.rows.iter().cloned()).collect();
-        match compute(&*self.servable, &jobs[0].work, &rows) {
+        let pause = self.pause(jobs.iter().map(|job| job.asker.clone()).collect());
+        match compute(&*self.servable, &jobs[0].work, &rows, &pause) {
             Ok(mut outcome) => {
                 for job in jobs {
                     let _ = job.reply.send(Ok(outcome.take_first(job.rows.len())));
@@ -133,14 +143,30 @@ impl Shared {
         }
     }
 
+    /// Between the passes of an explanation predictions are answered: they take no time beside it. It is
+    /// given up once nobody waits for it.
+    fn pause(self: &Arc<Self>, askers: Vec<Asker>) -> BeforePass {
+        let shared = self.clone();
+        BeforePass::new(move || {
+            if askers.iter().all(Asker::has_left) {
+                bail!(Input, "nobody waits for the answer any more")
+            }
+            if let Some(predictions) = shared.queue.waiting_predictions(shared.rows_at_once()) {
+                shared.answer(predictions);
+            }
+            Ok(())
+        })
+    }
+
     /// Answers one request block by block, until nobody waits for the answer any more.
-    fn answer_alone(&self, job: Job) {
+    fn answer_alone(self: &Arc<Self>, job: Job) {
+        let pause = self.pause(vec![job.asker.clone()]);
         let mut whole: Option<Outcome> = None;
-        for block in job.rows.chunks(job.work.rows_of_a_block(self.servable.description().rows_at_once)) {
+        for block in job.rows.chunks(job.work.rows_of_a_block(self.rows_at_once())) {
             if job.is_abandoned() {
                 return;
             }
-            match (compute(&*self.servable, &job.work, block), &mut whole) {
+            match (compute(&*self.servable, &job.work, block, &pause), &mut whole) {
                 (Ok(outcome), None) => whole = Some(outcome),
                 (Ok(outcome), Some(whole)) => whole.append(outcome),
                 (Err(failure), _) => {
@@ -156,10 +182,15 @@ impl Shared {
 }
 
 /// What a model makes of rows; one that panics fails on these rows alone.
-pub(crate) fn compute(servable: &dyn Servable, work: &Work, rows: &[Row]) -> Result<Outcome, Failure> {
+pub(crate) fn compute(
+    servable: &dyn Servable,
+    work: &Work,
+    rows: &[Row],
+    before_pass: &BeforePass,
+) -> Result<Outcome, Failure> {
     let computed = catch_unwind(AssertUnwindSafe(|| match work {
         Work::Predict => servable.predict(rows).map(Outcome::Predictions),
-        Work::Explain(ask) => servable.explain(rows, ask).map(Outcome::Explanations),
+        Work::Explain(ask) => servable.explain(rows, ask, before_pass).map(Outcome::Explanations),
     }));
     match computed {
         Ok(Ok(outcome)) if outcome.len() == rows.len() => Ok(outcome),

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::watched::BeforePass;
 use super::{Ask, Field};
 use crate::engine::Target;
 use crate::error::Result;
@@ -18,7 +19,8 @@ pub(crate) trait Servable: Send + Sync {
     /// What the model gives for each row: a probability for each class, or one number without classes.
     fn predict(&self, rows: &[Row]) -> Result<Vec<Vec<f64>>>;
 
-    fn explain(&self, rows: &[Row], ask: &Ask) -> Result<Vec<Explanation>>;
+    /// Why it gives that. What the pause gives up is an error.
+    fn explain(&self, rows: &[Row], ask: &Ask, before_pass: &BeforePass) -> Result<Vec<Explanation>>;
 }
 
 /// What a client must know of a model.

@@ -66,7 +66,8 @@ impl Server {
         let catalog = Catalog::new(&settings, metrics.clone());
         let refused = catalog.load_store(&settings.load_models)?;
         let draining = AtomicBool::new(false);
-        Ok(Self { app: App { settings, catalog, metrics, keys: None, draining }, refused })
+        let left_out = !refused.is_empty();
+        Ok(Self { app: App { settings, catalog, metrics, keys: None, draining, left_out }, refused })
     }
 
     /// What of the model store could not be loaded, and why, where all of it was wanted: one broken

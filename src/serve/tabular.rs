@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::record::{check_names, number, shown};
 use super::servable::{Description, Explanation, Kind, Parts, Row, Servable};
+use super::watched::BeforePass;
 use super::{Ask, Feature, TabularModel};
 use crate::attr::METHODS;
 use crate::engine::{Attribute, Attributions, MethodInfo, Options};
@@ -78,10 +79,10 @@ impl Tabular {
         Ok(flat.to_vec2()?)
     }
 
-    fn method(&self, ask: &Ask, info: &MethodInfo) -> Result<Box<dyn Attribute>> {
+    fn method(&self, ask: &Ask, info: &MethodInfo, before_pass: &BeforePass) -> Result<Box<dyn Attribute>> {
         let along_a_path = info.takes("internal_batch_size");
         let internal_batch_size = (along_a_path && !ask.chooses_tolerance()).then_some(ROWS_OF_A_PASS);
-        (info.build)(self.model.clone(), &Options { internal_batch_size, ..ask.options()? })
+        (info.build)(before_pass.of(self.model.clone()), &Options { internal_batch_size, ..ask.options()? })
     }
 
     /// The name of each number that is attributed to a row.
@@ -143,10 +144,10 @@ impl Servable for Tabular {
         self.outputs(&output, rows.len())
     }
 
-    fn explain(&self, rows: &[Row], ask: &Ask) -> Result<Vec<Explanation>> {
+    fn explain(&self, rows: &[Row], ask: &Ask, before_pass: &BeforePass) -> Result<Vec<Explanation>> {
         let info = ask.info()?;
         let inputs = self.inputs(rows)?;
-        let attributions = self.method(ask, info)?.attribute_to(&inputs, &ask.target)?;
+        let attributions = self.method(ask, info, before_pass)?.attribute_to(&inputs, &ask.target)?;
         let outputs = match attributions.output() {
             Some(output) => self.outputs(output, rows.len())?,
             None => self.predict(rows)?,

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::record::{check_names, shown};
 use super::servable::{Description, Explanation, Kind, Parts, Row, Servable};
+use super::watched::BeforePass;
 use super::{Ask, Field};
 use crate::engine::{Baseline, Options, Target};
 use crate::error::{Result, bail};
@@ -84,7 +85,7 @@ impl Servable for Texts {
         Ok(probabilities(self.model.predictions(&self.input(rows)?)?))
     }
 
-    fn explain(&self, rows: &[Row], ask: &Ask) -> Result<Vec<Explanation>> {
+    fn explain(&self, rows: &[Row], ask: &Ask, before_pass: &BeforePass) -> Result<Vec<Explanation>> {
         let info = ask.info()?;
         let input = self.input(rows)?;
         let along_a_path = info.takes("baseline");
@@ -96,7 +97,7 @@ impl Servable for Texts {
         if along_a_path && options.baseline.is_none() {
             options.baseline = Some(Baseline::from(input.reference()?));
         }
-        let method = (info.build)(Arc::new(self.model.clone()), &options)?;
+        let method = (info.build)(before_pass.of(Arc::new(self.model.clone())), &options)?;
         let attributions = method.attribute_to(&(&input).into(), &ask.target)?;
         let words = attributions.sum_hidden()?.normalize()?.by_word();
         let predictions = match attributions.output() {

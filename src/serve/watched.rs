@@ -1,0 +1,44 @@
+//! A model that pauses before each of its passes.
+
+use std::sync::Arc;
+
+use candle_core::{Tensor, Var};
+
+use crate::error::Result;
+use crate::model::{Inputs, Layers, Model};
+
+/// What is done before each pass of a model, of which an explanation has many. An error gives the rest
+/// up.
+#[derive(Clone)]
+pub(crate) struct BeforePass(Arc<dyn Fn() -> Result<()> + Send + Sync>);
+
+impl BeforePass {
+    pub(crate) fn new(pause: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(pause))
+    }
+
+    pub(crate) fn nothing() -> Self {
+        Self::new(|| Ok(()))
+    }
+
+    /// A model that does this first.
+    pub(crate) fn of(&self, model: Arc<dyn Model>) -> Arc<dyn Model> {
+        Arc::new(Watched { model, before_pass: self.clone() })
+    }
+}
+
+struct Watched {
+    model: Arc<dyn Model>,
+    before_pass: BeforePass,
+}
+
+impl Model for Watched {
+    fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
+        (self.before_pass.0)()?;
+        self.model.forward(input, layers)
+    }
+
+    fn parameters(&self) -> Vec<Var> {
+        self.model.parameters()
+    }
+}
