@@ -251,6 +251,16 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_sees_whether_it_was_begun_with() {
+        let (job, awaited) = job(Work::Predict, 1);
+        assert!(!awaited.begun.load(Ordering::Relaxed) && !job.is_abandoned());
+        job.asker.begin();
+        assert!(awaited.begun.load(Ordering::Relaxed));
+        drop(awaited);
+        assert!(job.is_abandoned());
+    }
+
+    #[test]
     fn workers_end_when_there_are_too_many_or_nothing_is_left_to_do() {
         let queue = queue(10);
         let (waiting, _answer) = job(Work::Predict, 1);

@@ -157,6 +157,12 @@ impl Client {
         self.reply()
     }
 
+    /// Whether nothing has come yet.
+    pub fn waits(&mut self) -> bool {
+        self.0.get_mut().set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        matches!(self.0.fill_buf(), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
     pub fn reply(&mut self) -> std::io::Result<Reply> {
         let mut line = || {
             let mut line = String::new();

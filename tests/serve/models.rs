@@ -274,6 +274,17 @@ fn a_broken_archive_keeps_no_other_from_being_served() {
 }
 
 #[test]
+fn a_server_that_could_load_none_of_its_models_is_not_ready() {
+    let store = folder("none");
+    std::fs::write(store.join("cut.mar"), "no archive").unwrap();
+    let wanted = [("model_store", store.to_str().unwrap()), ("load_models", "all")];
+    let server = TestServer::start(Server::new(settings(&wanted)).unwrap());
+    let ready = get(server.inference, "/v2/health/ready");
+    assert_eq!((ready.status, ready.json()), (503, json!({"ready": false})));
+    assert_eq!(get(server.inference, "/v2/health/live").status, 200);
+}
+
+#[test]
 fn a_folder_of_inputs_that_is_not_there() {
     for nowhere in ["no/such/folder", "Cargo.toml"] {
         let message = Settings::default().set("input_directory", nowhere).unwrap_err().to_string();
