@@ -1,15 +1,19 @@
 //! Connections: accepted, bounded in number and time, and ended without losing an answer.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::{self, Parts};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_io_timeout::TimeoutStream;
+
+use super::Failure;
 
 /// How long a request's head may take to come, and an idle connection stays open.
 const TIME_FOR_HEAD: Duration = Duration::from_secs(30);
@@ -51,7 +55,7 @@ pub(crate) async fn accept(
     let let_in = |stream: TcpStream, permit: Option<OwnedSemaphorePermit>| {
         let (routes, phase, alive) = (routes.clone(), phase.clone(), alive.clone());
         tokio::spawn(async move {
-            serve(stream, routes, phase).await;
+            serve(stream, routes, phase, TIME_FOR_HEAD).await;
             drop((permit, alive));
         });
     };
@@ -86,26 +90,37 @@ fn waiting(listener: TcpListener) -> Vec<TcpStream> {
 }
 
 /// Answers the requests of one connection.
-async fn serve(stream: TcpStream, routes: Router, mut phase: watch::Receiver<Phase>) {
+async fn serve(stream: TcpStream, routes: Router, mut phase: watch::Receiver<Phase>, time_for_head: Duration) {
     // Answers are written whole: waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(TIME_TO_READ));
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(TIME_FOR_HEAD)
+        .header_read_timeout(time_for_head)
         .max_buf_size(MOST_HEAD_BYTES)
         .max_headers(MOST_HEADERS)
         .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(routes));
-    let mut connection = std::pin::pin!(connection);
     let mut closing = phase.clone();
-    tokio::select! {
+    let ended = tokio::select! {
+        ended = &mut connection => Some(ended),
+        () = reached(&mut closing, Phase::Closing) => None,
+    };
+    match ended {
+        Some(Err(error)) if error.is_timeout() => {
+            let Parts { io, read_buf, .. } = connection.into_parts();
+            if !read_buf.is_empty() {
+                let failure = Failure::head_too_late(time_for_head.as_secs()).whole();
+                let _ = io.into_inner().write_all(&failure).await;
+            }
+            return;
+        }
         // A client that breaks off, or speaks no HTTP, is no failure of the server.
-        _ = connection.as_mut() => return,
-        () = reached(&mut closing, Phase::Closing) => connection.as_mut().graceful_shutdown(),
+        Some(_) => return,
+        None => Pin::new(&mut connection).graceful_shutdown(),
     }
     tokio::select! {
-        _ = connection.as_mut() => {}
+        _ = &mut connection => {}
         () = reached(&mut phase, Phase::Over) => {}
     }
 }
@@ -126,4 +141,41 @@ pub(crate) async fn drain(phase: watch::Sender<Phase>, mut all_closed: mpsc::Rec
     let in_time = tokio::time::timeout(at_most, all_closed.recv()).await.is_ok();
     let _ = phase.send(Phase::Over);
     in_time
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    /// What a connection gives to a client that sends this and then waits.
+    fn reply_to(sent: &[u8]) -> String {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.write_all(sent).unwrap();
+        runtime.block_on(async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (_open, phase) = watch::channel(Phase::Open);
+            serve(stream, Router::new(), phase, Duration::from_millis(100)).await;
+        });
+        let mut reply = String::new();
+        client.read_to_string(&mut reply).unwrap();
+        reply
+    }
+
+    #[test]
+    fn a_head_that_does_not_come_whole_is_answered() {
+        let reply = reply_to(b"GET /ping HTTP/1.1\r\nHost: loc");
+        assert!(reply.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{reply}");
+        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap()["code"], 408);
+    }
+
+    #[test]
+    fn a_connection_that_says_nothing_is_closed_without_a_word() {
+        assert_eq!(reply_to(b""), "");
+    }
 }

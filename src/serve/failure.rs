@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::body;
 use crate::error::{Error, ErrorKind};
@@ -63,6 +63,11 @@ impl Failure {
         Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException", message)
     }
 
+    pub(crate) fn head_too_late(seconds: u64) -> Self {
+        let message = format!("the request's head did not come within {seconds} seconds");
+        Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException", message)
+    }
+
     pub(crate) fn conflict(message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "ConflictStatusException", message)
     }
@@ -106,6 +111,20 @@ impl Failure {
         }
     }
 
+    fn torchserves(&self) -> Value {
+        json!({ "code": self.status.as_u16(), "type": self.kind, "message": self.message })
+    }
+
+    /// The whole reply as it is sent, where there is no request that it could be a reply to.
+    pub(crate) fn whole(&self) -> Vec<u8> {
+        let body = self.torchserves().to_string();
+        let (status, length) = (self.status, body.len());
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )
+        .into_bytes()
+    }
+
     fn with_headers(&self, mut reply: Response) -> Response {
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
@@ -134,8 +153,6 @@ impl From<Failure> for Error {
 impl IntoResponse for Failure {
     /// TorchServe's body.
     fn into_response(self) -> Response {
-        let code = self.status.as_u16();
-        let reply = body::json(self.status, &json!({ "code": code, "type": self.kind, "message": self.message }));
-        self.with_headers(reply)
+        self.with_headers(body::json(self.status, &self.torchserves()))
     }
 }
