@@ -104,7 +104,11 @@ impl Payload {
     /// An error unless there are rows, and no more than the operator takes.
     pub(crate) fn within(self, settings: &Settings) -> Outcome<Self> {
         match self.records.len() {
-            0 => bail!(Input, "no rows came: expected at least one"),
+            0 => bail!(
+                Input,
+                "no rows came: expected at least one; CSV has the names of its columns above them, and a text comes as \
+                 text/plain"
+            ),
             rows if rows > settings.max_rows => {
                 bail!(Input, "{rows} rows came: this server takes at most {} (max_rows)", settings.max_rows)
             }
