@@ -376,7 +376,8 @@ async def send(address, raw, manner, rng):
             raise Hang("not all bytes were taken") from error
         except OSError:
             pass  # it answered, or closed, before everything was sent
-        return None if manner == "leaves" else await receive(sock, patience, not raw.startswith(b"HEAD"))
+        has_body = not raw.lstrip(b"\r\n").startswith(b"HEAD")
+        return None if manner == "leaves" else await receive(sock, patience, has_body)
 
 
 # The run.
