@@ -138,10 +138,9 @@ pub(crate) fn records(asked: &Value, description: &Description) -> crate::Result
         .and_then(|axes| axes.iter().map(|axis| axis.as_u64().and_then(|axis| usize::try_from(axis).ok())).collect());
     let Some(shape) = shape else { bail!(Input, "shape is {}: expected whole numbers", shown(&input["shape"])) };
     let datatype = input["datatype"].as_str().unwrap_or_default();
-    let mut flat = Vec::new();
-    if !flatten(&input["data"], &shape, &mut flat) {
+    let Some(flat) = values(&input["data"], &shape) else {
         bail!(Input, "data is nested otherwise than the shape {shape:?} tells: expected it so, or one flat list")
-    }
+    };
     let count = shape.iter().try_fold(1usize, |count, axis| count.checked_mul(*axis));
     if count != Some(flat.len()) {
         bail!(Input, "data has {} values: expected as many as the shape {shape:?} tells", flat.len())
@@ -169,19 +168,28 @@ pub(crate) fn records(asked: &Value, description: &Description) -> crate::Result
     }
 }
 
-/// The values of data that is flat, or nested by the shape; false where it is nested otherwise.
-fn flatten<'a>(data: &'a Value, shape: &[usize], flat: &mut Vec<&'a Value>) -> bool {
-    let Value::Array(items) = data else { return false };
-    if items.iter().all(|item| !item.is_array()) {
-        flat.extend(items);
-        return true;
+/// The values of data that is flat, or nested by the shape; none where it is nested otherwise.
+fn values<'a>(data: &'a Value, shape: &[usize]) -> Option<Vec<&'a Value>> {
+    let items = data.as_array()?;
+    if !items.iter().any(Value::is_array) {
+        return Some(items.iter().collect());
     }
-    let Some((&length, inner)) = shape.split_first().filter(|(_, inner)| !inner.is_empty()) else { return false };
-    let here = flat.len();
-    let width: usize = inner.iter().product();
-    items.len() == length
-        && items.iter().all(|item| flatten(item, inner, flat))
-        && flat.len() - here == length.saturating_mul(width)
+    let mut flat = Vec::new();
+    unnest(data, shape, &mut flat).then_some(flat)
+}
+
+/// Adds the values of data that is nested by the shape; false where it is not.
+fn unnest<'a>(data: &'a Value, shape: &[usize], flat: &mut Vec<&'a Value>) -> bool {
+    match (data, shape.split_first()) {
+        (Value::Array(items), Some((&length, inner))) => {
+            items.len() == length && items.iter().all(|item| unnest(item, inner, flat))
+        }
+        (value, None) if !value.is_array() => {
+            flat.push(value);
+            true
+        }
+        _ => false,
+    }
 }
 
 /// The names and types of what a model gives.

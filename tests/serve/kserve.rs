@@ -63,6 +63,8 @@ fn version_two() {
                    "outputs": [{"name": "class"}]}"#;
     let reply = post(server, "/v2/models/vi/versions/1.0/infer", text).json();
     assert_eq!(reply["outputs"], json!([{"name": "class", "datatype": "INT64", "shape": [1], "data": [0]}]));
+    let (first, rest) = MAN_ROW.split_once(',').unwrap();
+    let uneven = format!("[[{WOMAN_ROW}, {first}], [{rest}]]");
     for (path, body, status) in [
         ("/v2/models/titanic/infer", input("[1]", "[1, 12]"), 400),
         ("/v2/models/titanic/infer", input(&format!("[{WOMAN_ROW}]"), "[12]"), 400),
@@ -70,6 +72,7 @@ fn version_two() {
         ("/v2/models/titanic/infer", input(&format!("[[{WOMAN_ROW}, {MAN_ROW}]]"), "[2, 12]"), 400),
         ("/v2/models/titanic/infer", input(&format!("[[{WOMAN_ROW}], {MAN_ROW}]"), "[2, 12]"), 400),
         ("/v2/models/titanic/infer", input(&format!("[[{WOMAN_ROW}], [{MAN_ROW}, 1]]"), "[2, 12]"), 400),
+        ("/v2/models/titanic/infer", input(&uneven, "[2, 12]"), 400),
         ("/v2/models/titanic/infer", input(&format!("[{WOMAN_ROW}, null]"), "[1, 12]"), 400),
         ("/v2/models/titanic/infer", input(&format!("[{WOMAN_ROW}]").replacen('1', "null", 1), "[1, 12]"), 400),
         ("/v2/models/titanic/infer", input(&format!("[{WOMAN_ROW}]"), "[1, -12]"), 400),
