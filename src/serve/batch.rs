@@ -153,11 +153,12 @@ impl Batch {
         let mut read: Vec<(usize, &Row)> =
             lines.iter().enumerate().filter_map(|(index, line)| Some((index, line.row.as_ref().ok()?))).collect();
         read.sort_by_key(|(_, row)| row.size());
+        let uninterrupted = BeforePass::nothing();
         for together in read.chunks(self.servable.description().rows_at_once) {
             let rows: Vec<Row> = together.iter().map(|(_, row)| (*row).clone()).collect();
-            let mut outcome = compute(&*self.servable, work, &rows, &BeforePass::nothing()).ok();
+            let mut outcome = compute(&*self.servable, work, &rows, &uninterrupted).ok();
             for (index, row) in together {
-                let alone = || compute(&*self.servable, work, std::slice::from_ref(row), &BeforePass::nothing());
+                let alone = || compute(&*self.servable, work, std::slice::from_ref(row), &uninterrupted);
                 let own = outcome.as_mut().map_or_else(alone, |outcome| Ok(outcome.take_first(1)));
                 answers[*index] = own.map(|own| self.answer(row, own, ask)).map_err(Error::from);
             }

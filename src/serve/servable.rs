@@ -7,7 +7,7 @@ use super::{Ask, Field};
 use crate::engine::Target;
 use crate::error::Result;
 use crate::model::TokenizedText;
-use crate::text::TokenAttributions;
+use crate::text::{TokenAttributions, most_probable};
 
 /// A model with everything between a request's records and its answer.
 pub(crate) trait Servable: Send + Sync {
@@ -109,10 +109,9 @@ pub(crate) enum Parts {
 impl Description {
     /// The predicted class, its name and its probability; of a model without classes its number.
     pub(crate) fn prediction(&self, output: &[f64]) -> (Option<usize>, String, f64) {
-        let best = output.iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(b.1));
-        match best {
+        match most_probable(output) {
             Some((class, probability)) if !self.classes.is_empty() => {
-                (Some(class), self.class_name(class), *probability)
+                (Some(class), self.class_name(class), probability)
             }
             _ => {
                 let value = output.first().copied().unwrap_or(f64::NAN);

@@ -16,6 +16,8 @@ mod training;
 pub use comments::{Comment, Comments};
 pub use explainer::Explainer;
 pub use segmenter::Segmenter;
+#[cfg(feature = "serve")]
+pub(crate) use sentiment_classifier::most_probable;
 pub use sentiment_classifier::{Prediction, SentimentClassifier};
 pub use strongest_words::{StrongestWords, WordStrength};
 pub use text_input::TextInput;

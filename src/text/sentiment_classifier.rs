@@ -254,7 +254,7 @@ pub(super) fn class_probabilities(output: &[f64], logits: bool) -> Vec<f64> {
 }
 
 /// The class of the largest probability, of equal ones the first.
-pub(super) fn most_probable(probabilities: &[f64]) -> Option<(usize, f64)> {
+pub(crate) fn most_probable(probabilities: &[f64]) -> Option<(usize, f64)> {
     probabilities.iter().copied().enumerate().rev().max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
