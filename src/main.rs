@@ -1,5 +1,9 @@
 //! The command line; see [`candle_explain::cli`].
 
+/// A request takes many small pieces of memory and soon gives them back.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     const THREADS: &str = "RAYON_NUM_THREADS";
     if std::env::var_os(THREADS).is_none() {

@@ -42,7 +42,7 @@ impl<'a> Answer<'a> {
             Form::Plain => Ok(match outputs {
                 [only] => body::text(description.prediction(only).1),
                 several => {
-                    let labels: Value = several.iter().map(|output| description.prediction(output).1).collect();
+                    let labels: Value = several.iter().map(|output| description.label(output)).collect();
                     body::typed(StatusCode::OK, "application/json", format!("{labels:#}"))
                 }
             }),

@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_io_timeout::TimeoutStream;
 
 use super::Failure;
+use super::lanes::Lanes;
 
 /// How long a request's head may take to come, and an idle connection stays open.
 const TIME_FOR_HEAD: Duration = Duration::from_secs(30);
@@ -49,12 +50,13 @@ pub(crate) async fn accept(
     listener: TcpListener,
     routes: Router,
     most: Arc<Semaphore>,
+    lanes: Arc<Lanes>,
     phase: watch::Receiver<Phase>,
     alive: mpsc::Sender<()>,
 ) {
-    let let_in = |stream: TcpStream, permit: Option<OwnedSemaphorePermit>| {
+    let let_in = |stream: std::net::TcpStream, permit: Option<OwnedSemaphorePermit>| {
         let (routes, phase, alive) = (routes.clone(), phase.clone(), alive.clone());
-        tokio::spawn(async move {
+        lanes.put(stream, |stream| async move {
             serve(stream, routes, phase, TIME_FOR_HEAD).await;
             drop((permit, alive));
         });
@@ -63,11 +65,11 @@ pub(crate) async fn accept(
     loop {
         let accepted = async {
             let permit = most.clone().acquire_owned().await.ok();
-            (permit, listener.accept().await)
+            (permit, listener.accept().await.and_then(|(stream, _)| stream.into_std()))
         };
         tokio::select! {
             (permit, accepted) = accepted => match accepted {
-                Ok((stream, _)) => let_in(stream, permit),
+                Ok(stream) => let_in(stream, permit),
                 Err(_) => tokio::time::sleep(AFTER_FAILURE).await,
             },
             () = reached(&mut last, Phase::LastConnections) => break,
@@ -77,16 +79,10 @@ pub(crate) async fn accept(
 }
 
 /// Closes a listener, and returns the connections that were waiting in it: they would be reset with it.
-fn waiting(listener: TcpListener) -> Vec<TcpStream> {
+fn waiting(listener: TcpListener) -> Vec<std::net::TcpStream> {
     let Ok(listener) = listener.into_std() else { return Vec::new() };
     let accepted = std::iter::from_fn(|| listener.accept().ok()).take(BACKLOG);
-    let streams: Vec<_> = accepted.map(|(stream, _)| stream).collect();
-    drop(listener);
-    let to_tokio = |stream: std::net::TcpStream| {
-        stream.set_nonblocking(true)?;
-        TcpStream::from_std(stream)
-    };
-    streams.into_iter().filter_map(|stream| to_tokio(stream).ok()).collect()
+    accepted.map(|(stream, _)| stream).filter(|stream| stream.set_nonblocking(true).is_ok()).collect()
 }
 
 /// Answers the requests of one connection.

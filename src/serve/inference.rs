@@ -88,11 +88,14 @@ async fn predictions(State(app): State<Arc<App>>, open: Open, request: Request) 
 async fn explanations(State(app): State<Arc<App>>, open: Open, request: Request) -> Reply {
     let Asked { running, form, parameters, rows, warned } = read(&app, open, request).await?;
     let (ask, explanations) = app.explain(&running, &parameters, rows).await?;
-    let answer = Answer::of(&running, &warned);
+    let answer = move || Answer::of(&running, &warned).explanations(form, &ask, &explanations);
     match form {
         // Drawing takes long enough to keep others waiting.
-        Form::Svg | Form::Png => tokio::task::block_in_place(|| answer.explanations(form, &ask, &explanations)),
-        _ => answer.explanations(form, &ask, &explanations),
+        Form::Svg | Form::Png => {
+            let drawn = tokio::task::spawn_blocking(answer).await;
+            drawn.unwrap_or_else(|_| Err(Failure::internal("the picture could not be drawn")))
+        }
+        _ => answer(),
     }
 }
 

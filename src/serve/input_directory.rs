@@ -7,6 +7,7 @@ use std::sync::Arc;
 use cap_fs_ext::OpenOptionsSyncExt;
 use cap_std::fs::{Dir, OpenOptions};
 
+use super::remembered::Remembered;
 use crate::error::{Result, error};
 
 /// A folder that is open: files are read through it, and neither `..` nor a link leads out of it.
@@ -15,6 +16,7 @@ pub(crate) struct InputDirectory {
     /// The folder's path without links.
     path: PathBuf,
     folder: Arc<Dir>,
+    remembered: Arc<Remembered>,
 }
 
 impl InputDirectory {
@@ -22,7 +24,7 @@ impl InputDirectory {
         let found = path.canonicalize();
         let opened = found.and_then(|path| {
             let folder = Dir::open_ambient_dir(&path, cap_std::ambient_authority())?;
-            Ok(Self { path, folder: Arc::new(folder) })
+            Ok(Self { path, folder: Arc::new(folder), remembered: Arc::default() })
         });
         opened.map_err(|e| error!(File, "input_directory is {}: there is no such folder: {e}", path.display()))
     }
@@ -30,7 +32,7 @@ impl InputDirectory {
     /// What is in the file that a path means, of a larger one `most` bytes and one more. A path can be
     /// relative to the folder, relative to where the server was started, or absolute. There is nothing
     /// if the file does not lie below the folder, or is none.
-    pub(crate) fn read(&self, given: &str, most: usize) -> Option<Vec<u8>> {
+    pub(crate) fn read(&self, given: &str, most: usize) -> Option<Arc<[u8]>> {
         if given.contains("://") {
             return None;
         }
@@ -41,15 +43,22 @@ impl InputDirectory {
         })
     }
 
-    fn read_below(&self, relative: &Path, most: usize) -> Option<Vec<u8>> {
+    fn read_below(&self, relative: &Path, most: usize) -> Option<Arc<[u8]>> {
+        let path = self.path.join(relative);
+        // To open a file, read and close it takes longer than a small prediction.
+        if let Some(bytes) = self.remembered.get(&path).filter(|bytes| bytes.len() <= most) {
+            return Some(bytes);
+        }
         // A pipe that nobody writes to would be waited for.
-        let file = self.folder.open_with(relative, OpenOptions::new().read(true).nonblock(true)).ok()?;
+        let file = self.folder.open_with(relative, OpenOptions::new().read(true).nonblock(true)).ok()?.into_std();
         let facts = file.metadata().ok().filter(|facts| facts.is_file())?;
         let most = most.saturating_add(1);
         // One byte more than there are, so that the end is seen without making room.
         let mut bytes =
             Vec::with_capacity(usize::try_from(facts.len()).map_or(most, |len| len.saturating_add(1).min(most)));
         file.take(most as u64).read_to_end(&mut bytes).ok()?;
+        let bytes = Arc::from(bytes);
+        self.remembered.keep(&path, &facts, &bytes);
         Some(bytes)
     }
 }

@@ -78,7 +78,7 @@ async fn answer(app: &App, open: Open, request: Request) -> Result<Response, Fai
         payload::no_parameters(&payload.parameters)?;
         let outputs = app.predict(&running, rows).await?;
         let description = running.servable().description();
-        let labels: Value = outputs.iter().map(|output| description.prediction(output).1).collect();
+        let labels: Value = outputs.iter().map(|output| description.label(output)).collect();
         return Ok(body::json(StatusCode::OK, &json!({ answers: labels })));
     }
     let (ask, explanations) = app.explain(&running, &payload.parameters, rows).await?;

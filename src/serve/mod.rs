@@ -5,8 +5,9 @@
 //! and any model that implements [`TabularModel`]. What it takes and answers is described at
 //! `/api-description`.
 //!
-//! Requests for the same model that ask the same are computed together. A model that fails on one
-//! request costs that request alone.
+//! Requests for the same model that ask the same are computed together, except predictions that take
+//! less than being handed on ([`TabularModel::is_quick`]). A model that fails on one request costs that
+//! request alone.
 
 mod accept;
 mod answer;
@@ -26,6 +27,7 @@ mod inference;
 mod input_directory;
 mod kserve_v1;
 mod kserve_v2;
+mod lanes;
 mod management;
 mod metrics;
 mod openapi;
@@ -33,6 +35,7 @@ mod page;
 mod payload;
 mod queue;
 mod record;
+mod remembered;
 mod running;
 mod servable;
 mod server;

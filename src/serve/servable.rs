@@ -36,6 +36,8 @@ pub(crate) struct Description {
     pub(crate) methods: Vec<&'static str>,
     /// Rows that are computed together at most.
     pub(crate) rows_at_once: usize,
+    /// Whether a prediction takes less than handing it to a worker.
+    pub(crate) is_quick: bool,
 }
 
 /// What goes into a model.
@@ -117,6 +119,14 @@ impl Description {
                 let value = output.first().copied().unwrap_or(f64::NAN);
                 (None, value.to_string(), value)
             }
+        }
+    }
+
+    /// The predicted class's name; of a model without classes its number.
+    pub(crate) fn label(&self, output: &[f64]) -> Value {
+        match self.prediction(output) {
+            (None, _, value) => value.into(),
+            (Some(_), label, _) => label.into(),
         }
     }
 

@@ -19,6 +19,7 @@ use super::app::App;
 use super::catalog::{Catalog, Loaded};
 use super::connection::{self, Phase};
 use super::handler::text_classifier;
+use super::lanes::Lanes;
 use super::metrics::Metrics;
 use super::tabular::Tabular;
 use super::token::{Door, Keys};
@@ -176,7 +177,7 @@ impl BoundServer {
     /// Serves until `shutdown` is ready, then answers what was asked and ends. An error if that took
     /// longer than the settings allow.
     pub fn run(self, shutdown: impl Future<Output = ()>) -> Result<()> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
+        let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|e| error!(Input, "the server's threads could not be started: {e}"))?;
@@ -188,12 +189,14 @@ impl BoundServer {
     async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let (phase, phases) = watch::channel(Phase::Open);
         let (alive, all_closed) = mpsc::channel(1);
+        let lanes = Arc::new(Lanes::start()?);
         for (listener, routes) in self.doors {
             let listener = tokio::net::TcpListener::from_std(listener)
                 .map_err(|e| error!(Input, "a port cannot be listened on: {e}"))?;
             // So many at each port: who fills one does not lock the others.
             let most = Arc::new(Semaphore::new(self.app.settings.max_connections));
-            tokio::spawn(connection::accept(listener, routes, most, phases.clone(), alive.clone()));
+            let lanes = lanes.clone();
+            tokio::spawn(connection::accept(listener, routes, most, lanes, phases.clone(), alive.clone()));
         }
         drop((alive, phases));
         shutdown.await;

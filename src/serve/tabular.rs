@@ -47,6 +47,7 @@ impl Tabular {
             fields: served.fields(),
             methods: METHODS.iter().map(|info| info.name).collect(),
             rows_at_once: ROWS_AT_ONCE,
+            is_quick: served.is_quick(),
             classes,
         };
         let model = served.model();

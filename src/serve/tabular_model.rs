@@ -51,6 +51,14 @@ pub trait TabularModel: Send + Sync + 'static {
         if self.classes().is_empty() { Target::None } else { Target::Predicted }
     }
 
+    /// Whether predictions for a few rows always take less than some 50 µs, as a small network's do. Then
+    /// they are computed where a request was read: handing them to a worker, where those of several
+    /// requests are put together, would take longer. While one is computed, other clients of that
+    /// thread wait.
+    fn is_quick(&self) -> bool {
+        false
+    }
+
     /// What a form asks for: the features, by default. A model that [encodes](Self::encode) records
     /// names their fields here.
     fn fields(&self) -> Vec<Field> {

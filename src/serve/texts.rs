@@ -38,6 +38,7 @@ impl Texts {
             fields: vec![Field::text("text", FIRST_TEXT)],
             methods: METHODS.to_vec(),
             rows_at_once: TEXTS_AT_ONCE,
+            is_quick: false,
         };
         Ok(Self { model: model.truncate(true), description })
     }

@@ -71,6 +71,10 @@ impl TabularModel for TitanicModel {
         Target::Class(1)
     }
 
+    fn is_quick(&self) -> bool {
+        true
+    }
+
     fn fields(&self) -> Vec<Field> {
         let numbers = self.features().into_iter().take(NUMBERS.len()).map(|feature| Field::from(&feature));
         let choices = [Field::choice("sex", SEXES), Field::choice("pclass", CLASSES), Field::choice("embarked", PORTS)];

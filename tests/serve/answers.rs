@@ -102,6 +102,7 @@ fn a_prediction_in_every_form_of_request() {
     assert_eq!(post(server, "/predictions/vi", "\"Sản phẩm này rất tốt\"").text(), "positive");
     assert_eq!(post(server, "/predictions/vi", r#"{"text": "Hàng tệ, quá chán"}"#).text(), "negative");
     assert_eq!(post(server, "/predictions/odd", "[2.5]").text(), "2.5");
+    assert_eq!(post(server, "/predictions/odd", "[[2.5], [-1]]").json(), json!([2.5, -1.0]));
 }
 
 #[test]
@@ -246,7 +247,7 @@ fn what_is_there_besides() {
     }
     assert!(get(server.management, "/api-description").json()["paths"]["/models"].is_object());
     let models = get(server.inference, "/api/models").json();
-    assert_eq!(models["models"][1]["record"].as_array().unwrap().len(), 7, "{models}");
+    assert_eq!(models["models"][2]["record"].as_array().unwrap().len(), 7, "{models}");
     let metrics = get(server.metrics, "/metrics").text();
     assert!(metrics.contains("ts_inference_requests_total{model_name=\"titanic\",model_version=\"1.0\"}"), "{metrics}");
 }

@@ -90,6 +90,7 @@ pub fn shared() -> &'static TestServer {
         let server = Server::new(settings).unwrap();
         let server = server.with_model("titanic", "1.0", titanic()).unwrap();
         let server = server.with_model("odd", "1.0", Odd).unwrap();
+        let server = server.with_model("quick", "1.0", QuickOdd).unwrap();
         TestServer::start(server.with_text_classifier("vi", "1.0", &texts).unwrap())
     })
 }
@@ -118,6 +119,27 @@ impl TabularModel for Odd {
 
     fn classes(&self) -> Vec<String> {
         Vec::new()
+    }
+}
+
+/// The same, computed where its requests are read.
+pub struct QuickOdd;
+
+impl TabularModel for QuickOdd {
+    fn model(&self) -> std::sync::Arc<dyn Model> {
+        Odd.model()
+    }
+
+    fn features(&self) -> Vec<Feature> {
+        Odd.features()
+    }
+
+    fn classes(&self) -> Vec<String> {
+        Odd.classes()
+    }
+
+    fn is_quick(&self) -> bool {
+        true
     }
 }
 

@@ -5,7 +5,7 @@ use super::client::*;
 #[test]
 fn version_one() {
     let server = shared().inference;
-    assert_eq!(get(server, "/v1/models").json(), json!({"models": ["odd", "titanic", "vi"]}));
+    assert_eq!(get(server, "/v1/models").json(), json!({"models": ["odd", "quick", "titanic", "vi"]}));
     assert_eq!(get(server, "/v1/models/titanic").json(), json!({"name": "titanic", "ready": true}));
     let missing = get(server, "/v1/models/none");
     assert_eq!((missing.status, missing.json()["error"].is_string()), (404, true));
@@ -44,7 +44,7 @@ fn version_two() {
     assert_eq!(get(server, "/v2/health/live").json(), json!({"live": true}));
     assert_eq!(get(server, "/v2/health/ready").json(), json!({"ready": true}));
     assert_eq!(get(server, "/v2/models/titanic/versions/1.0/ready").json(), json!({"name": "titanic", "ready": true}));
-    assert_eq!(get(server, "/v2/models").json(), json!({"models": ["odd", "titanic", "vi"]}));
+    assert_eq!(get(server, "/v2/models").json(), json!({"models": ["odd", "quick", "titanic", "vi"]}));
     let model = get(server, "/v2/models/titanic").json();
     assert_eq!(model["inputs"][0], json!({"name": "features", "datatype": "FP32", "shape": [-1, 12]}));
     let input = |data: &str, shape: &str| {

@@ -188,18 +188,20 @@ fn a_client_without_its_key_is_turned_away() {
 #[test]
 fn a_panic_costs_one_request_and_a_slow_model_no_other() {
     let server = shared().inference;
-    let threads: Vec<_> = (0..8)
-        .map(|index| {
-            std::thread::spawn(move || {
-                let value = if index == 3 { "13".to_string() } else { format!("{index}.5") };
-                let reply = post(server, "/predictions/odd", &format!("[{value}]"));
-                (index, reply.status, reply.text())
+    for model in ["odd", "quick"] {
+        let threads: Vec<_> = (0..16)
+            .map(|index| {
+                std::thread::spawn(move || {
+                    let value = if index == 3 { "13".to_string() } else { format!("{index}.5") };
+                    let reply = post(server, &format!("/predictions/{model}"), &format!("[{value}]"));
+                    (index, reply.status, reply.text())
+                })
             })
-        })
-        .collect();
-    for thread in threads {
-        let (index, status, text) = thread.join().unwrap();
-        if index == 3 { assert_eq!(status, 500) } else { assert_eq!((status, text), (200, format!("{index}.5"))) }
+            .collect();
+        for thread in threads {
+            let (index, status, text) = thread.join().unwrap();
+            if index == 3 { assert_eq!(status, 500) } else { assert_eq!((status, text), (200, format!("{index}.5"))) }
+        }
     }
     let slow = std::thread::spawn(move || post(server, "/predictions/odd", "[15]"));
     std::thread::sleep(Duration::from_millis(50));
