@@ -51,8 +51,9 @@ impl Identity {
 impl Remembered {
     /// What the file at a path holds, if it is one that was read, unchanged.
     pub(crate) fn get(&self, path: &Path) -> Option<Arc<[u8]>> {
+        let (then, bytes) = self.files().get(path).cloned()?;
         let now = Identity::from(&std::fs::metadata(path).ok()?);
-        self.files().get(path).filter(|(then, _)| *then == now).map(|(_, bytes)| bytes.clone())
+        (now == then).then_some(bytes)
     }
 
     /// Remembers what was read from a file after these facts were known of it.
