@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cap_fs_ext::OpenOptionsSyncExt;
 use cap_std::fs::{Dir, OpenOptions};
 
-use super::remembered::Remembered;
+use super::remembered::{Identity, Remembered};
 use crate::error::{Result, error};
 
 /// A folder that is open: files are read through it, and neither `..` nor a link leads out of it.
@@ -44,21 +44,23 @@ impl InputDirectory {
     }
 
     fn read_below(&self, relative: &Path, most: usize) -> Option<Arc<[u8]>> {
-        let path = self.path.join(relative);
         // To open a file, read and close it takes longer than a small prediction.
-        if let Some(bytes) = self.remembered.get(&path).filter(|bytes| bytes.len() <= most) {
+        if let Some(bytes) = self.remembered.get(&self.folder, relative).filter(|bytes| bytes.len() <= most) {
             return Some(bytes);
         }
         // A pipe that nobody writes to would be waited for.
-        let file = self.folder.open_with(relative, OpenOptions::new().read(true).nonblock(true)).ok()?.into_std();
+        let file = self.folder.open_with(relative, OpenOptions::new().read(true).nonblock(true)).ok()?;
         let facts = file.metadata().ok().filter(|facts| facts.is_file())?;
+        let identity = Identity::of_open(&file);
         let most = most.saturating_add(1);
         // One byte more than there are, so that the end is seen without making room.
         let mut bytes =
             Vec::with_capacity(usize::try_from(facts.len()).map_or(most, |len| len.saturating_add(1).min(most)));
         file.take(most as u64).read_to_end(&mut bytes).ok()?;
         let bytes = Arc::from(bytes);
-        self.remembered.keep(&path, &facts, &bytes);
+        if let Some(identity) = identity {
+            self.remembered.keep(relative, identity, &bytes);
+        }
         Some(bytes)
     }
 }

@@ -1,8 +1,7 @@
 //! Small files that were read before, for as long as they are the same.
 
 use std::collections::HashMap;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -12,35 +11,52 @@ const MOST_BYTES: usize = 64 << 10;
 /// Two changes within the clock's grain cannot be told apart: what has just changed is read again.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// Small files that were read before.
+/// Small files of one folder that were read before.
 #[derive(Debug, Default)]
 pub(crate) struct Remembered(Mutex<Files>);
 
 type Files = HashMap<PathBuf, (Identity, Arc<[u8]>)>;
 
-/// A file and its state: the system gives it another one with every change, of its permissions too.
+/// A file and its state: the system gives it another one with every write, and with a change of its
+/// permissions too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity {
-    device: u64,
+pub(crate) struct Identity {
+    device: (u32, u32),
     number: u64,
     bytes: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl From<&Metadata> for Identity {
-    fn from(facts: &Metadata) -> Self {
-        Self {
-            device: facts.dev(),
-            number: facts.ino(),
-            bytes: facts.len(),
-            modified: (facts.mtime(), facts.mtime_nsec()),
-            changed: (facts.ctime(), facts.ctime_nsec()),
-        }
-    }
+    modified: (i64, u32),
+    changed: (i64, u32),
 }
 
 impl Identity {
+    /// The identity of a file that is open.
+    pub(crate) fn of_open(file: impl AsFd) -> Option<Self> {
+        Self::of(file, Path::new(""))
+    }
+
+    /// The identity of a file below a folder. The server of a network file system is asked too: what this
+    /// machine knows of it may be old.
+    #[cfg(target_os = "linux")]
+    fn of(folder: impl AsFd, path: &Path) -> Option<Self> {
+        use rustix::fs::{AtFlags, StatxFlags, statx};
+
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC;
+        let facts = statx(folder, path, flags, StatxFlags::BASIC_STATS).ok()?;
+        Some(Self {
+            device: (facts.stx_dev_major, facts.stx_dev_minor),
+            number: facts.stx_ino,
+            bytes: facts.stx_size,
+            modified: (facts.stx_mtime.tv_sec, facts.stx_mtime.tv_nsec),
+            changed: (facts.stx_ctime.tv_sec, facts.stx_ctime.tv_nsec),
+        })
+    }
+
+    /// Other systems cannot be made to ask: there nothing is remembered.
+    #[cfg(not(target_os = "linux"))]
+    fn of(_folder: impl AsFd, _path: &Path) -> Option<Self> {
+        None
+    }
+
     fn is_settled(&self) -> bool {
         let last = self.modified.max(self.changed).0;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -49,16 +65,15 @@ impl Identity {
 }
 
 impl Remembered {
-    /// What the file at a path holds, if it is one that was read, unchanged.
-    pub(crate) fn get(&self, path: &Path) -> Option<Arc<[u8]>> {
+    /// What the file at a path below the folder holds, if it is one that was read, unchanged.
+    pub(crate) fn get(&self, folder: impl AsFd, path: &Path) -> Option<Arc<[u8]>> {
         let (then, bytes) = self.files().get(path).cloned()?;
-        let now = Identity::from(&std::fs::metadata(path).ok()?);
+        let now = Identity::of(folder, path)?;
         (now == then).then_some(bytes)
     }
 
-    /// Remembers what was read from a file after these facts were known of it.
-    pub(crate) fn keep(&self, path: &Path, facts: &Metadata, bytes: &Arc<[u8]>) {
-        let identity = Identity::from(facts);
+    /// Remembers what was read from a file that was this one before it was read.
+    pub(crate) fn keep(&self, path: &Path, identity: Identity, bytes: &Arc<[u8]>) {
         if bytes.len() > MOST_BYTES || bytes.len() as u64 != identity.bytes || !identity.is_settled() {
             return;
         }
@@ -74,74 +89,91 @@ impl Remembered {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::fs::File;
 
     use super::*;
 
-    /// A file that last changed `age` ago as far as its times tell, whose change of state is now.
-    fn write(path: &Path, content: &str, age: Duration) -> Metadata {
-        std::fs::write(path, content).unwrap();
-        let file = File::options().write(true).open(path).unwrap();
-        file.set_modified(SystemTime::now() - age).unwrap();
-        std::fs::metadata(path).unwrap()
+    const TABLE: &[u8] = b"a\n1\n";
+
+    struct Folder {
+        path: PathBuf,
+        open: File,
+        remembered: Remembered,
     }
 
-    fn folder(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("candle-explain-remembered-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        folder
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("candle-explain-remembered-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&path).unwrap();
+            Self { open: File::open(&path).unwrap(), path, remembered: Remembered::default() }
+        }
+
+        fn write(&self, name: &str, content: &[u8]) -> Identity {
+            std::fs::write(self.path.join(name), content).unwrap();
+            Identity::of(&self.open, Path::new(name)).unwrap()
+        }
+
+        fn keep(&self, name: &str, identity: Identity, content: &[u8]) {
+            self.remembered.keep(Path::new(name), identity, &Arc::from(content));
+        }
+
+        fn get(&self, name: &str) -> Option<Arc<[u8]>> {
+            self.remembered.get(&self.open, Path::new(name))
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+
+    fn settle() {
+        std::thread::sleep(SETTLED + Duration::from_millis(1100));
     }
 
     #[test]
     fn what_has_just_changed_is_not_remembered() {
-        let folder = folder("young");
-        let path = folder.join("a.csv");
+        let folder = Folder::new("young");
+        folder.write("a.csv", TABLE);
         // The time of modification can be set back; that of the change cannot.
-        let facts = write(&path, "a\n1\n", Duration::from_secs(100));
-        let remembered = Remembered::default();
-        remembered.keep(&path, &facts, &Arc::from(&b"a\n1\n"[..]));
-        assert_eq!(remembered.get(&path), None);
-        std::fs::remove_dir_all(folder).unwrap();
+        let file = File::options().write(true).open(folder.path.join("a.csv")).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(100)).unwrap();
+        folder.keep("a.csv", Identity::of_open(&file).unwrap(), TABLE);
+        assert_eq!(folder.get("a.csv"), None);
     }
 
     #[test]
     fn a_file_is_remembered_until_it_changes() {
-        let folder = folder("old");
-        let [path, large, other] = ["a.csv", "large.csv", "b.csv"].map(|name| folder.join(name));
-        let facts = write(&path, "a\n1\n", Duration::ZERO);
-        let long = "a\n".repeat(MOST_BYTES);
-        let facts_of_large = write(&large, &long, Duration::ZERO);
-        write(&other, "a\n2\n", Duration::ZERO);
-        std::thread::sleep(SETTLED + Duration::from_millis(1100));
-        let remembered = Remembered::default();
-        remembered.keep(&path, &facts, &Arc::from(&b"a\n1\n"[..]));
-        remembered.keep(&large, &facts_of_large, &Arc::from(long.as_bytes()));
-        assert_eq!(remembered.get(&path).as_deref(), Some(&b"a\n1\n"[..]));
-        assert_eq!((remembered.get(&large), remembered.get(&other)), (None, None));
+        let folder = Folder::new("old");
+        let long = b"a\n".repeat(MOST_BYTES);
+        let (small, large) = (folder.write("a.csv", TABLE), folder.write("large.csv", &long));
+        folder.write("b.csv", b"a\n2\n");
+        settle();
+        folder.keep("a.csv", small, TABLE);
+        folder.keep("large.csv", large, &long);
+        assert_eq!(folder.get("a.csv").as_deref(), Some(TABLE));
+        assert_eq!((folder.get("large.csv"), folder.get("b.csv")), (None, None));
+        let path = folder.path.join("a.csv");
+        let before = path.metadata().unwrap().modified().unwrap();
         // The same size and time of modification.
-        std::fs::write(&path, "a\n3\n").unwrap();
-        File::options().write(true).open(&path).unwrap().set_modified(facts.modified().unwrap()).unwrap();
-        assert_eq!(remembered.get(&path), None);
-        std::fs::rename(&other, &path).unwrap();
-        assert_eq!(remembered.get(&path), None);
+        folder.write("a.csv", b"a\n3\n");
+        File::options().write(true).open(&path).unwrap().set_modified(before).unwrap();
+        assert_eq!(folder.get("a.csv"), None);
+        std::fs::rename(folder.path.join("b.csv"), &path).unwrap();
+        assert_eq!(folder.get("a.csv"), None);
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(remembered.get(&path), None);
-        std::fs::remove_dir_all(folder).unwrap();
+        assert_eq!(folder.get("a.csv"), None);
     }
 
     #[test]
     fn the_memory_is_bounded() {
-        let folder = folder("many");
-        let path = folder.join("a.csv");
-        let facts = write(&path, "a\n1\n", Duration::ZERO);
-        std::thread::sleep(SETTLED + Duration::from_millis(1100));
-        let remembered = Remembered::default();
-        for number in 0..3 * MOST_FILES {
-            remembered.keep(&folder.join(number.to_string()), &facts, &Arc::from(&b"a\n1\n"[..]));
-        }
-        assert!((1..=MOST_FILES).contains(&remembered.files().len()));
-        std::fs::remove_dir_all(folder).unwrap();
+        let folder = Folder::new("many");
+        let identity = folder.write("a.csv", TABLE);
+        settle();
+        (0..3 * MOST_FILES).for_each(|number| folder.keep(&number.to_string(), identity, TABLE));
+        assert!((1..=MOST_FILES).contains(&folder.remembered.files().len()));
     }
 }
