@@ -98,9 +98,15 @@ async fn serve(stream: TcpStream, routes: Router, mut phase: watch::Receiver<Pha
         .max_headers(MOST_HEADERS)
         .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(routes));
     let mut closing = phase.clone();
+    // What came while this thread was busy is read before the connection counts as idle.
+    let closing = async {
+        reached(&mut closing, Phase::Closing).await;
+        tokio::task::yield_now().await;
+    };
     let ended = tokio::select! {
+        biased;
         ended = &mut connection => Some(ended),
-        () = reached(&mut closing, Phase::Closing) => None,
+        () = closing => None,
     };
     match ended {
         Some(Err(error)) if error.is_timeout() => {

@@ -51,7 +51,7 @@ impl InputDirectory {
         // A pipe that nobody writes to would be waited for.
         let file = self.folder.open_with(relative, OpenOptions::new().read(true).nonblock(true)).ok()?;
         let facts = file.metadata().ok().filter(|facts| facts.is_file())?;
-        let identity = Identity::of_open(&file);
+        let identity = Identity::of_settled(&file);
         let most = most.saturating_add(1);
         // One byte more than there are, so that the end is seen without making room.
         let mut bytes =
@@ -68,6 +68,32 @@ impl InputDirectory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_was_read_is_read_again_where_another_took_its_place() {
+        let outer = std::env::temp_dir().join(format!("candle-explain-places-{}", std::process::id()));
+        let inside = outer.join("inside");
+        std::fs::create_dir_all(inside.join("deeper")).unwrap();
+        for name in ["same.csv", "rewritten.csv", "link.csv", "deeper/moved.csv"] {
+            std::fs::write(inside.join(name), "a\n1\n").unwrap();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(3100));
+        let inputs = InputDirectory::open(&inside).unwrap();
+        let read = |name| inputs.read(name, 100);
+        for name in ["same.csv", "rewritten.csv", "link.csv", "deeper/moved.csv"] {
+            assert_eq!(read(name).as_deref(), Some(b"a\n1\n".as_slice()), "{name}");
+        }
+        std::fs::write(inside.join("rewritten.csv"), "a\n2\n").unwrap();
+        std::fs::rename(inside.join("link.csv"), outer.join("link.csv")).unwrap();
+        std::os::unix::fs::symlink("../link.csv", inside.join("link.csv")).unwrap();
+        std::fs::rename(inside.join("deeper"), outer.join("deeper")).unwrap();
+        std::os::unix::fs::symlink("../deeper", inside.join("deeper")).unwrap();
+        assert_eq!(read("same.csv").as_deref(), Some(b"a\n1\n".as_slice()));
+        assert_eq!(inputs.read("same.csv", 2).unwrap().len(), 3);
+        assert_eq!(read("rewritten.csv").as_deref(), Some(b"a\n2\n".as_slice()));
+        assert_eq!((read("link.csv"), read("deeper/moved.csv")), (None, None));
+        std::fs::remove_dir_all(&outer).unwrap();
+    }
 
     #[test]
     fn no_file_outside_the_folder_is_read() {

@@ -10,6 +10,8 @@ use crate::error::{Error, Result, error};
 
 /// Several for each core: whoever keeps one busy, with a large body say, hinders few others.
 const LANES_OF_A_CORE: usize = 4;
+/// Where there are more cores than this, one for each: a lane has four open files of its own.
+const ENOUGH: usize = 32;
 
 /// Threads that answer requests. A connection stays in the lane that it was put into: to pass its
 /// requests from thread to thread takes longer than a small prediction.
@@ -24,7 +26,8 @@ impl Lanes {
     pub(crate) fn start() -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let (open, is_open) = watch::channel(());
-        let lanes = (0..cores * LANES_OF_A_CORE).map(|number| start(number, is_open.clone()));
+        let count = (cores * LANES_OF_A_CORE).min(ENOUGH).max(cores);
+        let lanes = (0..count).map(|number| start(number, is_open.clone()));
         Ok(Self { lanes: lanes.collect::<Result<_>>()?, next: AtomicUsize::new(0), _open: open })
     }
 
@@ -36,7 +39,7 @@ impl Lanes {
     {
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
         self.lanes[turn].spawn(async move {
-            // Without room for one more the system closes the connection: its client sees that.
+            // Without room for one more it is closed: its client sees that.
             if let Ok(stream) = tokio::net::TcpStream::from_std(stream) {
                 serve(stream).await;
             }

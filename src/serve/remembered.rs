@@ -1,8 +1,11 @@
 //! Small files that were read before, for as long as they are the same.
+//!
+//! Only those that lie in the folder itself: no link leads to them, and no folder on the way can become
+//! another one.
 
 use std::collections::HashMap;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -17,34 +20,34 @@ pub(crate) struct Remembered(Mutex<Files>);
 
 type Files = HashMap<PathBuf, (Identity, Arc<[u8]>)>;
 
-/// A file and its state: the system gives it another one with every write, and with a change of its
-/// permissions too.
+/// A file and its state: the system changes it with what is written, and with the permissions. (What is
+/// written through a memory mapping may not change it.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     device: (u32, u32),
-    number: u64,
+    inode: u64,
     bytes: u64,
     modified: (i64, u32),
     changed: (i64, u32),
 }
 
 impl Identity {
-    /// The identity of a file that is open.
-    pub(crate) fn of_open(file: impl AsFd) -> Option<Self> {
-        Self::of(file, Path::new(""))
+    /// The identity of a file that is open and has not just changed.
+    pub(crate) fn of_settled(file: impl AsFd) -> Option<Self> {
+        Self::of(file, Path::new("")).filter(Self::is_settled)
     }
 
-    /// The identity of a file below a folder. The server of a network file system is asked too: what this
+    /// The identity of a file in a folder. The server of a network file system is asked too: what this
     /// machine knows of it may be old.
     #[cfg(target_os = "linux")]
     fn of(folder: impl AsFd, path: &Path) -> Option<Self> {
         use rustix::fs::{AtFlags, StatxFlags, statx};
 
-        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC;
+        let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_FORCE_SYNC;
         let facts = statx(folder, path, flags, StatxFlags::BASIC_STATS).ok()?;
         Some(Self {
             device: (facts.stx_dev_major, facts.stx_dev_minor),
-            number: facts.stx_ino,
+            inode: facts.stx_ino,
             bytes: facts.stx_size,
             modified: (facts.stx_mtime.tv_sec, facts.stx_mtime.tv_nsec),
             changed: (facts.stx_ctime.tv_sec, facts.stx_ctime.tv_nsec),
@@ -65,20 +68,22 @@ impl Identity {
 }
 
 impl Remembered {
-    /// What the file at a path below the folder holds, if it is one that was read, unchanged.
+    /// What the file of a name in the folder holds, if it is one that was read, unchanged.
     pub(crate) fn get(&self, folder: impl AsFd, path: &Path) -> Option<Arc<[u8]>> {
         let (then, bytes) = self.files().get(path).cloned()?;
         let now = Identity::of(folder, path)?;
         (now == then).then_some(bytes)
     }
 
-    /// Remembers what was read from a file that was this one before it was read.
+    /// Remembers what was read from a file that was this one when it was opened.
     pub(crate) fn keep(&self, path: &Path, identity: Identity, bytes: &Arc<[u8]>) {
-        if bytes.len() > MOST_BYTES || bytes.len() as u64 != identity.bytes || !identity.is_settled() {
+        let mut parts = path.components();
+        let lies_in_the_folder = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
+        if !lies_in_the_folder || bytes.len() > MOST_BYTES || bytes.len() as u64 != identity.bytes {
             return;
         }
         let mut files = self.files();
-        if files.len() >= MOST_FILES {
+        if files.len() >= MOST_FILES && !files.contains_key(path) {
             files.clear();
         }
         files.insert(path.to_path_buf(), (identity, bytes.clone()));
@@ -141,8 +146,7 @@ mod tests {
         // The time of modification can be set back; that of the change cannot.
         let file = File::options().write(true).open(folder.path.join("a.csv")).unwrap();
         file.set_modified(SystemTime::now() - Duration::from_secs(100)).unwrap();
-        folder.keep("a.csv", Identity::of_open(&file).unwrap(), TABLE);
-        assert_eq!(folder.get("a.csv"), None);
+        assert_eq!(Identity::of_settled(&file), None);
     }
 
     #[test]
@@ -150,8 +154,9 @@ mod tests {
         let folder = Folder::new("old");
         let long = b"a\n".repeat(MOST_BYTES);
         let (small, large) = (folder.write("a.csv", TABLE), folder.write("large.csv", &long));
-        folder.write("b.csv", b"a\n2\n");
+        let others = ["b.csv", "c.csv", "d.csv"].map(|name| (name, folder.write(name, TABLE)));
         settle();
+        others[1..].iter().for_each(|(name, identity)| folder.keep(name, *identity, TABLE));
         folder.keep("a.csv", small, TABLE);
         folder.keep("large.csv", large, &long);
         assert_eq!(folder.get("a.csv").as_deref(), Some(TABLE));
@@ -162,10 +167,12 @@ mod tests {
         folder.write("a.csv", b"a\n3\n");
         File::options().write(true).open(&path).unwrap().set_modified(before).unwrap();
         assert_eq!(folder.get("a.csv"), None);
-        std::fs::rename(folder.path.join("b.csv"), &path).unwrap();
-        assert_eq!(folder.get("a.csv"), None);
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!(folder.get("a.csv"), None);
+        assert!(folder.get("c.csv").is_some());
+        std::fs::rename(folder.path.join("b.csv"), folder.path.join("c.csv")).unwrap();
+        assert_eq!(folder.get("c.csv"), None);
+        assert!(folder.get("d.csv").is_some());
+        std::fs::remove_file(folder.path.join("d.csv")).unwrap();
+        assert_eq!(folder.get("d.csv"), None);
     }
 
     #[test]

@@ -89,8 +89,8 @@ impl Running {
     /// What comes out of rows: at once if that is quick, or else by way of the queue.
     pub(crate) async fn compute(&self, work: Work, rows: Vec<Row>, at_most: Duration) -> Result<Outcome, Failure> {
         let description = self.servable().description();
-        let is_quick = description.is_quick && work == Work::Predict && rows.len() <= description.rows_at_once;
-        if is_quick && self.is_ready() {
+        let at_once = description.is_quick && work == Work::Predict && rows.len() <= description.rows_at_once;
+        if at_once && self.is_ready() {
             return compute(self.servable(), &work, &rows, &BeforePass::nothing());
         }
         let (job, Awaited { answer, begun }) = Job::new(work, rows);

@@ -177,19 +177,21 @@ impl BoundServer {
     /// Serves until `shutdown` is ready, then answers what was asked and ends. An error if that took
     /// longer than the settings allow.
     pub fn run(self, shutdown: impl Future<Output = ()>) -> Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
+        let lanes = Arc::new(Lanes::start()?);
+        // One thread accepts connections, whatever `shutdown` does in this one.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
             .enable_all()
             .build()
             .map_err(|e| error!(Input, "the server's threads could not be started: {e}"))?;
-        let answered = runtime.block_on(self.serve(shutdown));
+        let answered = runtime.block_on(self.serve(lanes, shutdown));
         runtime.shutdown_background();
         answered
     }
 
-    async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
+    async fn serve(self, lanes: Arc<Lanes>, shutdown: impl Future<Output = ()>) -> Result<()> {
         let (phase, phases) = watch::channel(Phase::Open);
         let (alive, all_closed) = mpsc::channel(1);
-        let lanes = Arc::new(Lanes::start()?);
         for (listener, routes) in self.doors {
             let listener = tokio::net::TcpListener::from_std(listener)
                 .map_err(|e| error!(Input, "a port cannot be listened on: {e}"))?;

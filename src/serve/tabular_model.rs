@@ -51,10 +51,11 @@ pub trait TabularModel: Send + Sync + 'static {
         if self.classes().is_empty() { Target::None } else { Target::Predicted }
     }
 
-    /// Whether predictions for a few rows always take less than some 50 µs, as a small network's do. Then
-    /// they are computed where a request was read: handing them to a worker, where those of several
-    /// requests are put together, would take longer. While one is computed, other clients of that
-    /// thread wait.
+    /// Whether a prediction takes no longer than handing it to a worker and back, some ten microseconds, as
+    /// that of a small network: then a request of up to 256 rows is computed by the thread that read it.
+    /// That thread's other clients wait meanwhile, so the model must never be slow; the limits of the queue
+    /// and of the time for an answer mean nothing there. False by default: predictions of several requests
+    /// are put together.
     fn is_quick(&self) -> bool {
         false
     }
