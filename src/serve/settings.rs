@@ -19,11 +19,11 @@ use crate::error::{Result, bail, error};
 /// | `load_models` | `all` | what of it is loaded: `all`, `none`, or names and files: `titanic=titanic.mar,vi` |
 /// | `job_queue_size` | 100 | requests that may wait for one model; more get 503 |
 /// | `default_workers_per_model` | 1 | threads that compute for one model |
-/// | `default_response_timeout` | 120 | seconds until an answer that is not ready becomes 500 |
+/// | `default_response_timeout` | 120 | seconds until an answer that is not ready becomes 500; a quick model's predictions do not wait |
 /// | `max_request_size` | 6553500 | bytes of a body, after decompression |
 /// | `disable_token_authorization` | true on loopback, else false | whether requests need no key |
 /// | `enable_model_api` | false | whether models may be registered and removed |
-/// | `input_directory` | none | the only folder below which `input_file_path` is read |
+/// | `input_directory` | none | the only folder below which `input_file_path` is read; its small files are remembered until they change |
 /// | `max_rows` | 1000 | rows of one request |
 /// | `max_steps` | 5000 | steps of one explanation |
 /// | `max_connections` | 512 | connections at each port at once; more wait |
