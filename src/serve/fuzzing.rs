@@ -53,7 +53,7 @@ pub fn request(kind: u8, query: &str, body: &[u8]) {
     let Ok(request) = request else { return };
     let (parts, ()) = request.into_parts();
     let read = runtime().block_on(async {
-        let bytes = payload::receive(&parts.headers, Body::from(body.to_vec()), &settings).await?;
+        let bytes = payload::receive(&parts, Body::from(body.to_vec()), &settings).await?;
         Payload::read(&parts, bytes, &settings).await
     });
     let Ok(payload) = read else { return };

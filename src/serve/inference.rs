@@ -14,7 +14,7 @@ use super::answer::{Answer, Warned};
 use super::app::{App, Open, model_of, read_rows};
 use super::payload::{self, Payload};
 use super::servable::Row;
-use super::{Failure, Running, body, openapi, page};
+use super::{Failure, Running, aside, body, openapi, page};
 
 type Reply = Result<Response, Failure>;
 
@@ -66,16 +66,20 @@ struct Asked {
     warned: Vec<Warned>,
 }
 
-async fn read(app: &App, open: Open, request: Request) -> Result<Asked, Failure> {
+async fn read(app: &Arc<App>, open: Open, request: Request) -> Result<Asked, Failure> {
     let (name, version) = model_of(open)?;
     let running = app.catalog.get(&name, version.as_deref())?;
     let (parts, content) = request.into_parts();
     let form = Form::wanted(&parts.headers)?;
-    let bytes = payload::receive(&parts.headers, content, &app.settings).await?;
-    let Payload { records, parameters } = Payload::read(&parts, bytes, &app.settings).await?;
-    let rows = read_rows(&running, &records)?;
-    let warned = rows.iter().map(Warned::from).collect();
-    Ok(Asked { running, form, parameters, rows, warned })
+    let bytes = payload::receive(&parts, content, &app.settings).await?;
+    let app = app.clone();
+    aside::read(bytes.len(), async move {
+        let Payload { records, parameters } = Payload::read(&parts, bytes, &app.settings).await?;
+        let rows = read_rows(&running, &records)?;
+        let warned = rows.iter().map(Warned::from).collect();
+        Ok(Asked { running, form, parameters, rows, warned })
+    })
+    .await
 }
 
 async fn predictions(State(app): State<Arc<App>>, open: Open, request: Request) -> Reply {

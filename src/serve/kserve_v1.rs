@@ -7,12 +7,13 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Warned};
 use super::app::{App, Open, model_of, read_rows};
 use super::payload::{self, Payload};
-use super::{Failure, body, strict_json};
+use super::servable::Row;
+use super::{Failure, Running, aside, body, strict_json};
 
 type Reply = Result<Response, Response>;
 
@@ -47,7 +48,7 @@ async fn ask(State(app): State<Arc<App>>, open: Open, request: Request) -> Reply
     answer(&app, open, request).await.map_err(Failure::in_kserve_form)
 }
 
-async fn answer(app: &App, open: Open, request: Request) -> Result<Response, Failure> {
+async fn answer(app: &Arc<App>, open: Open, request: Request) -> Result<Response, Failure> {
     let (open, _) = model_of(open)?;
     let (name, verb) = open.rsplit_once(':').unwrap_or((&open, ""));
     let running = app.catalog.get(name, None)?;
@@ -60,28 +61,36 @@ async fn answer(app: &App, open: Open, request: Request) -> Result<Response, Fai
         }
     };
     let (parts, content) = request.into_parts();
-    let bytes = payload::receive(&parts.headers, content, &app.settings).await?;
-    let value = strict_json::parse(&bytes)?;
-    match value["instances"].as_array() {
-        Some(none) if none.is_empty() => {
-            return Ok(body::json(StatusCode::OK, &json!({ answers: [] })));
-        }
-        Some(_) => {}
-        None => {
-            return Err(Failure::bad_request("Expected \"instances\" to be a list: {\"instances\": [record, ...]}"));
-        }
+    let bytes = payload::receive(&parts, content, &app.settings).await?;
+    let (reader, model) = (app.clone(), running.clone());
+    let asked = aside::read(bytes.len(), async move { read(&reader, &model, &bytes) });
+    let (parameters, rows) = asked.await?;
+    if rows.is_empty() {
+        return Ok(body::json(StatusCode::OK, &json!({ answers: [] })));
     }
-    let payload = Payload::of_json(value, &app.settings)?.within(&app.settings)?;
-    let rows = read_rows(&running, &payload.records)?;
     let warned: Vec<Warned> = rows.iter().map(Warned::from).collect();
     if verb == "predict" {
-        payload::no_parameters(&payload.parameters)?;
+        payload::no_parameters(&parameters)?;
         let outputs = app.predict(&running, rows).await?;
         let description = running.servable().description();
         let labels: Value = outputs.iter().map(|output| description.label(output)).collect();
         return Ok(body::json(StatusCode::OK, &json!({ answers: labels })));
     }
-    let (ask, explanations) = app.explain(&running, &payload.parameters, rows).await?;
+    let (ask, explanations) = app.explain(&running, &parameters, rows).await?;
     let detailed = Answer::of(&running, &warned).detailed(&ask, &explanations);
     Ok(body::json(StatusCode::OK, &json!({ answers: detailed["rows"] })))
+}
+
+/// The parameters and the rows of a request; it may have none.
+fn read(app: &App, running: &Running, bytes: &[u8]) -> Result<(Map<String, Value>, Vec<Row>), Failure> {
+    let value = strict_json::parse(bytes)?;
+    match value["instances"].as_array() {
+        Some(none) if none.is_empty() => return Ok((Map::new(), Vec::new())),
+        Some(_) => {}
+        None => {
+            return Err(Failure::bad_request("Expected \"instances\" to be a list: {\"instances\": [record, ...]}"));
+        }
+    }
+    let Payload { records, parameters } = Payload::of_json(value, &app.settings)?.within(&app.settings)?;
+    Ok((parameters, read_rows(running, &records)?))
 }

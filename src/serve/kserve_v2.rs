@@ -10,9 +10,10 @@ use axum::routing::{get, post};
 use serde_json::{Map, Value, json};
 
 use super::app::{App, Open, model_of, read_rows};
+use super::payload::{self, Payload};
 use super::record::{at_row, shown};
-use super::servable::{Description, Kind};
-use super::{Failure, body, payload, strict_json};
+use super::servable::{Description, Kind, Row};
+use super::{Failure, Running, aside, body, strict_json};
 
 type Reply = Result<Response, Response>;
 
@@ -99,7 +100,7 @@ async fn infer(State(app): State<Arc<App>>, open: Open, request: Request) -> Rep
     inferred(&app, open, request).await.map_err(Failure::in_kserve_form)
 }
 
-async fn inferred(app: &App, open: Open, request: Request) -> Result<Response, Failure> {
+async fn inferred(app: &Arc<App>, open: Open, request: Request) -> Result<Response, Failure> {
     let (name, version) = model_of(open)?;
     let running = app.catalog.get(&name, version.as_deref())?;
     let description = running.servable().description();
@@ -107,19 +108,35 @@ async fn inferred(app: &App, open: Open, request: Request) -> Result<Response, F
     if parts.headers.contains_key("inference-header-content-length") {
         return Err(Failure::unsupported("binary tensors are not taken: send their data as JSON"));
     }
-    let bytes = payload::receive(&parts.headers, content, &app.settings).await?;
-    let asked = strict_json::parse(&bytes)?;
-    let records = records(&asked, description)?;
-    let wanted = wanted(&asked, description)?;
-    let limited = payload::Payload { records, parameters: Map::new() }.within(&app.settings)?;
-    let rows = read_rows(&running, &limited.records)?;
+    let bytes = payload::receive(&parts, content, &app.settings).await?;
+    let (reader, model) = (app.clone(), running.clone());
+    let asked = aside::read(bytes.len(), async move { read(&reader, &model, &bytes) });
+    let Asked { id, wanted, rows } = asked.await?;
     let outputs = app.predict(&running, rows).await?;
     let outputs: Value = wanted.iter().map(|name| output(name, description, &outputs)).collect();
     let mut answer = json!({ "model_name": running.name, "model_version": running.version, "outputs": outputs });
-    if let Some(id) = asked.get("id").filter(|id| id.is_string()) {
-        answer["id"] = id.clone();
+    if let Some(id) = id {
+        answer["id"] = id;
     }
     Ok(body::json(StatusCode::OK, &answer))
+}
+
+/// A request that is read.
+struct Asked {
+    id: Option<Value>,
+    /// The outputs that it names.
+    wanted: Vec<&'static str>,
+    rows: Vec<Row>,
+}
+
+fn read(app: &App, running: &Running, bytes: &[u8]) -> Result<Asked, Failure> {
+    let description = running.servable().description();
+    let asked = strict_json::parse(bytes)?;
+    let records = records(&asked, description)?;
+    let wanted = wanted(&asked, description)?;
+    let limited = Payload { records, parameters: Map::new() }.within(&app.settings)?;
+    let rows = read_rows(running, &limited.records)?;
+    Ok(Asked { id: asked.get("id").filter(|id| id.is_string()).cloned(), wanted, rows })
 }
 
 /// The records of a request's one input tensor.

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::error::{Error, Result, error};
 
-/// Several for each core: whoever keeps one busy, with a large body say, hinders few others.
+/// Several for each core: whoever keeps one busy hinders few others.
 const LANES_OF_A_CORE: usize = 4;
 /// Where there are more cores than this, one for each: a lane has four open files of its own.
 const ENOUGH: usize = 32;

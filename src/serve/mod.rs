@@ -13,6 +13,7 @@ mod accept;
 mod answer;
 mod app;
 mod archive;
+mod aside;
 mod ask;
 mod batch;
 mod body;

@@ -1,10 +1,12 @@
 //! What a request carries: records and parameters, however they are written down.
 
 use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use axum::http::{HeaderMap, Uri, header, request};
+use axum::http::{Uri, header, request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
@@ -24,8 +26,22 @@ pub(crate) struct Payload {
     pub(crate) parameters: Map<String, Value>,
 }
 
+/// Whether all of a request's body was received: if not, its connection cannot be used again.
+#[derive(Clone, Default)]
+pub(crate) struct Received(Arc<AtomicBool>);
+
+impl Received {
+    fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Receives a body of bounded size within bounded time, and undoes its compression.
-pub(crate) async fn receive(headers: &HeaderMap, body: Body, settings: &Settings) -> Result<Vec<u8>, Failure> {
+pub(crate) async fn receive(request: &request::Parts, body: Body, settings: &Settings) -> Result<Vec<u8>, Failure> {
     let limit = settings.max_request_size;
     // What a client announces is not waited for.
     if body.size_hint().lower() > limit as u64 {
@@ -39,7 +55,10 @@ pub(crate) async fn receive(headers: &HeaderMap, body: Body, settings: &Settings
         Ok(Err(e)) => return Err(Failure::bad_request(format!("the body cannot be received: {e}"))),
         Ok(Ok(collected)) => collected.to_bytes(),
     };
-    let encoding = headers.get(header::CONTENT_ENCODING).map_or(Ok("identity"), |value| value.to_str());
+    if let Some(received) = request.extensions.get::<Received>() {
+        received.set();
+    }
+    let encoding = request.headers.get(header::CONTENT_ENCODING).map_or(Ok("identity"), |value| value.to_str());
     match encoding {
         Ok("identity" | "") => Ok(bytes.into()),
         Ok("gzip" | "x-gzip") => inflate(flate2::read::MultiGzDecoder::new(&bytes[..]), limit),

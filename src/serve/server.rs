@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
+use axum::body::HttpBody;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -21,6 +22,7 @@ use super::connection::{self, Phase};
 use super::handler::text_classifier;
 use super::lanes::Lanes;
 use super::metrics::Metrics;
+use super::payload::Received;
 use super::tabular::Tabular;
 use super::token::{Door, Keys};
 use super::{Settings, TabularModel, body, inference, kserve_v1, kserve_v2, management};
@@ -255,15 +257,20 @@ async fn unlock(State((app, door)): State<(Arc<App>, Door)>, request: Request, n
 }
 
 /// What every reply has in common.
-async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let id = request.headers().get(REQUEST_ID).filter(|id| id.len() <= LONGEST_REQUEST_ID).cloned();
+    let received = (!request.body().is_end_stream()).then(Received::default);
+    if let Some(received) = &received {
+        request.extensions_mut().insert(received.clone());
+    }
     let mut reply = next.run(request).await;
     app.metrics.replied(reply.status().as_u16());
     let headers = reply.headers_mut();
     headers.insert(REQUEST_ID, id.unwrap_or_else(new_request_id));
     headers.insert(header::CACHE_CONTROL, NOT_CACHED);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if app.is_draining() {
+    let body_was_left = received.is_some_and(|received| !received.is_set());
+    if app.is_draining() || body_was_left {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     reply

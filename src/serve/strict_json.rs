@@ -1,8 +1,9 @@
-//! JSON in which no name stands twice.
+//! JSON in which no name stands twice, and of which there is not too much.
 
+use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use crate::error::{Result, error};
@@ -11,23 +12,31 @@ use crate::error::{Result, error};
 /// be taken for the right one.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Value> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    match serde_json::from_slice::<Strict>(bytes) {
-        Ok(Strict(value)) => Ok(value),
-        Err(e) => Err(error!(Input, "the body cannot be read as JSON: {e}")),
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let count = Cell::new(0);
+    let value = Strict(&count).deserialize(&mut json).and_then(|value| json.end().map(|()| value));
+    value.map_err(|e| error!(Input, "the body cannot be read as JSON: {e}"))
+}
+
+/// Two bytes of a body become a value of some hundred in memory: so many make up to 100 MB.
+const MOST_VALUES: usize = 1 << 19;
+
+/// One value, and how many there were before it.
+struct Strict<'a>(&'a Cell<usize>);
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.0.set(self.0.get() + 1);
+        if self.0.get() > MOST_VALUES {
+            return Err(D::Error::custom(format!("it holds more than {MOST_VALUES} values: send fewer rows at once")));
+        }
+        deserializer.deserialize_any(self)
     }
 }
 
-struct Strict(Value);
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Strict)
-    }
-}
-
-struct StrictVisitor;
-
-impl<'de> Visitor<'de> for StrictVisitor {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,7 +73,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(Strict(item)) = items.next_element()? {
+        while let Some(item) = items.next_element_seed(Strict(self.0))? {
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -76,8 +85,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
             if map.contains_key(&name) {
                 return Err(A::Error::custom(format!("\"{}\" stands twice in one object", name.escape_debug())));
             }
-            let Strict(value) = entries.next_value()?;
-            map.insert(name, value);
+            map.insert(name, entries.next_value_seed(Strict(self.0))?);
         }
         Ok(Value::Object(map))
     }
@@ -102,5 +110,13 @@ mod tests {
         assert!(message("[1e999]").contains("cannot be read as JSON"));
         assert!(message(&"[".repeat(100_000)).contains("recursion limit"));
         assert!(message("{} {}").contains("trailing"));
+    }
+
+    #[test]
+    fn refuses_what_would_take_too_much_memory() {
+        let zeros = |count: usize| format!("[{}0]", "0,".repeat(count - 1));
+        assert!(parse(zeros(MOST_VALUES - 1).as_bytes()).is_ok());
+        let error = parse(zeros(MOST_VALUES).as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("more than 524288 values"), "{error}");
     }
 }

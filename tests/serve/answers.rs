@@ -604,3 +604,35 @@ fn what_is_no_request_ends_its_connection_alone() {
     drop(cut);
     assert_eq!(get(server, "/ping").status, 200);
 }
+
+#[test]
+fn a_large_body_is_answered_like_a_small_one() {
+    let server = shared().inference;
+    let v2 = r#"{"inputs": [{"name": "features", "shape": [1, 1], "datatype": "FP32", "data": [2.5]}]}"#;
+    let cases = [
+        ("/predictions/titanic", WOMAN),
+        ("/explanations/titanic", WOMAN),
+        ("/predictions/odd", "[[2.5], [-1]]"),
+        ("/predictions/odd", "[\"x\"]"),
+        ("/v1/models/odd:predict", r#"{"instances": [[2.5]]}"#),
+        ("/v1/models/odd:predict", r#"{"instances": []}"#),
+        ("/v1/models/odd:predict", r#"{"instances": 1}"#),
+        ("/v2/models/odd/infer", v2),
+        ("/v2/models/odd/infer", "{}"),
+    ];
+    for (path, body) in cases {
+        let (small, large) = (post(server, path, body), post(server, path, &format!("{body}{}", " ".repeat(17_000))));
+        assert_eq!((small.status, small.text()), (large.status, large.text()), "{path} {body}");
+    }
+}
+
+#[test]
+fn a_reply_to_a_body_that_was_not_read_is_the_last_of_its_connection() {
+    let is_last = |path: &str| post(shared().inference, path, WOMAN).header("connection") == Some("close");
+    for path in ["/predictions/none", "/v1/models/none:predict", "/v2/models/none/infer", "/ping", "/nothing"] {
+        assert!(is_last(path), "{path}");
+    }
+    for path in ["/predictions/titanic", "/explanations/titanic", "/predictions/odd"] {
+        assert!(!is_last(path), "{path}");
+    }
+}
