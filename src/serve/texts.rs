@@ -13,6 +13,9 @@ use crate::error::{Result, bail};
 use crate::model::TokenizedText;
 use crate::text::{Comment, Prediction, SentimentClassifier, TextInput};
 
+/// Bytes of one text, of which a model reads the first few hundred words: its pieces take a hundred
+/// times as much memory.
+const LONGEST_TEXT: usize = 256 << 10;
 /// The layer that is explained if a request names none.
 const LAYER: &str = "embeddings";
 /// How closely attributions add up if a request does not choose the steps.
@@ -78,6 +81,9 @@ impl Servable for Texts {
         };
         if text.contains('\0') {
             bail!(Input, "the text holds a NUL: expected words")
+        }
+        if text.len() > LONGEST_TEXT {
+            bail!(Input, "the text has {} bytes: expected at most {LONGEST_TEXT}", text.len())
         }
         Ok(Row::Text(self.model.read(&Comment::from(text.as_str()))?))
     }

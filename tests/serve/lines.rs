@@ -16,6 +16,7 @@ fn every_line_has_its_answer_in_its_place() {
     lines[7] = "{\"id\": \"seven\", \"text\": 1}".to_string();
     lines[8] = "broken".to_string();
     lines[9] = String::new();
+    lines[10] = format!("\"{}\"", "hàng ".repeat(60_000));
     lines[30] = "\"Hàng quá tệ\"".to_string();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let answers = run(&batch, &lines);
@@ -25,6 +26,7 @@ fn every_line_has_its_answer_in_its_place() {
         match index {
             7 => assert_eq!((&answer["id"], answer["error"].is_string()), (&json!("seven"), true)),
             8 | 9 => assert!(answer["error"].as_str().unwrap().contains("JSON")),
+            10 => assert!(answer["error"].as_str().unwrap().contains("expected at most 262144")),
             30 => assert_eq!(answer["label"], json!("negative")),
             _ => assert_eq!((&answer["id"], &answer["label"]), (&json!(index), &json!("positive"))),
         }
