@@ -6,15 +6,13 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::Failure;
+use super::lanes::cores;
 
 /// A body of more bytes takes longer to read than a connection of the same lane should wait.
 const LARGE: usize = 16 << 10;
 
 /// As many are read at once as there are cores: each may take much memory.
-static ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Arc::new(Semaphore::new(cores))
-});
+static ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(cores())));
 
 /// Reads a body of so many bytes: in this thread, or in one of its own if they are many.
 pub(crate) async fn read<T: Send + 'static>(

@@ -24,7 +24,7 @@ pub(crate) struct Lanes {
 
 impl Lanes {
     pub(crate) fn start() -> Result<Self> {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let cores = cores();
         let (open, is_open) = watch::channel(());
         let count = (cores * LANES_OF_A_CORE).min(ENOUGH).max(cores);
         let lanes = (0..count).map(|number| start(number, is_open.clone()));
@@ -45,6 +45,10 @@ impl Lanes {
             }
         });
     }
+}
+
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 fn start(number: usize, mut is_open: watch::Receiver<()>) -> Result<Handle> {
