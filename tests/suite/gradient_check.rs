@@ -238,7 +238,7 @@ impl Random {
             weight: tensor(&[WIDTH, WIDTH], index + 1, 0.8),
             bias: tensor(&[WIDTH], index + 50, 0.5),
             kind: (seed / 3 + index * (seed % 5 + 1)) % 9,
-            residual: (seed + index) % 2 == 0,
+            residual: (seed + index).is_multiple_of(2),
             cut: false,
         };
         let sharpness = Some([1., 1., 1., 30.][seed as usize % 4]);
