@@ -181,7 +181,9 @@ impl<'a> Question<'a> {
         let all = Expansion::new((0..self.batch_size()).collect(), 1);
         match &self.quantity {
             Quantity::Output { selection, output } => host(&selection.select(output, &all)?),
-            Quantity::Open { .. } | Quantity::Neuron { .. } => self.values_at(self.inputs.tensors(), &all, rows),
+            Quantity::Open { .. } | Quantity::Neuron { .. } => allowing_single_rows(Passes::of(rows), |passes| {
+                self.values_at(self.inputs.tensors(), &all, passes.rows)
+            }),
         }
     }
 

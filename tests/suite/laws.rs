@@ -21,7 +21,7 @@ fn assert_same(a: &Tensor, b: &Tensor, tolerance: f64) {
 }
 
 /// Settings that suit every method: at "tanh1", neuron 2, for those that have them.
-fn options(info: &MethodInfo) -> Options {
+pub fn options(info: &MethodInfo) -> Options {
     let mut options = Options::default();
     if info.takes("layer") {
         options.layers = vec!["tanh1".to_string()];

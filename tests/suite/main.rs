@@ -15,6 +15,9 @@ mod models;
 /// What every method obeys, and identities between methods.
 mod laws;
 
+/// How many passes each method takes, and of how many rows.
+mod passes;
+
 /// Cases whose answer is known by hand.
 mod known_answers;
 

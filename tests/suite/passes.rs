@@ -1,0 +1,167 @@
+//! How many passes a method takes, and of how many rows.
+
+use std::sync::{Arc, Mutex};
+
+use crate::laws::options;
+use crate::plain::{Plain, rows, tensor};
+use candle_explain::attr::METHODS;
+use candle_explain::engine::MethodInfo;
+use candle_explain::prelude::*;
+
+/// A network that notes the rows of each of its passes, and whether its operations are known.
+struct Counted {
+    network: Sequential,
+    known: bool,
+    passes: Mutex<Vec<usize>>,
+}
+
+impl Counted {
+    fn new(known: bool) -> Arc<Self> {
+        Arc::new(Self { network: Plain::new(61).sequential(), known, passes: Mutex::default() })
+    }
+
+    /// The rows of each pass since the last time.
+    fn passes(&self) -> Vec<usize> {
+        std::mem::take(&mut self.passes.lock().unwrap())
+    }
+}
+
+impl Model for Counted {
+    fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
+        self.passes.lock().unwrap().push(input.batch_size()?);
+        self.network.forward(input, layers)
+    }
+
+    fn known_operations(&self) -> Option<usize> {
+        self.known.then(|| self.network.known_operations()).flatten()
+    }
+}
+
+/// The rows of each pass for one example and 50 steps, and for one example, 20 baselines and 5 steps.
+const PASSES: [(&str, &[usize], &[usize]); 11] = [
+    // F at the input, where the target is checked; one row to learn what a pass keeps; F at the baselines; the steps.
+    ("IntegratedGradients", &[1, 1, 1, 50], &[1, 1, 20, 100]),
+    ("Saliency", &[1], &[1]),
+    ("InputXGradient", &[1], &[1]),
+    // The layer at the input and at the baselines, and F with each put in its place.
+    ("LayerIntegratedGradients", &[1, 1, 1, 1, 1, 1, 50], &[1, 1, 1, 20, 20, 20, 100]),
+    // The layer is also wanted at each step's beginning.
+    ("LayerConductance", &[1, 1, 1, 51], &[1, 1, 20, 120]),
+    ("LayerActivation", &[1], &[1]),
+    ("LayerGradientXActivation", &[1], &[1]),
+    ("InternalInfluence", &[1, 1, 50], &[1, 1, 100]),
+    ("NeuronConductance", &[1, 1, 50], &[1, 1, 100]),
+    ("NeuronGradient", &[1], &[1]),
+    ("NeuronIntegratedGradients", &[1, 1, 1, 50], &[1, 1, 20, 100]),
+];
+
+fn passes(info: &MethodInfo, model: &Arc<Counted>, examples: usize, baselines: usize) -> [Vec<usize>; 2] {
+    let mut options = options(info);
+    if info.takes("n_steps") && baselines > 1 {
+        options.n_steps = Some(5);
+        options.baseline = Some(Baseline::distribution(&tensor(&rows(4, baselines))));
+    }
+    let method = (info.build)(model.clone(), &options).unwrap();
+    let inputs = Inputs::from(&tensor(&rows(3, examples)));
+    [(); 2].map(|()| {
+        method.attribute_to(&inputs, &Target::Class(1)).unwrap();
+        model.passes()
+    })
+}
+
+#[test]
+fn every_method_takes_the_passes_that_it_needs() {
+    assert_eq!(PASSES.map(|(name, ..)| name).to_vec(), METHODS.iter().map(|info| info.name).collect::<Vec<_>>());
+    for (info, (name, one, many)) in METHODS.iter().zip(PASSES) {
+        assert_eq!(passes(info, &Counted::new(true), 1, 1), [one, one], "{name}");
+        assert_eq!(passes(info, &Counted::new(true), 1, 20), [many, many], "{name}");
+    }
+}
+
+#[test]
+fn the_gradient_check_is_three_rows_once_for_each_gradient() {
+    for (info, (name, one, _)) in METHODS.iter().zip(PASSES) {
+        let gradients = match name {
+            "LayerActivation" => 0,
+            // The layer's gradient and its neuron's.
+            "NeuronConductance" => 2,
+            _ => 1,
+        };
+        let [first, second] = passes(info, &Counted::new(false), 1, 1);
+        assert_eq!(second, one, "{name}");
+        assert_eq!(first.iter().filter(|rows| **rows == 3).count(), gradients, "{name}: {first:?}");
+        let probes = if name == "NeuronConductance" { 2 } else { 0 };
+        assert_eq!(first.len(), one.len() + gradients + probes, "{name}: {first:?}");
+    }
+}
+
+#[test]
+fn the_passes_of_a_gradient_take_each_example_once() {
+    for (info, (name, one, _)) in METHODS.iter().zip(PASSES).filter(|(_, (_, one, _))| one.len() == 1) {
+        let [first, _] = passes(info, &Counted::new(true), 5, 1);
+        assert_eq!(first.iter().sum::<usize>(), 5, "{name}: {first:?} where one takes {one:?}");
+    }
+}
+
+/// A model whose batch is fixed: it takes one row.
+fn of_one_row() -> Arc<dyn Model> {
+    from_fn(|input, layers| {
+        let row = input.first().reshape((1, 4))?;
+        let hidden = layers.visit("tanh1", row.affine(0.7, 0.1)?.tanh()?)?;
+        Ok(hidden.reshape((1, 4))?.sqr()?)
+    })
+}
+
+#[test]
+fn a_model_that_takes_one_row_gives_what_one_that_takes_many_does() {
+    let free = from_fn(|input, layers| {
+        let hidden = layers.visit("tanh1", input.first().affine(0.7, 0.1)?.tanh()?)?;
+        Ok(hidden.sqr()?)
+    });
+    let inputs = Inputs::from(&tensor(&rows(5, 4)));
+    for info in METHODS {
+        let options = options(info);
+        for count in [1, 4] {
+            let of = |model: &Arc<dyn Model>| {
+                let inputs = Inputs::from(&inputs.first().narrow(0, 0, count).unwrap());
+                let method = (info.build)(model.clone(), &options).unwrap();
+                let result = method.attribute_to(&inputs, &Target::Class(1)).unwrap_or_else(|error| {
+                    panic!("{} of {count}: {error}", info.name);
+                });
+                result.tensor().flatten_all().unwrap().to_vec1::<f64>().unwrap()
+            };
+            for (alone, together) in of(&of_one_row()).into_iter().zip(of(&free)) {
+                assert!((alone - together).abs() < 1e-12, "{} of {count}: {alone} and {together}", info.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_number_without_a_batch_is_that_of_one_row() {
+    let scalar = from_fn(|input, layers| {
+        let hidden = layers.visit("tanh1", input.first().tanh()?)?;
+        Ok(hidden.sqr()?.sum_all()?)
+    });
+    let row = from_fn(|input, layers| {
+        let hidden = layers.visit("tanh1", input.first().tanh()?)?;
+        Ok(hidden.sqr()?.sum(1)?)
+    });
+    for info in METHODS {
+        let options = options(info);
+        let of = |model: &Arc<dyn Model>, count: usize| {
+            let method = (info.build)(model.clone(), &options).unwrap();
+            method.attribute_to(&Inputs::from(&tensor(&rows(6, count))), &Target::None)
+        };
+        let numbers = |result: Result<Attributions>| {
+            let result = result.unwrap_or_else(|error| panic!("{}: {error}", info.name));
+            result.tensor().flatten_all().unwrap().to_vec1::<f64>().unwrap()
+        };
+        for (number, expected) in numbers(of(&scalar, 1)).into_iter().zip(numbers(of(&row, 1))) {
+            assert!((number - expected).abs() < 1e-12, "{}: {number} and {expected}", info.name);
+        }
+        for (number, expected) in numbers(of(&scalar, 3)).into_iter().zip(numbers(of(&row, 3))) {
+            assert!((number - expected).abs() < 1e-12, "{} of three: {number} and {expected}", info.name);
+        }
+    }
+}
