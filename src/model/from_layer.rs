@@ -80,4 +80,8 @@ impl Model for FromLayer {
     fn parameters(&self) -> Vec<Var> {
         self.model.parameters()
     }
+
+    fn named_parameters(&self) -> Vec<(String, Var)> {
+        self.model.named_parameters()
+    }
 }

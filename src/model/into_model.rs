@@ -64,6 +64,10 @@ impl<M: Model + ?Sized> Model for Arc<M> {
     fn parameters(&self) -> Vec<Var> {
         (**self).parameters()
     }
+
+    fn named_parameters(&self) -> Vec<(String, Var)> {
+        (**self).named_parameters()
+    }
 }
 
 /// A model without named layers: only its inputs can be attributed.

@@ -60,6 +60,15 @@ pub trait Model: Send + Sync {
         Vec::new()
     }
 
+    /// The same with their names, by which errors of a training call them; by default
+    /// `parameter 0` and so on.
+    ///
+    /// Blocks name theirs: `self.deep.named_parameters("deep")` gives `deep.weight` and `deep.bias`.
+    fn named_parameters(&self) -> Vec<(String, Var)> {
+        let numbered = self.parameters().into_iter().enumerate();
+        numbered.map(|(index, var)| (format!("parameter {index}"), var)).collect()
+    }
+
     /// The output with nothing tapped: a plain prediction.
     fn predict(&self, inputs: impl Into<Inputs>) -> Result<Tensor>
     where

@@ -254,6 +254,10 @@ impl Model for Sequential {
     fn parameters(&self) -> Vec<Var> {
         self.named_weights().map(|(_, var)| var.clone()).collect()
     }
+
+    fn named_parameters(&self) -> Vec<(String, Var)> {
+        self.named_weights().map(|(name, var)| (name, var.clone())).collect()
+    }
 }
 
 /// One row of [`Sequential::summary`].

@@ -41,4 +41,8 @@ impl Model for Watched {
     fn parameters(&self) -> Vec<Var> {
         self.model.parameters()
     }
+
+    fn named_parameters(&self) -> Vec<(String, Var)> {
+        self.model.named_parameters()
+    }
 }

@@ -310,6 +310,10 @@ impl Model for SentimentClassifier {
     fn parameters(&self) -> Vec<Var> {
         self.model.parameters()
     }
+
+    fn named_parameters(&self) -> Vec<(String, Var)> {
+        self.model.named_parameters()
+    }
 }
 
 #[cfg(test)]

@@ -115,6 +115,10 @@ impl Model for TransformerEncoder {
     fn parameters(&self) -> Vec<Var> {
         self.weights().into_iter().map(|(_, weight)| weight).collect()
     }
+
+    fn named_parameters(&self) -> Vec<(String, Var)> {
+        self.weights()
+    }
 }
 
 /// The name of every weight of an encoder in the checkpoint.
