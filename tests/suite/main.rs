@@ -18,6 +18,12 @@ mod known_answers;
 /// Every operation's backward against finite differences.
 mod gradients;
 
+/// Convolution against loops and PyTorch.
+mod convolution;
+
+/// Pooling and the largest value against loops, with ties and NaN.
+mod pooling;
+
 /// Bad input and the error that each gives.
 mod errors;
 
