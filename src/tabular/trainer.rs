@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 
 use super::Dataset;
 use crate::error::{Result, bail};
 use crate::model::{Inputs, Layers, Model};
 use crate::progress::Progress;
-use crate::training::{Parameters, check_differences, check_reached, cross_entropy};
+use crate::training::{Adam, Parameters, check_differences, check_reached, cross_entropy};
 
 /// Rows that differences of the loss are computed over.
 const ROWS_CHECKED: usize = 32;
@@ -119,6 +118,7 @@ impl Trainer {
                 self.learning_rate
             )
         }
+        let mut progress = Progress::new("epoch", self.epochs);
         let table = Examples::new(data)?;
         check_reached(parameters, &|| table.loss(model))?;
         if self.check_gradients {
@@ -127,9 +127,7 @@ impl Trainer {
             let checked = if some.output(model).is_ok() { &some } else { &table };
             check_differences(parameters, &|| checked.precise_loss(model))?;
         }
-        let settings = ParamsAdamW { lr: self.learning_rate, weight_decay: 0., ..ParamsAdamW::default() };
-        let mut adam = AdamW::new(vars, settings)?;
-        let mut progress = Progress::new("epoch", self.epochs);
+        let mut adam = Adam::new(&vars, self.learning_rate, 0.)?;
         let mut losses = Vec::with_capacity(self.epochs);
         for epoch in 0..self.epochs {
             let loss = table.loss(model)?;
@@ -142,7 +140,7 @@ impl Trainer {
                 )
             }
             losses.push(value);
-            adam.step(&loss.backward()?)?;
+            adam.step(loss.backward()?)?;
             progress.step(epoch + 1, || format!("loss {value:.4}"));
         }
         let accuracy = |table: &Dataset| table.accuracy_of(&model.forward(&table.features(), &mut Layers::plain())?);

@@ -13,12 +13,12 @@ use crate::seed::Seed;
 const AWAY: f64 = 0.02;
 /// The size of weights that are all 0.
 const SIZE_OF_ZEROS: f64 = 0.1;
-/// Directions drawn at random for each parameter, beside that of its gradient.
-const RANDOM_DIRECTIONS: usize = 2;
+/// Directions drawn at random for each parameter, beside that of its gradient; and how many are gone
+/// along if no disagreement is found.
+const DIRECTIONS: usize = 5;
+const QUICK: usize = 3;
 /// By what share a difference and a gradient may disagree.
-const SHARE: f64 = 0.05;
-/// By how many times the rounding.
-const ROUNDINGS: f64 = 10.;
+const SHARE: f64 = 0.02;
 
 /// The loss of a training, computed anew with the weights as they are: a tensor of one number.
 type Loss<'a> = dyn Fn() -> Result<Tensor> + 'a;
@@ -58,8 +58,8 @@ pub(crate) fn check_reached(parameters: &Parameters, loss: &Loss) -> Result<()> 
         if cut.is_empty() {
             bail!(
                 Gradient,
-                "no gradient reaches {}, and the loss does not depend on it: is it used in the model's forward? Training \
-                 would leave it as it is; leave it out of the parameters if that is meant",
+                "no gradient reaches {}, and the loss does not depend on it: is it used in the model's forward? \
+                 Training would leave it as it is; leave it out of the parameters if that is meant",
                 of(false).join(", ")
             )
         }
@@ -92,23 +92,24 @@ pub(crate) fn check_differences(parameters: &Parameters, loss: &Loss) -> Result<
         shift(var, &signs(var, Seed(2).child(index))?, AWAY * size(var)?)?;
     }
     let Some(probe) = Probe::new(&vars, loss)? else { return Ok(()) };
-    let mut wrong = Vec::new();
+    let mut doubted = Vec::new();
     for (index, var) in vars.iter().enumerate() {
-        if let Some(disagreement) = probe.disagreement(var, Seed(3).child(index))? {
-            wrong.push((index, disagreement));
-        }
+        let found = probe.disagreements(var, Seed(3).child(index))?;
+        doubted.extend(found.last().map(|last| (index, found.len(), *last)));
     }
+    let Some((first, _, Slope { measured, claimed, .. })) = doubted.iter().find(|(_, found, _)| *found > 1) else {
+        return Ok(());
+    };
     // A loss that is random only now and then may have passed for one that is not.
-    let Some((first, Disagreement { measured, claimed })) = wrong.first() else { return Ok(()) };
     if !probe.is_same_again()? {
         return Ok(());
     }
     let names = parameters.names();
-    let listed: Vec<String> = wrong.iter().map(|(index, _)| describe(&names[*index], &vars[*index])).collect();
+    let listed: Vec<String> = doubted.iter().map(|(index, ..)| describe(&names[*index], &vars[*index])).collect();
     bail!(
         Gradient,
-        "the gradient is wrong at {}: along one direction of \"{}\" the loss changes by {measured:.3e}, and by the \
-         gradient it would change by {claimed:.3e}. An operation above has no backward or a wrong one \
+        "the gradient is wrong at {}: along one direction of \"{}\" the loss has the slope {measured:.3e}, and by \
+         the gradient it would be {claimed:.3e}. An operation above has no backward or a wrong one \
          (candle_nn's layer_norm, rms_norm and softmax_last_dim, candle's pooling, max of ties and upsampling; use \
          candle_explain::nn). If the gradient differs on purpose, train with check_gradients(false)",
         listed.join(", "),
@@ -126,11 +127,6 @@ struct Probe<'a> {
     rounding: f64,
 }
 
-struct Disagreement {
-    measured: f64,
-    claimed: f64,
-}
-
 impl<'a> Probe<'a> {
     /// None if the loss here is no number, or another one at the second try.
     fn new(vars: &'a [Var], loss: &'a Loss<'a>) -> Result<Option<Self>> {
@@ -141,10 +137,10 @@ impl<'a> Probe<'a> {
             return Ok(None);
         }
         let epsilon = vars.iter().map(|var| epsilon(var.dtype())).fold(0., f64::max);
-        let mut rounding = 4. * epsilon * value.abs().max(1.);
+        let mut rounding = epsilon * value.abs();
         // Weights moved by a few of their last digits: what changes now is rounding.
         let moved = Kept::new(vars)?;
-        for draw in 0..2 {
+        for draw in 0..4 {
             for (index, var) in vars.iter().enumerate() {
                 shift(var, &signs(var, Seed(4).child(draw).child(index))?, 2. * epsilon * size(var)?)?;
             }
@@ -171,33 +167,34 @@ impl<'a> Probe<'a> {
         Ok(true)
     }
 
-    /// Where the parameter's gradient and the loss disagree, if they do.
-    fn disagreement(&self, var: &Var, seed: Seed) -> Result<Option<Disagreement>> {
-        let Some(gradient) = self.gradients.get(var) else { return Ok(None) };
+    /// Where the parameter's gradient and the loss disagree: along two directions if they do, along one if that may
+    /// be chance.
+    fn disagreements(&self, var: &Var, seed: Seed) -> Result<Vec<Slope>> {
+        let Some(gradient) = self.gradients.get(var) else { return Ok(Vec::new()) };
         let length = sum_of_squares(gradient)?.sqrt();
         let count = (var.elem_count() as f64).sqrt();
+        let mut directions: Vec<Tensor> =
+            (0..DIRECTIONS).map(|draw| signs(var, seed.child(draw))).collect::<Result<_>>()?;
         if length > 0. && length.is_finite() {
-            let along = (gradient * (count / length))?;
-            if let Some(disagreement) = self.along(var, gradient, &along)? {
-                return Ok(Some(disagreement));
-            }
+            directions.push((gradient * (count / length))?);
         }
-        for draw in 0..RANDOM_DIRECTIONS {
-            if let Some(disagreement) = self.along(var, gradient, &signs(var, seed.child(draw))?)? {
-                return Ok(Some(disagreement));
+        let mut found = Vec::new();
+        for (tried, direction) in directions.iter().enumerate() {
+            if found.len() == 2 || tried == QUICK && found.is_empty() {
+                break;
             }
+            found.extend(self.along(var, gradient, direction)?);
         }
-        Ok(None)
+        Ok(found)
     }
 
-    /// The same along one direction, whose elements are about 1: by shorter and shorter steps, until the loss
-    /// follows the gradient, or does not although it has settled on a slope of its own.
-    fn along(&self, var: &Var, gradient: &Tensor, direction: &Tensor) -> Result<Option<Disagreement>> {
+    /// Where they disagree along one direction, whose elements are about 1: by shorter and shorter
+    /// steps, until the loss follows the gradient, or does not although it has settled on a slope of its own.
+    fn along(&self, var: &Var, gradient: &Tensor, direction: &Tensor) -> Result<Option<Slope>> {
         let _back = Kept::new(std::slice::from_ref(var))?;
         let (place, size) = (var.as_detached_tensor().copy()?, size(var)?);
-        let count = (var.elem_count() as f64).sqrt();
-        let mut tried: Vec<(f64, Disagreement)> = Vec::new();
-        for &step in steps(var.dtype()) {
+        let mut slopes: Vec<Slope> = Vec::new();
+        for step in steps(var.dtype()) {
             let moved = (direction * (step * size))?;
             let ends = [(&place + &moved)?, (&place - &moved)?];
             let values = ends.each_ref().map(|end| -> Result<f64> {
@@ -205,29 +202,59 @@ impl<'a> Probe<'a> {
                 number(&(self.loss)()?)
             });
             let [up, down] = values;
-            let measured = up? - down?;
-            if !measured.is_finite() {
-                continue;
-            }
             let between = (&ends[0] - &ends[1])?;
-            let claimed = sum(&(&between * gradient)?)?;
-            let typical = (sum_of_squares(gradient)? * sum_of_squares(&between)?).sqrt() / count;
-            let scale = measured.abs().max(claimed.abs()).max(typical);
-            let apart = (measured - claimed).abs();
-            if apart <= SHARE * scale + 2. * self.rounding {
+            let (change, claimed) = (up? - down?, sum(&(&between * gradient)?)?);
+            let typical = (sum_of_squares(gradient)? * sum_of_squares(&between)? / var.elem_count() as f64).sqrt();
+            let scale = change.abs().max(claimed.abs()).max(typical);
+            let apart = (change - claimed).abs();
+            if apart <= SHARE * scale {
                 return Ok(None);
             }
-            if apart > ROUNDINGS * self.rounding && measured != 0. {
-                tried.push((step, Disagreement { measured, claimed }));
+            if apart <= 2. * self.rounding {
+                break;
+            }
+            if change.is_finite() && change != 0. {
+                let unit = 2. * step;
+                slopes.push(Slope {
+                    step,
+                    measured: change / unit,
+                    claimed: claimed / unit,
+                    rounding: 2. * self.rounding / unit,
+                });
             }
         }
-        // Two slopes at least that are nearer to each other than to the gradient's.
-        let slopes = |of: fn(&Disagreement) -> f64| tried.iter().map(move |(step, found)| of(found) / step);
-        let (low, high) = slopes(|found| found.measured).fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(x), b.max(x)));
-        let apart = slopes(|found| (found.measured - found.claimed).abs()).fold(f64::MAX, f64::min);
-        let settled = tried.len() >= 2 && apart > 3. * (high - low);
-        Ok(if settled { tried.pop().map(|(_, found)| found) } else { None })
+        // Of four steps one after the other, those that agree best.
+        let doubt = |four: &[Slope]| {
+            let measured = || four.iter().map(|slope| slope.measured);
+            let spread = measured().fold(f64::MIN, f64::max) - measured().fold(f64::MAX, f64::min);
+            spread + four[3].rounding
+        };
+        let best = slopes.windows(4).min_by(|a, b| doubt(a).total_cmp(&doubt(b)));
+        let wrong = best.filter(|four| {
+            let apart = four.iter().map(|slope| (slope.measured - slope.claimed).abs()).fold(f64::MAX, f64::min);
+            apart > 3. * doubt(four)
+        });
+        let Some(&[.., last]) = wrong else { return Ok(None) };
+        // Where the gradient itself leaps within the step, nothing can be said.
+        let mut doubt = 3. * last.rounding;
+        for by in [last.step, -last.step] {
+            var.set(&(&place + (direction * (by * size))?)?)?;
+            if let Some(gradient) = (self.loss)()?.backward()?.get(var) {
+                doubt += (sum(&(direction * gradient)?)? * size - last.claimed).abs();
+            }
+        }
+        Ok(if (last.measured - last.claimed).abs() > doubt { Some(last) } else { None })
     }
+}
+
+/// By how much the loss changes for a step as long as the weights are large, as two values and as the gradient have it.
+#[derive(Clone, Copy)]
+struct Slope {
+    step: f64,
+    measured: f64,
+    claimed: f64,
+    /// By how much the measured one may be off.
+    rounding: f64,
 }
 
 /// Weights that are put back where they were.
@@ -291,11 +318,12 @@ fn epsilon(dtype: DType) -> f64 {
     }
 }
 
-/// Steps relative to the size of the weights.
-fn steps(dtype: DType) -> &'static [f64] {
-    match dtype {
-        DType::F64 => &[1e-2, 1e-3, 1e-4, 1e-5],
-        DType::F32 => &[6e-2, 1.5e-2, 4e-3, 1e-3],
-        _ => &[0.5, 0.25, 0.12],
-    }
+/// Steps relative to the size of the weights, each half as long as the one before.
+fn steps(dtype: DType) -> impl Iterator<Item = f64> {
+    let (first, count) = match dtype {
+        DType::F64 => (0.03, 18),
+        DType::F32 => (0.12, 14),
+        _ => (0.5, 4),
+    };
+    (0..count).map(move |halvings| first / f64::from(1 << halvings))
 }

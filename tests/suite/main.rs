@@ -18,14 +18,23 @@ mod known_answers;
 /// Every operation's backward against finite differences.
 mod gradients;
 
+/// Every block in every type and layout against finite differences.
+mod blocks;
+
 /// Convolution against loops and PyTorch.
 mod convolution;
 
 /// Pooling and the largest value against loops, with ties and NaN.
 mod pooling;
 
+/// What training makes sure of before its first epoch.
+mod training;
+
 /// Bad input and the error that each gives.
 mod errors;
+
+/// Errors without candle's backtraces.
+mod backtraces;
 
 /// Tokenizers against those that they must equal, and the words that pieces join into.
 mod tokenizers;

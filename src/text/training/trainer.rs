@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use candle_core::backprop::GradStore;
 use candle_core::{D, DType, Device, Tensor, Var};
-use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use serde_json::json;
 
 use super::average::Average;
@@ -16,7 +15,7 @@ use crate::model::{ClassifierOutput, Inputs, Layers, Model, RobertaShape, Sequen
 use crate::progress::Progress;
 use crate::seed::Seed;
 use crate::text::{Comment, Comments};
-use crate::training::{Parameters, check_differences, check_reached, cross_entropy};
+use crate::training::{Adam, Parameters, check_differences, check_reached, cross_entropy};
 
 const HEADS: usize = 4;
 const TOKENS: usize = 256;
@@ -164,8 +163,7 @@ impl SentimentTrainer {
 
         let steps = self.epochs * lengths.len().div_ceil(self.batch_size);
         let mut average = Average::new(&weights, AVERAGE_OVER)?;
-        let settings = ParamsAdamW { lr: self.learning_rate, weight_decay: WEIGHT_DECAY, ..ParamsAdamW::default() };
-        let mut adam = AdamW::new(weights.clone(), settings)?;
+        let mut adam = Adam::new(&weights, self.learning_rate, WEIGHT_DECAY)?;
         let mut progress = Progress::new("step", steps);
         let mut losses = Vec::with_capacity(self.epochs);
         let mut step = 0;
@@ -190,7 +188,7 @@ impl SentimentTrainer {
                 let mut gradients = loss.backward()?;
                 clip(&mut gradients, &weights)?;
                 adam.set_learning_rate(self.learning_rate * warmed_up(step, steps));
-                adam.step(&gradients)?;
+                adam.step(gradients)?;
                 average.add()?;
                 sum += value;
                 watch(step, steps, value);
