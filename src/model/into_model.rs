@@ -68,6 +68,10 @@ impl<M: Model + ?Sized> Model for Arc<M> {
     fn named_parameters(&self) -> Vec<(String, Var)> {
         (**self).named_parameters()
     }
+
+    fn known_operations(&self) -> Option<usize> {
+        (**self).known_operations()
+    }
 }
 
 /// A model without named layers: only its inputs can be attributed.

@@ -139,6 +139,11 @@ impl Conv2d {
         self.bias.as_ref()
     }
 
+    /// How many groups the channels are in.
+    pub fn groups(&self) -> usize {
+        self.groups
+    }
+
     /// What training may change.
     pub fn parameters(&self) -> Vec<Var> {
         std::iter::once(&self.weight).chain(&self.bias).cloned().collect()

@@ -45,4 +45,8 @@ impl Model for Watched {
     fn named_parameters(&self) -> Vec<(String, Var)> {
         self.model.named_parameters()
     }
+
+    fn known_operations(&self) -> Option<usize> {
+        self.model.known_operations()
+    }
 }

@@ -5,8 +5,10 @@ use std::time::Duration;
 use candle_core::{DType, Device, Tensor};
 
 use super::Dataset;
-use crate::error::{Result, bail};
-use crate::model::{Inputs, Layers, Model};
+use crate::deep_stack::{Mark, on_deep_stack};
+use crate::engine::Check;
+use crate::error::{ErrorKind, Result, bail};
+use crate::model::{Inputs, Layers, Model, check_single_copy};
 use crate::progress::Progress;
 use crate::training::{Adam, Parameters, check_differences, check_reached, cross_entropy};
 
@@ -34,13 +36,13 @@ pub struct Trainer {
     learning_rate: f64,
     epochs: usize,
     test: Option<Dataset>,
-    check_gradients: bool,
+    check: Check,
 }
 
 impl Trainer {
     /// Adam with this learning rate, β₁ 0.9, β₂ 0.999, ε 1e-8, for 200 epochs.
     pub fn adam(learning_rate: f64) -> Self {
-        Self { learning_rate, epochs: 200, test: None, check_gradients: true }
+        Self { learning_rate, epochs: 200, test: None, check: Check::Error }
     }
 
     /// How often the whole table is gone through.
@@ -53,11 +55,11 @@ impl Trainer {
         Self { test: Some(test.clone()), ..self.clone() }
     }
 
-    /// Whether the gradient of each parameter is compared with differences of the loss before the first
-    /// epoch, which takes about six passes of 32 rows for each; it is, by default. A model whose gradient
-    /// differs on purpose, as where it passes straight through a rounding, is trained without.
-    pub fn check_gradients(&self, check_gradients: bool) -> Self {
-        Self { check_gradients, ..self.clone() }
+    /// What is done when a parameter's gradient disagrees with differences of the loss: an error by
+    /// default, a remark in the history, or nothing, for a model whose gradient differs on purpose.
+    /// It is looked at before the first epoch, in six passes or more of 32 rows for each parameter.
+    pub fn gradient_check(&self, check: Check) -> Self {
+        Self { check, ..self.clone() }
     }
 
     /// Trains the model's own parameters in place. In a notebook the progress is printed.
@@ -92,7 +94,8 @@ impl Trainer {
         let parameters = parameters.into().settled(model);
         let vars = parameters.vars();
         let before = vars.iter().map(|var| var.as_detached_tensor().copy()).collect::<candle_core::Result<Vec<_>>>()?;
-        let result = self.train(model, &parameters, data);
+        check_single_copy()?;
+        let result = on_deep_stack(|| self.train(model, &parameters, data));
         if result.is_err() {
             for (var, value) in vars.iter().zip(&before) {
                 var.set(value)?;
@@ -102,7 +105,6 @@ impl Trainer {
     }
 
     fn train(&self, model: &impl Model, parameters: &Parameters, data: &Dataset) -> Result<History> {
-        crate::model::check_single_copy()?;
         let vars = parameters.vars();
         if vars.is_empty() {
             bail!(
@@ -121,11 +123,17 @@ impl Trainer {
         let mut progress = Progress::new("epoch", self.epochs);
         let table = Examples::new(data)?;
         check_reached(parameters, &|| table.loss(model))?;
-        if self.check_gradients {
+        let mut remarks = Vec::new();
+        if self.check != Check::Off {
             let some = table.some(ROWS_CHECKED)?;
             // A model that takes all rows or none is checked with all.
             let checked = if some.output(model).is_ok() { &some } else { &table };
-            check_differences(parameters, &|| checked.precise_loss(model))?;
+            match check_differences(parameters, &|| checked.precise_loss(model)) {
+                Err(error) if self.check == Check::Warn && error.kind() == ErrorKind::Gradient => {
+                    remarks.push(error.to_string());
+                }
+                other => other?,
+            }
         }
         let mut adam = Adam::new(&vars, self.learning_rate, 0.)?;
         let mut losses = Vec::with_capacity(self.epochs);
@@ -143,11 +151,11 @@ impl Trainer {
             adam.step(loss.backward()?)?;
             progress.step(epoch + 1, || format!("loss {value:.4}"));
         }
-        let accuracy = |table: &Dataset| table.accuracy_of(&model.forward(&table.features(), &mut Layers::plain())?);
         Ok(History {
             losses,
-            train_accuracy: accuracy(data)?,
-            test_accuracy: self.test.as_ref().map(accuracy).transpose()?,
+            remarks,
+            train_accuracy: data.accuracy_of(model)?,
+            test_accuracy: self.test.as_ref().map(|test| test.accuracy_of(model)).transpose()?,
             elapsed: progress.elapsed(),
         })
     }
@@ -178,7 +186,9 @@ impl Examples {
     }
 
     fn output(&self, model: &impl Model) -> Result<Tensor> {
+        let before = Mark::now()?;
         let output = model.forward(&self.features, &mut Layers::for_training())?;
+        before.require_room(&output)?;
         let (rows, classes) = (self.labels.dims()[0], self.classes);
         match output.dims() {
             &[count, width] if count == rows && width >= classes => Ok(output),
@@ -203,6 +213,7 @@ impl Examples {
 #[derive(Clone, Debug)]
 pub struct History {
     losses: Vec<f64>,
+    remarks: Vec<String>,
     train_accuracy: f64,
     test_accuracy: Option<f64>,
     elapsed: Duration,
@@ -222,6 +233,11 @@ impl History {
     /// The same on the rows of [`Trainer::test_on`], if there are any.
     pub fn test_accuracy(&self) -> Option<f64> {
         self.test_accuracy
+    }
+
+    /// What the reader of these numbers must know: gradients that [`Check::Warn`] let through.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
     }
 
     /// How long it took.

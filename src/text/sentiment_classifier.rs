@@ -314,6 +314,10 @@ impl Model for SentimentClassifier {
     fn named_parameters(&self) -> Vec<(String, Var)> {
         self.model.named_parameters()
     }
+
+    fn known_operations(&self) -> Option<usize> {
+        Some(self.model.known_operations()? + 4)
+    }
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ pub(crate) fn check_differences(parameters: &Parameters, loss: &Loss) -> Result<
         "the gradient is wrong at {}: along one direction of \"{}\" the loss has the slope {measured:.3e}, and by \
          the gradient it would be {claimed:.3e}. An operation above has no backward or a wrong one \
          (candle_nn's layer_norm, rms_norm and softmax_last_dim, candle's pooling, max of ties and upsampling; use \
-         candle_explain::nn). If the gradient differs on purpose, train with check_gradients(false)",
+         candle_explain::nn). If the gradient differs on purpose, train with gradient_check(Check::Off)",
         listed.join(", "),
         names[*first]
     )

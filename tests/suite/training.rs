@@ -167,18 +167,20 @@ fn a_gradient_that_differs_on_purpose_is_let_through_when_asked() {
     // Three steps with the slope of a straight line of half their slope.
     let straight_through = |x: &Tensor| (x * 0.5)? + ((x * 3.)?.tanh()? - (x * 0.5)?)?.detach();
     let (model, data) = (sandwich(DType::F32, straight_through), table(40, DType::F32));
-    refused(Trainer::adam(0.01).fit(&model, &data), &["check_gradients(false)"]);
-    Trainer::adam(0.01).epochs(2).check_gradients(false).fit(&model, &data).unwrap();
+    refused(Trainer::adam(0.01).fit(&model, &data), &["gradient_check(Check::Off)"]);
+    Trainer::adam(0.01).epochs(2).gradient_check(Check::Off).fit(&model, &data).unwrap();
+    let warned = Trainer::adam(0.01).epochs(2).gradient_check(Check::Warn).fit(&model, &data).unwrap();
+    assert!(warned.remarks()[0].contains("\"lower.weight\""), "{:?}", warned.remarks());
 }
 
 #[test]
 fn looking_leaves_the_weights_and_the_course_of_the_training_as_they_were() {
     let data = table(50, DType::F64);
-    let losses = |check: bool| {
+    let losses = |check: Check| {
         let model = sandwich(DType::F64, |x: &Tensor| x.tanh());
-        Trainer::adam(0.1).epochs(20).check_gradients(check).fit(&model, &data).unwrap().losses().to_vec()
+        Trainer::adam(0.1).epochs(20).gradient_check(check).fit(&model, &data).unwrap().losses().to_vec()
     };
-    assert_eq!(losses(true), losses(false));
+    assert_eq!(losses(Check::Error), losses(Check::Off));
 }
 
 #[test]
@@ -230,6 +232,50 @@ fn losses_of_half_precision_are_summed_in_f32() {
         let loss = history.losses()[0];
         assert!((loss - std::f64::consts::LN_2).abs() < 1e-6, "{dtype:?}: {loss}");
     }
+}
+
+/// A recurrent network of this many steps, a row of numbers long: h ← tanh(w·h + u·x).
+fn recurrent(steps: usize) -> (impl Model, Parameters, Dataset) {
+    let one = |value: f32| Var::new(&[[value]], &Device::Cpu).unwrap();
+    let (w, u, out) = (one(0.9), one(0.5), linear(3, 1, 2, 1., DType::F32));
+    let named = [("w".to_string(), w.clone()), ("u".to_string(), u.clone())];
+    let parameters = named.into_iter().chain(out.named_parameters("out")).collect();
+    let model = from_fn(move |input, _| {
+        let driven = input.first().broadcast_mul(&u)?;
+        let mut hidden = driven.narrow(1, 0, 1)?;
+        for step in 1..steps {
+            hidden = (hidden.broadcast_mul(&w)? + driven.narrow(1, step, 1)?)?.tanh()?;
+        }
+        Ok(out.forward(&hidden)?)
+    });
+    let features = tensor(numbers(4).take(2 * steps).collect(), &[2, steps], DType::F32);
+    let data = Dataset::new(features, (0..steps).map(|step| step.to_string()), vec![0, 1]).unwrap();
+    (model, parameters, data)
+}
+
+#[test]
+fn deep_graphs_are_trained_from_a_thread_with_a_small_stack() {
+    let work = || {
+        let (model, parameters, data) = recurrent(20_000);
+        let trainer = Trainer::adam(0.01).epochs(2).test_on(&data).gradient_check(Check::Off);
+        let history = trainer.fit_parameters(&model, parameters, &data).unwrap();
+        assert!(history.losses()[1] < history.losses()[0], "{:?}", history.losses());
+        data.accuracy(model).unwrap();
+
+        let (model, parameters, data) = recurrent(300);
+        Trainer::adam(0.01).epochs(2).fit_parameters(&model, parameters, &data).unwrap();
+
+        let scale = Var::new(&[0.5f32], &Device::Cpu).unwrap();
+        let parameters = Parameters::from_iter([("scale", scale.clone())]);
+        let chain = from_fn(move |input, _| {
+            let start = input.first().broadcast_mul(&scale)?;
+            Ok((0..100_000).try_fold(start, |x, _| x.affine(1., 0.))?)
+        });
+        let table = table(8, DType::F32);
+        let trainer = Trainer::adam(0.01).epochs(2);
+        trainer.fit_parameters(&chain, parameters, &table).unwrap();
+    };
+    std::thread::Builder::new().stack_size(512 << 10).spawn(work).unwrap().join().unwrap();
 }
 
 fn host(tensor: &Tensor) -> Vec<f64> {

@@ -187,6 +187,9 @@ impl SequenceClassifier {
     }
 }
 
+/// The head makes no more tensors in a forward pass.
+const MOST_TENSORS_OF_THE_HEAD: usize = 32;
+
 impl Model for SequenceClassifier {
     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
         let training = layers.training();
@@ -207,5 +210,9 @@ impl Model for SequenceClassifier {
 
     fn named_parameters(&self) -> Vec<(String, Var)> {
         self.weights()
+    }
+
+    fn known_operations(&self) -> Option<usize> {
+        Some(self.encoder.known_operations()? + MOST_TENSORS_OF_THE_HEAD)
     }
 }

@@ -101,6 +101,9 @@ impl TransformerEncoder {
     }
 }
 
+/// Neither the embeddings nor a block make more tensors in a forward pass.
+const MOST_TENSORS_OF_A_BLOCK: usize = 96;
+
 impl Model for TransformerEncoder {
     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
         input.require(1, 1)?;
@@ -118,6 +121,10 @@ impl Model for TransformerEncoder {
 
     fn named_parameters(&self) -> Vec<(String, Var)> {
         self.weights()
+    }
+
+    fn known_operations(&self) -> Option<usize> {
+        Some(MOST_TENSORS_OF_A_BLOCK * (self.blocks.len() + 1))
     }
 }
 
