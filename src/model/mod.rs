@@ -64,7 +64,8 @@ pub trait Model: Send + Sync {
     /// The same with their names, by which errors of a training call them; by default
     /// `parameter 0` and so on.
     ///
-    /// Blocks name theirs: `self.deep.named_parameters("deep")` gives `deep.weight` and `deep.bias`.
+    /// Blocks name theirs: `self.deep.named_parameters("deep")` gives `deep.weight` and `deep.bias`. A model that
+    /// names its parameters lists them too: trainers read the names.
     fn named_parameters(&self) -> Vec<(String, Var)> {
         let numbered = self.parameters().into_iter().enumerate();
         numbered.map(|(index, var)| (format!("parameter {index}"), var)).collect()

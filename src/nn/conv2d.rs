@@ -10,8 +10,9 @@ use crate::seed::Seed;
 /// as PyTorch's `Conv2d`.
 ///
 /// Kernels, strides, paddings and dilations are one number, or a pair of height and width. Per axis the result has
-/// ⌊(size + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1 values; what a stride leaves over at the end of an
-/// axis is not read.
+/// ⌊(size + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1 values; what a stride leaves over at
+/// the end of an axis is not read. A sequence `[batch, in, length]` is an image of height 1: `x.unsqueeze(2)`
+/// and a kernel `(1, 3)`.
 ///
 /// ```
 /// use candle_explain::prelude::*;

@@ -57,7 +57,8 @@ impl Trainer {
 
     /// What is done when a parameter's gradient disagrees with differences of the loss: an error by
     /// default, a remark in the history, or nothing, for a model whose gradient differs on purpose.
-    /// It is looked at before the first epoch, in six passes or more of 32 rows for each parameter.
+    /// It is looked at before the first epoch, in six passes or more of 32 rows for each parameter. Nothing
+    /// is said of a model that is random, as with dropout, or where rounding hides the answer.
     pub fn gradient_check(&self, check: Check) -> Self {
         Self { check, ..self.clone() }
     }

@@ -17,7 +17,8 @@ use crate::model::Model;
 /// use candle_explain::prelude::*;
 ///
 /// let [lower, upper] = [Linear::new(3, 8, Seed(1))?, Linear::new(8, 2, Seed(2))?];
-/// let both = Parameters::from_iter(lower.named_parameters("lower").into_iter().chain(upper.named_parameters("upper")));
+/// let named = [lower.named_parameters("lower"), upper.named_parameters("upper")].concat();
+/// let both = Parameters::from_iter(named);
 /// assert_eq!(both.names(), ["lower.weight", "lower.bias", "upper.weight", "upper.bias"]);
 /// # Ok::<(), Error>(())
 /// ```

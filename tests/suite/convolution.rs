@@ -161,7 +161,12 @@ proptest! {
     }
 
     #[test]
-    fn any_settings_of_square_images(size in 1usize..8, kernel in 1usize..5, stride in 1usize..5, padding in 0usize..5) {
+    fn any_settings_of_square_images(
+        size in 1usize..8,
+        kernel in 1usize..5,
+        stride in 1usize..5,
+        padding in 0usize..5,
+    ) {
         let plan = Plan {
             batch: 2,
             groups: 1,

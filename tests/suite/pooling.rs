@@ -85,7 +85,8 @@ proptest! {
             [y, dx]
         };
         let shape = [2, 2, size[0], size[1]];
-        let ways: [(Pooling, bool); 2] = [(|x, k, s| max_pool2d(x, k, s), true), (|x, k, s| avg_pool2d(x, k, s), false)];
+        let ways: [(Pooling, bool); 2] =
+            [(|x, k, s| max_pool2d(x, k, s), true), (|x, k, s| avg_pool2d(x, k, s), false)];
         for (pool, largest) in ways {
             let operation = |x: &Tensor| pool(x, (kernel[0], kernel[1]), (stride[0], stride[1]));
             for dtype in [DType::F32, DType::F64] {
@@ -95,7 +96,11 @@ proptest! {
     }
 
     #[test]
-    fn the_largest_along_any_axis(shape in [1usize..5, 1usize..5, 1usize..5], axis in 0usize..3, seed in 1u64..1_000_000) {
+    fn the_largest_along_any_axis(
+        shape in [1usize..5, 1usize..5, 1usize..5],
+        axis in 0usize..3,
+        seed in 1u64..1_000_000,
+    ) {
         let x = tied(shape.iter().product(), seed);
         let (size, below) = (shape[axis], shape[axis + 1..].iter().product::<usize>());
         let textbook = |g: &[f64]| {
