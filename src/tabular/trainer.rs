@@ -10,9 +10,9 @@ use crate::engine::Check;
 use crate::error::{ErrorKind, Result, bail};
 use crate::model::{Inputs, Layers, Model, check_single_copy};
 use crate::progress::Progress;
-use crate::training::{Adam, Parameters, check_differences, check_reached, cross_entropy};
+use crate::training::{Adam, Effort, Parameters, check_differences, check_reached, cross_entropy};
 
-/// Rows that differences of the loss are computed over.
+/// Rows that differences of the loss are computed over at most.
 const ROWS_CHECKED: usize = 32;
 
 /// Trains a model on a table: Adam, cross entropy of its output, all rows in every epoch.
@@ -57,7 +57,8 @@ impl Trainer {
 
     /// What is done when a parameter's gradient disagrees with differences of the loss: an error by
     /// default, a remark in the history, or nothing, for a model whose gradient differs on purpose.
-    /// It is looked at before the first epoch, in six passes or more of 32 rows for each parameter. Nothing
+    /// It is looked at before the first epoch, over 32 rows and for each parameter alone, or over fewer rows
+    /// and in groups where that would take more than a tenth of the training. Nothing
     /// is said of a model that is random, as with dropout, or where rounding hides the answer.
     pub fn gradient_check(&self, check: Check) -> Self {
         Self { check, ..self.clone() }
@@ -126,10 +127,11 @@ impl Trainer {
         check_reached(parameters, &|| table.loss(model))?;
         let mut remarks = Vec::new();
         if self.check != Check::Off {
-            let some = table.some(ROWS_CHECKED)?;
+            let effort = Effort::new(parameters, data.len(), self.epochs, ROWS_CHECKED);
+            let some = table.some(effort.rows)?;
             // A model that takes all rows or none is checked with all.
             let checked = if some.output(model).is_ok() { &some } else { &table };
-            match check_differences(parameters, &|| checked.precise_loss(model)) {
+            match check_differences(parameters, effort, &|| checked.precise_loss(model)) {
                 Err(error) if self.check == Check::Warn && error.kind() == ErrorKind::Gradient => {
                     remarks.push(error.to_string());
                 }

@@ -2,11 +2,17 @@
 //! before the first epoch.
 
 mod adam;
-mod gradient_check;
+mod differences;
+mod effort;
 mod loss;
 mod parameters;
+mod probe;
+mod reached;
+mod weights;
 
 pub(crate) use adam::Adam;
-pub(crate) use gradient_check::{check_differences, check_reached};
+pub(crate) use differences::check_differences;
+pub(crate) use effort::Effort;
 pub(crate) use loss::cross_entropy;
 pub use parameters::Parameters;
+pub(crate) use reached::check_reached;

@@ -15,7 +15,7 @@ use crate::model::{ClassifierOutput, Inputs, Layers, Model, RobertaShape, Sequen
 use crate::progress::Progress;
 use crate::seed::Seed;
 use crate::text::{Comment, Comments};
-use crate::training::{Adam, Parameters, check_differences, check_reached, cross_entropy};
+use crate::training::{Adam, Effort, Parameters, check_differences, check_reached, cross_entropy};
 
 const HEADS: usize = 4;
 const TOKENS: usize = 256;
@@ -26,7 +26,7 @@ const LARGEST_GRADIENT: f64 = 1.;
 const AVERAGE_OVER: f64 = 0.995;
 const LEAST_COUNT: u64 = 5;
 const TESTED_AT_ONCE: usize = 64;
-/// Texts that differences of the loss are computed over.
+/// Texts that differences of the loss are computed over at most.
 const TEXTS_CHECKED: usize = 8;
 
 /// Trains a small RoBERTa classifier, tokenizer and all, on comments with labels.
@@ -154,12 +154,13 @@ impl SentimentTrainer {
             let labels: Vec<u32> = batch.iter().map(|&text| labels[text]).collect();
             cross_entropy(&logits, &Tensor::new(labels, &Device::Cpu)?.unsqueeze(1)?, self.label_smoothing)
         };
-        let first = &batches::shuffled(&lengths, TEXTS_CHECKED, self.seed)[0];
+        let parameters = Parameters::of(&classifier);
+        let effort = Effort::new(&parameters, lengths.len(), self.epochs, TEXTS_CHECKED);
+        let first = &batches::shuffled(&lengths, effort.rows, self.seed)[0];
         let input = batches::inputs(&first.iter().map(|&text| &ids[text]).collect::<Vec<_>>(), 0., self.seed)?;
         let loss = || loss_of(first, &input, &mut Layers::for_training(), DType::F64);
-        let parameters = Parameters::of(&classifier);
         check_reached(&parameters, &loss)?;
-        check_differences(&parameters, &loss)?;
+        check_differences(&parameters, effort, &loss)?;
 
         let steps = self.epochs * lengths.len().div_ceil(self.batch_size);
         let mut average = Average::new(&weights, AVERAGE_OVER)?;
