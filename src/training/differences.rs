@@ -92,7 +92,33 @@ fn groups(parameters: usize, most: usize) -> Vec<std::ops::Range<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::groups;
+    use candle_core::{DType, Device, Tensor};
+
+    use super::*;
+
+    /// The middle one of seven has a gradient that misses a part.
+    #[test]
+    fn groups_are_taken_apart_where_one_of_them_is_wrong() {
+        let values = (0..7).map(|index| Tensor::full(0.3 + 0.1 * f64::from(index), 5, &Device::Cpu).unwrap());
+        let vars: Vec<Var> = values.map(|value| Var::from_tensor(&value).unwrap()).collect();
+        let loss = |cut: usize| {
+            let mut sum = Tensor::zeros((), DType::F64, &Device::Cpu)?;
+            for (index, var) in vars.iter().enumerate() {
+                let half = (var.as_tensor() * 0.5)?;
+                let other = if index == cut { half.detach() } else { half.clone() };
+                sum = (sum + (half + other)?.sin()?.sum_all()?)?;
+            }
+            Ok(sum.sqr()?)
+        };
+        let names = ["a", "b", "c", "d", "e", "f", "g"];
+        let parameters: Parameters = names.into_iter().zip(vars.iter().cloned()).collect();
+        for groups in [1, 2, 3, 7] {
+            let check = |cut: usize| check_differences(&parameters, Effort { rows: 1, groups }, &|| loss(cut));
+            check(7).unwrap();
+            let error = check(3).unwrap_err().to_string();
+            assert!(error.starts_with("the gradient is wrong at \"d\" [5]: along"), "{groups}: {error}");
+        }
+    }
 
     #[test]
     fn groups_hold_every_parameter_once() {
