@@ -70,7 +70,9 @@ macro_rules! check_setter {
         /// What is done when the model's gradient disagrees with its outputs: an error by default, a
         /// remark on the result, or nothing. Models made of this crate's operations are not looked at.
         pub fn gradient_check(&self, check: $crate::engine::Check) -> Self {
-            Self { model: self.model.clone().with_check(check), ..self.clone() }
+            let mut changed = self.clone();
+            changed.model = changed.model.with_check(check);
+            changed
         }
     };
 }

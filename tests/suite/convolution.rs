@@ -3,7 +3,8 @@
 use candle_explain::prelude::*;
 use proptest::prelude::*;
 
-use crate::plain::{numbers, wave};
+use crate::plain::numbers;
+use crate::wave::wave;
 
 /// The sizes and settings of one convolution; pairs are height and width.
 #[derive(Clone, Copy, Debug)]

@@ -76,13 +76,6 @@ pub fn numbers(seed: u64) -> impl Iterator<Item = f64> {
     })
 }
 
-/// scale · sin(1.3 i + phase) for the elements in row-major order, in `f32`.
-pub fn wave(shape: &[usize], phase: f64, scale: f64) -> Tensor {
-    let count = shape.iter().product();
-    let values = (0..count).map(|i| (scale * (1.3 * i as f64 + phase).sin()) as f32).collect();
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
-}
-
 /// `rows` rows of inputs.
 pub fn rows(seed: u64, rows: usize) -> Vec<Vec<f64>> {
     let mut draw = numbers(seed);
