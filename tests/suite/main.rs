@@ -27,6 +27,9 @@ mod blocks;
 /// Convolution against loops and PyTorch.
 mod convolution;
 
+/// Blocks over many shapes against PyTorch.
+mod pytorch;
+
 /// Pooling and the largest value against loops, with ties and NaN.
 mod pooling;
 
