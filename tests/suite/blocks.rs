@@ -197,13 +197,45 @@ fn views_give_what_tensors_of_their_own_give() {
     }
 }
 
-#[test]
-fn every_block_is_here() {
-    let (source, listed) = (include_str!("blocks.rs"), include_str!("../../src/nn/mod.rs"));
-    for line in listed.lines().filter_map(|line| line.strip_prefix("pub use ")) {
-        let (_, names) = line.trim_end_matches(';').rsplit_once("::").unwrap();
-        for name in names.trim_matches(['{', '}']).split(", ") {
-            assert!(source.contains(&format!("add(\"{name}")) || source.contains(&format!("(\"{name}::")), "{name}");
+/// The names that the blocks above go by: functions as they are, methods and kinds behind their type.
+fn names_in_source(file: &str, source: &str) -> Vec<String> {
+    let code = source.split("#[cfg(test)]").next().unwrap();
+    let (mut names, mut of_type, mut inside_kinds) = (Vec::new(), None, false);
+    for line in code.lines() {
+        if let Some(rest) = line.strip_prefix("impl ") {
+            let name = rest.split(" for ").last().unwrap().split(|c: char| !c.is_alphanumeric()).next().unwrap();
+            of_type = Some(name.to_string());
+        } else if line == "}" {
+            (of_type, inside_kinds) = (None, false);
+        }
+        inside_kinds |= line == "pub enum Activation {";
+        let kind = line.strip_prefix("    ").filter(|name| inside_kinds && name.starts_with(char::is_uppercase));
+        names.extend(kind.map(|kind| format!("Activation::{}", kind.trim_end_matches([',', '{', ' ']))));
+        let function = line.trim_start().strip_prefix("pub fn ");
+        let gives_tensor = line.ends_with("Result<Tensor> {");
+        if let Some(function) = function.filter(|_| gives_tensor) {
+            let name = function.split('(').next().unwrap();
+            names.push(of_type.as_ref().map_or(name.to_string(), |of_type| format!("{of_type}::{name}")));
+        }
+        if line.starts_with("impl Module for ") && file != "activation.rs" {
+            names.push(format!("{}::forward", of_type.as_ref().unwrap()));
         }
     }
+    names
+}
+
+#[test]
+fn every_block_is_here() {
+    let here: Vec<&str> = blocks(DType::F64).iter().map(|block| block.name).collect();
+    let mut found = 0;
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/nn")).unwrap() {
+        let path = entry.unwrap().path();
+        let file = path.file_name().unwrap().to_str().unwrap();
+        for name in names_in_source(file, &std::fs::read_to_string(&path).unwrap()) {
+            assert!(here.contains(&name.as_str()), "{name} in {file} has no test of its backward");
+            found += 1;
+        }
+    }
+    // One block more is here than there are names: softmax stands for two axes.
+    assert_eq!(found + 1, here.len(), "{here:?}");
 }
