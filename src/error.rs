@@ -77,11 +77,15 @@ impl From<Error> for candle_core::Error {
 
 /// candle wraps an error in its backtrace when `RUST_BACKTRACE` is set, as it is in notebooks.
 fn without_backtrace(error: &candle_core::Error) -> String {
+    use candle_core::Error::{Context, WithBacktrace, WithPath, WrappedContext};
     match error {
-        candle_core::Error::WithBacktrace { inner, .. } => without_backtrace(inner),
-        candle_core::Error::Context { inner, context } => {
-            format!("{context}: {}", without_backtrace(inner))
-        }
+        WithBacktrace { inner, .. } => without_backtrace(inner),
+        Context { inner, context } => format!("{context}: {}", without_backtrace(inner)),
+        WithPath { inner, path } => format!("{}: {}", path.display(), without_backtrace(inner)),
+        WrappedContext { wrapped, context } => match wrapped.downcast_ref() {
+            Some(inner) => format!("{context}: {}", without_backtrace(inner)),
+            None => format!("{context}: {wrapped}"),
+        },
         other => other.to_string(),
     }
 }

@@ -79,6 +79,7 @@ pub mod tabular;
 pub mod text;
 #[cfg(feature = "mlflow")]
 pub mod tracking;
+mod training;
 mod visible;
 
 pub use error::{Error, ErrorKind, Result};

@@ -15,7 +15,7 @@ pub use crate::model::{
 pub use crate::nn::{Activation, Conv2d, Linear};
 pub use crate::render::{Chart, Figure, Heatmap, LayerMap, Palette, Row, Show, Table};
 pub use crate::seed::Seed;
-pub use crate::tabular::{Dataset, History, Passengers, Split, Titanic, Trainer, neuron_names};
+pub use crate::tabular::{Dataset, History, Parameters, Passengers, Split, Titanic, Trainer, neuron_names};
 pub use crate::text::{
     Comment, Comments, Explainer, Prediction, Segmenter, SentimentClassifier, SentimentTrainer, StrongestWords,
     TextInput, TokenAttributions, Tokenizer, TrainedSentiment,

@@ -85,6 +85,10 @@ impl Model for FromLayer {
         self.model.parameters()
     }
 
+    fn named_parameters(&self) -> Vec<(String, Var)> {
+        self.model.named_parameters()
+    }
+
     fn known_operations(&self) -> Option<usize> {
         self.model.known_operations()
     }

@@ -65,6 +65,10 @@ impl<M: Model + ?Sized> Model for Arc<M> {
         (**self).parameters()
     }
 
+    fn named_parameters(&self) -> Vec<(String, Var)> {
+        (**self).named_parameters()
+    }
+
     fn known_operations(&self) -> Option<usize> {
         (**self).known_operations()
     }

@@ -61,6 +61,16 @@ pub trait Model: Send + Sync {
         Vec::new()
     }
 
+    /// The same with their names, by which errors of a training call them; by default
+    /// `parameter 0` and so on.
+    ///
+    /// Blocks name theirs: `self.deep.named_parameters("deep")` gives `deep.weight` and `deep.bias`. A model that
+    /// names its parameters lists them too: trainers read the names.
+    fn named_parameters(&self) -> Vec<(String, Var)> {
+        let numbered = self.parameters().into_iter().enumerate();
+        numbered.map(|(index, var)| (format!("parameter {index}"), var)).collect()
+    }
+
     /// For a model that is made of operations with a right backward alone, as those of
     /// [`nn`](crate::nn): how many tensors a forward pass makes at most.
     ///

@@ -1,13 +1,11 @@
 //! Layer normalisation with a backward; candle's own fused form has none.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Module, Result, Shape, Storage, Tensor, Var, bail};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Error, Layout, Module, Result, Shape, Storage, Tensor, Var};
 
-use super::on_cpu::{elements, is_fusible, map_storage, unsupported};
+use super::on_cpu::{elements, is_fusible, map_storage, unsupported, widened};
+use crate::error::bail;
 
 /// y = (x − mean) / √(variance + ε) · weight + bias over the last axis.
-///
-/// [`LayerNorm::forward`](Module::forward) keeps the weights out of the graph;
-/// [`LayerNorm::forward_tracked`] is the form that trains them.
 ///
 /// ```
 /// use candle_explain::nn::LayerNorm;
@@ -29,11 +27,14 @@ pub struct LayerNorm {
 impl LayerNorm {
     /// The layer with weight and bias `[width]`, and what is added to the variance.
     pub fn new(weight: &Tensor, bias: &Tensor, eps: f64) -> crate::Result<Self> {
-        if weight.rank() != 1 || weight.elem_count() == 0 || weight.dims() != bias.dims() {
-            crate::error::bail!(
+        let same = weight.dims() == bias.dims() && weight.dtype() == bias.dtype();
+        if weight.rank() != 1 || weight.elem_count() == 0 || !same {
+            bail!(
                 Input,
-                "a layer norm has the weight {:?} and the bias {:?}: expected [width] for both",
+                "a layer norm has the weight {:?} {:?} and the bias {:?} {:?}: expected [width] of one type for both",
+                weight.dtype(),
                 weight.dims(),
+                bias.dtype(),
                 bias.dims()
             )
         }
@@ -56,42 +57,54 @@ impl LayerNorm {
         &self.bias
     }
 
-    /// `name.weight` and `name.bias`.
-    pub(crate) fn named_weights(&self, name: &str) -> Vec<(String, Var)> {
-        vec![(format!("{name}.weight"), self.weight.clone()), (format!("{name}.bias"), self.bias.clone())]
+    /// What training may change.
+    pub fn parameters(&self) -> Vec<Var> {
+        vec![self.weight.clone(), self.bias.clone()]
     }
 
-    /// The same values by candle's own operations, with gradients of weight and bias.
-    pub fn forward_tracked(&self, x: &Tensor) -> Result<Tensor> {
-        self.composed(x, self.weight.as_tensor(), self.bias.as_tensor())
+    /// What training may change, as `name.weight` and `name.bias`.
+    pub fn named_parameters(&self, name: &str) -> Vec<(String, Var)> {
+        super::named(name, &self.weight, Some(&self.bias))
     }
 
+    /// [`LayerNorm::forward`](Module::forward) in a training step, [`LayerNorm::forward_frozen`] otherwise.
     pub(crate) fn forward_in(&self, training: bool, x: &Tensor) -> Result<Tensor> {
-        if training { self.forward_tracked(x) } else { self.forward(x) }
+        if training { self.forward(x) } else { self.forward_frozen(x) }
     }
 
-    fn composed(&self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-        let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + self.eps)?.sqrt()?;
-        centred.broadcast_div(&deviation)?.broadcast_mul(weight)?.broadcast_add(bias)
+    /// The same values, with no gradient of the weights.
+    pub fn forward_frozen(&self, x: &Tensor) -> Result<Tensor> {
+        let (weight, bias) = (self.weight.as_detached_tensor(), self.bias.as_detached_tensor());
+        self.check(x)?;
+        Ok(if is_fusible(x) {
+            x.contiguous()?.apply_op1(Fused { weight, bias, eps: self.eps })?
+        } else {
+            self.composed(x, &weight, &bias)?
+        })
+    }
+
+    fn check(&self, x: &Tensor) -> crate::Result<()> {
+        let width = self.weight.elem_count();
+        if x.dims().last() != Some(&width) {
+            bail!(Input, "a layer norm over {width} values got {:?}: expected [..., {width}]", x.dims())
+        }
+        super::same_type("a layer norm", x, &self.weight)
+    }
+
+    fn composed(&self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> crate::Result<Tensor> {
+        widened(x, |x| {
+            let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+            let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + self.eps)?.sqrt()?;
+            let scaled = centred.broadcast_div(&deviation)?.broadcast_mul(&weight.to_dtype(x.dtype())?)?;
+            Ok(scaled.broadcast_add(&bias.to_dtype(x.dtype())?)?)
+        })
     }
 }
 
 impl Module for LayerNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let width = self.weight.elem_count();
-        if x.dims().last() != Some(&width) {
-            bail!("a layer norm over {width} values got {:?}", x.dims())
-        }
-        if is_fusible(x) && x.dtype() == self.weight.dtype() {
-            x.apply_op1(Fused {
-                weight: self.weight.as_detached_tensor(),
-                bias: self.bias.as_detached_tensor(),
-                eps: self.eps,
-            })
-        } else {
-            self.composed(x, &self.weight.as_detached_tensor(), &self.bias.as_detached_tensor())
-        }
+        self.check(x)?;
+        Ok(self.composed(x, self.weight.as_tensor(), self.bias.as_tensor())?)
     }
 }
 
@@ -111,7 +124,7 @@ impl CustomOp1 for Fused {
         let width = weight.elem_count();
         let ((weight, weight_layout), (bias, bias_layout)) = (weight.storage_and_layout(), bias.storage_and_layout());
         let (Storage::Cpu(weight), Storage::Cpu(bias)) = (&*weight, &*bias) else {
-            bail!("the weights of a layer norm are not on the CPU as its input is")
+            return Err(Error::Msg("the weights of a layer norm are not on the CPU as its input is".to_string()));
         };
         let scaled: Result<CpuStorage> = map_storage!(storage, weight, |x, weight| {
             let (x, weight) = (elements(x, layout)?, elements(weight, weight_layout)?);

@@ -1,9 +1,9 @@
 //! The dense layer, with a frozen form that computes no gradient of its weights.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, D, Device, Layout, Module, Shape, Storage, Tensor, Var};
+use candle_core::{CpuStorage, CustomOp1, Device, Layout, Module, Shape, Storage, Tensor, Var};
 
-use super::on_cpu::{elements, is_fusible};
+use super::on_cpu::{elements, is_fusible, widened};
 use crate::error::{Result, bail};
 use crate::seed::Seed;
 
@@ -48,9 +48,15 @@ impl Linear {
             bail!(Input, "the weight of a linear layer has the shape {:?}: both must be at least 1", weight.dims())
         }
         if let Some(bias) = bias
-            && bias.dims() != [outputs]
+            && (bias.dims() != [outputs] || bias.dtype() != weight.dtype())
         {
-            bail!(Input, "the bias of a linear layer has the shape {:?}: expected [{outputs}]", bias.dims())
+            bail!(
+                Input,
+                "the bias of a linear layer is {:?} {:?}: expected {:?} [{outputs}], as its weight has it",
+                bias.dtype(),
+                bias.dims(),
+                weight.dtype()
+            )
         }
         Ok(Self { weight: Var::from_tensor(weight)?, bias: bias.map(Var::from_tensor).transpose()? })
     }
@@ -71,15 +77,14 @@ impl Linear {
         Ok(Self { weight: convert(&self.weight)?, bias: self.bias.as_ref().map(convert).transpose()? })
     }
 
-    /// `name.weight`, and `name.bias` if there is one.
-    pub(crate) fn named_weights(&self, name: &str) -> Vec<(String, Var)> {
-        let bias = self.bias.iter().map(|bias| (format!("{name}.bias"), bias.clone()));
-        std::iter::once((format!("{name}.weight"), self.weight.clone())).chain(bias).collect()
-    }
-
     /// What training may change.
     pub fn parameters(&self) -> Vec<Var> {
         std::iter::once(&self.weight).chain(&self.bias).cloned().collect()
+    }
+
+    /// What training may change, as `name.weight` and `name.bias`.
+    pub fn named_parameters(&self, name: &str) -> Vec<(String, Var)> {
+        super::named(name, &self.weight, self.bias.as_ref())
     }
 
     /// [`Linear::forward`](Module::forward) in a training step, [`Linear::forward_frozen`] otherwise.
@@ -92,26 +97,41 @@ impl Linear {
     pub fn forward_frozen(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         let weight = self.weight.as_detached_tensor();
         let bias = self.bias.as_ref().map(Var::as_detached_tensor);
-        if is_fusible(x) && x.dtype() == weight.dtype() && x.dim(D::Minus1)? == weight.dim(1)? {
-            x.apply_op1(FrozenLinear { weight: weight.contiguous()?, bias })
+        self.check(x)?;
+        Ok(if is_fusible(x) {
+            x.contiguous()?.apply_op1(FrozenLinear { weight: weight.contiguous()?, bias })?
         } else {
-            affine(x, &weight, bias.as_ref())
+            affine(x, &weight, bias.as_ref())?
+        })
+    }
+
+    fn check(&self, x: &Tensor) -> Result<()> {
+        let inputs = self.weight.dims()[1];
+        if x.rank() == 0 || x.dims().last() != Some(&inputs) {
+            bail!(Input, "a linear layer of {inputs} inputs got {:?}: expected [..., {inputs}]", x.dims())
         }
+        super::same_type("a linear layer", x, &self.weight)
     }
 }
 
 impl Module for Linear {
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        affine(x, self.weight.as_tensor(), self.bias.as_deref())
+        self.check(x)?;
+        Ok(affine(x, self.weight.as_tensor(), self.bias.as_deref())?)
     }
 }
 
-fn affine(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> candle_core::Result<Tensor> {
-    let product = x.broadcast_matmul(&weight.t()?)?;
-    match bias {
-        Some(bias) => product.broadcast_add(bias),
-        None => Ok(product),
-    }
+fn affine(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    widened(x, |x| {
+        // candle multiplies no vector alone.
+        let rows = if x.rank() == 1 { x.unsqueeze(0)? } else { x.clone() };
+        let product = rows.broadcast_matmul(&weight.to_dtype(x.dtype())?.t()?)?;
+        let product = if x.rank() == 1 { product.squeeze(0)? } else { product };
+        match bias {
+            Some(bias) => Ok(product.broadcast_add(&bias.to_dtype(x.dtype())?)?),
+            None => Ok(product),
+        }
+    })
 }
 
 struct FrozenLinear {
@@ -133,7 +153,9 @@ impl CustomOp1 for FrozenLinear {
 
         let (weight, weight_layout) = self.weight.storage_and_layout();
         let Storage::Cpu(weight) = &*weight else {
-            candle_core::bail!("the weight of a linear layer is not on the CPU as its input is")
+            return Err(candle_core::Error::Msg(
+                "the weight of a linear layer is not on the CPU as its input is".into(),
+            ));
         };
         let flat = Layout::contiguous_with_offset((rows, inputs), layout.start_offset());
         let mut product = storage.matmul(weight, (1, rows, outputs, inputs), &flat, &weight_layout.transpose(0, 1)?)?;
@@ -146,7 +168,11 @@ impl CustomOp1 for FrozenLinear {
                 (CpuStorage::F64(product), Storage::Cpu(CpuStorage::F64(bias))) => {
                     add_to_rows(product, elements(bias, bias_layout)?);
                 }
-                _ => candle_core::bail!("the bias of a linear layer has another type than its weight"),
+                _ => {
+                    return Err(candle_core::Error::Msg(
+                        "the bias of a linear layer is not on the CPU as its input is".into(),
+                    ));
+                }
             }
         }
         Ok((product, shape.into()))

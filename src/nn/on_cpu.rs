@@ -1,17 +1,28 @@
 //! How a block reads and makes candle's CPU storage.
 
-use candle_core::{CpuStorage, DType, Layout, Result, Tensor, bail};
+use candle_core::{CpuStorage, DType, Error, Layout, Result, Tensor};
 
 /// Whether the fused CPU form of a block applies; elsewhere it is composed of candle's operations.
 pub(super) fn is_fusible(tensor: &Tensor) -> bool {
-    tensor.device().is_cpu() && tensor.is_contiguous() && matches!(tensor.dtype(), DType::F32 | DType::F64)
+    tensor.device().is_cpu() && matches!(tensor.dtype(), DType::F32 | DType::F64)
+}
+
+/// Half precision is computed in `f32` and rounded once, as PyTorch does; other types as they are.
+pub(super) fn widened<E: From<Error>>(
+    x: &Tensor,
+    compute: impl FnOnce(&Tensor) -> std::result::Result<Tensor, E>,
+) -> std::result::Result<Tensor, E> {
+    match x.dtype() {
+        half @ (DType::F16 | DType::BF16) => Ok(compute(&x.to_dtype(DType::F32)?)?.to_dtype(half)?),
+        _ => compute(x),
+    }
 }
 
 /// The elements of a contiguous tensor.
 pub(super) fn elements<'a, T>(values: &'a [T], layout: &Layout) -> Result<&'a [T]> {
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&values[start..end]),
-        None => bail!("expected a contiguous tensor, got the strides {:?}", layout.stride()),
+        None => Err(Error::Msg(format!("expected a contiguous tensor, got the strides {:?}", layout.stride()))),
     }
 }
 
@@ -59,7 +70,7 @@ macro_rules! map_storage {
 
 pub(super) fn unsupported<T>(storage: &CpuStorage) -> Result<T> {
     use candle_core::backend::BackendStorage;
-    bail!("expected f32 or f64 on both sides, got {:?}", storage.dtype())
+    Err(Error::Msg(format!("expected f32 or f64 on both sides, got {:?}", storage.dtype())))
 }
 
 pub(super) use map_storage;

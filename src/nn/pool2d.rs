@@ -1,47 +1,72 @@
 //! Pooling over windows. candle's own `max_pool2d` has a wrong backward, and its `avg_pool2d`
 //! one only where windows do not overlap.
 
-use candle_core::{D, Result, Tensor, bail};
+use candle_core::{D, Tensor, ToUsize2};
+
+use super::max::max;
+use super::on_cpu::widened;
+use crate::error::{Result, bail};
 
 /// The largest value of each window: `[batch, channels, height, width]` to
 /// `[batch, channels, out_height, out_width]`. At a tie the first one in the window gets the
 /// whole gradient, as in PyTorch.
-pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
-    let windows = windows(x, kernel, stride)?;
-    let first_largest = windows.detach().argmax_keepdim(D::Minus1)?;
-    windows.gather(&first_largest, D::Minus1)?.squeeze(D::Minus1)
+///
+/// Kernel and stride are one number, or a pair of height and width. Where windows do not divide
+/// the image, what is left over at its end is not read.
+///
+/// ```
+/// use candle_explain::prelude::*;
+///
+/// let x = Tensor::new(&[[[[1f32, 2.], [5., 4.], [3., 6.]]]], &Device::Cpu)?;
+/// let largest = candle_explain::nn::max_pool2d(&x, (3, 1), 1)?;
+/// assert_eq!(largest.flatten_all()?.to_vec1::<f32>()?, [5., 6.]);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn max_pool2d(x: &Tensor, kernel: impl ToUsize2, stride: impl ToUsize2) -> candle_core::Result<Tensor> {
+    max(&windows(x, kernel.to_usize2(), stride.to_usize2())?, D::Minus1)
 }
 
 /// The mean of each window, in the shapes of [`max_pool2d`].
-pub fn avg_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
-    windows(x, kernel, stride)?.mean(D::Minus1)
+pub fn avg_pool2d(x: &Tensor, kernel: impl ToUsize2, stride: impl ToUsize2) -> candle_core::Result<Tensor> {
+    Ok(mean_of_windows(x, kernel.to_usize2(), stride.to_usize2())?)
 }
 
-/// `[batch, channels, out_height, out_width, kernel²]`.
-fn windows(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
-    let (batch, channels, height, width) = x.dims4()?;
-    if kernel == 0 || stride == 0 || kernel > height || kernel > width {
+fn mean_of_windows(x: &Tensor, kernel: (usize, usize), stride: (usize, usize)) -> Result<Tensor> {
+    if !x.dtype().is_float() {
+        bail!(Input, "the means of {:?} values: expected floating-point numbers (convert with to_dtype)", x.dtype())
+    }
+    widened(x, |x| Ok(windows(x, kernel, stride)?.mean(D::Minus1)?))
+}
+
+/// `[batch, channels, out_height, out_width, elements of a window]`.
+fn windows(x: &Tensor, kernel: (usize, usize), stride: (usize, usize)) -> Result<Tensor> {
+    let &[batch, channels, height, width] = x.dims() else {
+        bail!(Input, "pooling got {:?}: expected [batch, channels, height, width]", x.dims())
+    };
+    if [kernel.0, kernel.1, stride.0, stride.1].contains(&0) || kernel.0 > height || kernel.1 > width {
         bail!(
-            "pooling {height} x {width} with kernel {kernel} and stride {stride}: the kernel must fit, and both be at least 1"
+            Input,
+            "pooling {height} x {width} with kernel {} x {} and stride {} x {}: the kernel must fit, and all be at \
+             least 1",
+            kernel.0,
+            kernel.1,
+            stride.0,
+            stride.1
         )
     }
-    let (out_height, out_width) = ((height - kernel) / stride + 1, (width - kernel) / stride + 1);
-    let mut index = Vec::with_capacity(out_height * out_width * kernel * kernel);
+    let (out_height, out_width) = ((height - kernel.0) / stride.0 + 1, (width - kernel.1) / stride.1 + 1);
+    let mut index = Vec::with_capacity(out_height * out_width * kernel.0 * kernel.1);
     for row in 0..out_height {
         for column in 0..out_width {
-            for y in 0..kernel {
-                for x in 0..kernel {
-                    index.push(((row * stride + y) * width + column * stride + x) as u32);
+            for y in 0..kernel.0 {
+                for x in 0..kernel.1 {
+                    index.push(((row * stride.0 + y) * width + column * stride.1 + x) as u32);
                 }
             }
         }
     }
     let index = Tensor::new(index, x.device())?;
-    x.reshape((batch, channels, height * width))?.contiguous()?.index_select(&index, 2)?.reshape((
-        batch,
-        channels,
-        out_height,
-        out_width,
-        kernel * kernel,
-    ))
+    let pixels = x.reshape((batch, channels, height * width))?.contiguous()?;
+    let windows = pixels.index_select(&index, 2)?;
+    Ok(windows.reshape((batch, channels, out_height, out_width, kernel.0 * kernel.1))?)
 }

@@ -1,8 +1,10 @@
 //! Softmax with a backward.
 
+use candle_core::shape::Dim;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 
-use super::on_cpu::{elements, is_fusible, map_storage};
+use super::on_cpu::{elements, is_fusible, map_storage, widened};
+use crate::error::bail;
 
 /// Softmax along an axis: eˣ divided by its sum, computed from the largest value down.
 ///
@@ -13,12 +15,28 @@ use super::on_cpu::{elements, is_fusible, map_storage};
 /// assert_eq!(candle_explain::nn::softmax(&logits, 1)?.to_vec2::<f32>()?, [[0.5, 0.5]]);
 /// # Ok::<(), Error>(())
 /// ```
-pub fn softmax(x: &Tensor, dim: usize) -> Result<Tensor> {
-    if dim + 1 == x.rank() && is_fusible(x) && x.elem_count() > 0 {
-        x.apply_op1(SoftmaxLast { width: x.dim(dim)? })
-    } else {
-        candle_nn::ops::softmax(x, dim)
+pub fn softmax(x: &Tensor, dim: impl Dim) -> Result<Tensor> {
+    Ok(along(x, dim)?)
+}
+
+fn along(x: &Tensor, dim: impl Dim) -> crate::Result<Tensor> {
+    let dim = dim.to_index(x.shape(), "softmax")?;
+    if !x.dtype().is_float() || x.elem_count() == 0 {
+        bail!(Input, "softmax of {:?} {:?}: expected floating-point numbers, at least one", x.dtype(), x.dims())
     }
+    widened(x, |x| {
+        if dim + 1 == x.rank() && is_fusible(x) {
+            Ok(x.contiguous()?.apply_op1(SoftmaxLast { width: x.dim(dim)? })?)
+        } else {
+            composed(x, dim)
+        }
+    })
+}
+
+/// The same function of candle's operations.
+fn composed(x: &Tensor, dim: usize) -> crate::Result<Tensor> {
+    let exponentials = x.broadcast_sub(&x.detach().max_keepdim(dim)?)?.exp()?;
+    Ok(exponentials.broadcast_div(&exponentials.sum_keepdim(dim)?)?)
 }
 
 struct SoftmaxLast {

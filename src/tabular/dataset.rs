@@ -8,7 +8,7 @@ use super::Split;
 use crate::engine::Series;
 use crate::error::{Result, bail};
 use crate::finite;
-use crate::model::{Inputs, IntoModel, Layers};
+use crate::model::{Inputs, IntoModel, Model};
 
 /// A table of examples: features `[rows, features]` with their names, and a class for each row.
 ///
@@ -110,15 +110,15 @@ impl Dataset {
 
     /// The share of rows whose largest output is their label's, from 0 to 1.
     pub fn accuracy<Marker>(&self, model: impl IntoModel<Marker>) -> Result<f64> {
-        let output = model.into_model().forward(&self.features(), &mut Layers::plain())?;
-        self.accuracy_of(&output)
+        self.accuracy_of(&model.into_model())
     }
 
-    pub(super) fn accuracy_of(&self, output: &Tensor) -> Result<f64> {
+    pub(super) fn accuracy_of(&self, model: &impl Model) -> Result<f64> {
+        let output = model.predict(self.features())?;
         if output.rank() != 2 || output.dims()[0] != self.len() {
             bail!(Input, "the model's output is {:?}: expected [{}, classes]", output.dims(), self.len())
         }
-        finite::check(output).map_err(|e| e.at("the model's output (check the weights)"))?;
+        finite::check(&output).map_err(|e| e.at("the model's output (check the weights)"))?;
         let predicted = output.argmax(D::Minus1)?.to_vec1::<u32>()?;
         let right = predicted.iter().zip(&self.labels).filter(|(predicted, label)| predicted == label).count();
         Ok(right as f64 / self.len() as f64)

@@ -11,3 +11,5 @@ pub use split::Split;
 pub(crate) use titanic::{PASSENGER_FEATURES, passenger_features};
 pub use titanic::{Passengers, Source, Titanic};
 pub use trainer::{History, Trainer};
+
+pub use crate::training::Parameters;

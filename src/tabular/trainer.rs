@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use candle_core::{D, DType, Device, Tensor, Var};
-use candle_nn::{AdamW, Optimizer, ParamsAdamW};
+use candle_core::{DType, Device, Tensor};
 
 use super::Dataset;
-use crate::error::{Result, bail};
-use crate::model::{Layers, Model};
+use crate::deep_stack::{Mark, on_deep_stack};
+use crate::engine::Check;
+use crate::error::{ErrorKind, Result, bail};
+use crate::model::{Inputs, Layers, Model, check_single_copy};
 use crate::progress::Progress;
+use crate::training::{Adam, Effort, Parameters, check_differences, check_reached, cross_entropy};
+
+/// Rows that differences of the loss are computed over at most.
+const ROWS_CHECKED: usize = 32;
 
 /// Trains a model on a table: Adam, cross entropy of its output, all rows in every epoch.
 ///
@@ -31,12 +36,13 @@ pub struct Trainer {
     learning_rate: f64,
     epochs: usize,
     test: Option<Dataset>,
+    check: Check,
 }
 
 impl Trainer {
     /// Adam with this learning rate, β₁ 0.9, β₂ 0.999, ε 1e-8, for 200 epochs.
     pub fn adam(learning_rate: f64) -> Self {
-        Self { learning_rate, epochs: 200, test: None }
+        Self { learning_rate, epochs: 200, test: None, check: Check::Error }
     }
 
     /// How often the whole table is gone through.
@@ -49,31 +55,60 @@ impl Trainer {
         Self { test: Some(test.clone()), ..self.clone() }
     }
 
-    /// Trains the model's own parameters in place. In a notebook the progress is printed.
-    ///
-    /// An error if the model lists no parameters, a setting is out of range, or the loss is no
-    /// longer a number; the weights are then as they were.
-    pub fn fit(&self, model: &impl Model, data: &Dataset) -> Result<History> {
-        self.fit_parameters(model, model.parameters(), data)
+    /// What is done when a parameter's gradient disagrees with differences of the loss: an error by
+    /// default, a remark in the history, or nothing, for a model whose gradient differs on purpose.
+    /// It is looked at before the first epoch, over 32 rows and for each parameter alone, or over fewer rows
+    /// and in groups where that would take more than a tenth of the training. Nothing
+    /// is said of a model that is random, as with dropout, or where rounding hides the answer.
+    pub fn gradient_check(&self, check: Check) -> Self {
+        Self { check, ..self.clone() }
     }
 
-    /// Trains these parameters of the model, for one that does not list them: those of a candle
-    /// `VarMap`, for example.
-    pub fn fit_parameters(&self, model: &impl Model, parameters: Vec<Var>, data: &Dataset) -> Result<History> {
-        let before =
-            parameters.iter().map(|var| var.as_detached_tensor().copy()).collect::<candle_core::Result<Vec<_>>>()?;
-        let result = self.train(model, &parameters, data);
+    /// Trains the model's own parameters in place. In a notebook the progress is printed.
+    ///
+    /// An error if the model lists no parameters, a setting is out of range, a parameter gets no
+    /// gradient or a wrong one, or the loss is no longer a number; the weights are then as they were.
+    pub fn fit(&self, model: &impl Model, data: &Dataset) -> Result<History> {
+        self.fit_parameters(model, Parameters::of(model), data)
+    }
+
+    /// Trains these parameters of the model, for one that does not list them or to leave some as they
+    /// are: a candle `VarMap`, a `Vec<Var>`, or [`Parameters`] with names.
+    ///
+    /// ```
+    /// use candle_explain::prelude::*;
+    ///
+    /// let features = Tensor::new(&[[0f32], [0.2], [0.8], [1.]], &Device::Cpu)?;
+    /// let data = Dataset::new(features, ["x"], vec![0, 0, 1, 1])?;
+    /// let vars = VarMap::new();
+    /// let layer = candle_explain::candle_nn::linear(1, 2, VarBuilder::from_varmap(&vars, DType::F32, &Device::Cpu))?;
+    /// let model = from_fn(move |input, _| Ok(layer.forward(input.first())?));
+    /// let history = Trainer::adam(0.1).fit_parameters(&model, &vars, &data)?;
+    /// assert_eq!(history.train_accuracy(), 1.0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn fit_parameters(
+        &self,
+        model: &impl Model,
+        parameters: impl Into<Parameters>,
+        data: &Dataset,
+    ) -> Result<History> {
+        let parameters = parameters.into().settled(model);
+        let vars = parameters.vars();
+        let before = vars.iter().map(|var| var.as_detached_tensor().copy()).collect::<candle_core::Result<Vec<_>>>()?;
+        check_single_copy()?;
+        let result = on_deep_stack(|| self.train(model, &parameters, data));
         if result.is_err() {
-            for (var, value) in parameters.iter().zip(&before) {
+            for (var, value) in vars.iter().zip(&before) {
                 var.set(value)?;
             }
         }
         result
     }
 
-    fn train(&self, model: &impl Model, parameters: &[Var], data: &Dataset) -> Result<History> {
-        crate::model::check_single_copy()?;
-        if parameters.is_empty() {
+    fn train(&self, model: &impl Model, parameters: &Parameters, data: &Dataset) -> Result<History> {
+        let vars = parameters.vars();
+        if vars.is_empty() {
             bail!(
                 Input,
                 "the model lists no parameters to train: implement Model::parameters, or pass them to fit_parameters"
@@ -87,15 +122,26 @@ impl Trainer {
                 self.learning_rate
             )
         }
-        let settings = ParamsAdamW { lr: self.learning_rate, weight_decay: 0., ..ParamsAdamW::default() };
-        let mut adam = AdamW::new(parameters.to_vec(), settings)?;
-        let features = data.features();
-        let labels = Tensor::new(data.labels(), &Device::Cpu)?.unsqueeze(1)?;
         let mut progress = Progress::new("epoch", self.epochs);
+        let table = Examples::new(data)?;
+        check_reached(parameters, &|| table.loss(model))?;
+        let mut remarks = Vec::new();
+        if self.check != Check::Off {
+            let effort = Effort::new(parameters, data.len(), self.epochs, ROWS_CHECKED);
+            let some = table.some(effort.rows)?;
+            // A model that takes all rows or none is checked with all.
+            let checked = if some.output(model).is_ok() { &some } else { &table };
+            match check_differences(parameters, effort, &|| checked.precise_loss(model)) {
+                Err(error) if self.check == Check::Warn && error.kind() == ErrorKind::Gradient => {
+                    remarks.push(error.to_string());
+                }
+                other => other?,
+            }
+        }
+        let mut adam = Adam::new(&vars, self.learning_rate, 0.)?;
         let mut losses = Vec::with_capacity(self.epochs);
         for epoch in 0..self.epochs {
-            let output = model.forward(&features, &mut Layers::for_training())?;
-            let loss = cross_entropy(&output, &labels, data)?;
+            let loss = table.loss(model)?;
             let value = loss.to_dtype(DType::F64)?.to_scalar::<f64>()?;
             if !value.is_finite() {
                 bail!(
@@ -105,50 +151,72 @@ impl Trainer {
                 )
             }
             losses.push(value);
-            let gradients = loss.backward()?;
-            if epoch == 0 && parameters.iter().all(|parameter| gradients.get(parameter).is_none()) {
-                bail!(
-                    Gradient,
-                    "no gradient reaches any of the {} parameters: are they this model's own, and does its forward \
-                     track them (Linear::forward does, Linear::forward_frozen does not)?",
-                    parameters.len()
-                )
-            }
-            adam.step(&gradients)?;
+            adam.step(loss.backward()?)?;
             progress.step(epoch + 1, || format!("loss {value:.4}"));
         }
-        let accuracy = |table: &Dataset| table.accuracy_of(&model.forward(&table.features(), &mut Layers::plain())?);
         Ok(History {
             losses,
-            train_accuracy: accuracy(data)?,
-            test_accuracy: self.test.as_ref().map(accuracy).transpose()?,
+            remarks,
+            train_accuracy: data.accuracy_of(model)?,
+            test_accuracy: self.test.as_ref().map(|test| test.accuracy_of(model)).transpose()?,
             elapsed: progress.elapsed(),
         })
     }
 }
 
-/// −mean over the rows of the label's entry of log-softmax.
-fn cross_entropy(output: &Tensor, labels: &Tensor, data: &Dataset) -> Result<Tensor> {
-    let classes = data.class_count();
-    match output.dims() {
-        &[rows, width] if rows == data.len() && width >= classes => {}
-        dims => bail!(
-            Input,
-            "the model's output is {dims:?}: expected [{}, classes] with at least {classes} classes",
-            data.len()
-        ),
+/// Rows to train with, and the labels `[rows, 1]`.
+struct Examples {
+    features: Inputs,
+    labels: Tensor,
+    classes: usize,
+}
+
+impl Examples {
+    fn new(data: &Dataset) -> Result<Self> {
+        let labels = Tensor::new(data.labels(), &Device::Cpu)?.unsqueeze(1)?;
+        Ok(Self { features: data.features(), labels, classes: data.class_count() })
     }
-    let largest = output.detach().max_keepdim(D::Minus1)?;
-    let shifted = output.broadcast_sub(&largest)?;
-    let log_sum = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?;
-    let log_probability = shifted.gather(labels, 1)?.sub(&log_sum)?;
-    Ok(log_probability.mean_all()?.neg()?)
+
+    /// This many of the rows at most, from all over the table.
+    fn some(&self, most: usize) -> Result<Self> {
+        let rows = self.labels.dims()[0];
+        let taken = rows.min(most);
+        let index: Vec<u32> = (0..taken).map(|row| (row * rows / taken) as u32).collect();
+        let index = Tensor::new(index, &Device::Cpu)?;
+        let features = self.features.first().index_select(&index, 0)?;
+        let features = self.features.replaced(vec![features], Vec::new());
+        Ok(Self { features, labels: self.labels.index_select(&index, 0)?, classes: self.classes })
+    }
+
+    fn output(&self, model: &impl Model) -> Result<Tensor> {
+        let before = Mark::now()?;
+        let output = model.forward(&self.features, &mut Layers::for_training())?;
+        before.require_room(&output)?;
+        let (rows, classes) = (self.labels.dims()[0], self.classes);
+        match output.dims() {
+            &[count, width] if count == rows && width >= classes => Ok(output),
+            dims => bail!(
+                Input,
+                "the model's output is {dims:?}: expected [{rows}, classes] with at least {classes} classes"
+            ),
+        }
+    }
+
+    fn loss(&self, model: &impl Model) -> Result<Tensor> {
+        cross_entropy(&self.output(model)?, &self.labels, 0.)
+    }
+
+    /// The same, summed in `f64`.
+    fn precise_loss(&self, model: &impl Model) -> Result<Tensor> {
+        cross_entropy(&self.output(model)?.to_dtype(DType::F64)?, &self.labels, 0.)
+    }
 }
 
 /// How a training went: the loss before each epoch, the accuracies after the last.
 #[derive(Clone, Debug)]
 pub struct History {
     losses: Vec<f64>,
+    remarks: Vec<String>,
     train_accuracy: f64,
     test_accuracy: Option<f64>,
     elapsed: Duration,
@@ -168,6 +236,11 @@ impl History {
     /// The same on the rows of [`Trainer::test_on`], if there are any.
     pub fn test_accuracy(&self) -> Option<f64> {
         self.test_accuracy
+    }
+
+    /// What the reader of these numbers must know: gradients that [`Check::Warn`] let through.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
     }
 
     /// How long it took.

@@ -311,6 +311,10 @@ impl Model for SentimentClassifier {
         self.model.parameters()
     }
 
+    fn named_parameters(&self) -> Vec<(String, Var)> {
+        self.model.named_parameters()
+    }
+
     fn known_operations(&self) -> Option<usize> {
         Some(self.model.known_operations()? + 4)
     }

@@ -82,18 +82,9 @@ proptest! {
     }
 
     #[test]
-    fn activations_of_a_transposed_tensor_take_the_composed_way(values in apart(12)) {
+    fn activations_of_a_transposed_tensor(values in apart(12)) {
         for kind in ACTIVATIONS {
-            // candle's own gelu has constants of 7 digits.
-            if kind != Activation::Gelu {
-                check(&move |x| kind.forward(&x.t()?), &values, &[3, 4])?;
-            }
-            let x = tensor(values.clone(), &[3, 4]).t().unwrap();
-            let composed = numbers(&kind.forward(&x).unwrap());
-            let fused = numbers(&kind.forward(&x.contiguous().unwrap()).unwrap());
-            for (composed, fused) in composed.iter().zip(fused) {
-                prop_assert!((composed - fused).abs() < 1e-7, "{kind:?}: {composed} and {fused}");
-            }
+            check(&move |x| kind.forward(&x.t()?), &values, &[3, 4])?;
         }
     }
 

@@ -24,11 +24,29 @@ mod known_answers;
 /// Every operation's backward against finite differences.
 mod gradients;
 
+/// Every block in every type and layout against finite differences.
+mod blocks;
+
+/// Convolution against loops and PyTorch.
+mod convolution;
+
+/// Blocks over many shapes against PyTorch.
+mod pytorch;
+
+/// Pooling and the largest value against loops, with ties and NaN.
+mod pooling;
+
+/// What training makes sure of before its first epoch.
+mod training;
+
 /// Gradients held against the function.
 mod gradient_check;
 
 /// Bad input and the error that each gives.
 mod errors;
+
+/// Errors without candle's backtraces.
+mod backtraces;
 
 /// Tokenizers against those that they must equal, and the words that pieces join into.
 mod tokenizers;

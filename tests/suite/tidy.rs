@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_explain::attr::METHODS;
 
 /// Which modules a module may import from. Everything may use `error`.
-const MAY_IMPORT: [(&str, &[&str]); 19] = [
+const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("error", &[]),
     ("seed", &[]),
     ("progress", &[]),
@@ -18,8 +18,9 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ("model", &["error", "seed", "file", "finite", "deep_stack", "nn"]),
     ("engine", &["error", "finite", "deep_stack", "model"]),
     ("attr", &["error", "model", "engine"]),
-    ("tabular", &["error", "seed", "file", "finite", "progress", "model", "engine"]),
-    ("text", &["error", "seed", "file", "finite", "progress", "visible", "model", "engine", "attr"]),
+    ("training", &["error", "seed", "finite", "model"]),
+    ("tabular", &["error", "seed", "file", "finite", "progress", "deep_stack", "model", "engine", "training"]),
+    ("text", &["error", "seed", "file", "finite", "progress", "visible", "model", "engine", "attr", "training"]),
     ("render", &["error", "file", "visible", "engine", "model", "tabular", "text"]),
     ("serve", &["error", "seed", "file", "finite", "model", "engine", "attr", "tabular", "text", "render"]),
     ("tracking", &["error", "file"]),

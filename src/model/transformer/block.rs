@@ -118,8 +118,8 @@ impl Block {
             (output, &self.output),
         ];
         let norms = [(attention_norm, &self.attention_norm), (output_norm, &self.output_norm)];
-        let linear = linear.into_iter().flat_map(|(name, layer)| layer.named_weights(&name));
-        linear.chain(norms.into_iter().flat_map(|(name, layer)| layer.named_weights(&name))).collect()
+        let linear = linear.into_iter().flat_map(|(name, layer)| layer.named_parameters(&name));
+        linear.chain(norms.into_iter().flat_map(|(name, layer)| layer.named_parameters(&name))).collect()
     }
 
     pub(super) fn to_dtype(&self, dtype: DType) -> Result<Self> {

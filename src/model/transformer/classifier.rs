@@ -180,7 +180,10 @@ impl SequenceClassifier {
         let dense = if architecture == Architecture::Bert { format!("bert.{dense}") } else { dense.to_string() };
         let prefix = architecture.prefix();
         let encoder = self.encoder.weights().into_iter().map(|(name, weight)| (format!("{prefix}.{name}"), weight));
-        encoder.chain(self.head.dense.named_weights(&dense)).chain(self.head.logits.named_weights(logits)).collect()
+        encoder
+            .chain(self.head.dense.named_parameters(&dense))
+            .chain(self.head.logits.named_parameters(logits))
+            .collect()
     }
 }
 
@@ -203,6 +206,10 @@ impl Model for SequenceClassifier {
 
     fn parameters(&self) -> Vec<Var> {
         self.weights().into_iter().map(|(_, weight)| weight).collect()
+    }
+
+    fn named_parameters(&self) -> Vec<(String, Var)> {
+        self.weights()
     }
 
     fn known_operations(&self) -> Option<usize> {

@@ -77,7 +77,7 @@ impl Embeddings {
         let tables = [("word", Some(&self.words)), ("position", Some(&self.positions))];
         let tables = tables.into_iter().chain([("token_type", self.token_types.as_ref())]);
         let tables = tables.filter_map(|(kind, table)| Some((table_name(kind), table?.clone())));
-        tables.chain(self.norm.named_weights("embeddings.LayerNorm")).collect()
+        tables.chain(self.norm.named_parameters("embeddings.LayerNorm")).collect()
     }
 
     pub(super) fn width(&self) -> usize {

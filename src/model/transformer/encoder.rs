@@ -119,6 +119,10 @@ impl Model for TransformerEncoder {
         self.weights().into_iter().map(|(_, weight)| weight).collect()
     }
 
+    fn named_parameters(&self) -> Vec<(String, Var)> {
+        self.weights()
+    }
+
     fn known_operations(&self) -> Option<usize> {
         Some(MOST_TENSORS_OF_A_BLOCK * (self.blocks.len() + 1))
     }

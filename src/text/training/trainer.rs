@@ -4,18 +4,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use candle_core::backprop::GradStore;
-use candle_core::{D, DType, Tensor, Var};
-use candle_nn::{AdamW, Optimizer, ParamsAdamW};
+use candle_core::{D, DType, Device, Tensor, Var};
 use serde_json::json;
 
 use super::average::Average;
 use super::{batches, vocabulary};
 use crate::error::{Result, bail, error};
 use crate::file::{cannot_write, write_whole};
-use crate::model::{ClassifierOutput, Layers, Model, RobertaShape, SequenceClassifier};
+use crate::model::{ClassifierOutput, Inputs, Layers, Model, RobertaShape, SequenceClassifier};
 use crate::progress::Progress;
 use crate::seed::Seed;
 use crate::text::{Comment, Comments};
+use crate::training::{Adam, Effort, Parameters, check_differences, check_reached, cross_entropy};
 
 const HEADS: usize = 4;
 const TOKENS: usize = 256;
@@ -26,6 +26,8 @@ const LARGEST_GRADIENT: f64 = 1.;
 const AVERAGE_OVER: f64 = 0.995;
 const LEAST_COUNT: u64 = 5;
 const TESTED_AT_ONCE: usize = 64;
+/// Texts that differences of the loss are computed over at most.
+const TEXTS_CHECKED: usize = 8;
 
 /// Trains a small RoBERTa classifier, tokenizer and all, on comments with labels.
 ///
@@ -146,12 +148,23 @@ impl SentimentTrainer {
         let classifier = SequenceClassifier::untrained(&self.shape(tokenizer.get_vocab_size(true)), self.seed)?;
         let classifier = classifier.output(ClassifierOutput::Logits);
         let weights = classifier.parameters();
-
         let lengths: Vec<usize> = ids.iter().map(Vec::len).collect();
+        let loss_of = |batch: &[usize], input: &Inputs, layers: &mut Layers, dtype: DType| {
+            let logits = classifier.forward(input, layers)?.to_dtype(dtype)?;
+            let labels: Vec<u32> = batch.iter().map(|&text| labels[text]).collect();
+            cross_entropy(&logits, &Tensor::new(labels, &Device::Cpu)?.unsqueeze(1)?, self.label_smoothing)
+        };
+        let parameters = Parameters::of(&classifier);
+        let effort = Effort::new(&parameters, lengths.len(), self.epochs, TEXTS_CHECKED);
+        let first = &batches::shuffled(&lengths, effort.rows, self.seed)[0];
+        let input = batches::inputs(&first.iter().map(|&text| &ids[text]).collect::<Vec<_>>(), 0., self.seed)?;
+        let loss = || loss_of(first, &input, &mut Layers::for_training(), DType::F64);
+        check_reached(&parameters, &loss)?;
+        check_differences(&parameters, effort, &loss)?;
+
         let steps = self.epochs * lengths.len().div_ceil(self.batch_size);
         let mut average = Average::new(&weights, AVERAGE_OVER)?;
-        let settings = ParamsAdamW { lr: self.learning_rate, weight_decay: WEIGHT_DECAY, ..ParamsAdamW::default() };
-        let mut adam = AdamW::new(weights.clone(), settings)?;
+        let mut adam = Adam::new(&weights, self.learning_rate, WEIGHT_DECAY)?;
         let mut progress = Progress::new("step", steps);
         let mut losses = Vec::with_capacity(self.epochs);
         let mut step = 0;
@@ -164,9 +177,7 @@ impl SentimentTrainer {
                 let texts: Vec<&Vec<u32>> = batch.iter().map(|&text| &ids[text]).collect();
                 let input = batches::inputs(&texts, self.word_dropout, seed)?;
                 let mut layers = Layers::for_training().with_dropout(self.dropout, seed.child(0));
-                let logits = classifier.forward(&input, &mut layers)?;
-                let targets: Vec<u32> = batch.iter().map(|&text| labels[text]).collect();
-                let loss = smoothed_cross_entropy(&logits, &targets, self.label_smoothing)?;
+                let loss = loss_of(batch, &input, &mut layers, DType::F32)?;
                 let value = f64::from(loss.to_scalar::<f32>()?);
                 if !value.is_finite() {
                     bail!(
@@ -178,7 +189,7 @@ impl SentimentTrainer {
                 let mut gradients = loss.backward()?;
                 clip(&mut gradients, &weights)?;
                 adam.set_learning_rate(self.learning_rate * warmed_up(step, steps));
-                adam.step(&gradients)?;
+                adam.step(gradients)?;
                 average.add()?;
                 sum += value;
                 watch(step, steps, value);
@@ -320,18 +331,6 @@ fn warmed_up(step: usize, steps: usize) -> f64 {
     let warm = (WARM_UP * steps as f64).max(1.);
     let step = step as f64;
     if step < warm { step / warm } else { (steps as f64 - step) / (steps as f64 - warm).max(1.) }
-}
-
-/// −mean of Σ q·log p, where q has 1 − s on the label and s spread over all classes.
-fn smoothed_cross_entropy(logits: &Tensor, labels: &[u32], smoothing: f64) -> Result<Tensor> {
-    let largest = logits.detach().max_keepdim(D::Minus1)?;
-    let shifted = logits.broadcast_sub(&largest)?;
-    let log_sum = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?;
-    let log_probabilities = shifted.broadcast_sub(&log_sum)?;
-    let index = Tensor::new(labels, logits.device())?.unsqueeze(1)?;
-    let of_label = log_probabilities.gather(&index, 1)?.mean_all()?;
-    let of_all = log_probabilities.mean_all()?;
-    Ok(((of_label * (smoothing - 1.))? - (of_all * smoothing)?)?)
 }
 
 /// Shortens the gradient to length 1 where it is longer.

@@ -1,0 +1,18 @@
+//! What the trainers share: parameters with names, the loss, the steps, and a look at the gradients
+//! before the first epoch.
+
+mod adam;
+mod differences;
+mod effort;
+mod loss;
+mod parameters;
+mod probe;
+mod reached;
+mod weights;
+
+pub(crate) use adam::Adam;
+pub(crate) use differences::check_differences;
+pub(crate) use effort::Effort;
+pub(crate) use loss::cross_entropy;
+pub use parameters::Parameters;
+pub(crate) use reached::check_reached;
