@@ -18,6 +18,8 @@ pub struct Token {
     pub span: Range<usize>,
     /// Which of the text's words it is a part of.
     pub word: usize,
+    /// The type that the model is told: 1 in the second text of a pair, where the tokenizer tells them apart.
+    pub type_id: u32,
 }
 
 /// A text as a model reads it: tokens, the words that they join into, and what is known of its class.

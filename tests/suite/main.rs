@@ -24,6 +24,9 @@ mod errors;
 /// Tokenizers against those that they must equal, and the words that pieces join into.
 mod tokenizers;
 
+/// Folders of tokenizers as `transformers` reads them, over three thousand odd texts.
+mod auto_tokenizer;
+
 /// From a text to its coloured words.
 mod text;
 
