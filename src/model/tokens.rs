@@ -39,6 +39,8 @@ pub struct TokenizedText {
     pub logits: bool,
     /// How many tokens were cut off because the model takes no more.
     pub cut: usize,
+    /// Whether they were those at the beginning.
+    pub cut_at_beginning: bool,
 }
 
 impl TokenizedText {
@@ -50,6 +52,14 @@ impl TokenizedText {
     /// How many tokens stand for something that is not in the vocabulary.
     pub fn unknown(&self) -> usize {
         self.tokens.iter().filter(|token| token.unknown).count()
+    }
+
+    /// What was cut off, in words, if anything was.
+    pub fn cut_in_words(&self) -> Option<String> {
+        let place = if self.cut_at_beginning { "beginning" } else { "end" };
+        let tokens = if self.cut == 1 { "1 token".to_string() } else { format!("{} tokens", self.cut) };
+        let were = if self.cut == 1 { "was" } else { "were" };
+        (self.cut > 0).then(|| format!("{tokens} at the {place} {were} cut off"))
     }
 
     /// The tokens as the tokenizer writes them.

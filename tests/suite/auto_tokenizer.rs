@@ -81,3 +81,25 @@ fn padding_is_the_tokenizers() {
         assert_eq!(tokenizer.vocabulary_size() as u64, expected["size"].as_u64().unwrap(), "{name}");
     }
 }
+
+#[test]
+fn texts_that_are_too_long_are_cut_as_in_transformers() {
+    let texts = texts();
+    let mut cut = 0;
+    for (name, tokenizer, expected) in folders() {
+        let most = tokenizer.max_tokens().unwrap_or(usize::MAX);
+        let numbers = texts.chunks(GROUP).flat_map(|group| {
+            let pair = tokenizer.encode_pair(&group[3], &group[4]).unwrap();
+            [tokenizer.encode(&group[2]).unwrap(), pair]
+                .into_iter()
+                .flat_map(|text| {
+                    let text = tokenizer.cut(text, most).unwrap();
+                    cut += text.cut;
+                    text.ids().into_iter().chain([END]).collect::<Vec<_>>()
+                })
+                .collect::<Vec<_>>()
+        });
+        assert_eq!(hash(numbers), expected["cut"], "{name}");
+    }
+    assert!(cut > 1000, "{cut} tokens");
+}

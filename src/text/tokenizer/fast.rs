@@ -55,10 +55,6 @@ impl Fast {
     pub(super) fn vocabulary_size(&self) -> usize {
         self.tokenizer.get_vocab_size(true)
     }
-
-    pub(super) fn id(&self, token: &str) -> Option<u32> {
-        self.tokenizer.token_to_id(token)
-    }
 }
 
 fn cannot_encode(why: tokenizers::Error) -> crate::Error {

@@ -4,6 +4,7 @@ mod added_token;
 mod added_vocabulary;
 mod assembly;
 mod class;
+mod cut;
 mod fast;
 mod folder;
 mod limits;
@@ -131,7 +132,24 @@ impl Tokenizer {
             type_id,
         };
         let tokens = pieces.into_iter().zip(of_piece).zip(types).map(token).collect();
-        Ok(TokenizedText { text, tokens, words, label: None, classes: Arc::default(), logits: false, cut: 0 })
+        Ok(TokenizedText {
+            text,
+            tokens,
+            words,
+            label: None,
+            classes: Arc::default(),
+            logits: false,
+            cut: 0,
+            cut_at_beginning: false,
+        })
+    }
+
+    /// The text with at most so many tokens, the special ones included: without those at its end, or at its
+    /// beginning if [`Tokenizer::cuts_beginnings`]; of a pair the longer one is cut first.
+    pub fn cut(&self, mut text: TokenizedText, most: usize) -> Result<TokenizedText> {
+        // Tokenizers in Python leave the first of two the odd token.
+        cut::cut(&mut text, most, self.cuts_beginnings(), matches!(self.kind, Kind::PhoBert(_)))?;
+        Ok(text)
     }
 
     /// The ids of a text alone, the special ones included: the fastest way over many texts.
