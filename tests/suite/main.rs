@@ -27,6 +27,12 @@ mod tokenizers;
 /// Folders of tokenizers as `transformers` reads them, over three thousand odd texts.
 mod auto_tokenizer;
 
+/// Checkpoints as they come: names, types, files and settings that differ.
+mod checkpoints;
+
+/// From a folder to a classifier of texts: what its tokenizer, its model and their settings say of each other.
+mod text_folders;
+
 /// From a text to its coloured words.
 mod text;
 

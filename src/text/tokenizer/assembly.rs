@@ -160,8 +160,8 @@ fn finish(
         !from_fast && ["add_bos_token", "add_eos_token"].iter().any(|switch| folder.settings.contains_key(*switch));
     let of_class = || pipeline::post_processor(class, folder, special, id);
     let last = match class {
-        Class::Albert if there => Value::Null,
-        Class::AsWritten | Class::Gpt2 if there && !asked => Value::Null,
+        Class::Albert | Class::AsWritten | Class::Gpt2 if asked => pipeline::ends(folder, special, id)?,
+        Class::Albert | Class::AsWritten | Class::Gpt2 if there => Value::Null,
         Class::AsWritten | Class::Gpt2 => pipeline::ends(folder, special, id)?,
         _ => of_class().map_err(|e| e.at(folder.path().display()))?,
     };
