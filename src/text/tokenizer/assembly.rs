@@ -4,6 +4,7 @@ use serde_json::Value;
 use tokenizers::normalizers::{NormalizerWrapper, Sequence};
 use tokenizers::{AddedToken, Model, ModelWrapper, PostProcessorWrapper, PreTokenizerWrapper, Tokenizer};
 
+use super::characters;
 use super::class::{Chosen, Class};
 use super::folder::Folder;
 use super::pipeline::{self, Step};
@@ -26,6 +27,10 @@ pub(super) struct Assembled {
 /// Reads `tokenizer.json`, or the class's own files where there is none.
 pub(super) fn assemble(folder: &Folder, chosen: &Chosen) -> Result<Assembled> {
     let fast = folder.fast()?;
+    if let Some(fast) = &fast {
+        let place = folder.path().join("tokenizer.json");
+        characters::check_all(&fast["normalizer"]).map_err(|e| e.at(place.display()))?;
+    }
     let class = class_of(folder, chosen, fast.as_ref())?;
     let mut special = SpecialTokens::of(folder, class, fast.as_ref()).map_err(|e| e.at(folder.path().display()))?;
     let from_fast = fast.is_some();

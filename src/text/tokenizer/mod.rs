@@ -3,6 +3,7 @@
 mod added_token;
 mod added_vocabulary;
 mod assembly;
+mod characters;
 mod class;
 mod cut;
 mod fast;

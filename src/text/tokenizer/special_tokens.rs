@@ -23,8 +23,10 @@ const CAMEMBERT_UNUSED: [&str; 3] = ["<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"
 pub(super) struct SpecialTokens {
     /// What the folder or its class names, in the order in which they are added.
     named: Vec<(String, Added)>,
-    /// Special tokens without a name, if anything tells of them.
+    /// Special tokens without a name, if the settings tell of them.
     extra: Option<Vec<Added>>,
+    /// Those that count where the settings tell of none.
+    additional: Option<Vec<Added>>,
     /// The tokens that the folder's files number.
     pub(super) declared: BTreeMap<u32, Added>,
 }
@@ -38,6 +40,7 @@ impl SpecialTokens {
             Some(extra) if !extra.is_empty() => Some(extra),
             empty => unnamed(&told, ADDITIONAL)?.or(empty),
         };
+        let mut additional = None;
         let mut declared = BTreeMap::new();
         if let Some(numbered) = told.get("added_tokens_decoder").and_then(Value::as_object) {
             for (id, token) in numbered {
@@ -50,13 +53,13 @@ impl SpecialTokens {
             extra = extra.map_or_else(|| unnamed(&told, EXTRA), |extra| Ok(Some(extra)))?;
             declare_legacy(folder, &told, extra.as_deref().unwrap_or_default(), &mut declared)?;
             // Too late to make those of added_tokens.json special.
-            extra = extra.map_or_else(|| unnamed(&told, ADDITIONAL), |extra| Ok(Some(extra)))?;
+            additional = unnamed(&told, ADDITIONAL)?;
             for token in fast.and_then(|fast| fast["added_tokens"].as_array()).into_iter().flatten() {
                 let id = token["id"].as_u64().ok_or_else(|| error!(File, "the added token {token} has no id"))?;
                 declared.insert(id as u32, Added::from_json(token)?);
             }
         }
-        let mut special = Self { named: Vec::new(), extra, declared };
+        let mut special = Self { named: Vec::new(), extra, additional, declared };
         special.name(class, &told, fast)?;
         Ok(special)
     }
@@ -85,9 +88,9 @@ impl SpecialTokens {
         Ok(())
     }
 
-    /// Tokens that the vocabulary's own file calls special, unless the folder's settings tell of others.
+    /// Tokens that the vocabulary's own file calls special: they count where the settings tell of none.
     pub(super) fn extra_of_vocabulary(&mut self, tokens: Vec<Added>) {
-        self.extra.get_or_insert(tokens);
+        self.additional = Some(tokens);
     }
 
     /// The content of a named token, if there is one.
@@ -130,8 +133,8 @@ impl SpecialTokens {
     }
 
     fn unnamed(&self, class: Class) -> Vec<Added> {
-        match &self.extra {
-            Some(extra) => extra.clone(),
+        match self.extra.as_ref().or(self.additional.as_ref()) {
+            Some(tokens) => tokens.clone(),
             None if class == Class::Camembert => CAMEMBERT_UNUSED.map(Added::special).to_vec(),
             None => Vec::new(),
         }

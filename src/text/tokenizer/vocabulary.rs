@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use tokenizers::normalizers::{NormalizerWrapper, Precompiled};
 
 use super::added_token::Added;
+use super::characters;
 use super::class::Class;
 use super::folder::Folder;
 use super::sentencepiece::{PieceKind, SentencePiece};
@@ -49,12 +50,7 @@ impl Vocabulary {
                     )
                 }
                 special.extra_of_vocabulary(added_tokens(&file));
-                let characters = match file.characters.as_slice() {
-                    [] => None,
-                    table => Some(Precompiled::from(table).map(NormalizerWrapper::from).map_err(|e| {
-                        error!(File, "{}: its table of characters cannot be read: {e}", path.display())
-                    })?),
-                };
+                let characters = table(&file.characters).map_err(|e| e.at(path.display()))?;
                 (pieces(class, special, &file)?, Value::Null, characters)
             }
         };
@@ -126,6 +122,16 @@ fn precompiled(normalizer: &Value) -> Result<Option<NormalizerWrapper>> {
     let table = all.iter().find(|normalizer| normalizer["type"] == "Precompiled");
     let table = table.map(|table| serde_json::from_value(table.clone()));
     table.transpose().map_err(|e| error!(File, "the table of characters in tokenizer.json cannot be read: {e}"))
+}
+
+/// A SentencePiece model's table of characters, if it has one.
+fn table(bytes: &[u8]) -> Result<Option<NormalizerWrapper>> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    characters::check(bytes)?;
+    let table = Precompiled::from(bytes).map_err(|e| error!(File, "its table of characters cannot be read: {e}"))?;
+    Ok(Some(table.into()))
 }
 
 /// The number of each line of `vocab.txt`; a token that stands twice has the last.
