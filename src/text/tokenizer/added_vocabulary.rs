@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 use super::added_token::Added;
+use super::phobert::is_space;
 
 /// Tokens that are cut out of a text before the vocabulary sees the rest.
 pub(super) struct AddedVocabulary {
@@ -67,10 +68,10 @@ impl AddedVocabulary {
             let left = index.checked_sub(1).map(|before| text[spans[before].clone()].to_string()).unwrap_or_default();
             let right = spans.get(index + 1).map(|span| text[span.clone()].to_string()).unwrap_or_default();
             if token.rstrip && !right.is_empty() {
-                spans[index + 1].start += right.len() - right.trim_start().len();
+                spans[index + 1].start += right.len() - right.trim_start_matches(is_space).len();
             }
             if token.lstrip && !left.is_empty() {
-                spans[index - 1].end -= left.len() - left.trim_end().len();
+                spans[index - 1].end -= left.len() - left.trim_end_matches(is_space).len();
             }
             if token.single_word && !left.is_empty() && !left.ends_with(' ') {
                 spans[index - 1].end = spans[index].end;

@@ -165,9 +165,9 @@ fn finish(
         !from_fast && ["add_bos_token", "add_eos_token"].iter().any(|switch| folder.settings.contains_key(*switch));
     let of_class = || pipeline::post_processor(class, folder, special, id);
     let last = match class {
-        Class::Albert | Class::AsWritten | Class::Gpt2 if asked => pipeline::ends(folder, special, id)?,
+        Class::Albert | Class::AsWritten | Class::Gpt2 if asked => pipeline::ends(folder, special, !from_fast, id)?,
         Class::Albert | Class::AsWritten | Class::Gpt2 if there => Value::Null,
-        Class::AsWritten | Class::Gpt2 => pipeline::ends(folder, special, id)?,
+        Class::AsWritten | Class::Gpt2 => pipeline::ends(folder, special, !from_fast, id)?,
         _ => of_class().map_err(|e| e.at(folder.path().display()))?,
     };
     if !last.is_null() {

@@ -312,7 +312,7 @@ fn next_word(text: &str, from: usize) -> Option<Range<usize>> {
 }
 
 /// White space as Python has it.
-fn is_space(c: char) -> bool {
+pub(super) fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
 

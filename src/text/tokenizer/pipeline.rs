@@ -98,10 +98,15 @@ pub(super) fn post_processor(
     }
 }
 
-/// `bos` and `eos` around each text if `tokenizer_config.json` asks for them.
-pub(super) fn ends(folder: &Folder, special: &SpecialTokens, id: impl Fn(&str) -> Option<u32>) -> Result<Value> {
+/// `bos` and `eos` around each text if `tokenizer_config.json` asks for them and is heeded.
+pub(super) fn ends(
+    folder: &Folder,
+    special: &SpecialTokens,
+    heeded: bool,
+    id: impl Fn(&str) -> Option<u32>,
+) -> Result<Value> {
     let end = |switch: &str, key: &str| -> Result<Option<(String, u32)>> {
-        let wanted = folder.switch(switch, false)?;
+        let wanted = heeded && folder.switch(switch, false)?;
         let token = special.named(key).filter(|_| wanted);
         Ok(token.and_then(|token| Some((token.to_string(), id(token)?))))
     };
