@@ -6,25 +6,34 @@ use crate::error::{Result, bail};
 
 /// An error that names the first NaN or infinite element, if there is one.
 pub(crate) fn check(tensor: &Tensor) -> Result<()> {
+    check_that(tensor, f64::is_finite, "a finite number")
+}
+
+/// The same for what travels along, where masks hold −∞.
+pub(crate) fn check_mask(tensor: &Tensor) -> Result<()> {
+    check_that(tensor, |x| x.is_finite() || x == f64::NEG_INFINITY, "a finite number, or -inf as in a mask")
+}
+
+fn check_that(tensor: &Tensor, fine: impl Fn(f64) -> bool, expected: &str) -> Result<()> {
     if !tensor.dtype().is_float() {
         return Ok(());
     }
     let flat = tensor.detach().flatten_all()?;
     let first_bad = match tensor.dtype() {
-        DType::F64 => first_non_finite(&flat.to_vec1::<f64>()?, |x| x.is_finite()),
-        _ => first_non_finite(&flat.to_dtype(DType::F32)?.to_vec1::<f32>()?, |x| x.is_finite()),
+        DType::F64 => first_bad(&flat.to_vec1::<f64>()?, fine),
+        _ => first_bad(&flat.to_dtype(DType::F32)?.to_vec1::<f32>()?, fine),
     };
     match first_bad {
         None => Ok(()),
         Some((position, value)) => {
             let index = unravel(position, tensor.dims());
-            bail!(NotFinite, "the value at {index:?} is {value}: expected a finite number")
+            bail!(NotFinite, "the value at {index:?} is {value}: expected {expected}")
         }
     }
 }
 
-fn first_non_finite<T: Copy + std::fmt::Display>(values: &[T], finite: impl Fn(T) -> bool) -> Option<(usize, String)> {
-    values.iter().position(|&value| !finite(value)).map(|position| (position, values[position].to_string()))
+fn first_bad<T: Copy + Into<f64>>(values: &[T], fine: impl Fn(f64) -> bool) -> Option<(usize, f64)> {
+    values.iter().map(|&value| value.into()).enumerate().find(|(_, value)| !fine(*value))
 }
 
 /// The index along each axis of an element at a position in row-major order.

@@ -62,6 +62,7 @@
 pub mod attr;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod deep_stack;
 pub mod engine;
 mod error;
 mod file;

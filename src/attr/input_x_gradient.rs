@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::saliency::plain_input_gradients;
+use super::saliency::input_gradients;
 use crate::engine::{
-    Attribute, Attributions, Cost, Family, MethodInfo, Options, Question, ROWS_PER_EVALUATION, Target, check_finite,
+    Attribute, Attributions, Cost, Family, MethodInfo, Options, Question, Subject, Target, check_finite, check_setter,
+    products,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
@@ -33,7 +34,7 @@ use crate::model::{Inputs, IntoModel, Model};
 /// ```
 #[derive(Clone)]
 pub struct InputXGradient {
-    model: Arc<dyn Model>,
+    model: Subject,
 }
 
 impl InputXGradient {
@@ -44,29 +45,32 @@ impl InputXGradient {
         has_delta: false,
         cost: Cost::ForwardBackward,
         paper: "Shrikumar, Greenside, Shcherbina and Kundaje 2016",
-        options: &[],
+        options: &[&["gradient_check"]],
         build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
     };
 
     /// The method for a model.
     pub fn new<Marker>(model: impl IntoModel<Marker>) -> Self {
-        Self { model: model.into_model() }
+        Self { model: Subject::new(model) }
     }
+
+    check_setter!();
 
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
         options.check(&Self::INFO)?;
-        Ok(Self { model })
+        Ok(Self { model: options.subject(model) })
     }
 }
 
 impl Attribute for InputXGradient {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
-        let question = Question::about_output(&self.model, inputs.clone(), target, ROWS_PER_EVALUATION)?;
-        let gradients = plain_input_gradients(&question)?;
-        let products =
-            inputs.tensors().iter().zip(&gradients).map(|(input, gradient)| Ok(input.detach().mul(gradient)?));
-        let values = products.collect::<Result<Vec<_>>>()?;
-        check_finite(&values, "attribution")?;
-        Ok(question.plain_attributions_to_inputs(Self::INFO.name, values))
+        self.model.ask(|| {
+            let question = Question::at_inputs(&self.model, inputs, target)?;
+            let gradients = input_gradients(&question)?;
+            let products = gradients.iter().zip(inputs.tensors()).map(|(gradient, input)| products(gradient, input));
+            let values = products.collect::<Result<Vec<_>>>()?;
+            check_finite(&values, "attribution")?;
+            question.plain_attributions_to_inputs(Self::INFO.name, values)
+        })
     }
 }

@@ -1,10 +1,11 @@
 //! Integrated Gradients: the gradient averaged along the straight line from a baseline to the input.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::engine::{
-    Attribute, Attributions, Cost, Family, Integral, Integrand, MethodInfo, Options, PATH_OPTIONS, Path, PathSettings,
-    Question, Target, flag_setter, integrate, path_setters,
+    Attribute, Attributed, Attributions, Cost, Expansion, Family, Integral, MethodInfo, Options, PATH_OPTIONS,
+    PathSettings, Question, Subject, Target, Walk, check_setter, flag_setter, path_setters,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
@@ -37,7 +38,7 @@ use crate::model::{Inputs, IntoModel, Model};
 /// ```
 #[derive(Clone)]
 pub struct IntegratedGradients {
-    model: Arc<dyn Model>,
+    model: Subject,
     path: PathSettings,
     multiply_by_inputs: bool,
 }
@@ -56,10 +57,12 @@ impl IntegratedGradients {
 
     /// The method for a model, with zero baseline and 50 Gauss-Legendre steps.
     pub fn new<Marker>(model: impl IntoModel<Marker>) -> Self {
-        Self { model: model.into_model(), path: PathSettings::default(), multiply_by_inputs: true }
+        Self { model: Subject::new(model), path: PathSettings::default(), multiply_by_inputs: true }
     }
 
     path_setters!();
+
+    check_setter!();
 
     flag_setter!(
         multiply_by_inputs,
@@ -68,7 +71,7 @@ impl IntegratedGradients {
 
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
         options.check(&Self::INFO)?;
-        let method = Self::new(model);
+        let method = Self::new(model).gradient_check(options.gradient_check.unwrap_or_default());
         let path = options.path(method.path.clone());
         Ok(Self { path, multiply_by_inputs: options.multiply_by_inputs.unwrap_or(true), ..method })
     }
@@ -76,25 +79,34 @@ impl IntegratedGradients {
 
 impl Attribute for IntegratedGradients {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
-        self.path.check()?;
-        let question = Question::about_output(&self.model, inputs.clone(), target, self.path.rows_per_evaluation())?;
-        let integral = along_inputs(&question, &self.path, self.multiply_by_inputs)?;
-        Ok(question.attributions_to_inputs(Self::INFO.name, integral))
+        self.model.ask(|| {
+            self.path.check()?;
+            let question = Question::about_output(&self.model, inputs, target, &self.path)?;
+            let integral = along_inputs(&question, &self.path, self.multiply_by_inputs)?;
+            question.attributions_to_inputs(Self::INFO.name, integral)
+        })
     }
 }
 
 /// The gradient of the question's number, integrated from the baseline to the inputs.
 pub(super) fn along_inputs(question: &Question, settings: &PathSettings, multiply_by_inputs: bool) -> Result<Integral> {
     question.require_float_inputs()?;
-    let inputs = question.inputs().tensors();
     let baselines = settings.baseline.resolve(question.inputs())?;
-    let ends = multiply_by_inputs.then(|| question.values(inputs)).transpose()?;
-    Integral::over_baselines(&baselines, |baseline| {
-        let path = Path::new(baseline, inputs)?;
-        let integrand = Integrand {
-            scale: multiply_by_inputs.then(|| path.difference()),
-            difference: ends.as_ref().map(|ends| question.differences(ends, baseline)).transpose()?,
-        };
-        integrate(settings, &path, integrand, |points, at| question.input_gradients(points, at))
-    })
+    let lines = baselines.lines(question.batch_size());
+    let survey = question.survey(settings, lines.count() * settings.n_steps, Attributed::Inputs, |at| {
+        let points = question.input_points(at)?;
+        Ok((points.clone(), question.input_gradients(points, at)?))
+    })?;
+    let ends = multiply_by_inputs.then(|| question.ends(survey.passes.rows)).transpose()?;
+    let walk = Walk {
+        settings,
+        lines,
+        passes: survey.passes,
+        width: survey.width,
+        ends: ends.as_deref(),
+        scaled: multiply_by_inputs,
+        prepare: |block: &Range<usize>, rows| question.input_path(&baselines, lines, block, multiply_by_inputs, rows),
+        evaluate: |points, at: &Expansion| question.input_gradients(points, at),
+    };
+    walk.integrate()
 }

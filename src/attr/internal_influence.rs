@@ -1,10 +1,11 @@
 //! Internal influence: a layer's gradient averaged along the path of the inputs.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::engine::{
-    Attribute, Attributions, Cost, Family, Integral, Integrand, LayerNames, MethodInfo, Options, PATH_OPTIONS, Path,
-    PathSettings, Question, Sample, Target, integrate, layer_input_setter, path_setters,
+    Attribute, Attributions, Cost, Expansion, Family, LayerNames, MethodInfo, Options, PATH_OPTIONS, PathSettings,
+    Question, Sample, Subject, Target, Walk, check_setter, layer_input_setter, path_setters,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model, Place};
@@ -36,7 +37,7 @@ use crate::model::{Inputs, IntoModel, Model, Place};
 /// ```
 #[derive(Clone)]
 pub struct InternalInfluence {
-    model: Arc<dyn Model>,
+    model: Subject,
     layers: LayerNames,
     path: PathSettings,
 }
@@ -55,16 +56,19 @@ impl InternalInfluence {
 
     /// The method for a model and a layer's name, or several.
     pub fn new<Marker>(model: impl IntoModel<Marker>, layers: impl Into<LayerNames>) -> Self {
-        Self { model: model.into_model(), layers: layers.into(), path: PathSettings::default() }
+        Self { model: Subject::new(model), layers: layers.into(), path: PathSettings::default() }
     }
 
     path_setters!();
+
+    check_setter!();
 
     layer_input_setter!("Whether what goes into the layer is attributed instead of its output; not by default.");
 
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
         options.check(&Self::INFO)?;
-        let method = Self::new(model, options.layers(Self::INFO.name)?);
+        let method = Self::new(model, options.layers(Self::INFO.name)?)
+            .gradient_check(options.gradient_check.unwrap_or_default());
         let path = options.path(method.path.clone());
         Ok(Self { path, ..method })
     }
@@ -72,19 +76,30 @@ impl InternalInfluence {
 
 impl Attribute for InternalInfluence {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
-        self.path.check()?;
-        let places = self.layers.places()?;
-        let question = Question::about_output(&self.model, inputs.clone(), target, self.path.rows_per_evaluation())?;
-        question.require_float_inputs()?;
-        let baselines = self.path.baseline.resolve(inputs)?;
-        let integral = Integral::over_baselines(&baselines, |baseline| {
-            let path = Path::new(baseline, inputs.tensors())?;
-            integrate(&self.path, &path, Integrand { scale: None, difference: None }, |points, at| {
-                let mut sample = question.layer_gradients(&places, points, at)?;
-                Ok(Sample { values: sample.values.split_off(places.len()), ..sample })
-            })
-        })?;
-        let names = places.iter().map(Place::to_string).collect();
-        Ok(question.attributions(Self::INFO.name, integral.values, names, Some(integral.convergence)))
+        self.model.ask(|| {
+            self.path.check()?;
+            let places = self.layers.places()?;
+            let question = Question::about_output(&self.model, inputs, target, &self.path)?;
+            question.require_float_inputs()?;
+            let baselines = self.path.baseline.resolve(inputs)?;
+            let lines = baselines.lines(question.batch_size());
+            let survey = question.survey_of_layers(&self.path, lines.count() * self.path.n_steps, &places)?;
+            let walk = Walk {
+                settings: &self.path,
+                lines,
+                passes: survey.passes,
+                width: survey.width,
+                ends: None,
+                scaled: false,
+                prepare: |block: &Range<usize>, rows| question.input_path(&baselines, lines, block, false, rows),
+                evaluate: |points, at: &Expansion| {
+                    let mut sample = question.layer_gradients(&places, points, at)?;
+                    Ok(Sample { values: sample.values.split_off(places.len()), ..sample })
+                },
+            };
+            let integral = walk.integrate()?;
+            let names = places.iter().map(Place::to_string).collect();
+            question.attributions(Self::INFO.name, integral.values, names, Some(integral.convergence))
+        })
     }
 }

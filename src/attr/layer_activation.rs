@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::engine::{
-    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Options, ROWS_PER_EVALUATION, Target, activations,
-    check_finite, layer_input_setter,
+    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Options, Subject, Target, activations, check_finite,
+    layer_input_setter,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model, Place};
@@ -28,7 +28,7 @@ use crate::model::{Inputs, IntoModel, Model, Place};
 /// ```
 #[derive(Clone)]
 pub struct LayerActivation {
-    model: Arc<dyn Model>,
+    model: Subject,
     layers: LayerNames,
 }
 
@@ -46,7 +46,7 @@ impl LayerActivation {
 
     /// The method for a model and a layer's name, or several.
     pub fn new<Marker>(model: impl IntoModel<Marker>, layers: impl Into<LayerNames>) -> Self {
-        Self { model: model.into_model(), layers: layers.into() }
+        Self { model: Subject::new(model), layers: layers.into() }
     }
 
     layer_input_setter!("Whether what goes into the layer is given instead of its output; not by default.");
@@ -58,16 +58,18 @@ impl LayerActivation {
 
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
         options.check(&Self::INFO)?;
-        Ok(Self { model, layers: options.layers(Self::INFO.name)? })
+        Ok(Self { model: Subject::new(model), layers: options.layers(Self::INFO.name)? })
     }
 }
 
 impl Attribute for LayerActivation {
     fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
-        let places = self.layers.places()?;
-        let values = activations(&*self.model, inputs, &places, ROWS_PER_EVALUATION)?;
-        check_finite(&values, "activation")?;
-        let places = places.iter().map(Place::to_string).collect();
-        Ok(Attributions { texts: inputs.shared_texts(), ..Attributions::new(Self::INFO.name, values, places) })
+        self.model.ask(|| {
+            let places = self.layers.places()?;
+            let values = activations(self.model.model(), inputs, &places)?;
+            check_finite(&values, "activation")?;
+            let places = places.iter().map(Place::to_string).collect();
+            Ok(Attributions { texts: inputs.shared_texts(), ..Attributions::new(Self::INFO.name, values, places) })
+        })
     }
 }

@@ -3,12 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::Tensor;
-
 use crate::engine::{
-    Attribute, Attributions, Cost, Expansion, Family, Integral, Integrand, LayerNames, MethodInfo, Options,
-    PATH_OPTIONS, Path, PathSettings, Question, Sample, Stieltjes, Target, layer_input_setter, path_setters, refine,
-    walk,
+    Attribute, Attributions, Cost, Expansion, Family, Fold, LayerNames, MethodInfo, Options, PATH_OPTIONS,
+    PathSettings, Question, Subject, Target, Walk, check_setter, layer_input_setter, path_setters, product,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model, Place};
@@ -43,7 +40,7 @@ use crate::model::{Inputs, IntoModel, Model, Place};
 /// ```
 #[derive(Clone)]
 pub struct LayerConductance {
-    model: Arc<dyn Model>,
+    model: Subject,
     layers: LayerNames,
     path: PathSettings,
 }
@@ -62,7 +59,7 @@ impl LayerConductance {
 
     /// The method for a model and a layer's name.
     pub fn new<Marker>(model: impl IntoModel<Marker>, layer: impl Into<String>) -> Self {
-        Self { model: model.into_model(), layers: LayerNames::from(layer.into()), path: PathSettings::default() }
+        Self { model: Subject::new(model), layers: LayerNames::from(layer.into()), path: PathSettings::default() }
     }
 
     /// The method with settings that are there already.
@@ -72,82 +69,74 @@ impl LayerConductance {
 
     path_setters!();
 
+    check_setter!();
+
     layer_input_setter!("Whether what goes into the layer is attributed instead of its output; not by default.");
 
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
         options.check(&Self::INFO)?;
-        let method = Self::new(model, options.one_layer(Self::INFO.name)?);
+        let method = Self::new(model, options.one_layer(Self::INFO.name)?)
+            .gradient_check(options.gradient_check.unwrap_or_default());
         let path = options.path(method.path.clone());
         Ok(Self { path, layers: options.layers(Self::INFO.name)?, ..method })
-    }
-
-    /// Σₖ ∂F/∂y(αₖ) · (y(αₖ₊₁) − y(αₖ)).
-    fn summed(
-        &self,
-        path: &Path,
-        evaluate: impl Fn(Vec<Tensor>, &Expansion) -> Result<Sample> + Sync,
-    ) -> Result<Vec<Tensor>> {
-        let nodes = self.path.quadrature.nodes(self.path.n_steps.saturating_add(1))?;
-        let alphas: Vec<f64> = nodes.iter().map(|node| node.alpha).collect();
-        walk(&self.path, path, &alphas, evaluate, Flow::add, |flow: Flow| flow.sum.into_iter().collect())
     }
 }
 
 impl Attribute for LayerConductance {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
-        self.path.check()?;
-        let places = self.layers.places()?;
-        let question = Question::about_output(&self.model, inputs.clone(), target, self.path.rows_per_evaluation())?;
-        question.require_float_inputs()?;
-        let baselines = self.path.baseline.resolve(inputs)?;
-        let ends = question.values(inputs.tensors())?;
-        let evaluate = |points: Vec<Tensor>, at: &Expansion| question.layer_gradients(&places, points, at);
-        let integral = Integral::over_baselines(&baselines, |baseline| {
-            let path = Path::new(baseline, inputs.tensors())?;
-            let difference = Some(question.differences(&ends, baseline)?);
-            if self.path.tolerance.is_some() {
-                let integrand = Integrand { scale: None, difference };
-                return refine(&self.path, &path, integrand, Stieltjes::Yes, evaluate);
-            }
-            let steps = vec![self.path.n_steps + 1; path.batch_size()];
-            Integral::new(self.summed(&path, evaluate)?, difference, steps)
-        })?;
-        let names = places.iter().map(Place::to_string).collect();
-        Ok(question.attributions(Self::INFO.name, integral.values, names, Some(integral.convergence)))
+        self.model.ask(|| {
+            self.path.check()?;
+            let places = self.layers.places()?;
+            let question = Question::about_output(&self.model, inputs, target, &self.path)?;
+            question.require_float_inputs()?;
+            let baselines = self.path.baseline.resolve(inputs)?;
+            let lines = baselines.lines(question.batch_size());
+            let nodes = self.path.quadrature.nodes(self.path.n_steps.saturating_add(1))?;
+            let alphas: Vec<f64> = nodes.iter().map(|node| node.alpha).collect();
+            let survey = question.survey_of_layers(&self.path, lines.count() * alphas.len(), &places)?;
+            let ends = question.ends(survey.passes.rows)?;
+            let walk = Walk {
+                settings: &self.path,
+                lines,
+                passes: survey.passes,
+                width: survey.width,
+                ends: Some(&ends),
+                scaled: false,
+                prepare: |block: &Range<usize>, rows| question.input_path(&baselines, lines, block, true, rows),
+                evaluate: |points, at: &Expansion| question.layer_gradients(&places, points, at),
+            };
+            let integral = if self.path.tolerance.is_some() {
+                walk.integrate_product()
+            } else {
+                walk.fold(&alphas, Flow::default)
+            }?;
+            let names = places.iter().map(Place::to_string).collect();
+            question.attributions(Self::INFO.name, integral.values, names, Some(integral.convergence))
+        })
     }
 }
 
-/// The sum so far, and the last point, whose difference to the next one is still to come.
+/// Σₖ ∂F/∂y(αₖ) · (y(αₖ₊₁) − y(αₖ)) so far.
 #[derive(Default)]
 struct Flow {
-    sum: Option<Tensor>,
-    last: Option<(Tensor, Tensor)>,
+    sum: Vec<f64>,
+    /// The activations and the gradients of the point before.
+    last: Option<(Vec<f64>, Vec<f64>)>,
 }
 
-impl Flow {
-    fn add(&mut self, _steps: Range<usize>, sample: Sample, at: &Expansion) -> Result<()> {
-        let [mut activation, mut gradient] = [&sample.values[0], &sample.values[1]].map(Tensor::clone);
-        let rows = at.rows().len();
-        let mut points = at.copies();
-        if let Some((last_activation, last_gradient)) = self.last.take() {
-            activation = Tensor::cat(&[last_activation, activation], 0)?;
-            gradient = Tensor::cat(&[last_gradient, gradient], 0)?;
-            points += 1;
+impl Fold for Flow {
+    fn add(&mut self, _step: usize, values: &[&[f64]]) {
+        let (activations, gradients) = (values[0], values[1]);
+        self.sum.resize(activations.len(), 0.);
+        if let Some((last, slopes)) = &self.last {
+            for (index, sum) in self.sum.iter_mut().enumerate() {
+                *sum += product(slopes[index], activations[index] - last[index]);
+            }
         }
-        if points > 1 {
-            let earlier = (points - 1) * rows;
-            let flow = (activation.narrow(0, rows, earlier)? - activation.narrow(0, 0, earlier)?)?
-                .mul(&gradient.narrow(0, 0, earlier)?)?;
-            let shape = [&[points - 1, rows], &flow.dims()[1..]].concat();
-            let flow = flow.reshape(shape)?.sum(0)?;
-            self.sum = Some(match self.sum.take() {
-                None => flow,
-                Some(sum) => (sum + flow)?,
-            });
-        }
-        let keep =
-            |tensor: &Tensor| -> Result<Tensor> { Ok(tensor.narrow(0, (points - 1) * rows, rows)?.contiguous()?) };
-        self.last = Some((keep(&activation)?, keep(&gradient)?));
-        Ok(())
+        self.last = Some((activations.to_vec(), gradients.to_vec()));
+    }
+
+    fn finish(self) -> Vec<Vec<f64>> {
+        vec![self.sum]
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::engine::{
-    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Options, Question, ROWS_PER_EVALUATION, Target,
-    check_finite, flag_setter, for_every_row, layer_input_setter,
+    Attribute, Attributed, Attributions, Cost, Expansion, Family, LayerNames, MethodInfo, Options, Question, Subject,
+    Target, check_finite, check_setter, flag_setter, for_every_row, layer_input_setter, products,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model, Place};
@@ -31,7 +31,7 @@ use crate::model::{Inputs, IntoModel, Model, Place};
 /// ```
 #[derive(Clone)]
 pub struct LayerGradientXActivation {
-    model: Arc<dyn Model>,
+    model: Subject,
     layers: LayerNames,
     multiply_by_inputs: bool,
 }
@@ -44,14 +44,16 @@ impl LayerGradientXActivation {
         has_delta: false,
         cost: Cost::ForwardBackward,
         paper: "",
-        options: &[&["layer", "attribute_to_layer_input", "multiply_by_inputs"]],
+        options: &[&["layer", "attribute_to_layer_input", "multiply_by_inputs", "gradient_check"]],
         build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
     };
 
     /// The method for a model and a layer's name, or several.
     pub fn new<Marker>(model: impl IntoModel<Marker>, layers: impl Into<LayerNames>) -> Self {
-        Self { model: model.into_model(), layers: layers.into(), multiply_by_inputs: true }
+        Self { model: Subject::new(model), layers: layers.into(), multiply_by_inputs: true }
     }
+
+    check_setter!();
 
     flag_setter!(multiply_by_inputs, "Whether the gradient is multiplied by the activation (the default).");
 
@@ -60,27 +62,29 @@ impl LayerGradientXActivation {
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
         options.check(&Self::INFO)?;
         let multiply_by_inputs = options.multiply_by_inputs.unwrap_or(true);
-        Ok(Self { model, layers: options.layers(Self::INFO.name)?, multiply_by_inputs })
+        Ok(Self { model: options.subject(model), layers: options.layers(Self::INFO.name)?, multiply_by_inputs })
     }
 }
 
 impl Attribute for LayerGradientXActivation {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
-        let places = self.layers.places()?;
-        let question = Question::about_output(&self.model, inputs.clone(), target, ROWS_PER_EVALUATION)?;
-        let both = for_every_row(question.batch_size(), |at| {
-            question.layer_gradients(&places, question.input_points(at)?, at)
-        })?;
-        let (activations, gradients) = both.split_at(places.len());
-        let values = if self.multiply_by_inputs {
-            let products =
-                activations.iter().zip(gradients).map(|(activation, gradient)| Ok(activation.mul(gradient)?));
-            products.collect::<Result<_>>()?
-        } else {
-            gradients.to_vec()
-        };
-        check_finite(&values, "attribution")?;
-        let names = places.iter().map(Place::to_string).collect();
-        Ok(question.attributions(Self::INFO.name, values, names, None))
+        self.model.ask(|| {
+            let places = self.layers.places()?;
+            let question = Question::at_inputs(&self.model, inputs, target)?;
+            let pass = |at: &Expansion| question.layer_gradients(&places, question.input_points(at)?, at);
+            let both = for_every_row(&question, pass, |first| {
+                question.check_gradient(Attributed::Layers(&places), &first.values[..places.len()], first)
+            })?;
+            let (activations, gradients) = both.split_at(places.len());
+            let values = if self.multiply_by_inputs {
+                let pairs = gradients.iter().zip(activations);
+                pairs.map(|(gradient, activation)| products(gradient, activation)).collect::<Result<_>>()?
+            } else {
+                gradients.to_vec()
+            };
+            check_finite(&values, "attribution")?;
+            let names = places.iter().map(Place::to_string).collect();
+            question.attributions(Self::INFO.name, values, names, None)
+        })
     }
 }

@@ -1,10 +1,11 @@
 //! Integrated Gradients between two activations of a layer.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::engine::{
-    Attribute, Attributions, Cost, Family, Integral, Integrand, LayerNames, MethodInfo, Options, PATH_OPTIONS, Path,
-    PathSettings, Question, Target, flag_setter, integrate, layer_input_setter, path_setters,
+    Attribute, Attributed, Attributions, Cost, Expansion, Family, LayerNames, MethodInfo, Options, PATH_OPTIONS,
+    PathSettings, Question, Subject, Target, Walk, check_setter, flag_setter, layer_input_setter, path_setters,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
@@ -37,7 +38,7 @@ use crate::model::{Inputs, IntoModel, Model};
 /// ```
 #[derive(Clone)]
 pub struct LayerIntegratedGradients {
-    model: Arc<dyn Model>,
+    model: Subject,
     layers: LayerNames,
     path: PathSettings,
     multiply_by_inputs: bool,
@@ -58,7 +59,7 @@ impl LayerIntegratedGradients {
     /// The method for a model and a layer's name, or several: `"embeddings"`, `["words", "positions"]`.
     pub fn new<Marker>(model: impl IntoModel<Marker>, layers: impl Into<LayerNames>) -> Self {
         Self {
-            model: model.into_model(),
+            model: Subject::new(model),
             layers: layers.into(),
             path: PathSettings::default(),
             multiply_by_inputs: true,
@@ -72,13 +73,16 @@ impl LayerIntegratedGradients {
 
     path_setters!();
 
+    check_setter!();
+
     flag_setter!(multiply_by_inputs, "Whether the averaged gradient is multiplied by y₁ − y₀ (the default).");
 
     layer_input_setter!("Whether what goes into the layer is attributed instead of its output; not by default.");
 
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
         options.check(&Self::INFO)?;
-        let method = Self::new(model, options.layers(Self::INFO.name)?);
+        let method = Self::new(model, options.layers(Self::INFO.name)?)
+            .gradient_check(options.gradient_check.unwrap_or_default());
         let path = options.path(method.path.clone());
         Ok(Self { path, multiply_by_inputs: options.multiply_by_inputs.unwrap_or(true), ..method })
     }
@@ -86,23 +90,33 @@ impl LayerIntegratedGradients {
 
 impl Attribute for LayerIntegratedGradients {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
-        self.path.check()?;
-        let places = self.layers.places()?;
-        let question = Question::about_output(&self.model, inputs.clone(), target, self.path.rows_per_evaluation())?;
-        let baselines = self.path.baseline.resolve(inputs)?;
-        let ends = self.multiply_by_inputs.then(|| question.values(inputs.tensors())).transpose()?;
-        let to = question.activations(&places, inputs.tensors())?;
-        let integral = Integral::over_baselines(&baselines, |baseline| {
-            let path = Path::new(&question.activations(&places, baseline)?, &to)?;
-            let integrand = Integrand {
-                scale: self.multiply_by_inputs.then(|| path.difference()),
-                difference: ends.as_ref().map(|ends| question.differences(ends, baseline)).transpose()?,
+        self.model.ask(|| {
+            self.path.check()?;
+            let places = self.layers.places()?;
+            let question = Question::about_output(&self.model, inputs, target, &self.path)?;
+            let baselines = self.path.baseline.resolve(inputs)?;
+            let lines = baselines.lines(question.batch_size());
+            let of = Attributed::Replaced(&places);
+            let survey = question.survey(&self.path, lines.count() * self.path.n_steps, of, |at| {
+                let activations = question.activations_at(&places, &question.input_points(at)?, at, at.len())?;
+                Ok((activations.clone(), question.replaced_layer_gradients(&places, activations, at)?))
+            })?;
+            let ends = self.multiply_by_inputs.then(|| question.ends(survey.passes.rows)).transpose()?;
+            let walk = Walk {
+                settings: &self.path,
+                lines,
+                passes: survey.passes,
+                width: survey.width,
+                ends: ends.as_deref(),
+                scaled: self.multiply_by_inputs,
+                prepare: |block: &Range<usize>, rows| {
+                    question.layer_path(&places, &baselines, lines, block, self.multiply_by_inputs, rows)
+                },
+                evaluate: |activations, at: &Expansion| question.replaced_layer_gradients(&places, activations, at),
             };
-            integrate(&self.path, &path, integrand, |activations, at| {
-                question.replaced_layer_gradients(&places, activations, at)
-            })
-        })?;
-        let names = places.iter().map(ToString::to_string).collect();
-        Ok(question.attributions(Self::INFO.name, integral.values, names, Some(integral.convergence)))
+            let integral = walk.integrate()?;
+            let names = places.iter().map(ToString::to_string).collect();
+            question.attributions(Self::INFO.name, integral.values, names, Some(integral.convergence))
+        })
     }
 }

@@ -1,10 +1,12 @@
 //! Conductance of one neuron, split among the inputs.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::engine::{
-    Attribute, Attributions, Cost, Family, Integral, Integrand, LayerNames, MethodInfo, Neuron, Options, PATH_OPTIONS,
-    Path, PathSettings, Quadrature, Question, Target, flag_setter, integrate, layer_input_setter, path_setters,
+    Attribute, Attributions, Cost, Expansion, Family, LayerNames, MethodInfo, Neuron, Options, PATH_OPTIONS,
+    PathSettings, Quadrature, Question, Subject, Target, Walk, check_setter, flag_setter, layer_input_setter,
+    path_setters,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
@@ -36,7 +38,7 @@ use crate::model::{Inputs, IntoModel, Model};
 /// ```
 #[derive(Clone)]
 pub struct NeuronConductance {
-    model: Arc<dyn Model>,
+    model: Subject,
     layers: LayerNames,
     neuron: Neuron,
     path: PathSettings,
@@ -58,7 +60,7 @@ impl NeuronConductance {
     /// The method for a model, a layer's name and a neuron's index in it: `3`, or `[channel, row, column]`.
     pub fn new<Marker>(model: impl IntoModel<Marker>, layer: impl Into<String>, neuron: impl Into<Neuron>) -> Self {
         Self {
-            model: model.into_model(),
+            model: Subject::new(model),
             layers: LayerNames::from(layer.into()),
             neuron: neuron.into(),
             path: PathSettings { quadrature: Quadrature::Trapezoid, ..PathSettings::default() },
@@ -68,6 +70,8 @@ impl NeuronConductance {
 
     path_setters!();
 
+    check_setter!();
+
     flag_setter!(multiply_by_inputs, "Whether the averaged gradient is multiplied by x − b (the default).");
 
     layer_input_setter!("Whether the neuron is one of the layer's input instead of its output; not by default.");
@@ -75,7 +79,8 @@ impl NeuronConductance {
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
         options.check(&Self::INFO)?;
         let name = Self::INFO.name;
-        let method = Self::new(model, options.one_layer(name)?, options.neuron(name)?);
+        let method = Self::new(model, options.one_layer(name)?, options.neuron(name)?)
+            .gradient_check(options.gradient_check.unwrap_or_default());
         let path = options.path(method.path.clone());
         let multiply_by_inputs = options.multiply_by_inputs.unwrap_or(true);
         Ok(Self { path, multiply_by_inputs, layers: options.layers(name)?, ..method })
@@ -84,18 +89,28 @@ impl NeuronConductance {
 
 impl Attribute for NeuronConductance {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
-        self.path.check()?;
-        let place = self.layers.only()?;
-        let question = Question::about_output(&self.model, inputs.clone(), target, self.path.rows_per_evaluation())?;
-        question.require_float_inputs()?;
-        let baselines = self.path.baseline.resolve(inputs)?;
-        let integral = Integral::over_baselines(&baselines, |baseline| {
-            let path = Path::new(baseline, inputs.tensors())?;
-            let scale = self.multiply_by_inputs.then(|| path.difference());
-            integrate(&self.path, &path, Integrand { scale, difference: None }, |points, at| {
-                question.gradients_through_neuron(&place, &self.neuron, points, at)
-            })
-        })?;
-        Ok(question.attributions_to_inputs(Self::INFO.name, integral))
+        self.model.ask(|| {
+            self.path.check()?;
+            let place = self.layers.only()?;
+            let question = Question::about_output(&self.model, inputs, target, &self.path)?;
+            question.require_float_inputs()?;
+            let baselines = self.path.baseline.resolve(inputs)?;
+            let lines = baselines.lines(question.batch_size());
+            question.check_through_neuron(&place, &self.neuron)?;
+            let through = |points, at: &Expansion| question.gradients_through_neuron(&place, &self.neuron, points, at);
+            let survey = question
+                .plan(&self.path, lines.count() * self.path.n_steps, |at| through(question.input_points(at)?, at))?;
+            let walk = Walk {
+                settings: &self.path,
+                lines,
+                passes: survey.passes,
+                width: survey.width,
+                ends: None,
+                scaled: self.multiply_by_inputs,
+                prepare: |block: &Range<usize>, rows| question.input_path(&baselines, lines, block, false, rows),
+                evaluate: through,
+            };
+            question.attributions_to_inputs(Self::INFO.name, walk.integrate()?)
+        })
     }
 }

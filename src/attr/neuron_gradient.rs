@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::saliency::plain_input_gradients;
+use super::saliency::finite_input_gradients;
 use crate::engine::{
-    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Neuron, Options, Question, ROWS_PER_EVALUATION,
-    Target, layer_input_setter,
+    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Neuron, Options, Question, Subject, Target,
+    check_setter, layer_input_setter,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
@@ -32,7 +32,7 @@ use crate::model::{Inputs, IntoModel, Model};
 /// ```
 #[derive(Clone)]
 pub struct NeuronGradient {
-    model: Arc<dyn Model>,
+    model: Subject,
     layers: LayerNames,
     neuron: Neuron,
 }
@@ -45,14 +45,16 @@ impl NeuronGradient {
         has_delta: false,
         cost: Cost::ForwardBackward,
         paper: "",
-        options: &[&["layer", "neuron", "attribute_to_layer_input"]],
+        options: &[&["layer", "neuron", "attribute_to_layer_input", "gradient_check"]],
         build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
     };
 
     /// The method for a model, a layer's name and a neuron's index in it: `3`, or `[channel, row, column]`.
     pub fn new<Marker>(model: impl IntoModel<Marker>, layer: impl Into<String>, neuron: impl Into<Neuron>) -> Self {
-        Self { model: model.into_model(), layers: LayerNames::from(layer.into()), neuron: neuron.into() }
+        Self { model: Subject::new(model), layers: LayerNames::from(layer.into()), neuron: neuron.into() }
     }
+
+    check_setter!();
 
     layer_input_setter!("Whether the neuron is one of the layer's input instead of its output; not by default.");
 
@@ -65,20 +67,16 @@ impl NeuronGradient {
         options.check(&Self::INFO)?;
         let name = Self::INFO.name;
         options.one_layer(name)?;
-        Ok(Self { model, layers: options.layers(name)?, neuron: options.neuron(name)? })
+        Ok(Self { model: options.subject(model), layers: options.layers(name)?, neuron: options.neuron(name)? })
     }
 }
 
 impl Attribute for NeuronGradient {
     fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
-        let question = Question::about_neuron(
-            &self.model,
-            inputs.clone(),
-            self.layers.only()?,
-            &self.neuron,
-            ROWS_PER_EVALUATION,
-        )?;
-        let values = plain_input_gradients(&question)?;
-        Ok(question.plain_attributions_to_inputs(Self::INFO.name, values))
+        self.model.ask(|| {
+            let question = Question::about_neuron(&self.model, inputs, self.layers.only()?, &self.neuron)?;
+            let values = finite_input_gradients(&question)?;
+            question.plain_attributions_to_inputs(Self::INFO.name, values)
+        })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::integrated_gradients::along_inputs;
 use crate::engine::{
     Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Neuron, Options, PATH_OPTIONS, PathSettings,
-    Question, Target, flag_setter, layer_input_setter, path_setters,
+    Question, Subject, Target, check_setter, flag_setter, layer_input_setter, path_setters,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
@@ -37,7 +37,7 @@ use crate::model::{Inputs, IntoModel, Model};
 /// ```
 #[derive(Clone)]
 pub struct NeuronIntegratedGradients {
-    model: Arc<dyn Model>,
+    model: Subject,
     layers: LayerNames,
     neuron: Neuron,
     path: PathSettings,
@@ -59,7 +59,7 @@ impl NeuronIntegratedGradients {
     /// The method for a model, a layer's name and a neuron's index in it: `3`, or `[channel, row, column]`.
     pub fn new<Marker>(model: impl IntoModel<Marker>, layer: impl Into<String>, neuron: impl Into<Neuron>) -> Self {
         Self {
-            model: model.into_model(),
+            model: Subject::new(model),
             layers: LayerNames::from(layer.into()),
             neuron: neuron.into(),
             path: PathSettings::default(),
@@ -68,6 +68,8 @@ impl NeuronIntegratedGradients {
     }
 
     path_setters!();
+
+    check_setter!();
 
     flag_setter!(multiply_by_inputs, "Whether the averaged gradient is multiplied by x − b (the default).");
 
@@ -81,7 +83,8 @@ impl NeuronIntegratedGradients {
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
         options.check(&Self::INFO)?;
         let name = Self::INFO.name;
-        let method = Self::new(model, options.one_layer(name)?, options.neuron(name)?);
+        let method = Self::new(model, options.one_layer(name)?, options.neuron(name)?)
+            .gradient_check(options.gradient_check.unwrap_or_default());
         let path = options.path(method.path.clone());
         let multiply_by_inputs = options.multiply_by_inputs.unwrap_or(true);
         Ok(Self { path, multiply_by_inputs, layers: options.layers(name)?, ..method })
@@ -90,15 +93,11 @@ impl NeuronIntegratedGradients {
 
 impl Attribute for NeuronIntegratedGradients {
     fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
-        self.path.check()?;
-        let question = Question::about_neuron(
-            &self.model,
-            inputs.clone(),
-            self.layers.only()?,
-            &self.neuron,
-            self.path.rows_per_evaluation(),
-        )?;
-        let integral = along_inputs(&question, &self.path, self.multiply_by_inputs)?;
-        Ok(question.attributions_to_inputs(Self::INFO.name, integral))
+        self.model.ask(|| {
+            self.path.check()?;
+            let question = Question::about_neuron(&self.model, inputs, self.layers.only()?, &self.neuron)?;
+            let integral = along_inputs(&question, &self.path, self.multiply_by_inputs)?;
+            question.attributions_to_inputs(Self::INFO.name, integral)
+        })
     }
 }

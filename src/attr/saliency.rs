@@ -5,8 +5,8 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use crate::engine::{
-    Attribute, Attributions, Cost, Family, MethodInfo, Options, Question, ROWS_PER_EVALUATION, Target, check_finite,
-    flag_setter, for_every_row,
+    Attribute, Attributed, Attributions, Cost, Expansion, Family, MethodInfo, Options, Question, Subject, Target,
+    check_finite, check_setter, flag_setter, for_every_row,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
@@ -35,7 +35,7 @@ use crate::model::{Inputs, IntoModel, Model};
 /// ```
 #[derive(Clone)]
 pub struct Saliency {
-    model: Arc<dyn Model>,
+    model: Subject,
     abs: bool,
 }
 
@@ -47,38 +47,51 @@ impl Saliency {
         has_delta: false,
         cost: Cost::ForwardBackward,
         paper: "Simonyan, Vedaldi and Zisserman 2013",
-        options: &[&["abs"]],
+        options: &[&["abs", "gradient_check"]],
         build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
     };
 
     /// The method for a model, with the gradient's absolute value.
     pub fn new<Marker>(model: impl IntoModel<Marker>) -> Self {
-        Self { model: model.into_model(), abs: true }
+        Self { model: Subject::new(model), abs: true }
     }
+
+    check_setter!();
 
     flag_setter!(abs, "Whether the sign is dropped; it is by default.");
 
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
         options.check(&Self::INFO)?;
-        Ok(Self { model, abs: options.abs.unwrap_or(true) })
+        Ok(Self { model: options.subject(model), abs: options.abs.unwrap_or(true) })
     }
 }
 
 impl Attribute for Saliency {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
-        let question = Question::about_output(&self.model, inputs.clone(), target, ROWS_PER_EVALUATION)?;
-        let mut values = plain_input_gradients(&question)?;
-        if self.abs {
-            values = values.iter().map(|gradient| Ok(gradient.abs()?)).collect::<Result<_>>()?;
-        }
-        Ok(question.plain_attributions_to_inputs(Self::INFO.name, values))
+        self.model.ask(|| {
+            let question = Question::at_inputs(&self.model, inputs, target)?;
+            let mut values = finite_input_gradients(&question)?;
+            if self.abs {
+                values = values.iter().map(|gradient| Ok(gradient.abs()?)).collect::<Result<_>>()?;
+            }
+            question.plain_attributions_to_inputs(Self::INFO.name, values)
+        })
     }
 }
 
-/// The gradient of the question's number at the inputs themselves.
-pub(super) fn plain_input_gradients(question: &Question) -> Result<Vec<Tensor>> {
-    question.require_float_inputs()?;
-    let values = for_every_row(question.batch_size(), |at| question.input_gradients(question.input_points(at)?, at))?;
+/// The gradient of the question's number at the inputs themselves, which must be finite.
+pub(super) fn finite_input_gradients(question: &Question) -> Result<Vec<Tensor>> {
+    let values = input_gradients(question)?;
     check_finite(&values, "gradient")?;
     Ok(values)
+}
+
+/// The gradient of the question's number at the inputs themselves.
+pub(super) fn input_gradients(question: &Question) -> Result<Vec<Tensor>> {
+    question.require_float_inputs()?;
+    let pass = |at: &Expansion| question.input_gradients(question.input_points(at)?, at);
+    for_every_row(question, pass, |first| {
+        let point = question.input_points(&Expansion::new(vec![0], 1))?;
+        question.check_gradient(Attributed::Inputs, &point, first)
+    })
 }

@@ -28,13 +28,19 @@ pub struct Attributions {
     pub(crate) output: Option<Tensor>,
     pub(crate) texts: Arc<Vec<TokenizedText>>,
     pub(crate) convergence: Option<Convergence>,
+    /// What was found wrong, and did not end the call.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// How an integral along the path went, for each example.
 #[derive(Clone, Debug)]
 pub(crate) struct Convergence {
+    /// Where there are several baselines, the one farthest from 0.
     pub(crate) delta: Option<Vec<f64>>,
-    pub(crate) difference: Option<Vec<f64>>,
+    /// Whether a delta of the example is to be pointed out.
+    pub(crate) beyond: Vec<bool>,
+    /// How many baselines each example is compared with.
+    pub(crate) baselines: usize,
     pub(crate) steps: Vec<usize>,
     pub(crate) refinement: Option<Refinement>,
 }
@@ -49,32 +55,6 @@ pub(crate) struct Refinement {
     pub(crate) stalled: usize,
 }
 
-impl Convergence {
-    /// The convergence of the mean over several baselines.
-    pub(crate) fn mean(parts: Vec<Convergence>) -> Self {
-        let count = parts.len() as f64;
-        let examples = parts[0].steps.len();
-        let mean = |of: fn(&Convergence) -> Option<&Vec<f64>>| {
-            let lists = parts.iter().map(of).collect::<Option<Vec<_>>>()?;
-            Some((0..examples).map(|row| lists.iter().map(|list| list[row]).sum::<f64>() / count).collect())
-        };
-        let refinement = parts[0].refinement.as_ref().map(|first| Refinement {
-            tolerance: first.tolerance,
-            errors: mean(|part| part.refinement.as_ref().map(|r| &r.errors)).unwrap_or_default(),
-            settled: (0..examples)
-                .map(|row| parts.iter().all(|part| part.refinement.as_ref().is_some_and(|r| r.settled[row])))
-                .collect(),
-            stalled: parts.iter().filter_map(|part| part.refinement.as_ref()).map(|r| r.stalled).max().unwrap_or(0),
-        });
-        Self {
-            delta: mean(|part| part.delta.as_ref()),
-            difference: mean(|part| part.difference.as_ref()),
-            steps: (0..examples).map(|row| parts.iter().map(|part| part.steps[row]).sum()).collect(),
-            refinement,
-        }
-    }
-}
-
 impl Attributions {
     /// The result of a method without target, path and names.
     pub(crate) fn new(method: &'static str, values: Vec<Tensor>, places: Vec<String>) -> Self {
@@ -87,6 +67,7 @@ impl Attributions {
             output: None,
             texts: Arc::default(),
             convergence: None,
+            warnings: Vec::new(),
         }
     }
 
@@ -151,7 +132,8 @@ impl Attributions {
     }
 
     /// For each example the sum of its attributions minus what they must add up to,
-    /// F(input) − F(baseline). 0 is perfect. An error for a method without such a sum.
+    /// F(input) − F(baseline). 0 is perfect. Of several baselines, the delta that is farthest from 0: their mean
+    /// would hide those that cancel. An error for a method without such a sum.
     pub fn convergence_delta(&self) -> Result<Series> {
         let delta = self.convergence.as_ref().and_then(|convergence| convergence.delta.clone());
         match delta {
@@ -177,8 +159,8 @@ impl Attributions {
 
     /// What the reader of these numbers must know: steps taken, the largest delta, what has not settled.
     pub fn remarks(&self) -> Vec<String> {
-        let Some(convergence) = &self.convergence else { return Vec::new() };
-        let mut remarks = Vec::new();
+        let mut remarks = self.warnings.clone();
+        let Some(convergence) = &self.convergence else { return remarks };
         let (fewest, most) = (convergence.steps.iter().min(), convergence.steps.iter().max());
         if let (Some(fewest), Some(most)) = (fewest, most) {
             remarks.push(if fewest == most {
@@ -189,11 +171,13 @@ impl Attributions {
         }
         if let Some(delta) = &convergence.delta {
             let largest = delta.iter().fold(0., |largest: f64, delta| largest.max(delta.abs()));
-            let beyond = if convergence.refinement.is_some() { 0 } else { self.examples_beyond(NOTEWORTHY_DELTA) };
+            let noteworthy = convergence.beyond.iter().filter(|beyond| **beyond).count();
+            let beyond = if convergence.refinement.is_some() { 0 } else { noteworthy };
+            let of = if convergence.baselines > 1 { " of a single baseline" } else { "" };
             remarks.push(match beyond {
-                0 => format!("largest convergence delta {largest:.2e}"),
+                0 => format!("largest convergence delta{of} {largest:.2e}"),
                 _ => format!(
-                    "largest convergence delta {largest:.4}: beyond {NOTEWORTHY_DELTA} for {beyond} of {} examples; \
+                    "largest convergence delta{of} {largest:.4}: beyond {NOTEWORTHY_DELTA} for {beyond} of {} examples; \
                      take more steps, or tolerance(1e-3)",
                     delta.len()
                 ),
@@ -259,17 +243,6 @@ impl Attributions {
     /// Names along the last axis, empty if there are none.
     pub fn names(&self) -> &[String] {
         &self.names
-    }
-
-    /// How many examples have a delta beyond `share · max(1, |F(input) − F(baseline)|)`.
-    fn examples_beyond(&self, share: f64) -> usize {
-        let Some(convergence) = &self.convergence else { return 0 };
-        let (Some(delta), Some(difference)) = (&convergence.delta, &convergence.difference) else { return 0 };
-        delta
-            .iter()
-            .zip(difference)
-            .filter(|(delta, difference)| delta.abs() > share * difference.abs().max(1.))
-            .count()
     }
 
     fn features(&self) -> Result<Tensor> {

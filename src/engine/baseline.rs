@@ -1,7 +1,10 @@
 //! What an input is compared with.
 
-use candle_core::Tensor;
+use std::ops::Range;
 
+use candle_core::{DType, Device, Tensor};
+
+use super::Lines;
 use crate::error::{Result, bail};
 use crate::finite;
 use crate::model::Inputs;
@@ -33,26 +36,26 @@ impl Baseline {
         Baseline::Distribution(vec![rows.clone()])
     }
 
-    /// The baselines in full, each with the inputs' shapes: one, or as many as the distribution has rows.
-    pub(crate) fn resolve(&self, inputs: &Inputs) -> Result<Vec<Vec<Tensor>>> {
+    /// The baselines held against the inputs.
+    pub(crate) fn resolve(&self, inputs: &Inputs) -> Result<Baselines> {
         let inputs = inputs.tensors();
         match self {
-            Baseline::Zero => Ok(vec![inputs.iter().map(Tensor::zeros_like).collect::<candle_core::Result<_>>()?]),
-            Baseline::Value(value) => {
-                if !value.is_finite() {
-                    bail!(NotFinite, "the baseline is {value}: expected a finite number")
-                }
-                let is_id = value.fract() == 0. && (0. ..=f64::from(u32::MAX)).contains(value);
-                if inputs.iter().any(|input| input.dtype().is_int()) && !is_id {
-                    bail!(
-                        Input,
-                        "the baseline is {value}, and an input holds integers: give a whole number of at least 0"
-                    )
-                }
-                let filled = inputs.iter().map(|input| input.zeros_like()?.affine(1., *value));
-                Ok(vec![filled.collect::<candle_core::Result<_>>()?])
+            Baseline::Zero => {
+                let zeros = inputs.iter().map(|input| input.narrow(0, 0, 1)?.zeros_like());
+                Ok(Baselines { tensors: zeros.collect::<candle_core::Result<_>>()?, rows: Rows::Shared })
             }
-            Baseline::Tensors(tensors) => Ok(vec![rows_for(tensors, inputs, "the baseline")?]),
+            Baseline::Value(value) => {
+                let filled = inputs.iter().enumerate().map(|(index, input)| {
+                    require_fits(*value, input.dtype(), index)?;
+                    Ok(input.narrow(0, 0, 1)?.zeros_like()?.affine(1., *value)?)
+                });
+                Ok(Baselines { tensors: filled.collect::<Result<_>>()?, rows: Rows::Shared })
+            }
+            Baseline::Tensors(tensors) => {
+                let full = for_inputs(tensors, inputs, "the baseline")?;
+                let full = full.iter().zip(inputs).map(|(tensor, input)| tensor.broadcast_as(input.dims()));
+                Ok(Baselines { tensors: full.collect::<candle_core::Result<_>>()?, rows: Rows::PerExample })
+            }
             Baseline::Distribution(tensors) => {
                 let rows = tensors.first().and_then(|tensor| tensor.dims().first().copied()).unwrap_or(0);
                 if rows == 0 || tensors.iter().any(|tensor| tensor.dims().first() != Some(&rows)) {
@@ -63,18 +66,88 @@ impl Baseline {
                          with the same number of rows, at least 1"
                     )
                 }
-                let one_row = |row| {
-                    let narrowed = tensors.iter().map(|tensor| tensor.narrow(0, row, 1));
-                    rows_for(&narrowed.collect::<candle_core::Result<Vec<_>>>()?, inputs, "the baseline distribution")
-                };
-                (0..rows).map(one_row).collect()
+                let first_rows = tensors.iter().map(|tensor| tensor.narrow(0, 0, 1));
+                let first_rows = first_rows.collect::<candle_core::Result<Vec<_>>>()?;
+                for_inputs(&first_rows, inputs, "the baseline distribution")?;
+                let tensors = tensors.iter().zip(inputs).enumerate();
+                let fitted =
+                    tensors.map(|(index, (tensor, input))| fitted(tensor, input, "the baseline distribution", index));
+                Ok(Baselines { tensors: fitted.collect::<Result<_>>()?, rows: Rows::Distribution(rows) })
             }
         }
     }
 }
 
-/// Each tensor in the shape of its input.
-fn rows_for(tensors: &[Tensor], inputs: &[Tensor], what: &str) -> Result<Vec<Tensor>> {
+/// Baselines of the inputs' types, `[rows, ...]` for each input.
+pub(crate) struct Baselines {
+    tensors: Vec<Tensor>,
+    rows: Rows,
+}
+
+/// Which row an example is compared with.
+enum Rows {
+    /// The only one.
+    Shared,
+    PerExample,
+    /// Every one of so many.
+    Distribution(usize),
+}
+
+impl Baselines {
+    /// The lines from these baselines to a batch.
+    pub(crate) fn lines(&self, batch: usize) -> Lines {
+        match self.rows {
+            Rows::Shared | Rows::PerExample => Lines::new(batch, 1),
+            Rows::Distribution(rows) => Lines::new(batch, rows),
+        }
+    }
+
+    /// The starts of some lines, `[lines, ...]` for each input.
+    pub(crate) fn starts(&self, lines: &Range<usize>) -> Result<Vec<Tensor>> {
+        let start = |tensor: &Tensor| {
+            let shape = [&[lines.len()], &tensor.dims()[1..]].concat();
+            Ok(match self.rows {
+                Rows::Shared => tensor.broadcast_as(shape)?.contiguous()?,
+                Rows::PerExample => tensor.narrow(0, lines.start, lines.len())?.contiguous()?,
+                Rows::Distribution(rows) => {
+                    let rows: Vec<u32> = lines.clone().map(|line| (line % rows) as u32).collect();
+                    tensor.index_select(&Tensor::new(rows, tensor.device())?, 0)?
+                }
+            })
+        };
+        self.tensors.iter().map(start).collect()
+    }
+}
+
+/// An error unless a type can hold a number.
+fn require_fits(value: f64, dtype: DType, input: usize) -> Result<()> {
+    if !value.is_finite() {
+        bail!(NotFinite, "the baseline is {value}: expected a finite number")
+    }
+    if dtype.is_float() {
+        let held = Tensor::new(value, &Device::Cpu)?.to_dtype(dtype)?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+        if !held.is_finite() {
+            bail!(
+                Input,
+                "the baseline is {value:e}, and input {input} is {dtype:?}, which holds no number of that size"
+            )
+        }
+        return Ok(());
+    }
+    let most = match dtype {
+        DType::U8 => f64::from(u8::MAX),
+        DType::I16 => f64::from(i16::MAX),
+        DType::I32 => f64::from(i32::MAX),
+        _ => f64::from(u32::MAX),
+    };
+    if value.fract() != 0. || !(0. ..=most).contains(&value) {
+        bail!(Input, "the baseline is {value}, and input {input} is {dtype:?}: give a whole number from 0 to {most}")
+    }
+    Ok(())
+}
+
+/// Each tensor, of the input's shape or with one row, in the type of its input.
+fn for_inputs(tensors: &[Tensor], inputs: &[Tensor], what: &str) -> Result<Vec<Tensor>> {
     if tensors.len() != inputs.len() {
         bail!(Input, "{what} has {} tensors for {} inputs: give one for each input", tensors.len(), inputs.len())
     }
@@ -89,18 +162,31 @@ fn rows_for(tensors: &[Tensor], inputs: &[Tensor], what: &str) -> Result<Vec<Ten
                 "{what} of input {index} has the shape {got:?}: expected {expected:?} like the input, or one row {row:?}"
             )
         }
-        if tensor.dtype() != input.dtype() && (tensor.dtype().is_int() || input.dtype().is_int()) {
-            bail!(
-                Input,
-                "{what} of input {index} is {:?} and the input {:?}: give both the same type",
-                tensor.dtype(),
-                input.dtype()
-            )
-        }
-        finite::check(tensor).map_err(|e| e.at(format!("{what} of input {index}")))?;
-        Ok(tensor.to_dtype(input.dtype())?.broadcast_as(expected)?.contiguous()?)
+        fitted(tensor, input, what, index)
     };
     tensors.iter().zip(inputs).enumerate().map(resolve).collect()
+}
+
+/// The tensor in the type of its input, which must be able to hold it.
+fn fitted(tensor: &Tensor, input: &Tensor, what: &str, index: usize) -> Result<Tensor> {
+    if tensor.dtype() != input.dtype() && (tensor.dtype().is_int() || input.dtype().is_int()) {
+        bail!(
+            Input,
+            "{what} of input {index} is {:?} and the input {:?}: give both the same type",
+            tensor.dtype(),
+            input.dtype()
+        )
+    }
+    finite::check(tensor).map_err(|e| e.at(format!("{what} of input {index}")))?;
+    let fitted = tensor.detach().to_dtype(input.dtype())?.contiguous()?;
+    finite::check(&fitted).map_err(|e| {
+        e.at(format!(
+            "{what} of input {index} is {:?}, and the input {:?} cannot hold it",
+            tensor.dtype(),
+            input.dtype()
+        ))
+    })?;
+    Ok(fitted)
 }
 
 impl From<&Baseline> for Baseline {

@@ -40,7 +40,8 @@ pub(crate) fn gradients(scalars: &Tensor, wanted: &[(String, Var)]) -> Result<Sa
     let graph_bytes = nodes.iter().map(|node| node.elem_count() * node.dtype().size_in_bytes()).sum();
     let mut store = scalars.backward()?;
     let take = |(name, var): &(String, Var)| match store.remove(var) {
-        Some(gradient) => Ok(gradient),
+        // candle's gradients come with the graph that they were made by.
+        Some(gradient) => Ok(gradient.detach()),
         None => bail!(Gradient, "no gradient reaches {name}: an operation on the way to it has no backward"),
     };
     let values = wanted.iter().map(take).collect::<Result<_>>()?;

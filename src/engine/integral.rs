@@ -1,132 +1,148 @@
-//! The integral along the path: streamed in passes of bounded memory, over all cores.
+//! The integral along the lines: streamed in passes of bounded memory, over all cores.
 
 use std::ops::Range;
 
-use candle_core::{D, DType, Tensor};
+use candle_core::Tensor;
 
-use super::gradient::{Sample, check_finite};
-use super::passes::{Passes, join_blocks};
-use super::{Convergence, Expansion, Path, PathSettings, refine};
+use super::gradient::Sample;
+use super::host::{host, product};
+use super::passes::{Passes, allowing_single_rows};
+use super::refinement::{Stieltjes, refine};
+use super::totals::{Finished, Totals};
+use super::{Convergence, Expansion, Lines, Path, PathSettings};
 use crate::error::Result;
 
-/// What integrating along the path gave.
+/// What integrating along the lines gave.
 pub(crate) struct Integral {
     pub(crate) values: Vec<Tensor>,
     pub(crate) convergence: Convergence,
 }
 
-/// What the integrand is.
-pub(crate) struct Integrand<'a> {
-    /// Multiplies the integral: the path's difference, or nothing.
-    pub(crate) scale: Option<&'a [Tensor]>,
-    /// What the attributions of each example must add up to, where that is known.
-    pub(crate) difference: Option<Vec<f64>>,
+/// A method's way from its baselines to its inputs.
+pub(crate) struct Walk<'a, P, E> {
+    pub(crate) settings: &'a PathSettings,
+    pub(crate) lines: Lines,
+    pub(crate) passes: Passes,
+    /// F at the end of each example's lines, where attributions must add up to F's difference.
+    pub(crate) ends: Option<&'a [f64]>,
+    /// Whether the integral is multiplied by the line's difference.
+    pub(crate) scaled: bool,
+    /// How many numbers a line's sample holds.
+    pub(crate) width: usize,
+    /// The path of some lines, evaluating the model on so many rows at once.
+    pub(crate) prepare: P,
+    /// The pass over some points of them.
+    pub(crate) evaluate: E,
 }
 
-/// The integral of `evaluate` along the path for every example, by the quadrature of the
-/// settings or to their tolerance.
-pub(crate) fn integrate(
-    settings: &PathSettings,
-    path: &Path,
-    integrand: Integrand,
-    evaluate: impl Fn(Vec<Tensor>, &Expansion) -> Result<Sample> + Sync,
-) -> Result<Integral> {
-    if settings.tolerance.is_some() {
-        return refine(settings, path, integrand, super::Stieltjes::No, evaluate);
+/// Folds the points of a block of lines, α ascending.
+pub(crate) trait Fold {
+    /// Takes the numbers of every line at one point.
+    fn add(&mut self, step: usize, values: &[&[f64]]);
+
+    /// The integrals of the lines, for each attributed tensor.
+    fn finish(self) -> Vec<Vec<f64>>;
+}
+
+impl<P, E> Walk<'_, P, E>
+where
+    P: Fn(&Range<usize>, usize) -> Result<Path> + Sync,
+    E: Fn(Vec<Tensor>, &Expansion) -> Result<Sample> + Sync,
+{
+    /// The integral of the samples by the quadrature of the settings, or to their tolerance.
+    pub(crate) fn integrate(&self) -> Result<Integral> {
+        if self.settings.tolerance.is_some() {
+            return allowing_single_rows(self.passes, |passes| refine(self, passes, Stieltjes::No));
+        }
+        let nodes = self.settings.quadrature.nodes(self.settings.n_steps)?;
+        let alphas: Vec<f64> = nodes.iter().map(|node| node.alpha).collect();
+        let weights: Vec<f64> = nodes.iter().map(|node| node.weight).collect();
+        self.fold(&alphas, || WeightedSum { weights: &weights, sums: Vec::new() })
     }
-    let nodes = settings.quadrature.nodes(settings.n_steps)?;
-    let alphas: Vec<f64> = nodes.iter().map(|node| node.alpha).collect();
-    let weights: Vec<f64> = nodes.iter().map(|node| node.weight).collect();
-    let add = |sums: &mut Vec<Tensor>, steps: Range<usize>, sample: Sample, at: &Expansion| {
-        for (index, value) in sample.values.iter().enumerate() {
-            let weighted = weighted_sum(value, &weights[steps.clone()], at)?;
-            match sums.get_mut(index) {
-                None => sums.push(weighted),
-                Some(sum) => *sum = (&*sum + weighted)?,
+
+    /// The integral of G dY for samples of Y and G, to the tolerance of the settings.
+    pub(crate) fn integrate_product(&self) -> Result<Integral> {
+        allowing_single_rows(self.passes, |passes| refine(self, passes, Stieltjes::Yes))
+    }
+
+    /// Evaluates every alpha on every line. Blocks of lines are independent and run on all cores; within a
+    /// block the passes follow one another with ascending alphas and are folded into one state. Sums are taken in
+    /// f64, point after point, so that the size of the passes and the number of cores change no number.
+    pub(crate) fn fold<S: Fold>(&self, alphas: &[f64], start: impl Fn() -> S + Sync) -> Result<Integral> {
+        allowing_single_rows(self.passes, |passes| {
+            let count = self.lines.count();
+            let block = (passes.rows / alphas.len()).clamp(1, count);
+            let chunk = (passes.rows / block).clamp(1, alphas.len());
+            let mut totals = Totals::new(self.lines, alphas.len());
+            let job = |index: usize| {
+                let lines = index * block..count.min((index + 1) * block);
+                self.walk(lines, alphas, chunk, start(), passes.rows)
+            };
+            passes.run(count.div_ceil(block), job, |finished| totals.add(finished))?;
+            totals.finish()
+        })
+    }
+
+    fn walk<S: Fold>(
+        &self,
+        lines: Range<usize>,
+        alphas: &[f64],
+        chunk: usize,
+        mut state: S,
+        rows: usize,
+    ) -> Result<Finished> {
+        let path = (self.prepare)(&lines, rows)?;
+        let mut like = Vec::new();
+        for (index, alphas) in alphas.chunks(chunk).enumerate() {
+            let sample = (self.evaluate)(path.points(alphas)?, &self.lines.at(&lines, alphas.len()))?;
+            let numbers = sample.values.iter().map(host).collect::<Result<Vec<_>>>()?;
+            for copy in 0..alphas.len() {
+                let of_point = |numbers: &'_ Vec<f64>| {
+                    let width = numbers.len() / alphas.len();
+                    copy * width..(copy + 1) * width
+                };
+                let values: Vec<&[f64]> = numbers.iter().map(|numbers| &numbers[of_point(numbers)]).collect();
+                state.add(index * chunk + copy, &values);
+            }
+            if like.is_empty() {
+                like = sample.values;
             }
         }
-        Ok(())
-    };
-    let sums = walk(settings, path, &alphas, evaluate, add, |sums| sums)?;
-    let values = match integrand.scale {
-        None => sums,
-        Some(scale) => sums.iter().zip(scale).map(|(sum, scale)| Ok((sum * scale)?)).collect::<Result<_>>()?,
-    };
-    Integral::new(values, integrand.difference, vec![settings.n_steps; path.batch_size()])
-}
-
-impl Integral {
-    /// The result of a fixed number of steps, with its convergence delta.
-    pub(crate) fn new(values: Vec<Tensor>, difference: Option<Vec<f64>>, steps: Vec<usize>) -> Result<Self> {
-        check_finite(&values, "attribution")?;
-        let delta = difference.as_ref().map(|difference| deltas(&values, difference)).transpose()?;
-        Ok(Self { values, convergence: Convergence { delta, difference, steps, refinement: None } })
-    }
-
-    /// The mean over the baselines of a distribution.
-    pub(crate) fn over_baselines(
-        baselines: &[Vec<Tensor>],
-        one: impl Fn(&[Tensor]) -> Result<Integral>,
-    ) -> Result<Integral> {
-        let mut integrals = baselines.iter().map(|baseline| one(baseline)).collect::<Result<Vec<_>>>()?;
-        if integrals.len() == 1 {
-            return Ok(integrals.remove(0));
+        let mut values = state.finish();
+        like.truncate(values.len());
+        if self.scaled {
+            for (values, differences) in values.iter_mut().zip(path.differences()?) {
+                values.iter_mut().zip(differences).for_each(|(value, by)| *value = product(*value, by));
+            }
         }
-        let mean = |index: usize| -> Result<Tensor> {
-            let of_each: Vec<&Tensor> = integrals.iter().map(|integral| &integral.values[index]).collect();
-            Ok(Tensor::stack(&of_each, 0)?.mean(0)?)
-        };
-        let values = (0..integrals[0].values.len()).map(mean).collect::<Result<_>>()?;
-        let convergence = Convergence::mean(integrals.into_iter().map(|integral| integral.convergence).collect());
-        Ok(Integral { values, convergence })
+        let differences = self.line_differences(&lines, &path);
+        Ok(Finished::new(lines, values, &like, differences))
+    }
+
+    /// F's difference along each line, where attributions must add up to it.
+    pub(super) fn line_differences(&self, lines: &Range<usize>, path: &Path) -> Option<Vec<f64>> {
+        let (ends, starts) = (self.ends?, path.starts()?);
+        let difference = |(line, start): (usize, &f64)| ends[self.lines.example(line)] - start;
+        Some(lines.clone().zip(starts).map(difference).collect())
     }
 }
 
-/// Sum of the attributions minus what they must add up to, for each example.
-pub(crate) fn deltas(values: &[Tensor], difference: &[f64]) -> Result<Vec<f64>> {
-    let mut sums = vec![0.; difference.len()];
-    for value in values {
-        let rows = value.reshape((difference.len(), ()))?.to_dtype(DType::F64)?.sum(D::Minus1)?.to_vec1::<f64>()?;
-        sums.iter_mut().zip(rows).for_each(|(sum, row)| *sum += row);
-    }
-    Ok(sums.iter().zip(difference).map(|(sum, difference)| sum - difference).collect())
+/// Σₖ weightₖ · valueₖ over the points.
+struct WeightedSum<'a> {
+    weights: &'a [f64],
+    sums: Vec<Vec<f64>>,
 }
 
-/// Σₖ weightₖ · valueₖ over the points, `[rows, ...]` from `[points · rows, ...]`.
-fn weighted_sum(value: &Tensor, weights: &[f64], at: &Expansion) -> Result<Tensor> {
-    let mut shape = value.dims().to_vec();
-    shape[0] = at.rows().len();
-    let weights = Tensor::new(weights, value.device())?.to_dtype(value.dtype())?.unsqueeze(0)?;
-    Ok(weights.matmul(&value.contiguous()?.reshape((at.copies(), ()))?)?.reshape(shape)?)
-}
-
-/// Evaluates every alpha for every example. Blocks of examples are independent and run on all
-/// cores; within a block the passes follow one another with ascending alphas and are folded into
-/// one state. How the work is cut depends on the sizes alone, never on the cores, so the numbers
-/// do not either.
-pub(crate) fn walk<S: Default + Send>(
-    settings: &PathSettings,
-    path: &Path,
-    alphas: &[f64],
-    evaluate: impl Fn(Vec<Tensor>, &Expansion) -> Result<Sample> + Sync,
-    fold: impl Fn(&mut S, Range<usize>, Sample, &Expansion) -> Result<()> + Sync,
-    finish: impl Fn(S) -> Vec<Tensor> + Sync,
-) -> Result<Vec<Tensor>> {
-    let batch = path.batch_size();
-    let passes = Passes::plan(settings, |at| evaluate(path.points(at, &alphas[..1])?, at))?;
-    let block = (passes.rows / alphas.len()).clamp(1, batch);
-    let chunk = (passes.rows / block).clamp(1, alphas.len());
-    let blocks = batch.div_ceil(block);
-    let finished = passes.run(blocks, |index| {
-        let rows: Vec<usize> = (index * block..batch.min((index + 1) * block)).collect();
-        let mut state = S::default();
-        for first in (0..alphas.len()).step_by(chunk) {
-            let steps = first..alphas.len().min(first + chunk);
-            let at = Expansion::new(rows.clone(), steps.len());
-            let sample = evaluate(path.points(&at, &alphas[steps.clone()])?, &at)?;
-            fold(&mut state, steps, sample, &at)?;
+impl Fold for WeightedSum<'_> {
+    fn add(&mut self, step: usize, values: &[&[f64]]) {
+        self.sums.resize_with(values.len(), Vec::new);
+        for (sum, values) in self.sums.iter_mut().zip(values) {
+            sum.resize(values.len(), 0.);
+            sum.iter_mut().zip(*values).for_each(|(sum, value)| *sum += self.weights[step] * value);
         }
-        Ok(finish(state))
-    })?;
-    join_blocks(finished)
+    }
+
+    fn finish(self) -> Vec<Vec<f64>> {
+        self.sums
+    }
 }

@@ -1,7 +1,11 @@
 //! A method's settings by their names, for callers that choose the method at run time.
 
-use super::{Baseline, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature};
+use std::sync::Arc;
+
+use super::subject::Subject;
+use super::{Baseline, Check, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature};
 use crate::error::{Result, bail, error};
+use crate::model::Model;
 
 /// A method's settings by their names, for callers that choose the method at run time (a server,
 /// a table of cases). In a program or notebook use the methods' own builders.
@@ -29,11 +33,13 @@ pub struct Options {
     pub abs: Option<bool>,
     /// Whether the layer's input is meant instead of its output.
     pub attribute_to_layer_input: Option<bool>,
+    /// What is done about a gradient that disagrees with the model's outputs.
+    pub gradient_check: Option<Check>,
 }
 
 /// The settings of every method along a path.
 pub(crate) const PATH_OPTIONS: &[&str] =
-    &["baseline", "n_steps", "quadrature", "internal_batch_size", "tolerance", "max_steps"];
+    &["baseline", "n_steps", "quadrature", "internal_batch_size", "tolerance", "max_steps", "gradient_check"];
 
 impl Options {
     /// An error that names the first option that is set and that the method does not have.
@@ -50,12 +56,18 @@ impl Options {
             ("multiply_by_inputs", self.multiply_by_inputs.is_some()),
             ("abs", self.abs.is_some()),
             ("attribute_to_layer_input", self.attribute_to_layer_input.is_some()),
+            ("gradient_check", self.gradient_check.is_some()),
         ];
         let Some((option, _)) = set.into_iter().find(|(name, set)| *set && !method.takes(name)) else { return Ok(()) };
         match method.option_names().collect::<Vec<_>>().as_slice() {
             [] => bail!(Input, "{} has no option \"{option}\": it has none", method.name),
             known => bail!(Input, "{} has no option \"{option}\"; it has: {}", method.name, known.join(", ")),
         }
+    }
+
+    /// A model with the gradient check that was asked for.
+    pub(crate) fn subject(&self, model: Arc<dyn Model>) -> Subject {
+        Subject::new(model).with_check(self.gradient_check.unwrap_or_default())
     }
 
     /// The layers, at their inputs if that was asked for.

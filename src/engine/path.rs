@@ -1,62 +1,92 @@
-//! The straight line between baseline and input.
+//! The straight lines between baselines and inputs.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
-use super::Expansion;
+use super::host::host;
 use crate::error::Result;
 
-/// The straight line from `from` to `to`, for each attributed tensor `[batch, ...]`.
+/// The straight lines of a block from `from` to `to`, for each attributed tensor `[lines, ...]`.
 pub(crate) struct Path {
     from: Vec<Tensor>,
+    to: Vec<Tensor>,
     difference: Vec<Tensor>,
+    /// F at the start of each line, where attributions must add up to its difference.
+    starts: Option<Vec<f64>>,
 }
 
 impl Path {
-    pub(crate) fn new(from: &[Tensor], to: &[Tensor]) -> Result<Self> {
-        let from: Vec<Tensor> = from.iter().map(Tensor::detach).collect();
+    pub(crate) fn new(from: Vec<Tensor>, to: Vec<Tensor>) -> Result<Self> {
+        let fine = |tensors: Vec<Tensor>| tensors.iter().map(computed).collect::<Result<Vec<_>>>();
+        let ends = to.iter().map(Tensor::detach).collect();
+        let (from, to) = (fine(from)?, fine(to)?);
         let difference =
-            from.iter().zip(to).map(|(from, to)| Ok(to.detach().sub(from)?.contiguous()?)).collect::<Result<_>>()?;
-        Ok(Self { from, difference })
+            from.iter().zip(&to).map(|(from, to)| Ok(to.sub(from)?.contiguous()?)).collect::<Result<_>>()?;
+        Ok(Self { from, to: ends, difference, starts: None })
     }
 
-    pub(crate) fn batch_size(&self) -> usize {
-        self.from[0].dims()[0]
+    pub(crate) fn with_starts(self, starts: Option<Vec<f64>>) -> Self {
+        Self { starts, ..self }
     }
 
-    /// End minus start, `[batch, ...]` for each attributed tensor.
-    pub(crate) fn difference(&self) -> &[Tensor] {
-        &self.difference
+    pub(crate) fn starts(&self) -> Option<&[f64]> {
+        self.starts.as_deref()
     }
 
-    /// The points at the same alphas for every row of `at`: `[copies · rows, ...]`.
+    /// End minus start of every line, the numbers of each attributed tensor.
+    pub(crate) fn differences(&self) -> Result<Vec<Vec<f64>>> {
+        let ends = self.from.iter().zip(&self.to);
+        ends.map(|(from, to)| Ok(host(to)?.into_iter().zip(host(from)?).map(|(to, from)| to - from).collect()))
+            .collect()
+    }
+
+    /// End minus start of one line, the numbers of all attributed tensors one after another.
+    pub(crate) fn differences_of(&self, line: usize) -> Result<Vec<f64>> {
+        let row = |tensors: &[Tensor]| {
+            tensors.iter().map(|tensor| host(&tensor.narrow(0, line, 1)?)).collect::<Result<Vec<_>>>()
+        };
+        let (from, to) = (row(&self.from)?.concat(), row(&self.to)?.concat());
+        Ok(to.into_iter().zip(from).map(|(to, from)| to - from).collect())
+    }
+
+    /// The points of all lines at the same alphas: `[alphas · lines, ...]`.
     ///
     /// An outer product, so that the points are written once.
-    pub(crate) fn points(&self, at: &Expansion, alphas: &[f64]) -> Result<Vec<Tensor>> {
-        let lines = self.from.iter().zip(&self.difference);
+    pub(crate) fn points(&self, alphas: &[f64]) -> Result<Vec<Tensor>> {
+        let lines = self.from.iter().zip(&self.difference).zip(&self.to);
         lines
-            .map(|(from, difference)| {
-                let (from, difference) = (at.pick(from)?, at.pick(difference)?);
+            .map(|((from, difference), like)| {
                 let mut shape = from.dims().to_vec();
-                shape[0] = at.len();
+                shape[0] *= alphas.len();
                 let ends = Tensor::stack(&[from.flatten_all()?, difference.flatten_all()?], 0)?;
                 let factors: Vec<f64> = alphas.iter().flat_map(|&alpha| [1., alpha]).collect();
                 let factors = Tensor::from_vec(factors, (alphas.len(), 2), ends.device())?.to_dtype(ends.dtype())?;
-                Ok(factors.matmul(&ends)?.reshape(shape)?)
+                Ok(factors.matmul(&ends)?.reshape(shape)?.to_dtype(like.dtype())?)
             })
             .collect()
     }
 
-    /// The points at alphas that differ from row to row: `alphas` is `[copies · rows]`, row-minor.
-    pub(crate) fn scattered_points(&self, at: &Expansion, alphas: &[f64]) -> Result<Vec<Tensor>> {
-        let lines = self.from.iter().zip(&self.difference);
-        lines
-            .map(|(from, difference)| {
-                let (from, difference) = (at.expand(from)?, at.expand(difference)?);
-                let mut column = vec![1; from.rank()];
-                column[0] = at.len();
-                let alphas = Tensor::new(alphas, from.device())?.to_dtype(from.dtype())?.reshape(column)?;
-                Ok((from + difference.broadcast_mul(&alphas)?)?)
-            })
-            .collect()
+    /// The points of some lines, each at alphas of its own: `alphas` is `[points · lines]`, line-minor.
+    pub(crate) fn scattered_points(&self, lines: &[usize], alphas: &[f64]) -> Result<Vec<Tensor>> {
+        let rows: Vec<u32> = lines.iter().cycle().take(alphas.len()).map(|&line| line as u32).collect();
+        let ends = self.from.iter().zip(&self.difference).zip(&self.to);
+        ends.map(|((from, difference), like)| {
+            let rows = Tensor::new(rows.as_slice(), from.device())?;
+            let (from, difference) = (from.index_select(&rows, 0)?, difference.index_select(&rows, 0)?);
+            let mut column = vec![1; from.rank()];
+            column[0] = alphas.len();
+            let alphas = Tensor::new(alphas, from.device())?.to_dtype(from.dtype())?.reshape(column)?;
+            Ok((from + difference.broadcast_mul(&alphas)?)?.to_dtype(like.dtype())?)
+        })
+        .collect()
     }
+}
+
+/// An end of the lines in the type that points are computed in: half precision would put them beside
+/// the line.
+fn computed(end: &Tensor) -> Result<Tensor> {
+    let end = end.detach().contiguous()?;
+    Ok(match end.dtype() {
+        DType::F16 | DType::BF16 => end.to_dtype(DType::F32)?,
+        _ => end,
+    })
 }

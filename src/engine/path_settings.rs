@@ -1,6 +1,5 @@
 //! What every method along a path lets its user choose.
 
-use super::question::ROWS_PER_EVALUATION;
 use super::{Baseline, Quadrature};
 use crate::error::{Result, bail};
 
@@ -35,11 +34,6 @@ impl PathSettings {
     pub(crate) fn fix_steps(&mut self, n_steps: usize) {
         self.n_steps = n_steps;
         self.tolerance = None;
-    }
-
-    /// Rows of a pass without a graph.
-    pub(crate) fn rows_per_evaluation(&self) -> usize {
-        self.internal_batch_size.unwrap_or(ROWS_PER_EVALUATION)
     }
 
     pub(crate) fn check(&self) -> Result<()> {

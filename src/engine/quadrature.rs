@@ -1,7 +1,6 @@
 //! How the integral along the path becomes a weighted sum.
 
-use std::sync::{Mutex, PoisonError};
-
+use super::legendre::gauss_legendre;
 use crate::error::{Result, bail};
 
 /// The rule that turns the integral over α from 0 to 1 into a weighted sum of `n` steps.
@@ -70,52 +69,6 @@ impl Quadrature {
             Quadrature::CaptumTrapezoid => trapezoid(1. / count),
         })
     }
-}
-
-/// The nodes of Gauss and Legendre. Those asked for last are kept: many steps take longer to find than
-/// a small model takes for them.
-fn gauss_legendre(n: usize) -> Vec<Node> {
-    static LAST: Mutex<Vec<Node>> = Mutex::new(Vec::new());
-    let last = || LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    let kept = Some(last()).filter(|last| last.len() == n).map(|last| last.clone());
-    kept.unwrap_or_else(|| {
-        let nodes = gauss_legendre_roots(n);
-        last().clone_from(&nodes);
-        nodes
-    })
-}
-
-/// The roots of the Legendre polynomial Pₙ by Newton's method from Tricomi's estimate. They lie evenly
-/// on both sides of 0, with equal weights.
-fn gauss_legendre_roots(n: usize) -> Vec<Node> {
-    let above = |k: usize| {
-        let mut x = (std::f64::consts::PI * (k as f64 + 0.75) / (n as f64 + 0.5)).cos();
-        let mut slope = 0.;
-        for _ in 0..100 {
-            let (value, derivative) = legendre(n, x);
-            slope = derivative;
-            let step = value / derivative;
-            x -= step;
-            if step.abs() < 1e-15 {
-                break;
-            }
-        }
-        (x, 1. / ((1. - x * x) * slope * slope))
-    };
-    let upper: Vec<(f64, f64)> = (0..n.div_ceil(2)).map(above).collect();
-    let node = |x: f64, weight: f64| Node { alpha: 0.5 * (1. + x), weight };
-    let lower = upper.iter().map(|&(x, weight)| node(-x, weight));
-    lower.chain(upper[..n / 2].iter().rev().map(|&(x, weight)| node(x, weight))).collect()
-}
-
-/// Pₙ(x) and its derivative, by the three-term recurrence.
-fn legendre(n: usize, x: f64) -> (f64, f64) {
-    let (mut before, mut value) = (1., x);
-    for k in 2..=n {
-        let k = k as f64;
-        (before, value) = (value, ((2. * k - 1.) * x * value - (k - 1.) * before) / k);
-    }
-    (value, n as f64 * (x * value - before) / (x * x - 1.))
 }
 
 #[cfg(test)]

@@ -1,14 +1,17 @@
 //! Steps chosen by themselves: nested quadrature, halved where the error is largest.
 
-use candle_core::{DType, Tensor};
+use std::ops::Range;
 
-use super::attributions::Refinement;
-use super::gradient::{Sample, check_finite};
-use super::integral::{Integral, Integrand, deltas};
+use candle_core::Tensor;
+
+use super::gradient::Sample;
+use super::host::{host, product};
+use super::integral::{Integral, Walk};
 use super::kronrod::{NODES, Rule};
 use super::passes::Passes;
-use super::{Convergence, Expansion, Path, PathSettings};
-use crate::error::Result;
+use super::totals::{Finished, Outcome, Refined, Totals};
+use super::{Expansion, Path};
+use crate::error::{Result, bail};
 
 /// Whether the integrand is F'(α) itself or the product G(α) · dY(α), where the samples hold
 /// first all Y and then all G.
@@ -26,17 +29,20 @@ const MOST_STALLS: usize = 5;
 /// between the nodes, so they lie closer from the start.
 const PARTS_WITHOUT_SUM: usize = 16;
 
-/// A part of one example's path that is to be estimated.
+/// Estimates that a line holds at least, however wide they are.
+const FEWEST_INTERVALS: usize = 8;
+
+/// A part of a line that is to be estimated.
 #[derive(Clone, Copy)]
 struct Part {
-    row: usize,
+    line: usize,
     start: f64,
     end: f64,
     /// F at both ends, where attributions must add up to its difference.
     ends: Option<(f64, f64)>,
 }
 
-/// A part of one example's path with its estimate.
+/// A part of a line with its estimate.
 struct Interval {
     part: Part,
     /// F in the middle.
@@ -45,125 +51,57 @@ struct Interval {
     error: f64,
 }
 
-/// One example's path, cut where it was needed.
+/// A line, cut where it was needed.
 #[derive(Default)]
-struct Example {
+struct Line {
     intervals: Vec<Interval>,
+    /// The sum of the intervals that are good enough, where all of them would take too much memory.
+    accepted: Vec<f64>,
+    accepted_error: f64,
     steps: usize,
-    state: State,
+    outcome: Option<Outcome>,
     stalls: usize,
     last_error: f64,
 }
 
-#[derive(Clone, Copy, Default, PartialEq)]
-enum State {
-    #[default]
-    Open,
-    Settled,
-    /// No steps are left.
-    Exhausted,
-    /// The attributions do not add up, and more steps do not help.
-    Stalled,
+/// The integral along the lines of a walk to the tolerance of its settings, with an error estimate for
+/// each example. Lines are refined in groups whose estimates fit the memory budget.
+pub(crate) fn refine<P, E>(walk: &Walk<P, E>, passes: Passes, stieltjes: Stieltjes) -> Result<Integral>
+where
+    P: Fn(&Range<usize>, usize) -> Result<Path> + Sync,
+    E: Fn(Vec<Tensor>, &Expansion) -> Result<Sample> + Sync,
+{
+    let tolerance = walk.settings.tolerance.unwrap_or_default();
+    let mut totals = Totals::new(walk.lines, 0);
+    let line_bytes = size_of::<f64>() * walk.width.max(1);
+    let group = (walk.settings.memory_budget / (FEWEST_INTERVALS * line_bytes)).max(1);
+    for first in (0..walk.lines.count()).step_by(group) {
+        let lines = first..walk.lines.count().min(first + group);
+        let path = (walk.prepare)(&lines, passes.rows)?;
+        let estimator = Estimator { rule: Rule::new(), walk, path: &path, first, stieltjes, passes };
+        totals.add(estimator.refine(lines, tolerance)?)?;
+    }
+    totals.finish_refined(tolerance)
 }
 
-/// What a pass over one job's parts measured, for each node and part.
-struct Measured {
-    shapes: Vec<Vec<usize>>,
-    dtype: DType,
-    intervals: Vec<Interval>,
-}
-
-/// The integral of `evaluate` along the path to the tolerance of the settings, with an error
-/// estimate for each example.
-pub(crate) fn refine(
-    settings: &PathSettings,
-    path: &Path,
-    integrand: Integrand,
-    stieltjes: Stieltjes,
-    evaluate: impl Fn(Vec<Tensor>, &Expansion) -> Result<Sample> + Sync,
-) -> Result<Integral> {
-    let batch = path.batch_size();
-    let tolerance = settings.tolerance.unwrap_or_default();
-    let passes = Passes::plan(settings, |at| evaluate(path.points(at, &[1.])?, at))?;
-    let scales = integrand.scale.map(host_rows).transpose()?;
-    let estimator = Estimator { rule: Rule::new(), path, stieltjes, scales, evaluate };
-
-    let mut examples: Vec<Example> = (0..batch).map(|_| Example::default()).collect();
-    let parts = match integrand.difference {
-        Some(_) => 1,
-        None => PARTS_WITHOUT_SUM.min(settings.max_steps / NODES).max(1),
-    };
-    let part = |row, index| {
-        let edge = |index: usize| index as f64 / parts as f64;
-        Part { row, start: edge(index), end: edge(index + 1), ends: None }
-    };
-    let mut pending: Vec<Part> = (0..batch).flat_map(|row| (0..parts).map(move |index| part(row, index))).collect();
-    if integrand.difference.is_some() {
-        for (part, (start, end)) in pending.iter_mut().zip(estimator.ends(&passes)?) {
-            part.ends = Some((start, end));
-            examples[part.row].steps += 2;
-        }
-    }
-    let mut shapes: Vec<Vec<usize>> = Vec::new();
-    let mut dtype = DType::F32;
-    while !pending.is_empty() {
-        let jobs: Vec<&[Part]> = pending.chunks((passes.rows / NODES).max(1)).collect();
-        for measured in passes.run(jobs.len(), |job| estimator.measure(jobs[job], passes.rows))? {
-            (shapes, dtype) = (measured.shapes, measured.dtype);
-            for interval in measured.intervals {
-                let example = &mut examples[interval.part.row];
-                example.steps += NODES;
-                example.intervals.push(interval);
-            }
-        }
-        pending = Vec::new();
-        for (row, example) in examples.iter_mut().enumerate() {
-            let difference = integrand.difference.as_ref().map(|difference| difference[row]);
-            pending.extend(example.judge(tolerance, difference, settings.max_steps));
-        }
-    }
-
-    shapes.iter_mut().for_each(|shape| shape[0] = batch);
-    let totals: Vec<Vec<f64>> = examples.iter().map(Example::total).collect();
-    let values = device_tensors(&totals, &shapes, dtype, path.difference()[0].device())?;
-    check_finite(&values, "attribution")?;
-    let delta = integrand.difference.as_ref().map(|difference| deltas(&values, difference)).transpose()?;
-    if let (Some(delta), Some(difference)) = (&delta, &integrand.difference) {
-        // What is delivered may be of a coarser type than what was added up.
-        for ((example, delta), difference) in examples.iter_mut().zip(delta).zip(difference) {
-            if example.state == State::Settled && delta.abs() > 1.001 * tolerance * difference.abs().max(1.) {
-                example.state = State::Stalled;
-            }
-        }
-    }
-    let refinement = Refinement {
-        tolerance,
-        errors: examples.iter().map(Example::error).collect(),
-        settled: examples.iter().map(|example| example.state == State::Settled).collect(),
-        stalled: examples.iter().filter(|example| example.state == State::Stalled).count(),
-    };
-    let steps = examples.iter().map(|example| example.steps).collect();
-    let convergence = Convergence { delta, difference: integrand.difference, steps, refinement: Some(refinement) };
-    Ok(Integral { values, convergence })
-}
-
-impl Example {
+impl Line {
     fn total(&self) -> Vec<f64> {
-        let mut total = vec![0.; self.intervals.first().map_or(0, |interval| interval.value.len())];
+        let mut total = self.accepted.clone();
         for interval in &self.intervals {
+            total.resize(interval.value.len(), 0.);
             total.iter_mut().zip(&interval.value).for_each(|(sum, value)| *sum += value);
         }
         total
     }
 
     fn error(&self) -> f64 {
-        self.intervals.iter().map(|interval| interval.error).sum()
+        self.accepted_error + self.intervals.iter().map(|interval| interval.error).sum::<f64>()
     }
 
-    /// Decides whether the example has settled; if not, takes out the intervals to halve and
-    /// gives their halves.
-    fn judge(&mut self, tolerance: f64, difference: Option<f64>, max_steps: usize) -> Vec<Part> {
-        if self.state != State::Open {
+    /// Decides whether the line has settled; if not, takes out the intervals to halve and gives their
+    /// halves. No more than `most` intervals are kept: the best of the others are added up.
+    fn judge(&mut self, tolerance: f64, difference: Option<f64>, max_steps: usize, most: usize) -> Vec<Part> {
+        if self.outcome.is_some() {
             return Vec::new();
         }
         let total = self.total();
@@ -175,136 +113,235 @@ impl Example {
         let error = self.error();
         let delta = difference.map_or(0., |difference| total.iter().sum::<f64>() - difference);
         let affordable = max_steps.saturating_sub(self.steps) / (2 * NODES);
-        let share = allowed / self.intervals.len() as f64;
+        let share = allowed / self.intervals.len().max(1) as f64;
         self.intervals.sort_by(|a, b| b.error.total_cmp(&a.error));
         let wanted = self.intervals.iter().take_while(|interval| interval.error > share).count().max(1);
-        self.state = if error <= allowed && delta.abs() <= allowed {
-            State::Settled
+        self.outcome = if error <= allowed && delta.abs() <= allowed {
+            Some(Outcome::Settled)
         } else if error <= allowed || self.stalls == MOST_STALLS {
-            State::Stalled
-        } else if affordable == 0 {
-            State::Exhausted
+            Some(Outcome::Stalled)
+        } else if affordable == 0 || self.intervals.is_empty() {
+            Some(Outcome::Exhausted)
         } else {
-            State::Open
+            None
         };
-        if self.state != State::Open {
+        if self.outcome.is_some() {
             return Vec::new();
         }
         let hardly_lower = error > 0.9 * self.last_error;
         self.stalls = if wanted == self.intervals.len() && hardly_lower { self.stalls + 1 } else { 0 };
         self.last_error = error;
-        self.intervals.drain(..wanted.min(affordable)).flat_map(|interval| interval.halves()).collect()
+        let halved = wanted.min(affordable).min((most / 2).max(1)).min(self.intervals.len());
+        let kept = halved + most.saturating_sub(2 * halved);
+        for interval in self.intervals.split_off(kept.min(self.intervals.len())) {
+            self.accepted.resize(interval.value.len(), 0.);
+            self.accepted.iter_mut().zip(&interval.value).for_each(|(sum, value)| *sum += value);
+            self.accepted_error += interval.error;
+        }
+        self.intervals.drain(..halved).flat_map(|interval| interval.halves()).collect()
     }
 }
 
 impl Interval {
     fn halves(&self) -> [Part; 2] {
-        let Part { row, start, end, ends } = self.part;
+        let Part { line, start, end, ends } = self.part;
         let middle = 0.5 * (start + end);
         let left = ends.map(|(first, _)| (first, self.middle));
         let right = ends.map(|(_, last)| (self.middle, last));
-        [Part { row, start, end: middle, ends: left }, Part { row, start: middle, end, ends: right }]
+        [Part { line, start, end: middle, ends: left }, Part { line, start: middle, end, ends: right }]
     }
 }
 
-/// Estimates the integral over parts of the path.
-struct Estimator<'a, E> {
+/// Estimates the integral over parts of a group's lines.
+struct Estimator<'a, 'w, P, E> {
     rule: Rule,
+    walk: &'a Walk<'w, P, E>,
     path: &'a Path,
+    /// The first line of the group.
+    first: usize,
     stieltjes: Stieltjes,
-    /// Multiplies the integral of each example.
-    scales: Option<Vec<Vec<f64>>>,
-    evaluate: E,
+    passes: Passes,
 }
 
-impl<E: Fn(Vec<Tensor>, &Expansion) -> Result<Sample> + Sync> Estimator<'_, E> {
-    /// F at the start and the end of every example's path.
-    fn ends(&self, passes: &Passes) -> Result<Vec<(f64, f64)>> {
-        let batch = self.path.batch_size();
-        let at_alpha = |alpha: f64| -> Result<Vec<f64>> {
-            let blocks = passes.run(batch.div_ceil(passes.rows), |block| {
-                let first = block * passes.rows;
-                let at = Expansion::new((first..batch.min(first + passes.rows)).collect(), 1);
-                (self.evaluate)(self.path.points(&at, &[alpha])?, &at)?.host_scalars()
-            })?;
-            Ok(blocks.concat())
+impl<P, E> Estimator<'_, '_, P, E>
+where
+    P: Fn(&Range<usize>, usize) -> Result<Path> + Sync,
+    E: Fn(Vec<Tensor>, &Expansion) -> Result<Sample> + Sync,
+{
+    /// The group's attributions.
+    fn refine(&self, lines: Range<usize>, tolerance: f64) -> Result<Finished> {
+        let settings = self.walk.settings;
+        let differences = self.walk.line_differences(&lines, self.path);
+        let mut states: Vec<Line> = lines.clone().map(|_| Line::default()).collect();
+        let mut pending = self.first_parts(lines.len(), differences.is_some(), &mut states)?;
+        let mut like: Vec<Tensor> = Vec::new();
+        let most = settings.memory_budget / (size_of::<f64>() * self.walk.width.max(1) * lines.len());
+        let most = most.max(FEWEST_INTERVALS);
+        while !pending.is_empty() {
+            let jobs: Vec<&[Part]> = pending.chunks((self.passes.rows / NODES).max(1)).collect();
+            let fold = |(intervals, forms): (Vec<Interval>, Vec<Tensor>)| {
+                like = forms;
+                for interval in intervals {
+                    let line = &mut states[interval.part.line];
+                    line.steps += NODES;
+                    line.intervals.push(interval);
+                }
+                Ok(())
+            };
+            self.passes.run(jobs.len(), |job| self.measure(jobs[job]), fold)?;
+            pending = Vec::new();
+            for (index, state) in states.iter_mut().enumerate() {
+                let difference = differences.as_ref().map(|differences| differences[index]);
+                pending.extend(state.judge(tolerance, difference, settings.max_steps, most));
+            }
+        }
+        let refined = |state: &Line| Refined {
+            steps: state.steps,
+            error: state.error(),
+            outcome: state.outcome.unwrap_or(Outcome::Exhausted),
         };
-        Ok(at_alpha(0.)?.into_iter().zip(at_alpha(1.)?).collect())
+        let refined = states.iter().map(refined).collect();
+        let totals: Vec<Vec<f64>> = states.iter().map(Line::total).collect();
+        let finished = Finished::new(lines, by_tensor(&totals, &like), &like, differences);
+        Ok(finished.with_refined(refined))
     }
 
-    /// The estimates of several parts, evaluated with at most `rows` rows at once.
-    fn measure(&self, parts: &[Part], rows: usize) -> Result<Measured> {
-        let nodes_at_once = (rows / parts.len()).clamp(1, NODES);
-        let mut samples: Vec<Vec<f64>> = Vec::new();
-        let mut gradients: Vec<Vec<f64>> = Vec::new();
-        let mut scalars: Vec<f64> = Vec::new();
-        let (mut shapes, mut dtype) = (Vec::new(), DType::F32);
-        for nodes in self.rule.abscissae.chunks(nodes_at_once) {
-            let at = Expansion::new(parts.iter().map(|part| part.row).collect(), nodes.len());
+    /// Each line's parts to begin with, and F at their ends, where that is needed.
+    fn first_parts(&self, count: usize, has_sum: bool, states: &mut [Line]) -> Result<Vec<Part>> {
+        if has_sum {
+            let (starts, ends) = (self.at_alpha(count, 0.)?, self.at_alpha(count, 1.)?);
+            states.iter_mut().for_each(|state| state.steps += 2);
+            let part = |(line, ends)| Part { line, start: 0., end: 1., ends: Some(ends) };
+            return Ok(starts.into_iter().zip(ends).enumerate().map(part).collect());
+        }
+        let parts = PARTS_WITHOUT_SUM.min(self.walk.settings.max_steps / NODES).max(1);
+        let edge = |index: usize| index as f64 / parts as f64;
+        let part =
+            |line| (0..parts).map(move |index| Part { line, start: edge(index), end: edge(index + 1), ends: None });
+        Ok((0..count).flat_map(part).collect())
+    }
+
+    /// F at the same alpha of every line.
+    fn at_alpha(&self, count: usize, alpha: f64) -> Result<Vec<f64>> {
+        let rows = self.passes.rows;
+        let mut values = Vec::new();
+        let job = |block: usize| {
+            let lines: Vec<usize> = (block * rows..count.min((block + 1) * rows)).collect();
+            let alphas = vec![alpha; lines.len()];
+            self.sample(&lines, &alphas)?.host_scalars()
+        };
+        self.passes.run(count.div_ceil(rows), job, |block| {
+            values.extend(block);
+            Ok(())
+        })?;
+        Ok(values)
+    }
+
+    /// The pass over some points, each on one of these lines of the group: line-minor.
+    fn sample(&self, lines: &[usize], alphas: &[f64]) -> Result<Sample> {
+        let examples = lines.iter().map(|line| self.walk.lines.example(self.first + line)).collect();
+        let at = Expansion::new(examples, alphas.len() / lines.len());
+        (self.walk.evaluate)(self.path.scattered_points(lines, alphas)?, &at)
+    }
+
+    /// The estimates of several parts, and a tensor like each of the attributed ones.
+    fn measure(&self, parts: &[Part]) -> Result<(Vec<Interval>, Vec<Tensor>)> {
+        let nodes_at_once = (self.passes.rows / parts.len()).clamp(1, NODES);
+        let lines: Vec<usize> = parts.iter().map(|part| part.line).collect();
+        let mut estimates: Vec<Estimate> = parts.iter().map(|_| Estimate::default()).collect();
+        let mut ahead = Ahead::default();
+        let mut middles = Vec::new();
+        let mut like = Vec::new();
+        for (chunk, nodes) in self.rule.abscissae.chunks(nodes_at_once).enumerate() {
             let alpha = |x: f64, part: &Part| 0.5 * (part.start + part.end) + 0.5 * (part.end - part.start) * x;
             let alphas: Vec<f64> = nodes.iter().flat_map(|&x| parts.iter().map(move |part| alpha(x, part))).collect();
-            let sample = (self.evaluate)(self.path.scattered_points(&at, &alphas)?, &at)?;
-            check_finite(&sample.values, "gradient")?;
-            scalars.extend(sample.host_scalars()?);
-            let measured = match self.stieltjes {
-                Stieltjes::No => sample.values.as_slice(),
-                Stieltjes::Yes => {
-                    let (functions, slopes) = sample.values.split_at(sample.values.len() / 2);
-                    gradients.extend(host_rows(slopes)?);
-                    functions
+            let sample = self.sample(&lines, &alphas)?;
+            middles.extend(sample.host_scalars()?);
+            let rows = host_rows(&sample.values)?;
+            for (position, row) in rows.into_iter().enumerate() {
+                let (node, part) = (chunk * nodes_at_once + position / parts.len(), position % parts.len());
+                match self.stieltjes {
+                    Stieltjes::No => self.add(&mut estimates[part], node, &parts[part], &row),
+                    Stieltjes::Yes => ahead.push(row),
                 }
-            };
-            samples.extend(host_rows(measured)?);
-            shapes = measured.iter().map(|tensor| tensor.dims().to_vec()).collect();
-            dtype = measured[0].dtype();
+            }
+            like = sample.values;
         }
-        let integrands = match self.stieltjes {
-            Stieltjes::No => samples,
-            Stieltjes::Yes => self.products(parts, &samples, &gradients),
-        };
-        let middles = &scalars[NODES / 2 * parts.len()..];
-        let estimate =
-            |(index, part): (usize, &Part)| self.estimate(index, *part, parts.len(), &integrands, middles[index]);
-        let intervals = parts.iter().enumerate().map(estimate).collect();
-        Ok(Measured { shapes, dtype, intervals })
+        if self.stieltjes == Stieltjes::Yes {
+            like.truncate(like.len() / 2);
+            for (index, part) in parts.iter().enumerate() {
+                for node in 0..NODES {
+                    let product = ahead.product(&self.rule, node, index, parts);
+                    self.add(&mut estimates[index], node, part, &product);
+                }
+            }
+        }
+        let middles = &middles[NODES / 2 * parts.len()..];
+        let finish = |((estimate, part), middle): ((Estimate, &Part), &f64)| self.interval(estimate, *part, *middle);
+        let intervals = estimates.into_iter().zip(parts).zip(middles).map(finish).collect::<Result<_>>()?;
+        Ok((intervals, like))
+    }
+
+    fn add(&self, estimate: &mut Estimate, node: usize, part: &Part, integrand: &[f64]) {
+        let half = 0.5 * (part.end - part.start);
+        let (fine, rough) = (half * self.rule.kronrod[node], half * self.rule.gauss[node]);
+        estimate.value.resize(integrand.len(), 0.);
+        estimate.rough.resize(integrand.len(), 0.);
+        for (position, sample) in integrand.iter().enumerate() {
+            estimate.value[position] += fine * sample;
+            estimate.rough[position] += rough * sample;
+        }
     }
 
     /// The integral over one part and its error estimate: the largest of three differences, that
     /// of the two rules in any attribution, in the sum of all, and of that sum to F's difference.
-    fn estimate(&self, index: usize, part: Part, parts: usize, integrands: &[Vec<f64>], middle: f64) -> Interval {
-        let half = 0.5 * (part.end - part.start);
-        let mut value = vec![0.; integrands[index].len()];
-        let mut rough = value.clone();
-        for node in 0..NODES {
-            let (fine_weight, rough_weight) = (half * self.rule.kronrod[node], half * self.rule.gauss[node]);
-            for (position, &sample) in integrands[node * parts + index].iter().enumerate() {
-                value[position] += fine_weight * sample;
-                rough[position] += rough_weight * sample;
-            }
+    fn interval(&self, estimate: Estimate, part: Part, middle: f64) -> Result<Interval> {
+        let Estimate { mut value, mut rough } = estimate;
+        if self.walk.scaled {
+            let scale = self.path.differences_of(part.line)?;
+            value.iter_mut().zip(&scale).for_each(|(value, scale)| *value = product(*value, *scale));
+            rough.iter_mut().zip(&scale).for_each(|(rough, scale)| *rough = product(*rough, *scale));
         }
-        if let Some(scales) = &self.scales {
-            value.iter_mut().zip(&scales[part.row]).for_each(|(value, scale)| *value *= scale);
-            rough.iter_mut().zip(&scales[part.row]).for_each(|(rough, scale)| *rough *= scale);
+        if let Some(value) = value.iter().find(|value| !value.is_finite()) {
+            bail!(NotFinite, "the gradient along the path is not finite although the inputs are: it comes to {value}")
         }
         let differences = value.iter().zip(&rough).map(|(value, rough)| value - rough);
         let largest = differences.clone().fold(0., |largest: f64, difference| largest.max(difference.abs()));
         let missing = part.ends.map_or(0., |(first, last)| value.iter().sum::<f64>() - (last - first));
         let error = largest.max(differences.sum::<f64>().abs()).max(missing.abs());
-        Interval { part, middle, value, error }
+        Ok(Interval { part, middle, value, error })
+    }
+}
+
+/// The two rules' sums over the nodes so far.
+#[derive(Default)]
+struct Estimate {
+    value: Vec<f64>,
+    rough: Vec<f64>,
+}
+
+/// Samples Y and G of all nodes: the slope of Y at a node takes every other.
+#[derive(Default)]
+struct Ahead {
+    functions: Vec<Vec<f64>>,
+    gradients: Vec<Vec<f64>>,
+}
+
+impl Ahead {
+    fn push(&mut self, mut row: Vec<f64>) {
+        self.gradients.push(row.split_off(row.len() / 2));
+        self.functions.push(row);
     }
 
-    /// G · dY/dα at every node, dY/dα by differentiating the polynomial through the nodes.
-    fn products(&self, parts: &[Part], functions: &[Vec<f64>], gradients: &[Vec<f64>]) -> Vec<Vec<f64>> {
-        let product = |(position, gradient): (usize, &Vec<f64>)| {
-            let (node, index) = (position / parts.len(), position % parts.len());
-            let half = 0.5 * (parts[index].end - parts[index].start);
-            let slope = |element: usize| {
-                let at = |other: usize| functions[other * parts.len() + index][element];
-                (0..NODES).map(|other| self.rule.differentiation[node][other] * at(other)).sum::<f64>() / half
-            };
-            gradient.iter().enumerate().map(|(element, gradient)| gradient * slope(element)).collect()
+    /// G · dY/dα at a node of a part, dY/dα by differentiating the polynomial through the nodes.
+    fn product(&self, rule: &Rule, node: usize, index: usize, parts: &[Part]) -> Vec<f64> {
+        let half = 0.5 * (parts[index].end - parts[index].start);
+        let slope = |element: usize| {
+            let at = |other: usize| self.functions[other * parts.len() + index][element];
+            (0..NODES).map(|other| rule.differentiation[node][other] * at(other)).sum::<f64>() / half
         };
-        gradients.iter().enumerate().map(product).collect()
+        let gradients = self.gradients[node * parts.len() + index].iter().enumerate();
+        gradients.map(|(element, gradient)| product(*gradient, slope(element))).collect()
     }
 }
 
@@ -312,25 +349,21 @@ impl<E: Fn(Vec<Tensor>, &Expansion) -> Result<Sample> + Sync> Estimator<'_, E> {
 fn host_rows(tensors: &[Tensor]) -> Result<Vec<Vec<f64>>> {
     let mut rows: Vec<Vec<f64>> = vec![Vec::new(); tensors[0].dims()[0]];
     for tensor in tensors {
-        let values = tensor.reshape((rows.len(), ()))?.to_dtype(DType::F64)?.to_vec2::<f64>()?;
-        rows.iter_mut().zip(values).for_each(|(row, values)| row.extend(values));
+        let values = host(tensor)?;
+        let width = values.len() / rows.len();
+        rows.iter_mut().zip(values.chunks(width.max(1))).for_each(|(row, values)| row.extend(values));
     }
     Ok(rows)
 }
 
-/// The reverse of [`host_rows`].
-fn device_tensors(
-    rows: &[Vec<f64>],
-    shapes: &[Vec<usize>],
-    dtype: DType,
-    device: &candle_core::Device,
-) -> Result<Vec<Tensor>> {
+/// The rows of [`host_rows`] as lists for each tensor, over all lines.
+fn by_tensor(rows: &[Vec<f64>], like: &[Tensor]) -> Vec<Vec<f64>> {
     let mut first = 0;
-    let tensor = |shape: &Vec<usize>| {
-        let width: usize = shape[1..].iter().product();
-        let values: Vec<f64> = rows.iter().flat_map(|row| row[first..first + width].iter().copied()).collect();
+    let numbers = |like: &Tensor| {
+        let width: usize = like.dims()[1..].iter().product();
+        let values = rows.iter().flat_map(|row| row[first..first + width].iter().copied()).collect();
         first += width;
-        Ok(Tensor::from_vec(values, shape.as_slice(), device)?.to_dtype(dtype)?)
+        values
     };
-    shapes.iter().map(tensor).collect()
+    like.iter().map(numbers).collect()
 }

@@ -64,6 +64,19 @@ macro_rules! flag_setter {
     };
 }
 
+/// The builder method of every method that takes a gradient, over its field `model: Subject`.
+macro_rules! check_setter {
+    () => {
+        /// What is done when the model's gradient disagrees with its outputs: an error by default, a
+        /// remark on the result, or nothing. Models made of this crate's operations are not looked at.
+        pub fn gradient_check(&self, check: $crate::engine::Check) -> Self {
+            let mut changed = self.clone();
+            changed.model = changed.model.with_check(check);
+            changed
+        }
+    };
+}
+
 /// The builder method of a method with a field `layers: LayerNames`.
 macro_rules! layer_input_setter {
     ($doc:literal) => {
@@ -74,4 +87,4 @@ macro_rules! layer_input_setter {
     };
 }
 
-pub(crate) use {flag_setter, layer_input_setter, path_setters};
+pub(crate) use {check_setter, flag_setter, layer_input_setter, path_setters};

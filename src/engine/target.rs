@@ -68,38 +68,53 @@ pub(crate) struct Selection {
     position: Vec<usize>,
 }
 
-impl Selection {
-    /// Checks a target against the output `[batch, ...]` of the inputs.
-    pub(crate) fn new(target: &Target, output: &Tensor, batch: usize) -> Result<Self> {
-        let dims = output.dims();
-        let per_example = dims.first() == Some(&batch) || (dims.is_empty() && batch == 1);
-        if !per_example {
-            bail!(
-                Input,
-                "the model's output is {dims:?} for {batch} examples: expected [batch, ...], one row per example"
-            )
+impl Target {
+    /// An error unless there is a target for each example, or one for all.
+    pub(crate) fn check_count(&self, batch: usize) -> Result<()> {
+        let count = match self {
+            Target::PerExample(classes) => classes.len(),
+            Target::PerExampleIndex(indices) => indices.len(),
+            Target::None | Target::Class(_) | Target::Index(_) | Target::Predicted => return Ok(()),
+        };
+        if count != batch {
+            bail!(Input, "there are {count} targets for {batch} examples: give one for each, or one for all")
         }
-        let axes = dims.get(1..).unwrap_or_default().to_vec();
+        Ok(())
+    }
+}
+
+impl Selection {
+    /// Checks a target against the output `[rows, ...]` of these examples of a batch.
+    pub(crate) fn new(target: &Target, output: &Tensor, examples: &[usize], batch: usize) -> Result<Self> {
+        target.check_count(batch)?;
+        let axes = output.dims()[1..].to_vec();
+        let shape = Shape { axes: &axes, batch };
         let width: usize = axes.iter().product();
+        if width == 0 {
+            bail!(Input, "the model's output is {shape}: there is no number in it to attribute")
+        }
+        let rows = examples.len();
         let position = match target {
-            Target::None if width == 1 => vec![0; batch],
+            Target::None if width == 1 => vec![0; rows],
             Target::None => bail!(
                 Input,
-                "the model's output is {dims:?}: say which number of it to attribute, for example Target::Class(0)"
+                "the model's output is {shape}: say which number of it to attribute, for example Target::Class(0)"
             ),
-            Target::Class(class) => vec![flat_position(&[*class], &axes, dims, None)?; batch],
-            Target::Index(index) => vec![flat_position(index, &axes, dims, None)?; batch],
+            Target::Class(class) => vec![shape.position(&[*class], None)?; rows],
+            Target::Index(index) => vec![shape.position(index, None)?; rows],
             Target::PerExample(classes) => {
-                per_example_positions(classes.iter().map(std::slice::from_ref), classes.len(), &axes, dims)?
+                let of = |&example: &usize| shape.position(&[classes[example]], Some(example));
+                examples.iter().map(of).collect::<Result<_>>()?
             }
             Target::PerExampleIndex(indices) => {
-                per_example_positions(indices.iter().map(Vec::as_slice), indices.len(), &axes, dims)?
+                let of = |&example: &usize| shape.position(&indices[example], Some(example));
+                examples.iter().map(of).collect::<Result<_>>()?
             }
             Target::Predicted => {
                 if axes.len() != 1 {
                     bail!(
                         Input,
-                        "Target::Predicted takes the largest of an output [batch, classes], and this one is {dims:?}"
+                        "Target::Predicted takes the largest of an output [batch, classes], and this one is {shape}"
                     )
                 }
                 let largest = output.detach().argmax(D::Minus1)?.to_dtype(DType::U32)?.to_vec1::<u32>()?;
@@ -109,12 +124,25 @@ impl Selection {
         Ok(Self { axes, position })
     }
 
+    /// An output as `[rows, ...]`; a model may give a scalar for one row.
+    pub(crate) fn rows_of(output: &Tensor, rows: usize) -> Result<Tensor> {
+        match output.dims() {
+            [] if rows == 1 => Ok(output.reshape(1)?),
+            [first, ..] if *first == rows => Ok(output.clone()),
+            dims => bail!(
+                Input,
+                "the model's output is {dims:?} for {rows} examples: expected [batch, ...], one row per example"
+            ),
+        }
+    }
+
     /// The selected number of each row, `[rows]`, from the output of an expanded batch.
     pub(crate) fn select(&self, output: &Tensor, at: &Expansion) -> Result<Tensor> {
         let rows = at.len();
         let dims = output.dims();
         let axes = dims.get(1..).unwrap_or_default();
-        if axes != self.axes || output.elem_count() != rows * self.axes.iter().product::<usize>() {
+        let fits = dims.first() == Some(&rows) || (dims.is_empty() && rows == 1);
+        if axes != self.axes || !fits {
             bail!(
                 Input,
                 "the model's output has the shape {dims:?} for {rows} rows, and had the axes {:?} after the batch \
@@ -139,42 +167,47 @@ impl Selection {
     }
 }
 
-fn per_example_positions<'a>(
-    indices: impl Iterator<Item = &'a [usize]>,
-    count: usize,
-    axes: &[usize],
-    dims: &[usize],
-) -> Result<Vec<usize>> {
-    let batch = dims.first().copied().unwrap_or(1);
-    if count != batch {
-        bail!(Input, "there are {count} targets for {batch} examples: give one for each, or one for all")
-    }
-    indices.enumerate().map(|(example, index)| flat_position(index, axes, dims, Some(example))).collect()
+/// The shape of an output, as errors show it.
+struct Shape<'a> {
+    axes: &'a [usize],
+    batch: usize,
 }
 
-fn flat_position(index: &[usize], axes: &[usize], dims: &[usize], example: Option<usize>) -> Result<usize> {
-    let named = match axes.len() {
-        1 => " (batch, classes)",
-        _ => "",
-    };
-    let whose = example.map(|example| format!(" of example {example}")).unwrap_or_default();
-    let out_of_range = || match index {
-        [class] => error!(Input, "target class {class}{whose} is out of range: the model's output is {dims:?}{named}"),
-        _ => error!(Input, "target {index:?}{whose} is out of range: the model's output is {dims:?}{named}"),
-    };
-    if index.len() != axes.len() {
-        bail!(
-            Input,
-            "target {index:?}{whose} has {} positions, and the model's output {dims:?} has {} axes after the batch: \
-             give one position for each",
-            index.len(),
-            axes.len()
-        )
-    }
-    index.iter().zip(axes).try_fold(
-        0,
-        |flat, (&position, &dim)| {
+impl Shape<'_> {
+    /// The position of an index within one example's output, flattened.
+    fn position(&self, index: &[usize], example: Option<usize>) -> Result<usize> {
+        let whose = example.map(|example| format!(" of example {example}")).unwrap_or_default();
+        if self.axes.is_empty() && !index.is_empty() {
+            bail!(
+                Input,
+                "target {index:?}{whose} selects among several numbers, and the model's output {self} is one number per \
+                 example already: use Target::None"
+            )
+        }
+        if index.len() != self.axes.len() {
+            bail!(
+                Input,
+                "target {index:?}{whose} has {} positions, and the model's output {self} has {} axes after the batch: \
+                 give one position for each",
+                index.len(),
+                self.axes.len()
+            )
+        }
+        let named = if self.axes.len() == 1 { " (batch, classes)" } else { "" };
+        let out_of_range = || match index {
+            [class] => {
+                error!(Input, "target class {class}{whose} is out of range: the model's output is {self}{named}")
+            }
+            _ => error!(Input, "target {index:?}{whose} is out of range: the model's output is {self}{named}"),
+        };
+        index.iter().zip(self.axes).try_fold(0, |flat, (&position, &dim)| {
             if position < dim { Ok(flat * dim + position) } else { Err(out_of_range()) }
-        },
-    )
+        })
+    }
+}
+
+impl std::fmt::Display for Shape<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", [&[self.batch], self.axes].concat())
+    }
 }

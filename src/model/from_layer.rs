@@ -5,6 +5,7 @@ use std::sync::Arc;
 use candle_core::{Tensor, Var};
 
 use super::{Inputs, IntoModel, Layers, Model, Place, Tap};
+use crate::deep_stack::on_deep_stack;
 use crate::error::{Result, bail};
 
 /// The part of a model above one of its layers, as a model that takes the layer's output.
@@ -46,19 +47,22 @@ impl FromLayer {
         if inputs.tensors().len() != 1 {
             bail!(Input, "the model takes {} inputs: FromLayer is for models of one", inputs.tensors().len())
         }
-        let mut layers = Layers::with_taps([(self.place.clone(), Tap::Capture)]).stop_when_caught();
-        let result = self.model.forward(&inputs, &mut layers);
-        let Some(caught) = layers.take(&self.place) else {
-            result?;
-            bail!(
-                Layer,
-                "no layer named \"{}\" in this model; it has: {}",
-                self.place.layer(),
-                layers.names().join(", ")
-            )
-        };
+        let activation = on_deep_stack(|| {
+            let mut layers = Layers::with_taps([(self.place.clone(), Tap::Capture)]).stop_when_caught();
+            let result = self.model.forward(&inputs, &mut layers);
+            let Some(caught) = layers.take(&self.place) else {
+                result?;
+                bail!(
+                    Layer,
+                    "no layer named \"{}\" in this model; it has: {}",
+                    self.place.layer(),
+                    layers.names().join(", ")
+                )
+            };
+            Ok(caught.activation.detach().contiguous()?)
+        })?;
         let args = inputs.tensors().iter().chain(inputs.args()).cloned().collect();
-        Ok(inputs.replaced(vec![caught.activation.detach().contiguous()?], args))
+        Ok(inputs.replaced(vec![activation], args))
     }
 }
 
@@ -79,5 +83,9 @@ impl Model for FromLayer {
 
     fn parameters(&self) -> Vec<Var> {
         self.model.parameters()
+    }
+
+    fn known_operations(&self) -> Option<usize> {
+        self.model.known_operations()
     }
 }

@@ -1,11 +1,18 @@
 //! What goes into a model: the tensors that are attributed and the arguments that are not.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use candle_core::Tensor;
+use candle_core::op::BackpropOp;
+use candle_core::{CpuStorage, Storage, Tensor};
 
 use super::TokenizedText;
 use crate::error::{Result, bail, error};
+
+/// What [`Inputs::first`] gives where there are no inputs.
+static NOTHING: LazyLock<Tensor> = LazyLock::new(|| {
+    let storage = Storage::Cpu(CpuStorage::F32(Vec::new()));
+    Tensor::from_storage(storage, 0, BackpropOp::none(), false)
+});
 
 /// The inputs of one call: one or several tensors `[batch, ...]` that can be attributed, and
 /// extra forward arguments `[batch, ...]` that only travel along.
@@ -55,9 +62,10 @@ impl Inputs {
         self
     }
 
-    /// The first tensor; most models have only this one.
+    /// The first tensor; most models have only this one. Where there is none, which
+    /// [`Inputs::batch_size`] tells, it is an empty tensor.
     pub fn first(&self) -> &Tensor {
-        &self.tensors[0]
+        self.tensors.first().unwrap_or(&NOTHING)
     }
 
     /// The tensor at a position, or an error that says how many there are.

@@ -64,6 +64,10 @@ impl<M: Model + ?Sized> Model for Arc<M> {
     fn parameters(&self) -> Vec<Var> {
         (**self).parameters()
     }
+
+    fn known_operations(&self) -> Option<usize> {
+        (**self).known_operations()
+    }
 }
 
 /// A model without named layers: only its inputs can be attributed.

@@ -70,6 +70,8 @@ pub(crate) enum Tap {
     Capture,
     /// Put another tensor of the same shape in its stead.
     Replace(Tensor),
+    /// Add another tensor of the same shape to it.
+    Shift(Tensor),
     /// Keep it with its graph, and go on with a fresh `Var` of the same value: the graph above
     /// ends at the `Var`.
     Cut,
@@ -180,6 +182,10 @@ impl Layers {
         self.taps.keys().next()
     }
 
+    pub(crate) fn all_caught(&self) -> impl Iterator<Item = &Caught> {
+        self.caught.values()
+    }
+
     pub(crate) fn take(&mut self, place: &Place) -> Option<Caught> {
         self.caught.remove(place)
     }
@@ -199,6 +205,7 @@ impl Layers {
                 }
                 (None, other)
             }
+            Tap::Shift(other) => (None, (&tensor + other)?),
             Tap::Cut => {
                 let var = Var::from_tensor(&tensor.detach().contiguous()?)?;
                 let next = var.as_tensor().clone();

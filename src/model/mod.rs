@@ -21,6 +21,7 @@ pub(crate) use single_copy::check as check_single_copy;
 pub use tokens::{Token, TokenizedText};
 pub use transformer::{ClassifierOutput, RobertaShape, SequenceClassifier, TransformerEncoder};
 
+use crate::deep_stack::Mark;
 use crate::error::Result;
 
 /// A model that can be attributed.
@@ -60,14 +61,25 @@ pub trait Model: Send + Sync {
         Vec::new()
     }
 
-    /// The output with nothing tapped: a plain prediction.
+    /// For a model that is made of operations with a right backward alone, as those of
+    /// [`nn`](crate::nn): how many tensors a forward pass makes at most.
+    ///
+    /// `None`, the default, says that nothing is known: methods compare the model's gradient with
+    /// its outputs before they believe it ([`Check`](crate::engine::Check)), and run its passes on a
+    /// thread with room for a graph of any depth.
+    fn known_operations(&self) -> Option<usize> {
+        None
+    }
+
+    /// The output with nothing tapped and without a graph: a plain prediction.
     fn predict(&self, inputs: impl Into<Inputs>) -> Result<Tensor>
     where
         Self: Sized,
     {
         let inputs = inputs.into();
         inputs.batch_size()?;
-        self.forward(&inputs, &mut Layers::plain())
+        let before = Mark::now()?;
+        before.without_graph(self.forward(&inputs, &mut Layers::plain())?)
     }
 
     /// The names of the layers that a forward pass of these inputs visits, in order.
@@ -78,7 +90,8 @@ pub trait Model: Send + Sync {
         let inputs = inputs.into();
         inputs.batch_size()?;
         let mut layers = Layers::plain();
-        self.forward(&inputs, &mut layers)?;
+        let before = Mark::now()?;
+        before.without_graph(self.forward(&inputs, &mut layers)?)?;
         Ok(layers.names())
     }
 }

@@ -11,6 +11,9 @@ use crate::file::{cannot_write, write_whole};
 use crate::nn::{Activation, Conv2d, Linear, avg_pool2d, max_pool2d, softmax};
 use crate::seed::Seed;
 
+/// No layer makes more tensors in a forward pass.
+const MOST_TENSORS_OF_A_LAYER: usize = 32;
+
 /// One step of a [`Sequential`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -253,6 +256,10 @@ impl Model for Sequential {
 
     fn parameters(&self) -> Vec<Var> {
         self.named_weights().map(|(_, var)| var.clone()).collect()
+    }
+
+    fn known_operations(&self) -> Option<usize> {
+        Some(MOST_TENSORS_OF_A_LAYER * self.layers.len())
     }
 }
 

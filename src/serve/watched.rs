@@ -41,4 +41,8 @@ impl Model for Watched {
     fn parameters(&self) -> Vec<Var> {
         self.model.parameters()
     }
+
+    fn known_operations(&self) -> Option<usize> {
+        self.model.known_operations()
+    }
 }

@@ -416,6 +416,10 @@ impl Model for SentimentClassifier {
     fn parameters(&self) -> Vec<Var> {
         self.model.parameters()
     }
+
+    fn known_operations(&self) -> Option<usize> {
+        Some(self.model.known_operations()? + 4)
+    }
 }
 
 #[cfg(test)]

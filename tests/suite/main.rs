@@ -3,6 +3,9 @@
 /// The network in plain Rust that the twins and laws are computed with.
 mod plain;
 
+/// Numbers that are the same everywhere.
+mod wave;
+
 /// Every method against its formula, written out with loops and finite differences.
 mod twins;
 
@@ -17,6 +20,9 @@ mod known_answers;
 
 /// Every operation's backward against finite differences.
 mod gradients;
+
+/// Gradients held against the function.
+mod gradient_check;
 
 /// Bad input and the error that each gives.
 mod errors;

@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 use candle_explain::attr::METHODS;
 
 /// Which modules a module may import from. Everything may use `error`.
-const MAY_IMPORT: [(&str, &[&str]); 18] = [
+const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ("error", &[]),
     ("seed", &[]),
     ("progress", &[]),
     ("visible", &[]),
     ("finite", &["error"]),
     ("file", &["error"]),
+    ("deep_stack", &["error"]),
     ("nn", &["error", "seed"]),
-    ("model", &["error", "seed", "file", "finite", "nn"]),
-    ("engine", &["error", "finite", "model"]),
+    ("model", &["error", "seed", "file", "finite", "deep_stack", "nn"]),
+    ("engine", &["error", "finite", "deep_stack", "model"]),
     ("attr", &["error", "model", "engine"]),
     ("tabular", &["error", "seed", "file", "finite", "progress", "model", "engine"]),
     ("text", &["error", "seed", "file", "finite", "progress", "visible", "model", "engine", "attr"]),

@@ -193,6 +193,9 @@ impl SequenceClassifier {
     }
 }
 
+/// The head makes no more tensors in a forward pass.
+const MOST_TENSORS_OF_THE_HEAD: usize = 32;
+
 impl Model for SequenceClassifier {
     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
         let training = layers.training();
@@ -209,5 +212,9 @@ impl Model for SequenceClassifier {
 
     fn parameters(&self) -> Vec<Var> {
         self.weights().into_iter().map(|(_, weight)| weight).collect()
+    }
+
+    fn known_operations(&self) -> Option<usize> {
+        Some(self.encoder.known_operations()? + MOST_TENSORS_OF_THE_HEAD)
     }
 }

@@ -124,6 +124,9 @@ impl TransformerEncoder {
     }
 }
 
+/// Neither the embeddings nor a block make more tensors in a forward pass.
+const MOST_TENSORS_OF_A_BLOCK: usize = 96;
+
 impl Model for TransformerEncoder {
     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
         input.require(1, 2)?;
@@ -137,6 +140,10 @@ impl Model for TransformerEncoder {
 
     fn parameters(&self) -> Vec<Var> {
         self.weights().into_iter().map(|(_, weight)| weight).collect()
+    }
+
+    fn known_operations(&self) -> Option<usize> {
+        Some(MOST_TENSORS_OF_A_BLOCK * (self.blocks.len() + 1))
     }
 }
 

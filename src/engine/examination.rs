@@ -1,0 +1,185 @@
+//! The gradient check of one call: what is compared, and above which layer a fault begins.
+
+use candle_core::Tensor;
+
+use super::forward::Pass;
+use super::gradient::Sample;
+use super::gradient_check::{Claim, Verdict, examine};
+use super::host::host;
+use super::question::Quantity;
+use super::{Expansion, Neuron, Question, Target};
+use crate::error::{ErrorKind, Result};
+use crate::model::{Layers, Place, Tap};
+
+/// What a gradient is taken with respect to.
+#[derive(Clone, Copy)]
+pub(crate) enum Attributed<'a> {
+    Inputs,
+    /// Layers that stay what they are, and to which something is added.
+    Layers(&'a [Place]),
+    /// Layers whose activations are put in place of their own.
+    Replaced(&'a [Place]),
+}
+
+impl Attributed<'_> {
+    fn places(&self) -> &[Place] {
+        match self {
+            Attributed::Inputs => &[],
+            Attributed::Layers(places) | Attributed::Replaced(places) => places,
+        }
+    }
+}
+
+impl Question<'_> {
+    /// Compares the gradients of a pass over the first example alone with the function, once for each model, target and
+    /// layer: an error, or a warning, if they disagree.
+    pub(crate) fn check_gradient(&self, of: Attributed, point: &[Tensor], sample: &Sample) -> Result<()> {
+        let kind = self.kind(of);
+        if self.subject.is_unchecked(&kind) {
+            let gradient = &sample.values[sample.values.len() - point.len()..];
+            let fault = match self.examine(of, point, gradient, host(&sample.scalars)?[0])? {
+                Verdict::Right => Some(None),
+                Verdict::Hidden => None,
+                verdict => Some(Some(self.describe(of, verdict)?)),
+            };
+            self.subject.record(kind.clone(), fault);
+        }
+        if let Some(warning) = self.subject.verdict(&kind)? {
+            self.warn(warning);
+        }
+        Ok(())
+    }
+
+    /// Whether a gradient of this kind is still to be compared with the function, or was found wrong.
+    pub(crate) fn needs_check(&self, of: Attributed) -> bool {
+        let kind = self.kind(of);
+        self.subject.is_unchecked(&kind) || !matches!(self.subject.verdict(&kind), Ok(None))
+    }
+
+    /// The check for one neuron between the inputs and the output: of its own gradient, and of the output's with respect
+    /// to its layer.
+    pub(crate) fn check_through_neuron(&self, place: &Place, neuron: &Neuron) -> Result<()> {
+        let at = Expansion::new(vec![0], 1);
+        let points = self.input_points(&at)?;
+        let below = self.about_its_neuron(place.clone(), neuron);
+        if below.needs_check(Attributed::Inputs) {
+            let sample = below.input_gradients(points.clone(), &at)?;
+            below.check_gradient(Attributed::Inputs, &points, &sample)?;
+            below.hand_warnings_to(self);
+        }
+        let places = std::slice::from_ref(place);
+        if self.needs_check(Attributed::Layers(places)) {
+            let sample = self.layer_gradients(places, points, &at)?;
+            self.check_gradient(Attributed::Layers(places), &sample.values[..1], &sample)?;
+        }
+        Ok(())
+    }
+
+    /// What a finding is remembered by.
+    fn kind(&self, of: Attributed) -> String {
+        let target = match &self.quantity {
+            Quantity::Output { selection, .. } => format!("{:?}", selection.indices().first()),
+            Quantity::Open { target, .. } => match target {
+                Target::PerExample(classes) => format!("{:?}", classes.first()),
+                Target::PerExampleIndex(indices) => format!("{:?}", indices.first()),
+                target => format!("{target:?}"),
+            },
+            Quantity::Neuron { place, neuron } => format!("neuron {neuron} of {place}"),
+        };
+        let places: Vec<String> = of.places().iter().map(Place::to_string).collect();
+        let replaced = matches!(of, Attributed::Replaced(_));
+        format!("{target}, {places:?}, {replaced}")
+    }
+
+    fn examine(&self, of: Attributed, point: &[Tensor], gradient: &[Tensor], value: f64) -> Result<Verdict> {
+        examine(&Claim { point, gradient, value }, &|rows| self.numbers(of, point, rows))
+    }
+
+    /// The attributed number where the attributed tensors have these rows, and all else is as in the first example.
+    fn numbers(&self, of: Attributed, point: &[Tensor], rows: Vec<Tensor>) -> Result<Vec<f64>> {
+        let at = Expansion::new(vec![0; rows[0].dims()[0]], 1);
+        let (inputs, taps) = match of {
+            Attributed::Inputs => (at.with_tensors(&self.inputs, rows)?, Vec::new()),
+            Attributed::Layers(places) => {
+                let shift = |(row, point): (&Tensor, &Tensor)| Ok(Tap::Shift(row.broadcast_sub(point)?));
+                let taps = rows.iter().zip(point).map(shift).collect::<Result<Vec<_>>>()?;
+                (at.expand_inputs(&self.inputs)?, places.iter().cloned().zip(taps).collect())
+            }
+            Attributed::Replaced(places) => {
+                let taps = places.iter().cloned().zip(rows.into_iter().map(Tap::Replace));
+                (at.expand_inputs(&self.inputs)?, taps.collect())
+            }
+        };
+        host(&self.scalars(&inputs, taps, &at)?.0)
+    }
+
+    fn describe(&self, of: Attributed, verdict: Verdict) -> Result<String> {
+        let advice = "gradient_check(Check::Warn) goes on all the same, with a remark; Check::Off does not look";
+        Ok(match verdict {
+            Verdict::Wrong { measured, claimed } => format!(
+                "the gradient is not the derivative of the model's output: where the first example moves along a seeded \
+                 direction, the output changes by {} per step, and by the gradient it would by {}. An operation {} has \
+                 no backward, or a wrong one (candle_nn's layer_norm, rms_norm and softmax_last_dim, candle's upsampling, the \
+                 maximum of equal values; candle_explain::nn has right ones). {advice}",
+                readable(measured),
+                readable(claimed),
+                self.locate(of)?
+            ),
+            Verdict::Random(first, second) => format!(
+                "the model is random: for the same example it gave {first} and then {second}. Is dropout left on? {advice}"
+            ),
+            Verdict::Dependent(one, other) => format!(
+                "the model's rows depend on each other: for the same example it gave {one} and, beside another row, \
+                 {other}. Is batch normalisation in training mode? {advice}"
+            ),
+            Verdict::Right | Verdict::Hidden => String::new(),
+        })
+    }
+
+    /// Between which layers a wrong gradient arises, by bisection over the named ones.
+    fn locate(&self, of: Attributed) -> Result<String> {
+        let first = Expansion::new(vec![0], 1);
+        let pass = Pass::run(self.subject.model(), &first.expand_inputs(&self.inputs)?, Layers::plain())?;
+        let mut names = pass.into_layers().names();
+        if let Quantity::Neuron { place, .. } = &self.quantity {
+            names.truncate(names.iter().position(|name| name == place.layer()).unwrap_or(names.len()));
+        }
+        let below = names.iter().rposition(|name| of.places().iter().any(|place| place.layer() == name));
+        let candidates = &names[below.map_or(0, |position| position + 1)..];
+        let (mut wrong, mut right) = (0, candidates.len());
+        // The fault is above `wrong` of the candidates, and `right` of them are no longer below it.
+        while wrong < right {
+            let middle = (wrong + right) / 2;
+            if self.is_wrong_above(&candidates[middle])? { wrong = middle + 1 } else { right = middle }
+        }
+        let lower = match wrong {
+            0 => match of.places().last() {
+                Some(place) => place.to_string(),
+                None => "the input".to_string(),
+            },
+            above => format!("layer \"{}\"", candidates[above - 1]),
+        };
+        Ok(match candidates.get(wrong) {
+            Some(upper) => format!("above {lower}, up to layer \"{upper}\","),
+            None => format!("above {lower}"),
+        })
+    }
+
+    /// Whether the gradient with respect to a layer's output is wrong.
+    fn is_wrong_above(&self, layer: &str) -> Result<bool> {
+        let places = [Place::Output(layer.to_string())];
+        let at = Expansion::new(vec![0], 1);
+        let sample = match self.layer_gradients(&places, self.input_points(&at)?, &at) {
+            Ok(sample) => sample,
+            Err(error) => return Ok(error.kind() == ErrorKind::Gradient),
+        };
+        let (point, gradient) = sample.values.split_at(1);
+        let verdict = self.examine(Attributed::Layers(&places), point, gradient, host(&sample.scalars)?[0])?;
+        Ok(matches!(verdict, Verdict::Wrong { .. }))
+    }
+}
+
+/// A number with a few digits.
+fn readable(number: f64) -> String {
+    if number == 0. || (1e-3..1e6).contains(&number.abs()) { format!("{number:.6}") } else { format!("{number:.3e}") }
+}

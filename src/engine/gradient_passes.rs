@@ -1,0 +1,96 @@
+//! The passes that give gradients: at the inputs, at layers, through a neuron.
+
+use candle_core::{Tensor, Var};
+
+use super::forward::take;
+use super::gradient::{Sample, gradients};
+use super::{Expansion, Neuron, Question};
+use crate::error::{ErrorKind, Result, bail};
+use crate::model::{Place, Tap};
+
+impl Question<'_> {
+    /// The gradient with respect to the inputs at these points, `[points, ...]` for each input.
+    pub(crate) fn input_gradients(&self, points: Vec<Tensor>, at: &Expansion) -> Result<Sample> {
+        let vars = input_vars(&points)?;
+        let tracked = vars.iter().map(|(_, var)| var.as_tensor().clone()).collect();
+        let (scalars, _) = self.scalars(&at.with_tensors(&self.inputs, tracked)?, [], at)?;
+        gradients(&scalars, &vars)
+    }
+
+    /// The gradient with respect to layers whose activations are put in place of their own,
+    /// while the inputs stay as they are.
+    pub(crate) fn replaced_layer_gradients(
+        &self,
+        places: &[Place],
+        activations: Vec<Tensor>,
+        at: &Expansion,
+    ) -> Result<Sample> {
+        let vars = places
+            .iter()
+            .zip(&activations)
+            .map(|(place, activation)| Ok((place.to_string(), Var::from_tensor(activation)?)))
+            .collect::<Result<Vec<_>>>()?;
+        let taps =
+            places.iter().zip(&vars).map(|(place, (_, var))| (place.clone(), Tap::Replace(var.as_tensor().clone())));
+        let (scalars, _) = self.scalars(&at.expand_inputs(&self.inputs)?, taps, at)?;
+        match gradients(&scalars, &vars) {
+            Err(error) if error.kind() == ErrorKind::Gradient && places.len() > 1 => {
+                for (place, activation) in places.iter().zip(activations) {
+                    self.replaced_layer_gradients(std::slice::from_ref(place), vec![activation], at)?;
+                }
+                let names: Vec<String> = places.iter().map(Place::to_string).collect();
+                bail!(
+                    Gradient,
+                    "of {} one is above another, and all that comes from the lower goes through the upper, which is put \
+                     in its place: attribute to one of them at a time, or to layers side by side",
+                    names.join(" and ")
+                )
+            }
+            result => result,
+        }
+    }
+
+    /// The activations of layers and the gradients with respect to them, at these inputs:
+    /// first all activations, then all gradients.
+    pub(crate) fn layer_gradients(&self, places: &[Place], points: Vec<Tensor>, at: &Expansion) -> Result<Sample> {
+        let how = || if places.len() == 1 { Tap::Cut } else { Tap::AddZero };
+        let taps = places.iter().map(|place| (place.clone(), how()));
+        let (scalars, mut layers) = self.scalars(&at.with_tensors(&self.inputs, points)?, taps, at)?;
+        let mut activations = Vec::new();
+        let mut vars = Vec::new();
+        for place in places {
+            let caught = take(&mut layers, place, at)?;
+            activations.push(caught.activation.detach());
+            vars.extend(caught.var.map(|var| (place.to_string(), var)));
+        }
+        let sample = gradients(&scalars, &vars)?;
+        activations.extend(sample.values.iter().cloned());
+        Ok(Sample { values: activations, ..sample })
+    }
+
+    /// (dF/dy)(dy/dx) for one neuron y of a layer, at these inputs.
+    pub(crate) fn gradients_through_neuron(
+        &self,
+        place: &Place,
+        neuron: &Neuron,
+        points: Vec<Tensor>,
+        at: &Expansion,
+    ) -> Result<Sample> {
+        let inputs = input_vars(&points)?;
+        let tracked = inputs.iter().map(|(_, var)| var.as_tensor().clone()).collect();
+        let taps = [(place.clone(), Tap::Cut)];
+        let (scalars, mut layers) = self.scalars(&at.with_tensors(&self.inputs, tracked)?, taps, at)?;
+        let caught = take(&mut layers, place, at)?;
+        let upper: Vec<_> = caught.var.map(|var| (place.to_string(), var)).into_iter().collect();
+        let above = gradients(&scalars, &upper)?;
+        let sensitivity = neuron.select(&above.values[0], place.layer(), at)?;
+        let activation = neuron.select(&caught.activation, place.layer(), at)?;
+        let below = gradients(&(activation * sensitivity)?, &inputs)?;
+        Ok(Sample { values: below.values, graph_bytes: above.graph_bytes + below.graph_bytes, ..above })
+    }
+}
+
+fn input_vars(points: &[Tensor]) -> Result<Vec<(String, Var)>> {
+    let named = points.iter().enumerate();
+    named.map(|(index, point)| Ok((format!("input {index}"), Var::from_tensor(point)?))).collect()
+}

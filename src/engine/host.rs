@@ -1,0 +1,37 @@
+//! Tensors as numbers of the host, where sums are taken in f64 whatever the model's type.
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::error::Result;
+
+/// All numbers of a tensor in row-major order.
+pub(crate) fn host(tensor: &Tensor) -> Result<Vec<f64>> {
+    Ok(tensor.detach().to_device(&Device::Cpu)?.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?)
+}
+
+/// The numbers of several tensors `[1, ...]`, one after another.
+pub(crate) fn host_row(tensors: &[Tensor]) -> Result<Vec<f64>> {
+    Ok(tensors.iter().map(host).collect::<Result<Vec<_>>>()?.concat())
+}
+
+/// The type in which results of a model of this type are delivered: f64 for f64, and f32 for all others.
+pub(crate) fn delivered(dtype: DType) -> DType {
+    if dtype == DType::F64 { DType::F64 } else { DType::F32 }
+}
+
+/// A gradient times a difference; 0 where there is no difference, whatever the gradient.
+pub(crate) fn product(gradient: f64, difference: f64) -> f64 {
+    if difference == 0. { 0. } else { gradient * difference }
+}
+
+/// The elementwise products of gradients and differences, by [`product`], in the delivered type.
+pub(crate) fn products(gradient: &Tensor, difference: &Tensor) -> Result<Tensor> {
+    let values: Vec<f64> = host(gradient)?.into_iter().zip(host(difference)?).map(|(g, d)| product(g, d)).collect();
+    to_device(values, gradient.dims(), gradient)
+}
+
+/// Numbers as a tensor of this shape, where `like` is and in the type in which it is delivered.
+pub(crate) fn to_device(values: Vec<f64>, shape: &[usize], like: &Tensor) -> Result<Tensor> {
+    let tensor = Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(delivered(like.dtype()))?;
+    Ok(tensor.to_device(like.device())?)
+}

@@ -1,0 +1,91 @@
+//! The model that a method asks, and what was found out about its gradients.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Check;
+use crate::deep_stack::{any_stack_holds, on_deep_stack};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{IntoModel, Model};
+
+/// Rows at which a gradient that rounding hides is looked at again, at most.
+const MOST_ATTEMPTS: usize = 3;
+
+/// A method's model. Copies of a method share what was found out.
+#[derive(Clone)]
+pub(crate) struct Subject {
+    model: Arc<dyn Model>,
+    check: Check,
+    findings: Arc<Mutex<BTreeMap<String, Finding>>>,
+}
+
+/// What looking at a gradient came to.
+#[derive(Clone)]
+enum Finding {
+    Right,
+    /// Rounding hid the answer this many times.
+    Hidden(usize),
+    Wrong(String),
+}
+
+impl Subject {
+    pub(crate) fn new<Marker>(model: impl IntoModel<Marker>) -> Self {
+        Self { model: model.into_model(), check: Check::default(), findings: Arc::default() }
+    }
+
+    pub(crate) fn with_check(self, check: Check) -> Self {
+        Self { check, ..self }
+    }
+
+    pub(crate) fn model(&self) -> &dyn Model {
+        &*self.model
+    }
+
+    /// Runs a method's whole call where its graphs have room.
+    pub(crate) fn ask<T: Send>(&self, call: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        match self.model.known_operations() {
+            Some(tensors) if any_stack_holds(tensors) => call(),
+            _ => on_deep_stack(call),
+        }
+    }
+
+    /// Whether a gradient of this kind is still to be compared with the function.
+    pub(crate) fn is_unchecked(&self, kind: &str) -> bool {
+        if self.check == Check::Off || self.model.known_operations().is_some() {
+            return false;
+        }
+        match self.findings().get(kind) {
+            None => true,
+            Some(Finding::Hidden(times)) => *times < MOST_ATTEMPTS,
+            Some(Finding::Right | Finding::Wrong(_)) => false,
+        }
+    }
+
+    /// Keeps what a look at a gradient found: a fault, nothing, or nothing for sure (`None`).
+    pub(crate) fn record(&self, kind: String, fault: Option<Option<String>>) {
+        let mut findings = self.findings();
+        let finding = match (fault, findings.get(&kind)) {
+            (Some(Some(fault)), _) => Finding::Wrong(fault),
+            (Some(None), _) => Finding::Right,
+            (None, Some(Finding::Hidden(times))) => Finding::Hidden(times + 1),
+            (None, _) => Finding::Hidden(1),
+        };
+        findings.insert(kind, finding);
+    }
+
+    /// An error if a gradient of this kind was found wrong, or the warning in its stead.
+    pub(crate) fn verdict(&self, kind: &str) -> Result<Option<String>> {
+        let fault = match self.findings().get(kind) {
+            Some(Finding::Wrong(fault)) if self.check != Check::Off => fault.clone(),
+            _ => return Ok(None),
+        };
+        match self.check {
+            Check::Error => Err(Error::new(ErrorKind::Gradient, fault)),
+            Check::Warn | Check::Off => Ok(Some(fault)),
+        }
+    }
+
+    fn findings(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Finding>> {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

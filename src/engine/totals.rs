@@ -1,0 +1,174 @@
+//! The attributions of examples from those along their lines: means over the baselines, line by line.
+
+use std::ops::Range;
+
+use candle_core::{DType, Device, Tensor};
+
+use super::attributions::{NOTEWORTHY_DELTA, Refinement};
+use super::gradient::check_finite;
+use super::host::delivered;
+use super::{Convergence, Integral, Lines};
+use crate::error::Result;
+
+/// The attributions along some lines.
+pub(super) struct Finished {
+    lines: Range<usize>,
+    /// `[lines, ...]` for each attributed tensor.
+    values: Vec<Vec<f64>>,
+    forms: Vec<Form>,
+    differences: Option<Vec<f64>>,
+    refined: Vec<Refined>,
+}
+
+/// How choosing the steps of a line by a tolerance ended.
+#[derive(Clone, Copy)]
+pub(super) struct Refined {
+    pub(super) steps: usize,
+    pub(super) error: f64,
+    pub(super) outcome: Outcome,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Outcome {
+    Settled,
+    /// No steps are left.
+    Exhausted,
+    /// The attributions do not add up, and more steps do not help.
+    Stalled,
+}
+
+/// What an attributed tensor is like, without its batch.
+struct Form {
+    shape: Vec<usize>,
+    dtype: DType,
+    device: Device,
+}
+
+impl Finished {
+    pub(super) fn new(
+        lines: Range<usize>,
+        values: Vec<Vec<f64>>,
+        like: &[Tensor],
+        differences: Option<Vec<f64>>,
+    ) -> Self {
+        let form = |like: &Tensor| Form {
+            shape: like.dims()[1..].to_vec(),
+            dtype: delivered(like.dtype()),
+            device: like.device().clone(),
+        };
+        Self { lines, values, forms: like.iter().map(form).collect(), differences, refined: Vec::new() }
+    }
+
+    pub(super) fn with_refined(self, refined: Vec<Refined>) -> Self {
+        Self { refined, ..self }
+    }
+}
+
+/// What is added up for the examples.
+pub(super) struct Totals {
+    lines: Lines,
+    steps: Vec<usize>,
+    sums: Vec<Vec<f64>>,
+    forms: Vec<Form>,
+    /// The delta farthest from 0 among the baselines of each example.
+    farthest: Option<Vec<f64>>,
+    /// Whether a baseline of the example has a delta that is pointed out.
+    beyond: Vec<bool>,
+    errors: Vec<f64>,
+    outcomes: Vec<Outcome>,
+}
+
+impl Totals {
+    /// Totals for lines of `steps` points each.
+    pub(super) fn new(lines: Lines, steps: usize) -> Self {
+        let examples = lines.examples();
+        Self {
+            lines,
+            steps: vec![steps * lines.baselines(); examples],
+            sums: Vec::new(),
+            forms: Vec::new(),
+            farthest: None,
+            beyond: vec![false; examples],
+            errors: vec![0.; examples],
+            outcomes: vec![Outcome::Settled; examples],
+        }
+    }
+
+    pub(super) fn add(&mut self, finished: Finished) -> Result<()> {
+        let Finished { lines, values, forms, differences, refined } = finished;
+        if self.sums.is_empty() {
+            let numbers = |form: &Form| vec![0.; self.lines.examples() * form.shape.iter().product::<usize>()];
+            self.sums = forms.iter().map(numbers).collect();
+            self.forms = forms;
+        }
+        let count = lines.len();
+        let mut sums = vec![0.; count];
+        for (total, values) in self.sums.iter_mut().zip(&values) {
+            let width = values.len() / count;
+            for (index, line) in lines.clone().enumerate() {
+                let first = self.lines.example(line) * width;
+                let of_line = &values[index * width..(index + 1) * width];
+                total[first..first + width].iter_mut().zip(of_line).for_each(|(total, value)| *total += value);
+                sums[index] += of_line.iter().sum::<f64>();
+            }
+        }
+        for (index, line) in lines.enumerate() {
+            let example = self.lines.example(line);
+            if let Some(differences) = &differences {
+                self.add_delta(example, sums[index] - differences[index], differences[index]);
+            }
+            if let Some(refined) = refined.get(index) {
+                self.add_refined(example, *refined);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_delta(&mut self, example: usize, delta: f64, difference: f64) {
+        let farthest = self.farthest.get_or_insert_with(|| vec![0.; self.lines.examples()]);
+        if delta.abs() > farthest[example].abs() {
+            farthest[example] = delta;
+        }
+        self.beyond[example] |= delta.abs() > NOTEWORTHY_DELTA * difference.abs().max(1.);
+    }
+
+    fn add_refined(&mut self, example: usize, refined: Refined) {
+        self.steps[example] += refined.steps;
+        self.errors[example] += refined.error / self.lines.baselines() as f64;
+        if self.outcomes[example] != Outcome::Stalled && refined.outcome != Outcome::Settled {
+            self.outcomes[example] = refined.outcome;
+        }
+    }
+
+    /// The means over the baselines, and how they converged.
+    pub(super) fn finish(self) -> Result<Integral> {
+        let (baselines, examples) = (self.lines.baselines() as f64, self.lines.examples());
+        let tensor = |(sums, form): (Vec<f64>, Form)| {
+            let means: Vec<f64> = sums.into_iter().map(|sum| sum / baselines).collect();
+            let shape = [&[examples], form.shape.as_slice()].concat();
+            Ok(Tensor::from_vec(means, shape, &Device::Cpu)?.to_dtype(form.dtype)?.to_device(&form.device)?)
+        };
+        let values = self.sums.into_iter().zip(self.forms).map(tensor).collect::<Result<Vec<_>>>()?;
+        check_finite(&values, "attribution")?;
+        let convergence = Convergence {
+            delta: self.farthest,
+            beyond: self.beyond,
+            baselines: self.lines.baselines(),
+            steps: self.steps,
+            refinement: None,
+        };
+        Ok(Integral { values, convergence })
+    }
+
+    /// The same for lines whose steps were chosen by a tolerance.
+    pub(super) fn finish_refined(self, tolerance: f64) -> Result<Integral> {
+        let refinement = Refinement {
+            tolerance,
+            errors: self.errors.clone(),
+            settled: self.outcomes.iter().map(|outcome| *outcome == Outcome::Settled).collect(),
+            stalled: self.outcomes.iter().filter(|outcome| **outcome == Outcome::Stalled).count(),
+        };
+        let Integral { values, convergence } = self.finish()?;
+        Ok(Integral { values, convergence: Convergence { refinement: Some(refinement), ..convergence } })
+    }
+}
