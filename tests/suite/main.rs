@@ -27,6 +27,9 @@ mod tokenizers;
 /// Folders of tokenizers as `transformers` reads them, over three thousand odd texts.
 mod auto_tokenizer;
 
+/// Words in every script.
+mod scripts;
+
 /// From a text to its coloured words.
 mod text;
 

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use candle_explain::attr::METHODS;
 
 /// Which modules a module may import from. Everything may use `error`.
-const MAY_IMPORT: [(&str, &[&str]); 18] = [
+const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ("error", &[]),
     ("seed", &[]),
     ("progress", &[]),
     ("visible", &[]),
+    ("script", &[]),
     ("finite", &["error"]),
     ("file", &["error"]),
     ("nn", &["error", "seed"]),
@@ -18,8 +19,8 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("engine", &["error", "finite", "model"]),
     ("attr", &["error", "model", "engine"]),
     ("tabular", &["error", "seed", "file", "finite", "progress", "model", "engine"]),
-    ("text", &["error", "seed", "file", "finite", "progress", "visible", "model", "engine", "attr"]),
-    ("render", &["error", "file", "visible", "engine", "model", "tabular", "text"]),
+    ("text", &["error", "seed", "file", "finite", "progress", "visible", "script", "model", "engine", "attr"]),
+    ("render", &["error", "file", "visible", "script", "engine", "model", "tabular", "text"]),
     ("serve", &["error", "seed", "file", "finite", "model", "engine", "attr", "tabular", "text", "render"]),
     ("tracking", &["error", "file"]),
     ("cli", &["error", "seed", "file", "model", "engine", "attr", "tabular", "render", "serve", "tracking"]),

@@ -3,6 +3,7 @@
 use tokenizers::{EncodeInput, Encoding};
 
 use super::assembly::Assembled;
+use super::places::with_untrimmed_places;
 use super::words::Piece;
 use crate::error::{Result, error};
 
@@ -13,7 +14,7 @@ pub(super) struct Fast {
 
 impl Fast {
     pub(super) fn new(assembled: Assembled) -> Self {
-        Self { tokenizer: assembled.tokenizer, unknown: assembled.unknown }
+        Self { tokenizer: with_untrimmed_places(assembled.tokenizer), unknown: assembled.unknown }
     }
 
     /// The pieces of a text, or of two with a space between, and each one's type.

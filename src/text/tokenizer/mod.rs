@@ -9,6 +9,7 @@ mod folder;
 mod limits;
 mod phobert;
 mod pipeline;
+mod places;
 mod sentencepiece;
 mod special_tokens;
 mod vocabulary;
@@ -24,7 +25,7 @@ use self::folder::Folder;
 use self::limits::Limits;
 use self::phobert::PhoBert;
 use self::special_tokens::SpecialTokens;
-use self::words::{Piece, join};
+use self::words::{Piece, join, trimmed};
 use crate::error::Result;
 use crate::model::{Token, TokenizedText};
 
@@ -126,7 +127,7 @@ impl Tokenizer {
             piece: piece.text,
             special: piece.special,
             unknown: piece.unknown,
-            span: piece.span,
+            span: trimmed(&text, &piece.span),
             word,
             type_id,
         };
