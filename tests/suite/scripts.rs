@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use candle_explain::model::RobertaShape;
 use candle_explain::prelude::*;
 use proptest::prelude::*;
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
@@ -146,5 +147,88 @@ fn scripts_without_spaces_are_parted_at_pieces() {
         let words = words(tokenizer, "tốt很好 đẹp");
         assert!(words.first().is_some_and(|word| word == "tốt") || words.len() == 2, "{name}: {words:?}");
         assert_eq!(words.last().unwrap(), "đẹp", "{name}");
+    }
+}
+
+/// A classifier of texts in every script, whose numbers mean nothing.
+fn explain(tokenizer: &Tokenizer) -> Explainer {
+    let shape = RobertaShape {
+        vocabulary: tokenizer.vocabulary_size(),
+        hidden: 8,
+        layers: 1,
+        heads: 2,
+        intermediate: 8,
+        tokens: 300,
+        labels: vec!["positive".to_string(), "negative".to_string()],
+        segmented_words: false,
+    };
+    let model = SequenceClassifier::untrained(&shape, Seed(1)).unwrap();
+    Explainer::new(&SentimentClassifier::from_parts(model, tokenizer.clone())).n_steps(2)
+}
+
+/// Where each word begins in a picture, with its line.
+fn places(svg: &str) -> Vec<(f64, f64, String)> {
+    let number = |part: &str, name: &str| -> f64 {
+        part.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap().parse().unwrap()
+    };
+    let place = |part: &str| {
+        let letters = part.split("</text>").next().unwrap().rsplit('>').next().unwrap();
+        (number(part, "x"), number(part, "y"), letters.replace('\u{200f}', ""))
+    };
+    svg.split("<rect").filter(|part| part.contains("</title>") || part.contains("<text")).skip(1).map(place).collect()
+}
+
+#[test]
+fn words_of_right_to_left_scripts_stand_in_their_order() {
+    let explain = explain(tokenizer("byte_level_bpe"));
+    for (text, right_to_left) in
+        [("المنتج رائع جدا", true), ("שָׁלוֹם עֲלֵיכֶם חֲבֵרִים", true), ("rất tốt lắm", false), ("यह बहुत अच्छा", false)]
+    {
+        let words = explain.visualize(text).unwrap();
+        let html = words.html();
+        assert!(html.contains(if right_to_left { "<div dir=\"rtl\"" } else { "<div dir=\"ltr\"" }), "{html}");
+        assert!(!html.contains("inline-block"));
+        let svg = words.svg().unwrap();
+        let x = |word: &str| places(&svg).into_iter().find(|(_, _, letters)| letters == word).unwrap().0;
+        let seen: Vec<f64> = text.split(' ').map(x).collect();
+        assert!(seen.windows(2).all(|pair| (pair[0] > pair[1]) == right_to_left), "{text}: {seen:?}");
+        assert_eq!(x("<s>") > x("</s>"), right_to_left);
+
+        let map = explain.layers(text).unwrap().layer_map().unwrap();
+        for form in [map.html(), map.svg().unwrap()] {
+            let seen: Vec<usize> = text.split(' ').map(|word| form.rfind(word).unwrap()).collect();
+            assert!(seen.windows(2).all(|pair| (pair[0] > pair[1]) == right_to_left), "{text}: {seen:?}");
+        }
+    }
+    let mixed = explain.visualize("he said نعم شكرا twice").unwrap().svg().unwrap();
+    let mut seen = places(&mixed);
+    seen.retain(|(_, _, word)| !word.starts_with(['<', '+', '-', '0']));
+    let words: Vec<&str> = seen.iter().map(|(_, _, word)| word.as_str()).collect();
+    assert!(words.ends_with(&["he", "said", "شكرا", "نعم", "twice"]), "{words:?}");
+}
+
+#[test]
+fn white_space_is_never_ranked() {
+    let explain = explain(tokenizer("byte_level_bpe"));
+    let comments: Comments =
+        ["rất  tốt \n tốt ", "đẹp\u{3000}\u{3000}tốt\u{a0}"].into_iter().map(Comment::from).collect();
+    let all = explain.target(1).batch(&comments).unwrap();
+    assert!(all.records()[0].units().iter().any(|unit| unit.text == "␣"));
+    let ranked = all.strongest_words(100).unwrap();
+    let mut words: Vec<&str> = ranked.words().iter().map(|word| word.word.as_str()).collect();
+    words.sort_unstable();
+    assert_eq!(words, ["rất", "tốt", "đẹp"]);
+}
+
+#[test]
+fn a_piece_that_is_a_mark_stands_on_a_circle() {
+    let tokenizer = tokenizer("xlm-roberta-fast");
+    let pieces = tokenizer.encode("สินค้า").unwrap();
+    assert!(pieces.tokens.iter().any(|token| token.piece.starts_with('\u{e34}')));
+    let explain = explain(tokenizer).pieces(true);
+    let words = explain.visualize("สินค้าดี").unwrap();
+    let map = explain.layers("สินค้าดี").unwrap().layer_map().unwrap();
+    for form in [words.html(), words.svg().unwrap(), map.html(), map.svg().unwrap()] {
+        assert!(form.contains(">\u{25cc}\u{e34}<") && !form.contains(">\u{e34}"), "{form}");
     }
 }
