@@ -91,11 +91,12 @@ impl Heatmap {
         } else {
             "white-space:nowrap"
         };
+        let word = free_standing(&unit.text);
         format!(
             "<span{apart} title=\"{title}\" style=\"padding:1px 4px;margin:0 1px;border-radius:3px;{breaks};\
              background:{ground};color:{colour};border-bottom:2px {mark}\">{word}</span>",
-            title = escape(&bidi::named(&unit.text, &signed(unit.value))),
-            word = escape(&free_standing(&unit.text)),
+            title = escape(&bidi::named(&word, &signed(unit.value))),
+            word = escape(&word),
             ground = self.palette.ground(unit.value, largest),
         )
     }

@@ -83,7 +83,7 @@ impl Figure for LayerMap {
                 "<td title=\"{}, {}\" style=\"background:{};color:{INK};padding:3px 5px;border:1px solid {GROUND};\
                  text-align:right\">{}</td>",
                 escape(bare(place)),
-                escape(&bidi::named(&unit.text, &number(unit.value))),
+                escape(&bidi::named(&free_standing(&unit.text), &number(unit.value))),
                 self.palette.ground(unit.value, largest),
                 Self::field(unit.value, largest)
             )
@@ -168,7 +168,7 @@ impl Figure for LayerMap {
                     "<g><title>{place}, {}</title><rect x=\"{x:.1}\" y=\"{y}\" width=\"{}\" height=\"{}\" \
                      fill=\"{}\" stroke=\"{GROUND}\"/><text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\" \
                      fill=\"{INK}\">{}</text></g>",
-                    escape(&bidi::named(&unit.text, &number(unit.value))),
+                    escape(&bidi::named(&free_standing(&unit.text), &number(unit.value))),
                     FIELD.0,
                     FIELD.1,
                     self.palette.ground(unit.value, largest),

@@ -115,7 +115,7 @@ impl Lettering {
         self.marks.push_str(&format!(
             "<g><title>{}</title><rect x=\"{:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"{:.1}\" rx=\"3\" \
              fill=\"{}\"/>",
-            escape(&named(boxed.word, &boxed.title)),
+            escape(&named(&free_standing(boxed.word), &boxed.title)),
             self.x,
             self.y - ABOVE,
             ABOVE + BELOW,

@@ -173,7 +173,11 @@ fn places(svg: &str) -> Vec<(f64, f64, String)> {
     };
     let place = |part: &str| {
         let letters = part.split("</text>").next().unwrap().rsplit('>').next().unwrap();
-        (number(part, "x"), number(part, "y"), letters.replace('\u{200f}', ""))
+        (
+            number(part, "x"),
+            number(part, "y"),
+            letters.replace('\u{200f}', "").replace("&lt;", "<").replace("&gt;", ">"),
+        )
     };
     svg.split("<rect").filter(|part| part.contains("</title>") || part.contains("<text")).skip(1).map(place).collect()
 }
