@@ -63,12 +63,16 @@ pub(crate) fn is_mark(c: char) -> bool {
     is_combining_mark(c)
 }
 
-/// A text as it can stand by itself: a mark at its beginning gets a dotted circle to stand on, as in dictionaries.
+/// A text as it can stand by itself: a mark at its beginning, or behind a tokenizer's sign there, gets a dotted circle
+/// to stand on, as in dictionaries.
 pub(crate) fn free_standing(text: &str) -> Cow<'_, str> {
     const BASE: char = '\u{25cc}';
     let bare = text.trim_start();
-    match bare.chars().next() {
-        Some(first) if is_mark(first) && !unseen(first) => Cow::Owned(format!("{BASE}{bare}")),
+    let rest = bare.strip_prefix("##").unwrap_or(bare.trim_start_matches('▁'));
+    match rest.chars().next() {
+        Some(first) if is_mark(first) && !unseen(first) => {
+            Cow::Owned(format!("{}{BASE}{rest}", &bare[..bare.len() - rest.len()]))
+        }
         _ => Cow::Borrowed(text),
     }
 }
@@ -110,7 +114,11 @@ mod tests {
     fn a_mark_gets_something_to_stand_on() {
         assert_eq!(free_standing("\u{309}n"), "\u{25cc}\u{309}n");
         assert_eq!(free_standing(" \u{309}"), "\u{25cc}\u{309}");
-        for whole in ["sa\u{309}n", "\u{fe0f}", "", " a"] {
+        assert_eq!(
+            (free_standing("##\u{309}n").as_ref(), free_standing("▁\u{309}").as_ref()),
+            ("##\u{25cc}\u{309}n", "▁\u{25cc}\u{309}")
+        );
+        for whole in ["##n", "#\u{fe0f}\u{20e3}", "sa\u{309}n", "\u{fe0f}", "", " a"] {
             assert_eq!(free_standing(whole), whole);
         }
     }

@@ -1,7 +1,7 @@
 //! Texts whose words are coloured by what they say for a class.
 
 use super::Figure;
-use super::bidi::{self, Order};
+use super::bidi::{self, Order, Part};
 use super::html::{self, FAINT, GROUND, INK, LINE, beside_others, escape, signed};
 use super::layer_map::bare;
 use super::lettering::{Boxed, Lettering, Placed};
@@ -82,7 +82,7 @@ impl Heatmap {
     fn word(&self, unit: &Unit, largest: f64) -> String {
         /// Longer words may go on in the next line.
         const KEPT_WHOLE: usize = 40;
-        let colour = if unit.special { FAINT } else { INK };
+        let colour = self.palette.ink(unit.special, unit.value, largest);
         let mark = if unit.value < 0. { "dotted" } else { "solid transparent" };
         // Apart from the text, so that its letters do not turn it.
         let apart = if unit.special { " dir=\"ltr\"" } else { "" };
@@ -104,12 +104,14 @@ impl Heatmap {
     /// The words of a text. They are inline, so that those of a script that runs to the left stand in its order.
     fn words(&self, record: &TextRecord, largest: f64) -> String {
         let units = record.units();
-        let order = Order::of(units.iter().map(|unit| (!unit.special).then_some(unit.text.as_str())));
+        let order = Order::of(units.iter().map(part));
         let direction = if order.is_right_to_left() { "rtl" } else { "ltr" };
-        let words: Vec<String> = units.iter().map(|unit| self.word(unit, largest)).collect();
+        // Where the text has no space, a line may break all the same, and the parts of a number stay in order.
+        let space = |unit: &Unit| if unit.joined { "<wbr>" } else { " " };
+        let words: String = units.iter().map(|unit| format!("{}{}", space(unit), self.word(unit, largest))).collect();
         format!(
             "<div dir=\"{direction}\" style=\"min-width:240px;max-width:760px;line-height:2.1;text-align:start\">{}</div>",
-            words.join(" ")
+            words.trim_start()
         )
     }
 
@@ -137,17 +139,18 @@ impl Heatmap {
         let [against, towards] = self.sides();
         page.text(&against, FAINT, false);
         page.space(8.);
-        let boxed = |word, value: f64, special: bool| Boxed {
+        let boxed = |word, value: f64, special: bool, joined: bool| Boxed {
             word,
             title: signed(value),
-            colour: if special { FAINT } else { INK },
+            colour: self.palette.ink(special, value, largest),
             ground: self.palette.ground(value, largest),
             dotted: value < 0.,
             special,
+            joined,
         };
         let legend = self.legend(largest);
         for (label, value) in &legend {
-            page.boxes(&[boxed(label.as_str(), *value, false)]);
+            page.boxes(&[boxed(label.as_str(), *value, false, false)]);
         }
         page.space(4.);
         page.text(&towards, FAINT, false);
@@ -161,7 +164,8 @@ impl Heatmap {
                 page.space(14.);
             }
             page.line_break(1.5);
-            let words = record.units().iter().map(|unit| boxed(unit.text.as_str(), unit.value, unit.special));
+            let words =
+                record.units().iter().map(|unit| boxed(unit.text.as_str(), unit.value, unit.special, unit.joined));
             page.boxes(&words.collect::<Vec<_>>());
             page.line_break(1.7);
         }
@@ -263,6 +267,11 @@ impl std::fmt::Debug for TokenAttributions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.text())
     }
+}
+
+/// A unit as its direction depends on it.
+pub(super) fn part(unit: &Unit) -> Part<'_> {
+    Part { letters: (!unit.special).then_some(unit.text.as_str()), joined: unit.joined }
 }
 
 /// A layer's name, escaped, that may go on in a new line between its parts.

@@ -3,6 +3,7 @@
 use super::Figure;
 use super::bidi::{self, Order};
 use super::captioned::captioned;
+use super::heatmap::part;
 use super::html::{self, FAINT, GROUND, INK, LINE, beside_others, escape, number};
 use super::measure;
 use super::palette::Palette;
@@ -52,7 +53,7 @@ impl LayerMap {
     /// The places of the words, and their numbers from the left to the right.
     fn order(&self) -> (Order, Vec<usize>) {
         let units = self.rows[0].units();
-        let order = Order::of(units.iter().map(|unit| (!unit.special).then_some(unit.text.as_str())));
+        let order = Order::of(units.iter().map(part));
         let columns = order.line(0..units.len());
         (order, columns)
     }

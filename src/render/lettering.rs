@@ -3,22 +3,23 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::bidi::{Order, named};
+use super::bidi::{Order, Part, named};
 use super::html::{GROUND, escape};
-use super::measure::{fitting, width};
+use super::measure::{fitting, is_known, width};
 use crate::script::free_standing;
 
 pub(super) const SIZE: f64 = 14.;
 const WIDTH: f64 = 860.;
 const MARGIN: f64 = 14.;
-const LINE: f64 = 24.;
+const LINE: f64 = 22.;
 /// How far a box goes above and below the line that letters stand on.
 const ABOVE: f64 = 15.;
 const BELOW: f64 = 6.;
 /// The space on each side of a word in its box.
 const PADDING: f64 = 4.;
-/// The space between two boxes.
+/// The space between two boxes, and between two that no space parts in the text.
 const BETWEEN: f64 = 4.;
+const BETWEEN_JOINED: f64 = 2.;
 
 /// Sets texts and boxed words one behind the other, and breaks lines where they are full.
 pub(super) struct Lettering {
@@ -38,6 +39,8 @@ pub(super) struct Boxed<'a> {
     pub(super) dotted: bool,
     /// Whether it takes the direction of the words around it, whatever its letters.
     pub(super) special: bool,
+    /// Whether no white space parts it from the one before.
+    pub(super) joined: bool,
 }
 
 /// A word with its place in a line, in a box or without one.
@@ -47,6 +50,7 @@ struct Set<'a> {
     advance: f64,
     colour: &'a str,
     weight: &'static str,
+    joined: bool,
     boxed: Option<&'a Boxed<'a>>,
 }
 
@@ -66,8 +70,8 @@ impl Lettering {
         let weight = if bold { " font-weight=\"600\"" } else { "" };
         let set = |word| {
             let letters = str::trim_end(word);
-            let boxed = None;
-            Set { word: Cow::Borrowed(letters), letters: width(letters), advance: width(word), colour, weight, boxed }
+            let (advance, joined, boxed) = (width(word), false, None);
+            Set { word: Cow::Borrowed(letters), letters: width(letters), advance, colour, weight, joined, boxed }
         };
         let words: Vec<Set> = text.split_inclusive(' ').map(set).collect();
         self.set(&words, false);
@@ -75,19 +79,26 @@ impl Lettering {
 
     /// Words in boxes, those of a text in a script that runs to the left from the right margin on.
     pub(super) fn boxes(&mut self, words: &[Boxed]) {
-        let set: Vec<Set> = words.iter().flat_map(boxed_parts).collect();
+        let mut set: Vec<Set> = words.iter().flat_map(boxed_parts).collect();
+        for index in 1..set.len() {
+            let between = if set[index].joined { BETWEEN_JOINED } else { BETWEEN };
+            set[index - 1].advance = set[index - 1].room() + between;
+        }
         self.set(&set, true);
     }
 
     fn set(&mut self, words: &[Set], at_its_margin: bool) {
-        let direction = |set: &Set| !set.boxed.is_some_and(|boxed| boxed.special);
-        let order = Order::of(words.iter().map(|set| direction(set).then_some(&*set.word)));
+        let is_special = |set: &Set| set.boxed.is_some_and(|boxed| boxed.special);
+        let order = Order::of(
+            words.iter().map(|set| Part { letters: (!is_special(set)).then_some(&*set.word), joined: set.joined }),
+        );
+        let apart = if at_its_margin { 1.15 } else { 1. };
         let mut start = 0;
         for (index, word) in words.iter().enumerate() {
             let line: f64 = words[start..index].iter().map(|word| word.advance).sum();
             if self.x + line + word.room() > WIDTH - MARGIN && self.x + line > MARGIN {
                 self.set_line(words, start..index, &order, at_its_margin);
-                self.line_break(1.15);
+                self.line_break(apart);
                 start = index;
             }
         }
@@ -160,12 +171,16 @@ impl Lettering {
         if word.letters <= 0. {
             return;
         }
+        // Letters whose width is not well known stand in the middle of their place, as they are.
+        let (x, fitted) = if is_known(text) {
+            (x, format!("textLength=\"{:.1}\" lengthAdjust=\"spacingAndGlyphs\"", word.letters))
+        } else {
+            (x + 0.5 * word.letters, "text-anchor=\"middle\"".to_string())
+        };
         self.marks.push_str(&format!(
-            "<text x=\"{x:.1}\" y=\"{:.1}\" fill=\"{}\" textLength=\"{:.1}\" lengthAdjust=\"spacingAndGlyphs\"\
-             {}>{}</text>",
+            "<text x=\"{x:.1}\" y=\"{:.1}\" fill=\"{}\" {fitted}{}>{}</text>",
             self.y,
             word.colour,
-            word.letters,
             word.weight,
             escape(text)
         ));
@@ -182,16 +197,15 @@ impl Set<'_> {
 /// A word in its box; in several if it is longer than a line.
 fn boxed_parts<'a>(boxed: &'a Boxed<'a>) -> Vec<Set<'a>> {
     let most = WIDTH - 2. * (MARGIN + PADDING);
-    let part = |word: Cow<'a, str>| {
-        let letters = width(&word);
-        let advance = letters + 2. * PADDING + BETWEEN;
-        Set { word, letters, advance, colour: boxed.colour, weight: "", boxed: Some(boxed) }
-    };
-    let mut parts = Vec::new();
+    let mut parts: Vec<Set> = Vec::new();
     let mut rest = boxed.word;
     loop {
         let line = fitting(rest, most);
-        parts.push(part(free_standing(line)));
+        let word = free_standing(line);
+        let letters = width(&word);
+        let advance = letters + 2. * PADDING + BETWEEN;
+        let joined = boxed.joined || !parts.is_empty();
+        parts.push(Set { word, letters, advance, colour: boxed.colour, weight: "", joined, boxed: Some(boxed) });
         rest = &rest[line.len()..];
         if rest.is_empty() {
             return parts;
@@ -234,7 +248,7 @@ mod tests {
 
     fn boxed(word: &str) -> Boxed<'_> {
         let (title, ground) = ("+0.1".to_string(), "#fff".to_string());
-        Boxed { word, title, colour: "#000", ground, dotted: true, special: false }
+        Boxed { word, title, colour: "#000", ground, dotted: true, special: false, joined: false }
     }
 
     /// Where each box begins, with the letters in it.

@@ -5,9 +5,17 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::lettering::SIZE;
 use crate::script::{is_mark, unseen, unspaced};
 
+/// How wide an emoji is.
+const EMOJI: f64 = 1.3;
+
 /// About how wide a text is.
 pub(super) fn width(text: &str) -> f64 {
     text.graphemes(true).map(character).sum()
+}
+
+/// Whether fonts agree on the letters of a text so far that it can be fitted to its width.
+pub(super) fn is_known(text: &str) -> bool {
+    text.chars().all(|c| c < '\u{590}' || ('\u{1e00}'..'\u{2070}').contains(&c) && !unseen(c))
 }
 
 /// As much of a text's beginning as fits, one character at least.
@@ -28,6 +36,9 @@ pub(super) fn shortened(text: &str, most: f64) -> String {
 
 /// A character with its marks.
 fn character(whole: &str) -> f64 {
+    if whole.contains(['\u{20e3}', '\u{fe0f}']) {
+        return EMOJI * SIZE;
+    }
     let mut characters = whole.chars();
     let first = characters.next().map_or(0., letter);
     (first + characters.map(joined).sum::<f64>()) * SIZE
@@ -39,18 +50,19 @@ fn letter(c: char) -> f64 {
         'i' | 'j' | 'l' | 'ì' | 'í' | 'ỉ' | 'ĩ' | 'ị' | '.' | ',' | ':' | ';' | '!' | '|' | '\'' => 0.29,
         'f' | 'r' | 't' | ' ' | '(' | ')' | '[' | ']' => 0.37,
         'm' | 'w' | 'M' | 'W' | '@' | '%' => 0.88,
-        'ا' | 'أ' | 'إ' | 'آ' | 'ل' | 'ו' | 'י' | 'ן' | 'ז' => 0.32,
-        'ر' | 'ز' | 'د' | 'ذ' | 'و' | 'ג' | 'נ' => 0.45,
-        '\u{590}'..='\u{6ff}' => 0.62,
-        '\u{900}'..='\u{97f}' => 0.62,
-        '\u{980}'..='\u{dff}' => 0.72,
-        '\u{e00}'..='\u{eff}' => 0.6,
+        'I' | 'Í' | 'Ì' | 'Ỉ' | 'Ĩ' | 'Ị' => 0.34,
+        'ا' | 'أ' | 'إ' | 'آ' | 'ل' | 'ו' | 'י' | 'ן' | 'ז' | '،' | '؛' | '۔' | '।' | '॥' => 0.4,
+        'ر' | 'ز' | 'د' | 'ذ' | 'و' | 'ג' | 'נ' | 'เ' => 0.5,
+        '\u{590}'..='\u{6ff}' => 0.68,
+        '\u{900}'..='\u{97f}' => 0.7,
+        '\u{980}'..='\u{dff}' => 0.85,
+        '\u{e00}'..='\u{eff}' => 0.66,
         '…' => 0.9,
-        '␣' | '◌' => 0.64,
+        '␣' | '◌' => 0.7,
         '\u{ff61}'..='\u{ff9f}' => 0.5,
         '\u{ac00}'..='\u{d7a3}' | '\u{1100}'..='\u{115f}' => 1.,
         c if unspaced(c) && c >= '\u{2e80}' => 1.,
-        c if c >= '\u{1f000}' => 1.25,
+        c if c >= '\u{1f000}' => EMOJI,
         c if c.is_uppercase() => 0.68,
         c if c >= '\u{2100}' => 1.1,
         _ => 0.58,

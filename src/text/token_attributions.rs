@@ -58,6 +58,8 @@ pub struct Unit {
     pub special: bool,
     /// The number of the word it is or belongs to.
     pub(crate) word: usize,
+    /// Whether no white space parts it from the one before.
+    pub(crate) joined: bool,
 }
 
 impl Attributions {
@@ -115,13 +117,20 @@ impl Attributions {
 }
 
 fn units(text: &TokenizedText, values: &[f64]) -> Vec<Unit> {
-    let unit = |(token, value): (&crate::model::Token, &f64)| Unit {
+    let joined = |index: usize| {
+        let Some(last) = index.checked_sub(1).map(|before| &text.tokens[before]) else { return false };
+        let token = &text.tokens[index];
+        let between = text.text.get(last.span.end..token.span.start).unwrap_or_default();
+        !last.special && !token.special && !between.contains(char::is_whitespace)
+    };
+    let unit = |(index, (token, value)): (usize, (&crate::model::Token, &f64))| Unit {
         text: token.piece.clone(),
         value: *value,
         special: token.special,
         word: token.word,
+        joined: joined(index),
     };
-    text.tokens.iter().zip(values).map(unit).collect()
+    text.tokens.iter().zip(values).enumerate().map(unit).collect()
 }
 
 fn class_name(text: &TokenizedText, class: usize) -> String {
@@ -360,7 +369,7 @@ mod tests {
 
     /// The attributions of a text of one word for a class of several.
     fn attributed_for(class: usize, opposite: Option<&str>) -> TokenAttributions {
-        let unit = Unit { text: "tốt".to_string(), value: 1., special: false, word: 0 };
+        let unit = Unit { text: "tốt".to_string(), value: 1., special: false, word: 0, joined: false };
         let opposite = opposite.map(str::to_string);
         let record = TextRecord {
             method: "LayerIntegratedGradients",

@@ -64,7 +64,9 @@ fn fast_tokenizers_give_the_ids_pieces_and_offsets_of_their_library() {
             for (token, offsets) in encoded.tokens.iter().zip(case["offsets"].as_array().unwrap()) {
                 let [start, end] = [0, 1].map(|index| offsets[index].as_u64().unwrap());
                 let span = [token.span.start, token.span.end].map(in_characters);
-                assert_eq!(span, [start, end], "{name}: {} in {text:?}", token.piece);
+                // A piece of white space has an empty place, which the library puts on either side of it.
+                let same = if start == end { token.span.is_empty() } else { span == [start, end] };
+                assert!(same, "{name}: {} in {text:?} at {span:?}, not {start}..{end}", token.piece);
             }
         }
     }

@@ -21,10 +21,19 @@ struct Word {
     /// The number of its first piece.
     first: usize,
     special: bool,
+    /// Where the words before it end.
+    from: usize,
     /// What its pieces hold of the text, in whole characters.
     whole: Range<usize>,
     /// The same without white space at its ends.
     seen: Range<usize>,
+}
+
+impl Word {
+    /// Whether nothing but white space is in it, if anything.
+    fn is_space(&self) -> bool {
+        !self.special && self.seen.is_empty()
+    }
 }
 
 /// The number of each piece's word, and the words as the text spells them.
@@ -50,14 +59,21 @@ pub(super) fn join(text: &str, pieces: &[Piece]) -> (Vec<usize>, Vec<String>) {
         let mut seen = trimmed(text, &whole);
         seen.start = characters.floor(seen.start);
         let last = index.checked_sub(1).map(|before| &pieces[before]);
+        let shared = !piece.special && !seen.is_empty() && seen.start < end;
+        if let Some(word) = words.iter().rposition(|word| !word.is_space()).filter(|_| shared) {
+            // What shares a character with a word takes along what stands nowhere between them.
+            words.truncate(word + 1);
+            of_piece.iter_mut().for_each(|of| *of = word.min(*of));
+        }
         match (last, words.last_mut()) {
             (Some(last), Some(word)) if belongs(text, last, word, piece, &whole, &seen) => {
                 word.whole = union(&word.whole, &whole);
                 word.seen = union(&word.seen, &seen);
+                word.seen = word.seen.start.max(word.from)..word.seen.end.max(word.from);
             }
             _ => {
                 let seen = seen.start.max(end)..seen.end.max(end);
-                words.push(Word { first: index, special: piece.special, whole, seen });
+                words.push(Word { first: index, special: piece.special, from: end, whole, seen });
             }
         }
         end = words.last().map_or(end, |word| end.max(word.seen.end));
@@ -70,7 +86,7 @@ pub(super) fn join(text: &str, pieces: &[Piece]) -> (Vec<usize>, Vec<String>) {
 
 /// Whether a piece goes on with the word of the last one.
 fn belongs(text: &str, last: &Piece, word: &Word, piece: &Piece, whole: &Range<usize>, seen: &Range<usize>) -> bool {
-    if last.special || piece.special {
+    if word.special || piece.special {
         return false;
     }
     let same_word = last.word.is_some() && last.word == piece.word;
@@ -228,6 +244,15 @@ mod tests {
     fn white_space_alone_is_shown_by_a_sign() {
         let pieces = [(0, 1, Some(0)), (1, 3, Some(1)), (3, 4, Some(2)), (4, 5, Some(3))];
         assert_eq!(words("a \n b", &pieces), ["a", "␣⏎", "␣", "b"]);
+    }
+
+    #[test]
+    fn a_mark_behind_an_added_token_stays_with_it() {
+        let pieces = [(0, 3, Some(0)), (3, 3, Some(1)), (3, 5, Some(1)), (5, 6, Some(2))];
+        assert_eq!(words("<s>\u{301}\"", &pieces), ["<s>\u{301}", "\""]);
+        let white = [(0, 1, Some(0)), (1, 1, Some(1)), (1, 1, Some(2)), (1, 3, Some(3))];
+        assert_eq!(words("a\u{301}", &white), ["a\u{301}"]);
+        assert_eq!(words("a\u{301}", &[(0, 3, Some(0)), (0, 0, None), (0, 3, Some(1))]), ["a\u{301}", "<s>", "<s>"]);
     }
 
     #[test]
