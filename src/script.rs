@@ -63,6 +63,11 @@ pub(crate) fn is_mark(c: char) -> bool {
     is_combining_mark(c)
 }
 
+/// Whether a line ends at a character.
+pub(crate) fn ends_line(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
 /// A text as it can stand by itself: a mark at its beginning, or behind a tokenizer's sign there, gets a dotted circle
 /// to stand on, as in dictionaries.
 pub(crate) fn free_standing(text: &str) -> Cow<'_, str> {
@@ -82,7 +87,12 @@ pub(crate) struct Characters(Vec<usize>);
 
 impl Characters {
     pub(crate) fn of(text: &str) -> Self {
-        Self(text.grapheme_indices(true).map(|(start, _)| start).chain([text.len()]).collect())
+        // Some marks of Myanmar and its neighbours are characters of their own to Unicode's rules.
+        let alone = |(start, whole): &(usize, &str)| {
+            let before = text[..*start].chars().next_back();
+            !whole.chars().next().is_some_and(is_mark) || before.is_none_or(|c| c.is_control() || ends_line(c))
+        };
+        Self(text.grapheme_indices(true).filter(alone).map(|(start, _)| start).chain([text.len()]).collect())
     }
 
     /// The place itself, or the beginning of the character that it is inside of.
@@ -128,6 +138,7 @@ mod tests {
         let characters = Characters::of("a\u{309}b");
         assert_eq!([0, 1, 2, 3, 4].map(|place| characters.floor(place)), [0, 0, 0, 3, 4]);
         assert_eq!([0, 1, 2, 3, 4].map(|place| characters.ceil(place)), [0, 3, 3, 3, 4]);
+        assert_eq!((Characters::of("က\u{102c}").ceil(3), Characters::of("\n\u{301}").ceil(1)), (6, 1));
         assert_eq!((Characters::of("").floor(0), Characters::of("").ceil(7)), (0, 0));
     }
 }

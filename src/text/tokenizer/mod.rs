@@ -25,7 +25,7 @@ use self::folder::Folder;
 use self::limits::Limits;
 use self::phobert::PhoBert;
 use self::special_tokens::SpecialTokens;
-use self::words::{Piece, join, trimmed};
+use self::words::{Piece, join, place};
 use crate::error::Result;
 use crate::model::{Token, TokenizedText};
 
@@ -127,7 +127,7 @@ impl Tokenizer {
             piece: piece.text,
             special: piece.special,
             unknown: piece.unknown,
-            span: trimmed(&text, &piece.span),
+            span: place(&text, &piece.span),
             word,
             type_id,
         };

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::script::{Characters, is_mark, unseen, unspaced};
+use crate::script::{Characters, ends_line, is_mark, unseen, unspaced};
 
 /// A token before it is known which word it belongs to.
 pub(super) struct Piece {
@@ -156,15 +156,15 @@ fn fill(text: &str, characters: &Characters, words: &mut [Word]) {
 
 /// A word as the text spells it, or as its first piece does where nothing of the text is in it.
 fn spelled(text: &str, word: &Word, piece: &Piece) -> String {
-    let sign = |c: char| {
-        if matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}') { '⏎' } else { '␣' }
-    };
+    let sign = |c: char| if ends_line(c) { '⏎' } else { '␣' };
     let stands_for_space = |c: char| c.is_whitespace() || matches!(c, '▁' | 'Ġ');
     match (&text[word.seen.clone()], &text[word.whole.clone()]) {
         _ if word.special => piece.text.clone(),
         ("", "") if piece.text.chars().all(stands_for_space) => "␣".to_string(),
-        ("", "") => piece.text.clone(),
-        ("", white) => white.replace("\r\n", "\n").chars().map(sign).collect(),
+        ("", white) if !white.is_empty() && white.trim().is_empty() => {
+            white.replace("\r\n", "\n").chars().map(sign).collect()
+        }
+        ("", _) => piece.text.clone(),
         (seen, _) => seen.to_string(),
     }
 }
@@ -179,8 +179,14 @@ fn widened(text: &str, characters: &Characters, span: &Range<usize>) -> Range<us
     }
 }
 
+/// Where a piece stands: without the white space at its ends, unless it is nothing else.
+pub(super) fn place(text: &str, span: &Range<usize>) -> Range<usize> {
+    let seen = trimmed(text, span);
+    if seen.is_empty() { span.clone() } else { seen }
+}
+
 /// A span without the white space at its ends.
-pub(super) fn trimmed(text: &str, span: &Range<usize>) -> Range<usize> {
+fn trimmed(text: &str, span: &Range<usize>) -> Range<usize> {
     let Some(slice) = text.get(span.clone()) else { return span.start..span.start };
     let start = span.start + (slice.len() - slice.trim_start().len());
     start..start + slice.trim().len()
