@@ -14,7 +14,8 @@ pub struct Token {
     pub special: bool,
     /// Whether it stands for something that is not in the vocabulary.
     pub unknown: bool,
-    /// Where it stands in the text, in bytes; empty for a special token.
+    /// Where it stands in the text, in bytes, without the white space at its ends unless it is nothing else; empty for
+    /// a special token.
     pub span: Range<usize>,
     /// Which of the text's words it is a part of.
     pub word: usize,

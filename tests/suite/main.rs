@@ -39,6 +39,9 @@ mod checkpoints;
 /// From a folder to a classifier of texts: what its tokenizer, its model and their settings say of each other.
 mod text_folders;
 
+/// Words in every script.
+mod scripts;
+
 /// From a text to its coloured words.
 mod text;
 

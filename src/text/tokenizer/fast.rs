@@ -3,6 +3,7 @@
 use tokenizers::{EncodeInput, Encoding};
 
 use super::assembly::Assembled;
+use super::places::{place, with_untrimmed_places};
 use super::words::Piece;
 use crate::error::{Result, error};
 
@@ -13,7 +14,7 @@ pub(super) struct Fast {
 
 impl Fast {
     pub(super) fn new(assembled: Assembled) -> Self {
-        Self { tokenizer: assembled.tokenizer, unknown: assembled.unknown }
+        Self { tokenizer: with_untrimmed_places(assembled.tokenizer), unknown: assembled.unknown }
     }
 
     /// The pieces of a text, or of two with a space between, and each one's type.
@@ -35,13 +36,13 @@ impl Fast {
         let piece = |(index, id): (usize, &u32)| {
             let (start, end) = encoding.get_offsets()[index];
             let (text, offset, later) = if of_first(index) { (first, 0, 0) } else { (second, first.len() + 1, after) };
+            let span = place(text, &encoding.get_tokens()[index], start..end);
             Piece {
                 id: *id,
                 text: encoding.get_tokens()[index].clone(),
                 special: special[index] == 1,
                 unknown: self.unknown == Some(*id),
-                // Of pieces that share a character, the last one has it.
-                span: offset + text.floor_char_boundary(start)..offset + text.floor_char_boundary(end),
+                span: offset + span.start..offset + span.end,
                 word: words[index].map(|word| word + later),
             }
         };

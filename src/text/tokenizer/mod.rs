@@ -11,6 +11,7 @@ mod folder;
 mod limits;
 mod phobert;
 mod pipeline;
+mod places;
 mod sentencepiece;
 mod special_tokens;
 mod vocabulary;
@@ -26,7 +27,7 @@ use self::folder::Folder;
 use self::limits::Limits;
 use self::phobert::PhoBert;
 use self::special_tokens::SpecialTokens;
-use self::words::{Piece, join};
+use self::words::{Piece, join, place};
 use crate::error::Result;
 use crate::model::{Token, TokenizedText};
 
@@ -128,7 +129,7 @@ impl Tokenizer {
             piece: piece.text,
             special: piece.special,
             unknown: piece.unknown,
-            span: piece.span,
+            span: place(&text, &piece.span),
             word,
             type_id,
         };
