@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_explain::attr::METHODS;
 
 /// Which modules a module may import from. Everything may use `error`.
-const MAY_IMPORT: [(&str, &[&str]); 19] = [
+const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("error", &[]),
     ("seed", &[]),
     ("progress", &[]),

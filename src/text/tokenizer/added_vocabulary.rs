@@ -49,6 +49,11 @@ impl AddedVocabulary {
         Self { tokens, ids, sought }
     }
 
+    /// The same tokens, none of which is found in a text.
+    pub(super) fn unsought(self) -> Self {
+        Self { sought: HashMap::new(), ..self }
+    }
+
     pub(super) fn id(&self, token: &str) -> Option<u32> {
         self.ids.get(token).copied()
     }
@@ -60,6 +65,9 @@ impl AddedVocabulary {
 
     /// The added tokens of a text, and what lies between them.
     pub(super) fn split(&self, text: &str) -> Vec<Segment> {
+        if self.sought.is_empty() {
+            return vec![Segment { span: 0..text.len(), id: None }];
+        }
         let mut spans = self.found(text);
         for index in 0..spans.len() {
             let Some(token) = self.ids.get(&text[spans[index].clone()]).and_then(|id| self.tokens.get(id)) else {

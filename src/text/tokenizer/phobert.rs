@@ -63,6 +63,7 @@ impl PhoBert {
         let place = |file: &str| folder.path().join(file).display().to_string();
         let ids = vocabulary(&text("vocab.txt")?, special).map_err(|e| e.at(place("vocab.txt")))?;
         let added = AddedVocabulary::new(special.declared.clone(), &special.contents(Class::PhoBert), &ids);
+        let added = if folder.switch("split_special_tokens", false)? { added.unsought() } else { added };
         let unknown = ids.get(special.required("unk_token")?).copied().unwrap_or_default();
         let around = |key: &str| -> Result<(String, u32)> {
             let token = special.required(key)?;
