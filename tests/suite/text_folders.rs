@@ -180,6 +180,20 @@ fn texts_are_cut_where_the_tokenizer_says() {
 }
 
 #[test]
+fn two_texts_with_nothing_between_are_cut_as_two() {
+    let folder = bert("bare-pair");
+    let written = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/text/auto/bert-cased/tokenizer.json");
+    std::fs::copy(written, folder.join("tokenizer.json")).unwrap();
+    set(&folder, "tokenizer_config.json", json!({ "tokenizer_class": "PreTrainedTokenizerFast" }));
+    let tokenizer = Tokenizer::from_pretrained(&folder).unwrap();
+    let [long, short] = ["a b c d e f g h", "h g"].map(|text| tokenizer.ids(text).unwrap());
+    assert_eq!((long.len(), short.len()), (8, 2));
+    let pair = tokenizer.encode_pair("a b c d e f g h", "h g").unwrap();
+    let cut = tokenizer.cut(pair, 6).unwrap();
+    assert_eq!(cut.ids(), [&long[..4], &short].concat());
+}
+
+#[test]
 fn added_tokens_stand_for_themselves() {
     let ids = |name: &str, text: &str| tokenizer(name).ids(text).unwrap();
     assert_eq!(ids("phobert-added", "hàng tuyệt_vời 😍😍"), [0, 44, 584, 583, 583, 2]);
@@ -260,6 +274,12 @@ fn what_is_missing_or_contradicts_itself_is_told() {
         error(&[("tokenizer_config.json", &of_class("BertTokenizer")), ("tokenizer.json", &unigram)]),
         &["BertTokenizer, whose model is WordPiece", "holds Unigram", "PreTrainedTokenizerFast"],
     );
+    for class in ["XLNetTokenizer", "T5TokenizerFast", "DebertaV2Tokenizer"] {
+        expect(
+            error(&[("tokenizer_config.json", &of_class(class)), ("tokenizer.json", &unigram)]),
+            &[class, "in a way of its own", "PreTrainedTokenizerFast"],
+        );
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use tokenizers::normalizers::{NormalizerWrapper, Sequence};
 use tokenizers::{AddedToken, Model, ModelWrapper, PostProcessorWrapper, PreTokenizerWrapper, Tokenizer};
 
 use super::characters;
-use super::class::{Chosen, Class};
+use super::class::{Chosen, Class, is_made_otherwise};
 use super::folder::Folder;
 use super::pipeline::{self, Step};
 use super::special_tokens::SpecialTokens;
@@ -71,6 +71,15 @@ fn class_of(folder: &Folder, chosen: &Chosen, fast: Option<&Value>) -> Result<Cl
         }
         return Ok(chosen.class);
     };
+    if let Some(name) = chosen.name.as_deref().filter(|name| is_made_otherwise(name)) {
+        bail!(
+            File,
+            "{} names the tokenizer {name}, which transformers makes in a way of its own, whatever its tokenizer.json \
+             says: if the file gives the same ids, write PreTrainedTokenizerFast as the \"tokenizer_class\" of \
+             tokenizer_config.json",
+            folder.path().display()
+        )
+    }
     let Some(expected) = chosen.class.model() else { return Ok(Class::AsWritten) };
     let found = kind(&fast["model"]);
     let byte_level = !matches!(chosen.class, Class::Roberta | Class::Gpt2)

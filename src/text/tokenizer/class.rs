@@ -29,6 +29,23 @@ pub(super) enum Class {
     AsWritten,
 }
 
+/// Other classes that `transformers` makes in ways of their own, without `Tokenizer` at the end: what their
+/// `tokenizer.json` says is not all that they do.
+#[rustfmt::skip]
+const MADE_OTHERWISE: [&str; 66] = [
+    "Barthez", "Bartpho", "BertGeneration", "BertJapanese", "Bertweet", "BigBird",
+    "BioGpt", "BlenderbotSmall", "Blenderbot", "ByT5", "CLIP", "CTRL",
+    "Canine", "Clvp", "CodeGen", "CodeLlama", "Cohere", "ConvBert",
+    "Cpm", "DPRContextEncoder", "DPRQuestionEncoder", "DPRReader", "Deberta", "DebertaV2",
+    "Esm", "FNet", "FSMT", "Flaubert", "Funnel", "GPTNeoXJapanese",
+    "GPTNeoX", "GPTSw3", "Gemma", "LayoutLMv2", "LayoutLMv3", "LayoutXLM",
+    "Llama", "Luke", "M2M100", "MBart50", "MBart", "MLuke",
+    "Marian", "MarkupLM", "Mvp", "Nllb", "OpenAIGPT", "PLBart",
+    "Pegasus", "Perceiver", "ProphetNet", "Qwen2", "Reformer", "RemBert",
+    "RoCBert", "RoFormer", "SeamlessM4T", "Siglip", "Splinter", "T5",
+    "Tapas", "Udop", "Whisper", "XGLM", "XLM", "XLNet",
+];
+
 /// A class, and whether the folder names it or it is only the usual one of the model.
 pub(super) struct Chosen {
     pub(super) class: Class,
@@ -75,13 +92,18 @@ impl Chosen {
     }
 }
 
+/// Whether `transformers` has a class of this name whose way is not known here.
+pub(super) fn is_made_otherwise(name: &str) -> bool {
+    let name = name.strip_suffix("Fast").unwrap_or(name);
+    name.strip_suffix("Tokenizer").is_some_and(|name| MADE_OTHERWISE.contains(&name))
+}
+
 impl Class {
     fn named(name: &str) -> Self {
         match name.strip_suffix("Fast").unwrap_or(name) {
             "BertTokenizer"
             | "DistilBertTokenizer"
             | "ElectraTokenizer"
-            | "ConvBertTokenizer"
             | "MobileBertTokenizer"
             | "SqueezeBertTokenizer"
             | "LxmertTokenizer"

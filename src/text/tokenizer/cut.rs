@@ -29,12 +29,12 @@ pub(super) fn cut(text: &mut TokenizedText, most: usize, beginnings: bool, favou
     Ok(())
 }
 
-/// Where the tokens of each text stand.
+/// Where the tokens of each text stand: special tokens are between two, or their types differ.
 fn parts(text: &TokenizedText) -> Vec<Range<usize>> {
     let mut parts: Vec<Range<usize>> = Vec::new();
-    for (index, _) in text.tokens.iter().enumerate().filter(|(_, token)| !token.special) {
+    for (index, token) in text.tokens.iter().enumerate().filter(|(_, token)| !token.special) {
         match parts.last_mut() {
-            Some(part) if part.end == index => part.end = index + 1,
+            Some(part) if part.end == index && text.tokens[part.start].type_id == token.type_id => part.end = index + 1,
             _ => parts.push(index..index + 1),
         }
     }
