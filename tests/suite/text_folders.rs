@@ -206,6 +206,19 @@ fn added_tokens_stand_for_themselves() {
 }
 
 #[test]
+fn phobert_parts_special_tokens_if_it_is_told_to() {
+    let (folder, source) =
+        (fresh("phobert"), Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/text/auto/phobert-added"));
+    for file in std::fs::read_dir(source).unwrap().map(|file| file.unwrap()) {
+        std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
+    }
+    let ids = || Tokenizer::from_pretrained(&folder).unwrap().ids("😍😍").unwrap();
+    assert_eq!(ids(), [0, 583, 583, 2]);
+    set(&folder, "tokenizer_config.json", json!({ "split_special_tokens": true }));
+    assert_eq!(ids(), [0, 3, 583, 2]);
+}
+
+#[test]
 fn the_unknown_is_found_whatever_its_name() {
     let text = tokenizer("wordpiece-as-written").encode("hàng ქართული").unwrap();
     assert!(text.tokens.iter().any(|token| token.piece == "<oov>" && token.unknown));

@@ -35,7 +35,7 @@ use crate::model::{Token, TokenizedText};
 ///
 /// | Files | Tokenizer |
 /// |---|---|
-/// | `tokenizer.json` | any; of the classes below its vocabulary alone counts, as in `transformers` |
+/// | `tokenizer.json` | of the classes below its vocabulary alone counts, as in `transformers`; other classes that `transformers` makes in ways of their own are an error |
 /// | `vocab.txt` | `BertTokenizer`, `MPNetTokenizer` |
 /// | `vocab.json`, `merges.txt` | `RobertaTokenizer`, `GPT2Tokenizer`, `HerbertTokenizer` |
 /// | `sentencepiece.bpe.model` | `XLMRobertaTokenizer`, `CamembertTokenizer` |
