@@ -1,8 +1,12 @@
 //! Files that are complete or not there.
 
+use std::io::Read;
 use std::path::Path;
 
-use crate::error::{Error, Result, error};
+use crate::error::{Error, Result, bail, error};
+
+/// How a file begins that Git LFS has put in the place of a large one.
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 /// Lets `write` fill a temporary file beside `path`, then moves it into place.
 pub(crate) fn write_whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
@@ -19,4 +23,35 @@ pub(crate) fn write_whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) 
 /// The error of a file that cannot be written.
 pub(crate) fn cannot_write(path: &Path, why: impl std::fmt::Display) -> Error {
     error!(File, "cannot write {}: {why}: is the folder there and writable?", path.display())
+}
+
+/// All of a file; a Git LFS pointer in its place is an error.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    refuse_pointer(path)?;
+    std::fs::read(path).map_err(|e| cannot_read(path, e))
+}
+
+/// All of a file of text.
+pub(crate) fn read_text(path: &Path) -> Result<String> {
+    String::from_utf8(read(path)?).map_err(|e| error!(File, "{} is not UTF-8: {e}: fetch it again", path.display()))
+}
+
+/// An error if Git LFS has left a file's address in its place.
+pub(crate) fn refuse_pointer(path: &Path) -> Result<()> {
+    let mut start = Vec::with_capacity(LFS_POINTER.len());
+    let file = std::fs::File::open(path).map_err(|e| cannot_read(path, e))?;
+    file.take(LFS_POINTER.len() as u64).read_to_end(&mut start).map_err(|e| cannot_read(path, e))?;
+    if start == LFS_POINTER {
+        bail!(
+            File,
+            "{} is a Git LFS pointer, a few lines that stand for the file: fetch the file itself with `git lfs pull`, \
+             or download it again",
+            path.display()
+        )
+    }
+    Ok(())
+}
+
+fn cannot_read(path: &Path, why: std::io::Error) -> Error {
+    error!(File, "cannot read {}: {why}", path.display())
 }

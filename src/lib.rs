@@ -72,6 +72,7 @@ pub mod nn;
 pub mod prelude;
 mod progress;
 pub mod render;
+mod script;
 mod seed;
 #[cfg(feature = "serve")]
 pub mod serve;

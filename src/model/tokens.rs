@@ -14,10 +14,13 @@ pub struct Token {
     pub special: bool,
     /// Whether it stands for something that is not in the vocabulary.
     pub unknown: bool,
-    /// Where it stands in the text, in bytes; empty for a special token.
+    /// Where it stands in the text, in bytes, without the white space at its ends unless it is nothing else; empty for
+    /// a special token.
     pub span: Range<usize>,
     /// Which of the text's words it is a part of.
     pub word: usize,
+    /// The type that the model is told: 1 in the second text of a pair, where the tokenizer tells them apart.
+    pub type_id: u32,
 }
 
 /// A text as a model reads it: tokens, the words that they join into, and what is known of its class.
@@ -37,6 +40,8 @@ pub struct TokenizedText {
     pub logits: bool,
     /// How many tokens were cut off because the model takes no more.
     pub cut: usize,
+    /// Whether they were those at the beginning.
+    pub cut_at_beginning: bool,
 }
 
 impl TokenizedText {
@@ -48,6 +53,14 @@ impl TokenizedText {
     /// How many tokens stand for something that is not in the vocabulary.
     pub fn unknown(&self) -> usize {
         self.tokens.iter().filter(|token| token.unknown).count()
+    }
+
+    /// What was cut off, in words, if anything was.
+    pub fn cut_in_words(&self) -> Option<String> {
+        let place = if self.cut_at_beginning { "beginning" } else { "end" };
+        let tokens = if self.cut == 1 { "1 token".to_string() } else { format!("{} tokens", self.cut) };
+        let were = if self.cut == 1 { "was" } else { "were" };
+        (self.cut > 0).then(|| format!("{tokens} at the {place} {were} cut off"))
     }
 
     /// The tokens as the tokenizer writes them.

@@ -1,11 +1,13 @@
 //! Texts whose words are coloured by what they say for a class.
 
 use super::Figure;
-use super::html::{self, FAINT, GROUND, INK, LINE, escape, number};
+use super::bidi::{self, Order, Part};
+use super::html::{self, FAINT, GROUND, INK, LINE, beside_others, escape, signed};
 use super::layer_map::bare;
-use super::lettering::{Lettering, Placed};
+use super::lettering::{Boxed, Lettering, Placed};
 use super::palette::Palette;
 use crate::error::{Error, Result};
+use crate::script::free_standing;
 use crate::text::{TextRecord, TokenAttributions, Unit};
 use crate::visible::visible;
 
@@ -70,28 +72,53 @@ impl Heatmap {
         column("True label", &|record| record.label().map(str::to_string));
         column("Predicted label", &|record| record.prediction().map(|(name, value)| format!("{name} ({value:.2})")));
         column("Attributed label", &|record| record.attributed().map(str::to_string));
-        column("Score", &|record| Some(signed(record.score())));
+        let largest = self.largest();
+        column("Score", &|record| Some(beside_others(record.score(), largest)));
         column("Delta", &|record| record.convergence_delta().map(|delta| format!("{delta:.1e}")));
         let rows = (0..records.len()).map(|row| columns.iter().map(|(_, cells)| cells[row].clone()).collect());
         (columns.iter().map(|(head, _)| *head).collect(), rows.collect())
     }
 
     fn word(&self, unit: &Unit, largest: f64) -> String {
-        let colour = if unit.special { FAINT } else { INK };
+        /// Longer words may go on in the next line.
+        const KEPT_WHOLE: usize = 40;
+        let colour = self.palette.ink(unit.special, unit.value, largest);
         let mark = if unit.value < 0. { "dotted" } else { "solid transparent" };
+        // Apart from the text, so that its letters do not turn it.
+        let apart = if unit.special { " dir=\"ltr\"" } else { "" };
+        let breaks = if unit.text.chars().count() > KEPT_WHOLE {
+            "overflow-wrap:anywhere;-webkit-box-decoration-break:clone;box-decoration-break:clone"
+        } else {
+            "white-space:nowrap"
+        };
+        let word = free_standing(&unit.text);
         format!(
-            "<span title=\"{word}: {value}\" style=\"display:inline-block;padding:1px 4px;margin:1px;border-radius:3px;\
+            "<span{apart} title=\"{title}\" style=\"padding:1px 4px;margin:0 1px;border-radius:3px;{breaks};\
              background:{ground};color:{colour};border-bottom:2px {mark}\">{word}</span>",
-            word = escape(&unit.text),
-            value = exact(unit.value),
+            title = escape(&bidi::named(&word, &signed(unit.value))),
+            word = escape(&word),
             ground = self.palette.ground(unit.value, largest),
+        )
+    }
+
+    /// The words of a text. They are inline, so that those of a script that runs to the left stand in its order.
+    fn words(&self, record: &TextRecord, largest: f64) -> String {
+        let units = record.units();
+        let order = Order::of(units.iter().map(part));
+        let direction = if order.is_right_to_left() { "rtl" } else { "ltr" };
+        // Where the text has no space, a line may break all the same, and the parts of a number stay in order.
+        let space = |unit: &Unit| if unit.joined { "<wbr>" } else { " " };
+        let words: String = units.iter().map(|unit| format!("{}{}", space(unit), self.word(unit, largest))).collect();
+        format!(
+            "<div dir=\"{direction}\" style=\"min-width:240px;max-width:760px;line-height:2.1;text-align:start\">{}</div>",
+            words.trim_start()
         )
     }
 
     /// The scale in five steps, as (label, value).
     fn legend(&self, largest: f64) -> [(String, f64); 5] {
         let middle = 0.5 * largest;
-        [-largest, -middle, 0., middle, largest].map(|value| (signed(value), value))
+        [-largest, -middle, 0., middle, largest].map(|value| (beside_others(value, largest), value))
     }
 
     /// What numbers below and above 0 mean.
@@ -112,8 +139,18 @@ impl Heatmap {
         let [against, towards] = self.sides();
         page.text(&against, FAINT, false);
         page.space(8.);
-        for (label, value) in self.legend(largest) {
-            page.boxed(&label, &exact(value), INK, &self.palette.ground(value, largest), value < 0.);
+        let boxed = |word, value: f64, special: bool, joined: bool| Boxed {
+            word,
+            title: signed(value),
+            colour: self.palette.ink(special, value, largest),
+            ground: self.palette.ground(value, largest),
+            dotted: value < 0.,
+            special,
+            joined,
+        };
+        let legend = self.legend(largest);
+        for (label, value) in &legend {
+            page.boxes(&[boxed(label.as_str(), *value, false, false)]);
         }
         page.space(4.);
         page.text(&towards, FAINT, false);
@@ -127,11 +164,9 @@ impl Heatmap {
                 page.space(14.);
             }
             page.line_break(1.5);
-            for unit in record.units() {
-                let colour = if unit.special { FAINT } else { INK };
-                let ground = self.palette.ground(unit.value, largest);
-                page.boxed(&unit.text, &exact(unit.value), colour, &ground, unit.value < 0.);
-            }
+            let words =
+                record.units().iter().map(|unit| boxed(unit.text.as_str(), unit.value, unit.special, unit.joined));
+            page.boxes(&words.collect::<Vec<_>>());
             page.line_break(1.7);
         }
         for remark in self.remarks() {
@@ -161,27 +196,26 @@ impl Figure for Heatmap {
             escape(&towards)
         );
         let (heads, rows) = self.facts();
-        let cell = |tag: &str, body: &str, white_space: &str| {
+        let cell = |tag: &str, direction: &str, body: &str, white_space: &str| {
             format!(
-                "<{tag} style=\"padding:4px 10px;text-align:left;vertical-align:top;background:{GROUND};color:{INK};\
+                "<{tag}{direction} style=\"padding:4px 10px;text-align:left;vertical-align:top;background:{GROUND};color:{INK};\
                  border:0;border-bottom:1px solid {LINE};white-space:{white_space}\">{body}</{tag}>"
             )
         };
-        let head: String = heads.iter().chain(&["Word importance"]).map(|head| cell("th", head, "normal")).collect();
+        let head: String =
+            heads.iter().chain(&["Word importance"]).map(|head| cell("th", "", head, "normal")).collect();
         let body: String = self
             .records()
             .iter()
             .zip(rows)
             .map(|(record, facts)| {
-                let words: Vec<String> = record.units().iter().map(|unit| self.word(unit, largest)).collect();
-                let words =
-                    format!("<div style=\"min-width:240px;max-width:760px;line-height:1.8\">{}</div>", words.join(" "));
+                let words = self.words(record, largest);
                 let fact = |(head, fact): (&&str, &String)| match *head {
-                    PLACE => cell("td", &breakable(fact), "normal"),
-                    _ => cell("td", &escape(fact), "nowrap"),
+                    PLACE => cell("td", "", &breakable(fact), "normal"),
+                    _ => cell("td", bidi::direction(fact), &escape(fact), "nowrap"),
                 };
                 let cells: String = heads.iter().zip(&facts).map(fact).collect();
-                format!("<tr style=\"background:{GROUND}\">{cells}{}</tr>", cell("td", &words, "normal"))
+                format!("<tr style=\"background:{GROUND}\">{cells}{}</tr>", cell("td", "", &words, "normal"))
             })
             .collect();
         format!(
@@ -192,13 +226,17 @@ impl Figure for Heatmap {
     }
 
     fn text(&self) -> String {
+        let largest = self.largest();
         let (heads, rows) = self.facts();
         let mut lines = Vec::new();
         for (record, facts) in self.records().iter().zip(rows) {
             let facts: Vec<String> = heads.iter().zip(&facts).map(|(head, fact)| format!("{head}: {fact}")).collect();
             lines.push(facts.join("; "));
-            let words: Vec<String> =
-                record.units().iter().map(|unit| format!("{} {}", unit.text, signed(unit.value))).collect();
+            let words: Vec<String> = record
+                .units()
+                .iter()
+                .map(|unit| format!("{} {}", unit.text, beside_others(unit.value, largest)))
+                .collect();
             lines.push(format!("  {}", words.join(" | ")));
         }
         lines.extend(self.remarks());
@@ -231,18 +269,14 @@ impl std::fmt::Debug for TokenAttributions {
     }
 }
 
+/// A unit as its direction depends on it.
+pub(super) fn part(unit: &Unit) -> Part<'_> {
+    Part { letters: (!unit.special).then_some(unit.text.as_str()), joined: unit.joined }
+}
+
 /// A layer's name, escaped, that may go on in a new line between its parts.
 fn breakable(place: &str) -> String {
     escape(place).replace('.', ".<wbr>").replace('_', "_<wbr>")
-}
-
-fn signed(value: f64) -> String {
-    if value == 0. { "0".to_string() } else { format!("{value:+.2}") }
-}
-
-fn exact(value: f64) -> String {
-    let sign = if value > 0. { "+" } else { "" };
-    format!("{sign}{}", number(value))
 }
 
 /// The attributions of texts, or a `Result` of them.

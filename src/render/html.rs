@@ -90,6 +90,24 @@ pub(super) fn number(value: f64) -> String {
     }
 }
 
+/// A signed number as it stands beside others of which `largest` is the farthest from 0: with two places, unless they
+/// would show nothing or very much.
+pub(super) fn beside_others(value: f64, largest: f64) -> String {
+    if value == 0. {
+        "0".to_string()
+    } else if (0.01..1e6).contains(&largest) {
+        format!("{value:+.2}")
+    } else {
+        signed(value)
+    }
+}
+
+/// A number with its sign.
+pub(super) fn signed(value: f64) -> String {
+    let sign = if value > 0. { "+" } else { "" };
+    format!("{sign}{}", number(value))
+}
+
 /// Remarks below a figure.
 pub(super) fn remarks<'a>(remarks: impl IntoIterator<Item = &'a String>) -> String {
     let line = |remark: &String| format!("<div style=\"color:{FAINT};padding:2px 10px\">{}</div>", escape(remark));
@@ -129,6 +147,15 @@ mod tests {
         for (value, text) in cases {
             assert_eq!(number(value), text);
         }
+    }
+
+    #[test]
+    fn numbers_beside_others_show_what_they_are() {
+        assert_eq!(
+            [beside_others(0.254, 0.9), beside_others(-0.001, 0.9), beside_others(0., 0.)],
+            ["+0.25", "-0.00", "0"]
+        );
+        assert_eq!([beside_others(1.5e-5, 3e-5), beside_others(-1e300, 1e300)], ["+1.50e-5", "-1.00e300"]);
     }
 
     #[test]

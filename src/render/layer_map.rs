@@ -1,15 +1,18 @@
 //! Layers by words: where in the network a text's words count.
 
 use super::Figure;
+use super::bidi::{self, Order};
 use super::captioned::captioned;
-use super::html::{self, FAINT, GROUND, INK, LINE, escape, number};
-use super::lettering;
+use super::heatmap::part;
+use super::html::{self, FAINT, GROUND, INK, LINE, beside_others, escape, number};
+use super::measure;
 use super::palette::Palette;
 use crate::error::{Result, bail};
+use crate::script::free_standing;
 use crate::text::{TextRecord, TokenAttributions, Unit};
 use crate::visible::visible;
 
-/// One text's words from left to right, the layers from bottom to top, each field coloured by what
+/// One text's words in the order in which they are seen, the layers from bottom to top, each field coloured by what
 /// flows through it. Made with [`TokenAttributions::layer_map`].
 #[derive(Clone, Debug)]
 pub struct LayerMap {
@@ -47,6 +50,20 @@ impl LayerMap {
         self.rows.iter().flat_map(TextRecord::units).map(|unit| unit.value.abs()).fold(0., f64::max)
     }
 
+    /// The places of the words, and their numbers from the left to the right.
+    fn order(&self) -> (Order, Vec<usize>) {
+        let units = self.rows[0].units();
+        let order = Order::of(units.iter().map(part));
+        let columns = order.line(0..units.len());
+        (order, columns)
+    }
+
+    /// The number in a field.
+    fn field(value: f64, largest: f64) -> String {
+        let number = beside_others(value, largest);
+        number.strip_prefix('+').map(str::to_string).unwrap_or(number)
+    }
+
     fn title(&self) -> String {
         let label = self.rows[0].attributed().map(|label| format!(" for «{label}»")).unwrap_or_default();
         format!("What flows through each layer{label}")
@@ -61,15 +78,15 @@ pub(super) fn bare(place: &str) -> &str {
 impl Figure for LayerMap {
     fn html(&self) -> String {
         let largest = self.largest();
+        let (_, columns) = self.order();
         let field = |unit: &Unit, place: &str| {
             format!(
-                "<td title=\"{}, {}: {}\" style=\"background:{};color:{INK};padding:3px 5px;border:1px solid {GROUND};\
-                 text-align:right\">{:.2}</td>",
+                "<td title=\"{}, {}\" style=\"background:{};color:{INK};padding:3px 5px;border:1px solid {GROUND};\
+                 text-align:right\">{}</td>",
                 escape(bare(place)),
-                escape(&unit.text),
-                number(unit.value),
+                escape(&bidi::named(&free_standing(&unit.text), &number(unit.value))),
                 self.palette.ground(unit.value, largest),
-                unit.value
+                Self::field(unit.value, largest)
             )
         };
         let rows: String = self
@@ -77,7 +94,7 @@ impl Figure for LayerMap {
             .iter()
             .rev()
             .map(|row| {
-                let fields: String = row.units().iter().map(|unit| field(unit, row.place())).collect();
+                let fields: String = columns.iter().map(|column| field(&row.units()[*column], row.place())).collect();
                 format!(
                     "<tr style=\"background:{GROUND}\"><th style=\"text-align:right;padding:3px 8px;background:{GROUND};\
                      color:{FAINT};font-weight:400;white-space:nowrap\">{}</th>{fields}</tr>",
@@ -85,14 +102,15 @@ impl Figure for LayerMap {
                 )
             })
             .collect();
-        let words: String = self.rows[0]
-            .units()
+        let words: String = columns
             .iter()
+            .map(|column| &self.rows[0].units()[*column])
             .map(|unit| {
                 format!(
-                    "<th style=\"padding:3px 5px;background:{GROUND};color:{INK};font-weight:600;text-align:center;\
+                    "<th{} style=\"padding:3px 5px;background:{GROUND};color:{INK};font-weight:600;text-align:center;\
                      border-top:1px solid {LINE}\">{}</th>",
-                    escape(&unit.text)
+                    bidi::direction(&unit.text),
+                    escape(&free_standing(&unit.text))
                 )
             })
             .collect();
@@ -106,9 +124,13 @@ impl Figure for LayerMap {
     }
 
     fn text(&self) -> String {
+        let largest = self.largest();
         let row = |row: &TextRecord| {
-            let words: Vec<String> =
-                row.units().iter().map(|unit| format!("{} {:+.2}", unit.text, unit.value)).collect();
+            let words: Vec<String> = row
+                .units()
+                .iter()
+                .map(|unit| format!("{} {}", unit.text, beside_others(unit.value, largest)))
+                .collect();
             format!("{}: {}", bare(row.place()), words.join(" | "))
         };
         let rows = self.rows.iter().rev().map(row);
@@ -121,15 +143,16 @@ impl Figure for LayerMap {
         const TOP: f64 = 40.;
         const MARGIN: f64 = 14.;
         const SLANT: f64 = 40.;
-        let widest = |texts: &mut dyn Iterator<Item = &str>| texts.map(lettering::width).fold(0., f64::max);
+        let widest = |texts: &mut dyn Iterator<Item = &str>| texts.map(measure::width).fold(0., f64::max);
         let largest = self.largest();
+        let (order, columns) = self.order();
         let words = self.rows[0].units();
         let left = MARGIN + 8. + widest(&mut self.rows.iter().map(|row| bare(row.place())));
         let (below, beside) = SLANT.to_radians().sin_cos();
         let [below, beside] =
             [below, beside].map(|part| part * widest(&mut words.iter().map(|unit| unit.text.as_str())));
         let fields = left + FIELD.0 * words.len() as f64;
-        let width = (fields + beside - FIELD.0 / 2.).max(fields).max(lettering::width(&self.title()) * 1.2) + MARGIN;
+        let width = (fields + beside - FIELD.0 / 2.).max(fields).max(measure::width(&self.title()) * 1.2) + MARGIN;
         let bottom = TOP + FIELD.1 * self.rows.len() as f64;
         let mut marks = String::new();
         for (row, record) in self.rows.iter().rev().enumerate() {
@@ -140,28 +163,28 @@ impl Figure for LayerMap {
                 left - 8.,
                 y + 16.
             ));
-            for (column, unit) in record.units().iter().enumerate() {
+            for (column, unit) in columns.iter().map(|word| &record.units()[*word]).enumerate() {
                 let x = left + FIELD.0 * column as f64;
                 marks.push_str(&format!(
-                    "<g><title>{place}, {}: {}</title><rect x=\"{x:.1}\" y=\"{y}\" width=\"{}\" height=\"{}\" \
+                    "<g><title>{place}, {}</title><rect x=\"{x:.1}\" y=\"{y}\" width=\"{}\" height=\"{}\" \
                      fill=\"{}\" stroke=\"{GROUND}\"/><text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\" \
-                     fill=\"{INK}\">{:.2}</text></g>",
-                    escape(&unit.text),
-                    number(unit.value),
+                     fill=\"{INK}\">{}</text></g>",
+                    escape(&bidi::named(&free_standing(&unit.text), &number(unit.value))),
                     FIELD.0,
                     FIELD.1,
                     self.palette.ground(unit.value, largest),
                     x + FIELD.0 / 2.,
                     y + 16.,
-                    unit.value
+                    Self::field(unit.value, largest)
                 ));
             }
         }
-        for (column, unit) in words.iter().enumerate() {
+        for (column, word) in columns.into_iter().enumerate() {
+            let text = free_standing(&words[word].text);
             let (x, y) = (left + FIELD.0 * (column as f64 + 0.5), bottom + 16.);
             marks.push_str(&format!(
                 "<text transform=\"translate({x:.1} {y}) rotate({SLANT})\" fill=\"{INK}\">{}</text>",
-                escape(&unit.text)
+                escape(&order.alone(word, &text))
             ));
         }
         let height = bottom + 16. + below + 10.;

@@ -1,21 +1,57 @@
 //! Words set in lines, for pictures of text.
 
-use super::html::{GROUND, escape};
+use std::borrow::Cow;
+use std::ops::Range;
 
+use super::bidi::{Order, Part, named};
+use super::html::{GROUND, escape};
+use super::measure::{fitting, is_known, width};
+use crate::script::free_standing;
+
+pub(super) const SIZE: f64 = 14.;
 const WIDTH: f64 = 860.;
 const MARGIN: f64 = 14.;
-const SIZE: f64 = 14.;
 const LINE: f64 = 22.;
+/// How far a box goes above and below the line that letters stand on.
+const ABOVE: f64 = 15.;
+const BELOW: f64 = 6.;
 /// The space on each side of a word in its box.
 const PADDING: f64 = 4.;
-/// The space between two boxes.
+/// The space between two boxes, and between two that no space parts in the text.
 const BETWEEN: f64 = 4.;
+const BETWEEN_JOINED: f64 = 2.;
 
 /// Sets texts and boxed words one behind the other, and breaks lines where they are full.
 pub(super) struct Lettering {
     x: f64,
     y: f64,
     marks: String,
+}
+
+/// A word in a box.
+pub(super) struct Boxed<'a> {
+    pub(super) word: &'a str,
+    /// What is told of it besides.
+    pub(super) title: String,
+    pub(super) colour: &'a str,
+    pub(super) ground: String,
+    /// Whether it speaks against: then it is dotted below.
+    pub(super) dotted: bool,
+    /// Whether it takes the direction of the words around it, whatever its letters.
+    pub(super) special: bool,
+    /// Whether no white space parts it from the one before.
+    pub(super) joined: bool,
+}
+
+/// A word with its place in a line, in a box or without one.
+struct Set<'a> {
+    word: Cow<'a, str>,
+    letters: f64,
+    advance: f64,
+    colour: &'a str,
+    weight: &'static str,
+    joined: bool,
+    boxed: Option<&'a Boxed<'a>>,
 }
 
 /// What was set, and how high it came to be.
@@ -31,40 +67,81 @@ impl Lettering {
 
     /// Words without a box; broken between words where a line is full.
     pub(super) fn text(&mut self, text: &str, colour: &str, bold: bool) {
-        for word in text.split_inclusive(' ') {
-            let width = width(word);
-            self.make_room(width);
-            let weight = if bold { " font-weight=\"600\"" } else { "" };
-            self.letters(word.trim_end(), width_or(word.trim_end(), width), colour, weight);
-            self.x += width;
+        let weight = if bold { " font-weight=\"600\"" } else { "" };
+        let set = |word| {
+            let letters = str::trim_end(word);
+            let (advance, joined, boxed) = (width(word), false, None);
+            Set { word: Cow::Borrowed(letters), letters: width(letters), advance, colour, weight, joined, boxed }
+        };
+        let words: Vec<Set> = text.split_inclusive(' ').map(set).collect();
+        self.set(&words, false);
+    }
+
+    /// Words in boxes, those of a text in a script that runs to the left from the right margin on.
+    pub(super) fn boxes(&mut self, words: &[Boxed]) {
+        let mut set: Vec<Set> = words.iter().flat_map(boxed_parts).collect();
+        for index in 1..set.len() {
+            let between = if set[index].joined { BETWEEN_JOINED } else { BETWEEN };
+            set[index - 1].advance = set[index - 1].room() + between;
+        }
+        self.set(&set, true);
+    }
+
+    fn set(&mut self, words: &[Set], at_its_margin: bool) {
+        let is_special = |set: &Set| set.boxed.is_some_and(|boxed| boxed.special);
+        let order = Order::of(
+            words.iter().map(|set| Part { letters: (!is_special(set)).then_some(&*set.word), joined: set.joined }),
+        );
+        let apart = if at_its_margin { 1.15 } else { 1. };
+        let mut start = 0;
+        for (index, word) in words.iter().enumerate() {
+            let line: f64 = words[start..index].iter().map(|word| word.advance).sum();
+            if self.x + line + word.room() > WIDTH - MARGIN && self.x + line > MARGIN {
+                self.set_line(words, start..index, &order, at_its_margin);
+                self.line_break(apart);
+                start = index;
+            }
+        }
+        self.set_line(words, start..words.len(), &order, at_its_margin);
+    }
+
+    fn set_line(&mut self, words: &[Set], line: Range<usize>, order: &Order, at_its_margin: bool) {
+        if at_its_margin && order.is_right_to_left() {
+            let advance: f64 = words[line.clone()].iter().map(|word| word.advance).sum();
+            self.x = (WIDTH - MARGIN + BETWEEN - advance).max(self.x);
+        }
+        for index in order.line(line) {
+            let word = &words[index];
+            let drawn = order.alone(index, &word.word);
+            match word.boxed {
+                Some(boxed) => self.draw_box(word, boxed, &drawn),
+                None => self.letters(&drawn, self.x, word),
+            }
+            self.x += word.advance;
         }
     }
 
-    /// A word in a box, with a title that tells its value; dotted below if it speaks against.
-    pub(super) fn boxed(&mut self, word: &str, title: &str, colour: &str, ground: &str, dotted: bool) {
-        let letters = width(word).min(WIDTH - 2. * (MARGIN + PADDING));
-        let width = letters + 2. * PADDING;
-        self.make_room(width);
-        let top = self.y - SIZE;
+    fn draw_box(&mut self, word: &Set, boxed: &Boxed, drawn: &str) {
+        let width = word.room();
         self.marks.push_str(&format!(
-            "<g><title>{}: {title}</title><rect x=\"{:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{:.1}\" rx=\"3\" \
-             fill=\"{ground}\"/>",
-            escape(word),
+            "<g><title>{}</title><rect x=\"{:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"{:.1}\" rx=\"3\" \
+             fill=\"{}\"/>",
+            escape(&named(&free_standing(boxed.word), &boxed.title)),
             self.x,
-            SIZE + 5.
+            self.y - ABOVE,
+            ABOVE + BELOW,
+            boxed.ground
         ));
-        self.x += PADDING;
-        self.letters(word, letters, colour, "");
-        if dotted {
-            let line = self.y + 3.;
+        let start = self.x + PADDING;
+        self.letters(drawn, start, word);
+        if boxed.dotted {
+            let (line, end, colour) = (self.y + BELOW - 2., start + word.letters, boxed.colour);
             self.marks.push_str(&format!(
-                "<line x1=\"{:.1}\" y1=\"{line:.1}\" x2=\"{:.1}\" y2=\"{line:.1}\" stroke=\"{colour}\" stroke-dasharray=\"2 2\"/>",
-                self.x,
-                self.x + letters
+                "<line x1=\"{start:.1}\" y1=\"{line:.1}\" x2=\"{end:.1}\" y2=\"{line:.1}\" stroke=\"{colour}\" \
+                 stroke-dasharray=\"2 2\"/>"
             ));
         }
         self.marks.push_str("</g>");
-        self.x += width - PADDING + BETWEEN;
     }
 
     pub(super) fn space(&mut self, width: f64) {
@@ -73,7 +150,7 @@ impl Lettering {
 
     /// A line from margin to margin above what comes next.
     pub(super) fn rule(&mut self, colour: &str) {
-        let y = self.y - SIZE - 4.;
+        let y = self.y - ABOVE - 4.;
         self.marks.push_str(&format!(
             "<line x1=\"{MARGIN}\" y1=\"{y:.1}\" x2=\"{:.1}\" y2=\"{y:.1}\" stroke=\"{colour}\"/>",
             WIDTH - MARGIN
@@ -90,23 +167,49 @@ impl Lettering {
         Placed { marks: self.marks, height: self.y - SIZE + MARGIN }
     }
 
-    fn make_room(&mut self, width: f64) {
-        if self.x + width > WIDTH - MARGIN && self.x > MARGIN {
-            self.line_break(1.15);
-        }
-    }
-
-    fn letters(&mut self, text: &str, width: f64, colour: &str, attributes: &str) {
-        if text.is_empty() {
+    fn letters(&mut self, text: &str, x: f64, word: &Set) {
+        if word.letters <= 0. {
             return;
         }
+        // Letters whose width is not well known stand in the middle of their place, as they are.
+        let (x, fitted) = if is_known(text) {
+            (x, format!("textLength=\"{:.1}\" lengthAdjust=\"spacingAndGlyphs\"", word.letters))
+        } else {
+            (x + 0.5 * word.letters, "text-anchor=\"middle\"".to_string())
+        };
         self.marks.push_str(&format!(
-            "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\" textLength=\"{width:.1}\" lengthAdjust=\"spacingAndGlyphs\"\
-             {attributes}>{}</text>",
-            self.x,
+            "<text x=\"{x:.1}\" y=\"{:.1}\" fill=\"{}\" {fitted}{}>{}</text>",
             self.y,
+            word.colour,
+            word.weight,
             escape(text)
         ));
+    }
+}
+
+impl Set<'_> {
+    /// How much of a line it takes, without the space behind it.
+    fn room(&self) -> f64 {
+        self.letters + if self.boxed.is_some() { 2. * PADDING } else { 0. }
+    }
+}
+
+/// A word in its box; in several if it is longer than a line.
+fn boxed_parts<'a>(boxed: &'a Boxed<'a>) -> Vec<Set<'a>> {
+    let most = WIDTH - 2. * (MARGIN + PADDING);
+    let mut parts: Vec<Set> = Vec::new();
+    let mut rest = boxed.word;
+    loop {
+        let line = fitting(rest, most);
+        let word = free_standing(line);
+        let letters = width(&word);
+        let advance = letters + 2. * PADDING + BETWEEN;
+        let joined = boxed.joined || !parts.is_empty();
+        parts.push(Set { word, letters, advance, colour: boxed.colour, weight: "", joined, boxed: Some(boxed) });
+        rest = &rest[line.len()..];
+        if rest.is_empty() {
+            return parts;
+        }
     }
 }
 
@@ -124,10 +227,6 @@ impl Placed {
     }
 }
 
-fn width_or(text: &str, full: f64) -> f64 {
-    width(text).min(full)
-}
-
 /// A text in lines of at most this width, broken between words.
 pub(super) fn lines(text: &str, most: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -143,34 +242,58 @@ pub(super) fn lines(text: &str, most: f64) -> Vec<String> {
     lines
 }
 
-/// About how wide a text is in a sans-serif font; the picture then fits the letters to it.
-pub(super) fn width(text: &str) -> f64 {
-    let share = |c: char| match c {
-        'i' | 'j' | 'l' | 'ì' | 'í' | 'ỉ' | 'ĩ' | 'ị' | '.' | ',' | ':' | ';' | '!' | '|' | '\'' => 0.29,
-        'f' | 'r' | 't' | ' ' | '(' | ')' | '[' | ']' => 0.37,
-        'm' | 'w' | 'M' | 'W' | '@' | '%' => 0.88,
-        '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200f}' | '\u{fe00}'..='\u{fe0f}' => 0.,
-        c if c.is_uppercase() => 0.68,
-        c if (c as u32) >= 0x1100 && !('\u{1e00}'..='\u{1fff}').contains(&c) => 1.1,
-        _ => 0.58,
-    };
-    text.chars().map(share).sum::<f64>() * SIZE
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn boxed(word: &str) -> Boxed<'_> {
+        let (title, ground) = ("+0.1".to_string(), "#fff".to_string());
+        Boxed { word, title, colour: "#000", ground, dotted: true, special: false, joined: false }
+    }
+
+    /// Where each box begins, with the letters in it.
+    fn places(svg: &str) -> Vec<(f64, String)> {
+        let place = |part: &str| {
+            let after = |mark: &str| part.split(mark).nth(1).unwrap();
+            let x = after("<rect x=\"").split('"').next().unwrap().parse().unwrap();
+            (x, after("</title>").split("</text>").next().unwrap().rsplit('>').next().unwrap().to_string())
+        };
+        svg.split("<g>").skip(1).map(place).collect()
+    }
 
     #[test]
     fn lines_break_where_they_are_full_and_nothing_leaves_the_page() {
         let mut page = Lettering::new();
         for _ in 0..40 {
-            page.boxed("giao_hàng", "+0.1", "#000", "#fff", false);
+            page.boxes(&[boxed("giao_hàng")]);
             assert!(page.x - BETWEEN <= WIDTH - MARGIN + 1e-6);
         }
         assert!(page.y > MARGIN + SIZE + LINE);
-        page.boxed(&"dài".repeat(200), "+0.1", "#000", "#fff", true);
+        let long = "dài".repeat(200);
+        page.boxes(&[boxed(&long)]);
         assert!(page.x - BETWEEN <= WIDTH - MARGIN + 1e-6);
+        let svg = page.placed().svg("");
+        let shown: String = places(&svg).into_iter().skip(40).map(|(_, letters)| letters).collect();
+        assert_eq!(shown, long);
+    }
+
+    #[test]
+    fn scripts_that_run_to_the_left_begin_at_the_right_margin() {
+        let mut page = Lettering::new();
+        let words: Vec<Boxed> = ["אחת", "שתים", "שלוש"].map(boxed).into_iter().collect();
+        page.boxes(&words);
+        let places = places(&page.placed().svg(""));
+        assert_eq!(places.iter().map(|(_, word)| word.as_str()).collect::<Vec<_>>(), ["שלוש", "שתים", "אחת"]);
+        assert!(places[0].0 < places[1].0 && places[1].0 < places[2].0);
+        let end = places[2].0 + width("אחת") + 2. * PADDING;
+        assert!((end - (WIDTH - MARGIN)).abs() < 0.2, "{end}");
+    }
+
+    #[test]
+    fn a_piece_that_begins_with_a_mark_stands_on_a_circle() {
+        let mut page = Lettering::new();
+        page.boxes(&[boxed("\u{309}n")]);
+        assert_eq!(places(&page.placed().svg(""))[0].1, "\u{25cc}\u{309}n");
     }
 
     #[test]
@@ -184,7 +307,7 @@ mod tests {
     #[test]
     fn what_is_set_is_escaped() {
         let mut page = Lettering::new();
-        page.boxed("<script>", "+0.1", "#000", "#fff", false);
+        page.boxes(&[boxed("<script>")]);
         page.text("a & b", "#000", true);
         let svg = page.placed().svg("\"<x>\"");
         assert!(!svg.contains("<script>") && svg.contains("&lt;script&gt;") && !svg.contains("<x>"));

@@ -4,13 +4,18 @@
 //! and dark themes, and uses inline styles only, so that it survives where notebooks are shown
 //! without scripts or style sheets.
 
+mod axis;
+mod bidi;
+mod bins;
 mod captioned;
 mod chart;
+mod drawing;
 mod figure;
 mod heatmap;
 mod html;
 mod layer_map;
 mod lettering;
+mod measure;
 mod notebook;
 mod palette;
 #[cfg(feature = "png")]

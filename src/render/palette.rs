@@ -1,6 +1,6 @@
 //! The colours of signed numbers.
 
-use super::html::{NEGATIVE, POSITIVE};
+use super::html::{FAINT, INK, NEGATIVE, POSITIVE};
 
 /// The colours of numbers above and below 0. Whichever it is, words that speak against are
 /// underlined with dots too, so that nobody needs colours to tell.
@@ -28,5 +28,11 @@ impl Palette {
         };
         let blend = |channel: u8| (255. - share * (255. - f64::from(channel))).round() as u8;
         format!("#{:02x}{:02x}{:02x}", blend(red), blend(green), blend(blue))
+    }
+
+    /// The letters on that ground. Those of special tokens are faint where the ground is.
+    pub(super) fn ink(self, special: bool, value: f64, largest: f64) -> &'static str {
+        const FAINT_UP_TO: f64 = 0.25;
+        if special && value.abs() <= FAINT_UP_TO * largest { FAINT } else { INK }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use resvg::tiny_skia::{Pixmap, Transform};
-use resvg::usvg::fontdb::Database;
+use resvg::usvg::fontdb::{Database, FaceInfo, Style, Weight};
 use resvg::usvg::{Options, Tree};
 
 use crate::error::{Result, bail, error};
@@ -33,8 +33,14 @@ pub(crate) fn from_svg(svg: &str) -> Result<Vec<u8>> {
 fn fonts() -> Arc<Database> {
     static FONTS: OnceLock<Arc<Database>> = OnceLock::new();
     let load = || {
+        let mut found = Database::new();
+        found.load_system_fonts();
+        let mut faces: Vec<&FaceInfo> = found.faces().collect();
+        faces.sort_by_cached_key(|face| rank(face));
         let mut fonts = Database::new();
-        fonts.load_system_fonts();
+        faces.into_iter().for_each(|face| {
+            fonts.push_face_info(face.clone());
+        });
         let families = |fonts: &Database| -> Vec<String> {
             fonts.faces().flat_map(|face| face.families.iter().map(|family| family.0.clone())).collect()
         };
@@ -46,4 +52,11 @@ fn fonts() -> Arc<Database> {
         Arc::new(fonts)
     };
     FONTS.get_or_init(load).clone()
+}
+
+/// Where letters that the first font lacks come from: upright fonts of the usual weight without serifs before others.
+fn rank(face: &FaceInfo) -> (bool, u16, bool, bool) {
+    let sans = face.families.iter().any(|(name, _)| name.contains("Sans"));
+    let weight = face.weight.0.abs_diff(Weight::NORMAL.0);
+    (face.style != Style::Normal, weight, !sans, face.monospaced)
 }

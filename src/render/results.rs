@@ -198,8 +198,8 @@ fn text_input(input: &TextInput) -> Table {
             };
             table = table.row(|row| row.text(word).text(&token.piece).text(token.id.to_string()).text(kind));
         }
-        if text.cut > 0 {
-            table = table.remark(format!("{} tokens at the end were cut off", text.cut));
+        if let Some(cut) = text.cut_in_words() {
+            table = table.remark(cut);
         }
     }
     table.remark(format!("ids {:?} (texts, tokens)", input.ids().dims()))

@@ -1,7 +1,9 @@
 //! A table of text and numbers.
 
 use super::Figure;
+use super::bidi;
 use super::html::{self, GROUND, INK, LINE, escape, number, tint};
+use crate::script::free_standing;
 
 /// A table with a caption, a row of heads, and remarks below it.
 #[derive(Clone, Debug)]
@@ -71,14 +73,17 @@ impl Cell {
     }
 
     fn html(&self) -> String {
+        let text = self.text();
         let (align, ground) = match self {
+            Cell::Text(_) if bidi::is_right_to_left(&text) => ("right", GROUND.to_string()),
             Cell::Text(_) => ("left", GROUND.to_string()),
             Cell::Number(_) => ("right", GROUND.to_string()),
             Cell::Signed(value, largest) => ("right", tint(*value, *largest)),
         };
         format!(
-            "<td style=\"padding:2px 10px;text-align:{align};background:{ground};color:{INK};border:0\">{}</td>",
-            escape(&self.text())
+            "<td{} style=\"padding:2px 10px;text-align:{align};background:{ground};color:{INK};border:0\">{}</td>",
+            bidi::direction(&text),
+            escape(&free_standing(&text))
         )
     }
 }

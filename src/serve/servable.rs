@@ -78,7 +78,7 @@ impl Row {
             Row::Features { warnings, .. } => warnings.clone(),
             Row::Text(text) => {
                 let unknown = text.unknown();
-                let cut = (text.cut > 0).then(|| format!("{} tokens at the end were cut off", text.cut));
+                let cut = text.cut_in_words();
                 let unknown = (unknown > 0).then(|| {
                     format!("{unknown} tokens are not in the model's vocabulary: to it they are all the same")
                 });

@@ -38,6 +38,8 @@ pub struct SentimentClassifier {
     labels: Arc<Vec<String>>,
     segmenter: Option<Segmenter>,
     truncate: bool,
+    /// How many tokens a text may have, if that was set.
+    most: Option<usize>,
 }
 
 /// How likely each class is for a text.
@@ -61,20 +63,32 @@ impl SentimentClassifier {
     /// Texts are segmented into words first if the tokenizer is PhoBERT's, or if `config.json`
     /// says `"word_segmentation": "vietnamese"`.
     ///
-    /// An error names the file that is missing or broken; a `config.json` that does not name its
-    /// classes is one too: give them with [`SentimentClassifier::with_labels`].
+    /// Padding is the tokenizer's. An error names the file that is missing or broken; a `config.json` that
+    /// does not name its classes, or two of them alike, is one too: give names with
+    /// [`SentimentClassifier::with_labels`].
     pub fn from_pretrained(model: impl AsRef<str>) -> Result<Self> {
         let folder = folder_of(model.as_ref())?;
         let loaded = Self::load(&folder)?;
+        let advice = || {
+            let outputs: Vec<String> =
+                (0..loaded.labels.len()).map(|class| format!("\"name of class {class}\"")).collect();
+            format!(
+                "name them there, or call SentimentClassifier::with_labels(\"{}\", [{}]), in the order of the model's \
+                 outputs, and Explainer::new of that; whoever trained the model knows the order",
+                model.as_ref(),
+                outputs.join(", ")
+            )
+        };
         if !loaded.model.names_labels() {
             bail!(
                 File,
-                "{}: config.json does not name the classes (\"id2label\" is not there, or only LABEL_0, LABEL_1, ...): name \
-                 them there, or call SentimentClassifier::with_labels(\"{}\", [\"positive\", \"negative\"]) and \
-                 Explainer::new of that",
+                "{}: config.json does not name the classes (\"id2label\" is not there, or only LABEL_0, LABEL_1, ...): {}",
                 folder.display(),
-                model.as_ref()
+                advice()
             )
+        }
+        if let Some(name) = twice(&loaded.labels) {
+            bail!(File, "{}: config.json gives two classes the name \"{name}\": {}", folder.display(), advice())
         }
         Ok(loaded)
     }
@@ -93,22 +107,58 @@ impl SentimentClassifier {
                 outputs.max(2)
             )
         }
+        if let Some(name) = twice(&labels) {
+            bail!(Input, "two classes have the name \"{name}\": give each its own")
+        }
         Ok(Self { labels: Arc::new(labels), ..loaded })
     }
 
     fn load(folder: &Path) -> Result<Self> {
         let model = SequenceClassifier::from_pretrained(folder)?;
         let tokenizer = Tokenizer::from_pretrained(folder)?;
+        let vocabulary = model.encoder().vocabulary_size();
+        if tokenizer.largest_id() as usize >= vocabulary {
+            bail!(
+                File,
+                "{}: the tokenizer has a token of number {}, and the model knows {vocabulary} tokens, from 0 on: is it \
+                 this model's tokenizer? If tokens were added to it, the model was not enlarged with them",
+                folder.display(),
+                tokenizer.largest_id()
+            )
+        }
+        let model = match (tokenizer.pad_token_id(), model.encoder().told_padding()) {
+            (Some(padding), Some(told)) if padding != told => bail!(
+                File,
+                "{}: the tokenizer's padding is token {padding}, and config.json says that pad_token_id is {told}: one of \
+                 them is not what the model was trained with; transformers fills texts up with the tokenizer's: if that \
+                 is right, write {padding} into config.json",
+                folder.display()
+            ),
+            (Some(padding), _) if padding as usize >= vocabulary => bail!(
+                File,
+                "{}: the tokenizer's padding is not in its vocabulary and would be token {padding}, and the model knows \
+                 {vocabulary} tokens: name one of them as \"pad_token\" in tokenizer_config.json",
+                folder.display()
+            ),
+            (None, None) => bail!(
+                File,
+                "{}: nothing tells which token is padding, which texts are compared with: name it as \"pad_token\" in \
+                 tokenizer_config.json, or its number as \"pad_token_id\" in config.json",
+                folder.display()
+            ),
+            (Some(padding), _) | (None, Some(padding)) => model.with_padding(padding),
+        };
         let segmented = tokenizer.expects_segmented_words() || model.encoder().wants_segmented_words();
         let segmenter = segmented.then(Segmenter::vietnamese);
-        let labels = Arc::new(model.labels());
-        Ok(Self { model: Arc::new(model), tokenizer, labels, segmenter, truncate: false })
+        Ok(Self { segmenter, ..Self::from_parts(model, tokenizer) })
     }
 
-    /// The same from a model and a tokenizer that are loaded already.
+    /// The same from a model and a tokenizer that are loaded already. Padding is the tokenizer's, if it has any.
     pub fn from_parts(model: SequenceClassifier, tokenizer: Tokenizer) -> Self {
         let labels = Arc::new(model.labels());
-        Self { model: Arc::new(model), tokenizer, labels, segmenter: None, truncate: false }
+        let padding = tokenizer.pad_token_id().unwrap_or(model.pad_token_id());
+        let model = Arc::new(model.with_padding(padding));
+        Self { model, tokenizer, labels, segmenter: None, truncate: false, most: None }
     }
 
     /// Whether texts are segmented into Vietnamese words first. A text that has an underscore
@@ -117,10 +167,16 @@ impl SentimentClassifier {
         Self { segmenter: segment.then(Segmenter::vietnamese), ..self.clone() }
     }
 
-    /// Whether texts that are too long are cut at their end instead of being an error. What was
-    /// cut is said in the result.
+    /// Whether texts that are too long are cut instead of being an error: at their end, or at their beginning
+    /// if the tokenizer says so; of a pair the longer one, and then both. What was cut is said in the result.
     pub fn truncate(&self, truncate: bool) -> Self {
         Self { truncate, ..self.clone() }
+    }
+
+    /// How many tokens a text may have, the special ones included; by default what the tokenizer tells. More
+    /// than the model takes are never let in.
+    pub fn max_tokens(&self, most: usize) -> Self {
+        Self { most: Some(most), ..self.clone() }
     }
 
     /// The names of the classes.
@@ -148,6 +204,26 @@ impl SentimentClassifier {
     /// An error if it is empty, has no token that the model knows, or more than it takes.
     pub fn tokenize(&self, text: impl Into<Comment>) -> Result<TextInput> {
         TextInput::new(vec![self.read(&text.into())?], self.model.pad_token_id())
+    }
+
+    /// Two texts that the model reads as a pair, as it was trained to: a question with its answer, a sentence
+    /// with another. Their attributions are those of both together.
+    ///
+    /// ```
+    /// use candle_explain::prelude::*;
+    ///
+    /// let model = SentimentClassifier::from_pretrained("data/sentiment-vi")?;
+    /// let pair = model.tokenize_pair("Áo có đẹp không?", "Rất đẹp")?;
+    /// assert_eq!(pair.texts()[0].words.last().map(String::as_str), Some("</s>"));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn tokenize_pair(&self, first: &str, second: &str) -> Result<TextInput> {
+        if first.trim().is_empty() || second.trim().is_empty() {
+            bail!(Input, "a text of the pair is empty: give at least one word")
+        }
+        let [first, second] = [first, second].map(|text| self.segmented(text));
+        let pair = self.fitted(self.tokenizer.encode_pair(&first, &second)?, &first)?;
+        TextInput::new(vec![pair], self.model.pad_token_id())
     }
 
     /// Several texts at once, filled up with padding to the longest.
@@ -203,38 +279,73 @@ impl SentimentClassifier {
         {
             bail!(Input, "the label is {label}, and the model knows the classes 0 to {}", self.labels.len() - 1)
         }
-        let mut text = match &self.segmenter {
-            Some(segmenter) => self.tokenizer.encode(&segmenter.segment(&comment.text))?,
-            None => self.tokenizer.encode(&comment.text)?,
-        };
+        let text = self.tokenizer.encode(&self.segmented(&comment.text))?;
+        self.refuse_typed_pair(&text)?;
+        Ok(TokenizedText { label: comment.label, ..self.fitted(text, &comment.text)? })
+    }
+
+    fn segmented(&self, text: &str) -> String {
+        self.segmenter.as_ref().map_or_else(|| text.to_string(), |segmenter| segmenter.segment(text))
+    }
+
+    /// An error if a text holds what stands between two, and the model is told the two apart otherwise.
+    fn refuse_typed_pair(&self, text: &TokenizedText) -> Result<()> {
+        let separator = self.tokenizer.separator();
+        let typed = text.tokens.iter().find(|token| !token.special && Some(token.id) == separator);
+        let Some(typed) = typed.filter(|_| self.model.encoder().type_count() > 1) else { return Ok(()) };
+        if self.tokenizer.encode_pair("a", "b")?.tokens.iter().all(|token| token.type_id == 0) {
+            return Ok(());
+        }
+        bail!(
+            Input,
+            "\"{}\" holds {}, which stands between two texts: typed in one, the model would take both for the first; give \
+             them to tokenize_pair, or leave the mark out",
+            excerpt(&text.text),
+            typed.piece
+        )
+    }
+
+    /// A text that the model can say something about, cut to what it takes.
+    fn fitted(&self, mut text: TokenizedText, typed: &str) -> Result<TokenizedText> {
         let own = text.tokens.iter().filter(|token| !token.special);
         if own.clone().count() == 0 {
-            bail!(Input, "\"{}\" has no tokens: give at least one word", excerpt(&comment.text))
+            bail!(Input, "\"{}\" has no tokens: give at least one word", excerpt(typed))
         }
         if own.clone().all(|token| token.unknown) {
             bail!(
                 Input,
                 "no part of \"{}\" is in the model's vocabulary: is it the language that the model was trained on?",
-                excerpt(&comment.text)
+                excerpt(typed)
             )
         }
-        let most = self.model.max_tokens();
+        let most = self.most_tokens()?;
         let count = text.tokens.len();
         if count > most {
             if !self.truncate {
                 bail!(
                     Input,
-                    "\"{}\" has {count} tokens, and the model takes at most {most}: shorten it, or cut it at its end \
-                     with truncate(true)",
-                    excerpt(&comment.text)
+                    "\"{}\" has {count} tokens, and the model takes at most {most}: shorten it, or have it cut with \
+                     truncate(true)",
+                    excerpt(typed)
                 )
             }
-            cut(&mut text, most);
+            text = self.tokenizer.cut(text, most)?;
         }
-        text.label = comment.label;
         text.classes = self.labels.clone();
         text.logits = !self.model.gives_probabilities();
         Ok(text)
+    }
+
+    /// How many tokens a text may have.
+    fn most_tokens(&self) -> Result<usize> {
+        let takes = self.model.max_tokens();
+        match self.most {
+            Some(most) if most > takes => {
+                bail!(Input, "max_tokens({most}): the model takes at most {takes} tokens")
+            }
+            Some(most) => Ok(most),
+            None => Ok(self.tokenizer.max_tokens().map_or(takes, |most| most.min(takes))),
+        }
     }
 }
 
@@ -258,14 +369,9 @@ pub(crate) fn most_probable(probabilities: &[f64]) -> Option<(usize, f64)> {
     probabilities.iter().copied().enumerate().rev().max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
-/// Takes tokens out before the special ones at the end until `most` are left.
-fn cut(text: &mut TokenizedText, most: usize) {
-    let closing = text.tokens.iter().rev().take_while(|token| token.special).count();
-    let excess = text.tokens.len() - most;
-    let end = text.tokens.len() - closing;
-    let start = end.saturating_sub(excess);
-    text.cut = end - start;
-    text.tokens.drain(start..end);
+/// The first name that another class has too.
+fn twice(labels: &[String]) -> Option<&String> {
+    labels.iter().enumerate().find(|(index, label)| labels[..*index].contains(label)).map(|(_, label)| label)
 }
 
 /// The beginning of a text, for an error.

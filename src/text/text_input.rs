@@ -6,8 +6,8 @@ use crate::engine::Baseline;
 use crate::error::Result;
 use crate::model::{Inputs, TokenizedText};
 
-/// Texts as a model takes them: ids `[texts, tokens]`, with a mask where they differ in length. It
-/// goes where inputs or a baseline are expected.
+/// Texts as a model takes them: ids `[texts, tokens]`, with a mask where they differ in length, and with token
+/// types where some are pairs. It goes where inputs or a baseline are expected.
 #[derive(Clone, Debug)]
 pub struct TextInput {
     texts: Vec<TokenizedText>,
@@ -28,9 +28,12 @@ impl TextInput {
             Tensor::from_vec(rows.collect::<Vec<u32>>(), (texts.len(), longest), &Device::Cpu)
         };
         let ids = filled(&TokenizedText::ids, padding)?;
+        let types = |text: &TokenizedText| text.tokens.iter().map(|token| token.type_id).collect();
+        let typed = texts.iter().flat_map(|text| &text.tokens).any(|token| token.type_id != 0);
         let ragged = texts.iter().any(|text| text.tokens.len() != longest);
-        let mask = ragged.then(|| filled(&|text| vec![1; text.tokens.len()], 0)).transpose()?;
-        let inputs = Inputs::from(ids).with_args(mask).with_texts(texts.clone());
+        let mask = (ragged || typed).then(|| filled(&|text| vec![1; text.tokens.len()], 0)).transpose()?;
+        let types = typed.then(|| filled(&types, 0)).transpose()?;
+        let inputs = Inputs::from(ids).with_args(mask.into_iter().chain(types)).with_texts(texts.clone());
         Ok(Self { texts, padding, inputs })
     }
 

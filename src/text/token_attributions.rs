@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Tensor};
+use unicode_normalization::UnicodeNormalization;
 
 use super::sentiment_classifier::{class_probabilities, most_probable};
 use super::{StrongestWords, WordStrength};
@@ -57,6 +58,8 @@ pub struct Unit {
     pub special: bool,
     /// The number of the word it is or belongs to.
     pub(crate) word: usize,
+    /// Whether no white space parts it from the one before.
+    pub(crate) joined: bool,
 }
 
 impl Attributions {
@@ -86,6 +89,9 @@ impl Attributions {
                 bail!(Input, "the attributions of {place} are of {tokens} tokens, and a text has {longest}")
             }
             let sums = value.to_dtype(DType::F64)?.sum(2)?.to_vec2::<f64>()?;
+            if let Some(sum) = sums.iter().flatten().find(|sum| !sum.is_finite()) {
+                bail!(NotFinite, "a token's attributions of {place} have the sum {sum}")
+            }
             for (row, (text, sums)) in texts.iter().zip(sums).enumerate() {
                 let target = self.targets().get(row).and_then(|target| target.first().copied());
                 let output = outputs.as_ref().and_then(|outputs| outputs.get(row));
@@ -111,13 +117,20 @@ impl Attributions {
 }
 
 fn units(text: &TokenizedText, values: &[f64]) -> Vec<Unit> {
-    let unit = |(token, value): (&crate::model::Token, &f64)| Unit {
+    let joined = |index: usize| {
+        let Some(last) = index.checked_sub(1).map(|before| &text.tokens[before]) else { return false };
+        let token = &text.tokens[index];
+        let between = text.text.get(last.span.end..token.span.start).unwrap_or_default();
+        !last.special && !token.special && !between.contains(char::is_whitespace)
+    };
+    let unit = |(index, (token, value)): (usize, (&crate::model::Token, &f64))| Unit {
         text: token.piece.clone(),
         value: *value,
         special: token.special,
         word: token.word,
+        joined: joined(index),
     };
-    text.tokens.iter().zip(values).map(unit).collect()
+    text.tokens.iter().zip(values).enumerate().map(unit).collect()
 }
 
 fn class_name(text: &TokenizedText, class: usize) -> String {
@@ -145,12 +158,15 @@ impl TokenAttributions {
     pub fn normalize(&self) -> Result<Self> {
         let mut changed = self.clone();
         for record in &mut changed.records {
-            let norm = record.units.iter().map(|unit| unit.value * unit.value).sum::<f64>().sqrt();
-            if !norm.is_finite() {
-                bail!(NotFinite, "the attributions of {} have the norm {norm}", record.place)
+            let values = || record.units.iter().map(|unit| unit.value);
+            if let Some(value) = values().find(|value| !value.is_finite()) {
+                bail!(NotFinite, "the attributions of {} have the value {value}, and no norm", record.place)
             }
-            if norm > 0. {
-                record.units.iter_mut().for_each(|unit| unit.value /= norm);
+            // Scaled, so that squares of very large and very small numbers are numbers.
+            let largest = values().fold(0., |largest: f64, value| largest.max(value.abs()));
+            if largest > 0. {
+                let norm = values().map(|value| (value / largest).powi(2)).sum::<f64>().sqrt();
+                record.units.iter_mut().for_each(|unit| unit.value = unit.value / largest / norm);
             }
             record.normalized = true;
         }
@@ -249,8 +265,9 @@ impl TokenAttributions {
         joined
     }
 
-    /// The `count` words that moved the predictions most over all texts, in upper or lower case:
-    /// the sum of each word's attributions, the farthest from 0 first.
+    /// The `count` words that moved the predictions most over all texts, in upper or lower case, composed or
+    /// decomposed: the sum of each word's attributions, the farthest from 0 first. White space, signs and special
+    /// tokens are no words.
     ///
     /// All texts must have been attributed for the same class; of two classes, what speaks for
     /// one counts against the other, so there both will do. And all at the same layer: what flows
@@ -290,7 +307,7 @@ impl TokenAttributions {
                 if unit.special {
                     continue;
                 }
-                let word = unit.text.to_lowercase();
+                let word: String = unit.text.to_lowercase().nfc().collect();
                 let strength = words.entry(word.clone()).or_insert(WordStrength { word, sum: 0., count: 0 });
                 strength.sum += sign * unit.value;
                 strength.count += 1;
@@ -352,7 +369,7 @@ mod tests {
 
     /// The attributions of a text of one word for a class of several.
     fn attributed_for(class: usize, opposite: Option<&str>) -> TokenAttributions {
-        let unit = Unit { text: "tốt".to_string(), value: 1., special: false, word: 0 };
+        let unit = Unit { text: "tốt".to_string(), value: 1., special: false, word: 0, joined: false };
         let opposite = opposite.map(str::to_string);
         let record = TextRecord {
             method: "LayerIntegratedGradients",
@@ -391,6 +408,30 @@ mod tests {
         let remarks = normalized.with(&raw).remarks();
         assert_eq!(remarks[0], "LayerIntegratedGradients; LayerConductance, 9 steps");
         assert!(remarks[1].contains("1 of 2 rows") && remarks[1].contains("do not compare"), "{}", remarks[1]);
+    }
+
+    #[test]
+    fn numbers_of_any_size_have_a_norm() {
+        for size in [1., 1e200, 1e-200, 5e-324, 1.7e308] {
+            let mut texts = attributed_for(1, None);
+            let unit = texts.records[0].units[0].clone();
+            texts.records[0].units = vec![Unit { value: size, ..unit.clone() }, Unit { value: -size, ..unit }];
+            let values = texts.normalize().unwrap().records[0].values().values().to_vec();
+            assert!((values[0] - 0.5f64.sqrt()).abs() < 1e-12 && values[1] == -values[0], "{size:e}: {values:?}");
+            texts.records[0].units[0].value = f64::INFINITY;
+            assert!(texts.normalize().unwrap_err().to_string().contains("no norm"));
+        }
+    }
+
+    #[test]
+    fn composed_and_decomposed_words_are_the_same() {
+        let (composed, mut decomposed) = (attributed_for(1, None), attributed_for(1, None));
+        decomposed.records[0].words = vec!["TO\u{302}\u{301}T".to_string()];
+        let strongest = composed.with(&decomposed).strongest_words(3).unwrap();
+        assert_eq!(
+            (strongest.words().len(), strongest.words()[0].word.as_str(), strongest.words()[0].count),
+            (1, "tốt", 2)
+        );
     }
 
     #[test]

@@ -51,6 +51,18 @@ mod backtraces;
 /// Tokenizers against those that they must equal, and the words that pieces join into.
 mod tokenizers;
 
+/// Folders of tokenizers as `transformers` reads them, over three thousand odd texts.
+mod auto_tokenizer;
+
+/// Checkpoints as they come: names, types, files and settings that differ.
+mod checkpoints;
+
+/// From a folder to a classifier of texts: what its tokenizer, its model and their settings say of each other.
+mod text_folders;
+
+/// Words in every script.
+mod scripts;
+
 /// From a text to its coloured words.
 mod text;
 

@@ -265,6 +265,9 @@ fn folders_that_no_classifier_comes_from() {
     let mut json: serde_json::Value = serde_json::from_str(&config).unwrap();
     json.as_object_mut().unwrap().remove("id2label");
     std::fs::write(unnamed.join("config.json"), json.to_string()).unwrap();
+    assert_eq!(load(&unnamed).unwrap().labels(), ["positive", "negative"], "label2id alone will do");
+    json.as_object_mut().unwrap().remove("label2id");
+    std::fs::write(unnamed.join("config.json"), json.to_string()).unwrap();
     let error = message(load(&unnamed));
     assert!(error.contains("does not name the classes") && error.contains("with_labels"), "{error}");
     let named = SentimentClassifier::with_labels(unnamed.to_str().unwrap(), ["gut", "schlecht"]).unwrap();

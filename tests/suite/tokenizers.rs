@@ -56,15 +56,20 @@ fn fast_tokenizers_give_the_ids_pieces_and_offsets_of_their_library() {
             assert_eq!(encoded.ids(), numbers(&case["ids"]), "{name}: {text:?}");
             assert_eq!(encoded.pieces(), strings(&case["pieces"]), "{name}: {text:?}");
             assert_eq!(tokenizer.ids(text).unwrap(), numbers(&case["ids"]), "{name}: {text:?}");
-            if name == "byte_level_bpe" && ["<s>", "<mask>"].iter().any(|token| text.contains(token)) {
-                // Behind a special token in the text, the library's offsets start inside of characters.
+            if name == "byte_level_bpe" && ["<s>", "<pad>", "<mask>"].iter().any(|token| text.contains(token)) {
+                // Behind a special token in the text, the library's offsets lack a letter, or start inside of one.
+                let standing = encoded.tokens.iter().map(|token| text[token.span.clone()].trim());
+                assert_eq!(standing.collect::<String>(), text.replace(char::is_whitespace, ""), "{text:?}");
                 continue;
             }
             let in_characters = |byte: usize| text[..byte].chars().count() as u64;
             for (token, offsets) in encoded.tokens.iter().zip(case["offsets"].as_array().unwrap()) {
                 let [start, end] = [0, 1].map(|index| offsets[index].as_u64().unwrap());
                 let span = [token.span.start, token.span.end].map(in_characters);
-                assert_eq!(span, [start, end], "{name}: {} in {text:?}", token.piece);
+                // The library gives a piece of white space no place.
+                let white = start == end && text[token.span.clone()].trim().is_empty();
+                let same = white || span == [start, end];
+                assert!(same, "{name}: {} in {text:?} at {span:?}, not {start}..{end}", token.piece);
             }
         }
     }

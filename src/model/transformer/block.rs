@@ -1,19 +1,20 @@
 //! One layer of an encoder: self-attention and a feed-forward network, each with a residual.
 
-use candle_core::{DType, Module, Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 
 use super::checkpoint::Checkpoint;
 use super::config::{Architecture, Config};
+use super::nonlinearity::Nonlinearity;
 use crate::error::{Result, bail};
 use crate::model::Layers;
-use crate::nn::{Activation, LayerNorm, Linear, softmax};
+use crate::nn::{LayerNorm, Linear, softmax};
 
 #[derive(Clone, Debug)]
 pub(super) struct Block {
     name: String,
     parts: &'static [&'static str; 8],
     heads: usize,
-    activation: Activation,
+    activation: Nonlinearity,
     query: Linear,
     key: Linear,
     value: Linear,

@@ -3,52 +3,52 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candle_core::pickle::PthTensors;
-use candle_core::safetensors::SliceSafetensors;
-use candle_core::{DType, Device, Tensor};
-use serde_json::Value;
+use candle_core::{DType, Tensor};
 
-use super::config::Config;
-use crate::error::{Error, Result, bail, error};
+use super::config::{Architecture, Config};
+use super::weight_files::{self, Read};
+use super::weight_name::{Rank, todays_name};
+use crate::error::{Result, bail, error};
 use crate::finite;
 use crate::nn::{LayerNorm, Linear};
 
 /// The weights of a folder, by name without the model's prefix.
 pub(super) struct Checkpoint {
     folder: PathBuf,
-    tensors: BTreeMap<String, Read>,
+    weights: BTreeMap<String, Vec<Candidate>>,
+    /// The type in which all weights are given.
+    dtype: DType,
 }
 
-/// A tensor of a file, or why it cannot be read: many files hold some that nobody needs.
-type Read = std::result::Result<Tensor, String>;
+/// A tensor that a file holds under one of a weight's names.
+struct Candidate {
+    name: String,
+    rank: Rank,
+    tensor: Read,
+}
 
 impl Checkpoint {
-    /// Reads `model.safetensors`, the shards of its index, or `pytorch_model.bin`.
-    pub(super) fn open(folder: &Path) -> Result<Self> {
-        let single = folder.join("model.safetensors");
-        let index = folder.join("model.safetensors.index.json");
-        let pickle = folder.join("pytorch_model.bin");
-        let named = if single.exists() {
-            safetensors(&single)?
-        } else if index.exists() {
-            shards(folder, &index)?
-        } else if pickle.exists() {
-            pickled(&pickle)?
-        } else {
-            bail!(
-                File,
-                "{} holds no weights: expected model.safetensors, model.safetensors.index.json or pytorch_model.bin",
-                folder.display()
-            )
-        };
-        let tensors = named.into_iter().map(|(name, tensor)| (todays_name(&name), tensor)).collect();
-        Ok(Self { folder: folder.to_path_buf(), tensors })
+    /// Reads the weights of a folder.
+    pub(super) fn open(folder: &Path, architecture: Architecture) -> Result<Self> {
+        let mut weights: BTreeMap<String, Vec<Candidate>> = BTreeMap::new();
+        for (name, tensor) in weight_files::tensors(folder)? {
+            let (today, rank) = todays_name(&name, architecture);
+            weights.entry(today).or_default().push(Candidate { name, rank, tensor });
+        }
+        for candidates in weights.values_mut() {
+            candidates.sort_by(|a, b| (a.rank, &a.name).cmp(&(b.rank, &b.name)));
+            let usual = candidates[0].rank;
+            candidates.retain(|candidate| candidate.rank == usual);
+        }
+        Ok(Self { folder: folder.to_path_buf(), weights, dtype: DType::F32 })
     }
 
     /// Weights that come from no file.
     pub(super) fn from_weights(tensors: BTreeMap<String, Tensor>) -> Self {
-        let tensors = tensors.into_iter().map(|(name, tensor)| (name, Ok(tensor))).collect();
-        Self { folder: PathBuf::new(), tensors }
+        let only =
+            |name: &String, tensor| vec![Candidate { name: name.clone(), rank: Rank::Usual, tensor: Ok(tensor) }];
+        let weights = tensors.into_iter().map(|(name, tensor)| (name.clone(), only(&name, tensor))).collect();
+        Self { folder: PathBuf::new(), weights, dtype: DType::F32 }
     }
 
     /// Where the weights come from.
@@ -58,22 +58,28 @@ impl Checkpoint {
 
     /// Whether there is a weight of this name.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
+        self.weights.contains_key(name)
     }
 
     /// The names of its weights, for an error.
     pub(super) fn names(&self) -> String {
-        listed(&self.tensors.keys().map(String::as_str).collect::<Vec<_>>())
+        listed(&self.weights.keys().map(String::as_str).collect::<Vec<_>>())
     }
 
-    /// An error that names every weight that is missing, and what is there in their place.
-    pub(super) fn require(&self, expected: &[String]) -> Result<()> {
+    /// The same with one type for all of the expected weights: f64 if any of them is, or else f32. An error
+    /// names every weight that is missing, and what is there in their place.
+    pub(super) fn require(mut self, expected: &[String]) -> Result<Self> {
         let missing: Vec<&str> = expected.iter().filter(|name| !self.has(name)).map(String::as_str).collect();
         if missing.is_empty() {
-            return Ok(());
+            let of_expected = expected.iter().filter_map(|name| self.weights.get(name)).flatten();
+            let double = of_expected.filter_map(|candidate| candidate.tensor.as_ref().ok());
+            if double.map(Tensor::dtype).any(|dtype| dtype == DType::F64) {
+                self.dtype = DType::F64;
+            }
+            return Ok(self);
         }
         let others: Vec<&str> =
-            self.tensors.keys().filter(|name| !expected.contains(name)).map(String::as_str).collect();
+            self.weights.keys().filter(|name| !expected.contains(name)).map(String::as_str).collect();
         let instead = if others.is_empty() { "nothing else".to_string() } else { listed(&others) };
         bail!(
             File,
@@ -87,10 +93,14 @@ impl Checkpoint {
         )
     }
 
-    /// An error if there are weights of layers above the `count` that `config.json` tells of.
+    /// An error if there are weights of layers above the `count` that `config.json` tells of. Those of
+    /// another encoder in the same file do not count.
     pub(super) fn refuse_further_layers(&self, layer: &str, count: usize) -> Result<()> {
         let index = |name: &String| name.strip_prefix(layer)?.split('.').next()?.parse::<usize>().ok();
-        match self.tensors.keys().filter_map(|name| Some((index(name)?, name))).max() {
+        let rank = |candidates: &[Candidate]| candidates.first().map(|candidate| candidate.rank);
+        let layers = || self.weights.iter().filter_map(|(name, found)| Some((index(name)?, name, rank(found)?)));
+        let usual = layers().map(|(.., rank)| rank).min();
+        match layers().filter(|(.., rank)| Some(*rank) == usual).map(|(index, name, _)| (index, name)).max() {
             Some((last, name)) if last >= count => bail!(
                 File,
                 "{} has weights of {} layers (\"{name}\"), and its config.json tells of {count}: without the others the \
@@ -114,18 +124,25 @@ impl Checkpoint {
         }
     }
 
-    /// A weight of this shape; `0` stands for any size. Half precision becomes `f32`.
+    /// A weight of this shape; `0` stands for any size. All have the type that [`Checkpoint::require`] found.
     pub(super) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let Some(tensor) = self.tensors.get(name) else {
+        let candidates = self.weights.get(name).map(Vec::as_slice).unwrap_or_default();
+        let [first, others @ ..] = candidates else {
             bail!(File, "{} has no weight \"{name}\"", self.folder.display())
         };
-        let tensor = tensor.as_ref().map_err(|why| {
-            error!(
-                File,
-                "{}: \"{name}\" cannot be read: {why}: save the model again in f32, best as safetensors",
-                self.folder.display()
-            )
-        })?;
+        let tensor = self.read(first)?;
+        for other in others {
+            if !same(tensor, self.read(other)?)? {
+                bail!(
+                    File,
+                    "{} holds \"{}\" and \"{}\" with different numbers, and both are the weight \"{name}\": save the \
+                     model again with one of them",
+                    self.folder.display(),
+                    first.name,
+                    other.name
+                )
+            }
+        }
         let fits = tensor.rank() == shape.len()
             && tensor.dims().iter().zip(shape).all(|(got, expected)| *expected == 0 || got == expected);
         if !fits {
@@ -137,8 +154,7 @@ impl Checkpoint {
             )
         }
         let tensor = match tensor.dtype() {
-            DType::F64 => tensor.clone(),
-            DType::F32 | DType::F16 | DType::BF16 => tensor.to_dtype(DType::F32)?,
+            DType::F64 | DType::F32 | DType::F16 | DType::BF16 => tensor.to_dtype(self.dtype)?,
             other => bail!(
                 File,
                 "{}: \"{name}\" is {other:?}: expected f64, f32, f16 or bf16; quantised weights mean nothing without \
@@ -148,6 +164,17 @@ impl Checkpoint {
         };
         finite::check(&tensor).map_err(|e| e.at(format!("{}: \"{name}\"", self.folder.display())))?;
         Ok(tensor)
+    }
+
+    fn read<'a>(&self, candidate: &'a Candidate) -> Result<&'a Tensor> {
+        candidate.tensor.as_ref().map_err(|why| {
+            error!(
+                File,
+                "{}: \"{}\" cannot be read: {why}: save the model again in f32, best as safetensors",
+                self.folder.display(),
+                candidate.name
+            )
+        })
     }
 
     /// A dense layer, `name.weight` and `name.bias`; `0` outputs stand for any number.
@@ -170,73 +197,14 @@ fn listed(names: &[&str]) -> String {
     if names.len() > SHOWN { format!("{first} and {} more", names.len() - SHOWN) } else { first }
 }
 
-fn safetensors(path: &Path) -> Result<Vec<(String, Read)>> {
-    let bytes = std::fs::read(path).map_err(|e| error!(File, "cannot read {}: {e}: fetch it again", path.display()))?;
-    let file = SliceSafetensors::new(&bytes).map_err(|e| {
-        error!(
-            File,
-            "{} is not a complete safetensors file ({} bytes): {}: fetch it again",
-            path.display(),
-            bytes.len(),
-            Error::from(e)
-        )
-    })?;
-    let read = |name: String| {
-        let tensor = file.load(&name, &Device::Cpu).map_err(|e| Error::from(e).to_string());
-        (name, tensor)
+/// Whether two tensors hold the same numbers.
+fn same(a: &Tensor, b: &Tensor) -> Result<bool> {
+    if a.dims() != b.dims() {
+        return Ok(false);
+    }
+    let bits = |tensor: &Tensor| -> Result<Vec<u64>> {
+        let numbers = tensor.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+        Ok(numbers.into_iter().map(f64::to_bits).collect())
     };
-    Ok(file.tensors().into_iter().map(|(name, _)| read(name)).collect())
-}
-
-/// What `torch.save` wrote: the weights, or something that holds them under a usual name.
-fn pickled(path: &Path) -> Result<Vec<(String, Read)>> {
-    for key in [None, Some("state_dict"), Some("model_state_dict"), Some("model")] {
-        let file = match PthTensors::new(path, key) {
-            Ok(file) => file,
-            // A file without this key.
-            Err(_) if key.is_some() => continue,
-            Err(e) => bail!(
-                File,
-                "cannot read {}: {}; only the zip format of PyTorch 1.6 and later can be read: save the model again, \
-                 best as safetensors",
-                path.display(),
-                Error::from(e)
-            ),
-        };
-        let read = |name: &String| match file.get(name) {
-            Ok(tensor) => tensor.map(|tensor| (name.clone(), Ok(tensor))),
-            Err(e) => Some((name.clone(), Err(Error::from(e).to_string()))),
-        };
-        let tensors: Vec<_> = file.tensor_infos().keys().filter_map(read).collect();
-        if !tensors.is_empty() {
-            return Ok(tensors);
-        }
-    }
-    bail!(File, "{} holds no weights: save model.state_dict(), best as safetensors", path.display())
-}
-
-fn shards(folder: &Path, index: &Path) -> Result<Vec<(String, Read)>> {
-    let broken = |why: String| error!(File, "{}: {why}", index.display());
-    let text = std::fs::read_to_string(index).map_err(|e| broken(e.to_string()))?;
-    let json: Value = serde_json::from_str(&text).map_err(|e| broken(format!("not JSON: {e}")))?;
-    let map = json["weight_map"].as_object().ok_or_else(|| broken("there is no \"weight_map\" in it".to_string()))?;
-    let mut files: Vec<&str> = map.values().filter_map(Value::as_str).collect();
-    files.sort_unstable();
-    files.dedup();
-    let mut tensors = Vec::new();
-    for file in files {
-        if Path::new(file).components().count() != 1 || file.starts_with('.') {
-            return Err(broken(format!("the shard \"{file}\" is not a file of the folder")));
-        }
-        tensors.extend(safetensors(&folder.join(file))?);
-    }
-    Ok(tensors)
-}
-
-/// Without the prefix of the model, or of what trained it on several devices, and with the names that
-/// layer norms have had since 2019.
-fn todays_name(name: &str) -> String {
-    let name = name.strip_prefix("module.").unwrap_or(name);
-    let name = ["roberta.", "bert.", "distilbert."].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
-    name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+    Ok(bits(a)? == bits(b)?)
 }

@@ -16,9 +16,10 @@ use crate::nn::{Activation, Linear, softmax};
 /// A text classifier of the BERT family: BERT, RoBERTa (PhoBERT and XLM-RoBERTa included) or
 /// DistilBERT, from the folder of a Hugging Face checkpoint.
 ///
-/// It takes token ids `[batch, tokens]`, and as an extra argument, if there is padding, a mask
-/// `[batch, tokens]` of 1 for tokens and 0 for padding. It gives probabilities `[batch, labels]`:
-/// softmax of the logits, or the sigmoid of a single one.
+/// It takes token ids `[batch, tokens]`, and as extra arguments, if there is padding, a mask
+/// `[batch, tokens]` of 1 for tokens and 0 for padding, and behind it, for pairs of texts, each token's type
+/// `[batch, tokens]`, else 0. It gives probabilities `[batch, labels]`: softmax of the logits, or the sigmoid
+/// of a single one.
 ///
 /// Layers: `embeddings.word_embeddings`, `embeddings.position_embeddings`,
 /// `embeddings.token_type_embeddings`, `embeddings` (all of it), `encoder.layer.0` and on (in
@@ -50,16 +51,16 @@ struct Head {
 }
 
 impl SequenceClassifier {
-    /// Reads a checkpoint: a folder with `config.json` and `model.safetensors`, its shards, or
-    /// `pytorch_model.bin`. Weights in half precision are computed with in `f32`.
+    /// Reads a checkpoint: a folder with `config.json` and `model.safetensors` or `pytorch_model.bin`, whole or
+    /// in shards. All weights are computed with in `f32`, or in `f64` if any of them is.
     ///
     /// An error names the file or the weight that is missing, truncated or of another shape.
     pub fn from_pretrained(folder: impl AsRef<Path>) -> Result<Self> {
         let (config, checkpoint) = open(folder.as_ref())?;
-        Self::load(&checkpoint, config)
+        Self::load(checkpoint, config)
     }
 
-    pub(super) fn load(checkpoint: &Checkpoint, config: Config) -> Result<Self> {
+    pub(super) fn load(checkpoint: Checkpoint, config: Config) -> Result<Self> {
         let [dense, logits] = config.architecture.head();
         if !checkpoint.has(&format!("{logits}.weight")) {
             bail!(
@@ -71,7 +72,7 @@ impl SequenceClassifier {
             )
         }
         let head = [dense, logits].into_iter().flat_map(|name| ["weight", "bias"].map(|part| format!("{name}.{part}")));
-        checkpoint.require(&weight_names(&config).into_iter().chain(head).collect::<Vec<_>>())?;
+        let checkpoint = checkpoint.require(&weight_names(&config).into_iter().chain(head).collect::<Vec<_>>())?;
         if let Some(kind @ ("multi_label_classification" | "regression")) = config.problem_type() {
             bail!(
                 File,
@@ -80,7 +81,7 @@ impl SequenceClassifier {
                 checkpoint.folder().display()
             )
         }
-        let encoder = TransformerEncoder::load(checkpoint, config)?;
+        let encoder = TransformerEncoder::load(&checkpoint, config)?;
         let width = encoder.width();
         let logits = checkpoint.linear(logits, width, 0)?;
         let (classes, named) = (logits.weight().dims()[0], encoder.config.labels.len());
@@ -90,6 +91,9 @@ impl SequenceClassifier {
                 "{}: id2label names {named} classes, and the head gives {classes}",
                 checkpoint.folder().display()
             )
+        }
+        if named == 0 {
+            checkpoint.check_size(&encoder.config, "num_labels", classes)?;
         }
         let activation = encoder.config.architecture.head_activation();
         let head = Head { dense: checkpoint.linear(dense, width, width)?, activation, logits };
@@ -154,6 +158,11 @@ impl SequenceClassifier {
     /// The id that fills up shorter texts, and stands for "no word" in a reference.
     pub fn pad_token_id(&self) -> u32 {
         self.encoder.pad_token_id()
+    }
+
+    /// The same with what the tokenizer fills texts up with.
+    pub(crate) fn with_padding(self, padding: u32) -> Self {
+        Self { encoder: self.encoder.with_padding(padding), ..self }
     }
 
     /// Writes `config.json` and `model.safetensors` into a folder, as `transformers` does: it can

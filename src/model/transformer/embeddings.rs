@@ -93,8 +93,18 @@ impl Embeddings {
         self.positions.dims()[0].saturating_sub(self.padding.map_or(0, |padding| padding as usize + 1))
     }
 
-    /// `[batch, tokens, width]` from ids `[batch, tokens]`.
-    pub(super) fn forward(&self, ids: &Tensor, layers: &mut Layers) -> Result<Tensor> {
+    /// How many words there are.
+    pub(super) fn vocabulary_size(&self) -> usize {
+        self.words.dims()[0]
+    }
+
+    /// How many types of tokens are told apart.
+    pub(super) fn type_count(&self) -> usize {
+        self.token_types.as_ref().map_or(1, |types| types.dims()[0])
+    }
+
+    /// `[batch, tokens, width]` from ids and, if there are any, types `[batch, tokens]`.
+    pub(super) fn forward(&self, ids: &Tensor, types: Option<&Tensor>, layers: &mut Layers) -> Result<Tensor> {
         let &[batch, tokens] = ids.dims() else {
             bail!(Input, "the token ids have the shape {:?}: expected [batch, tokens]", ids.dims())
         };
@@ -105,7 +115,7 @@ impl Embeddings {
             bail!(Input, "{tokens} tokens: this model takes 1 to {}; shorten the text", self.capacity())
         }
         let host = ids.to_dtype(DType::I64)?.to_vec2::<i64>()?;
-        let vocabulary = self.words.dims()[0];
+        let vocabulary = self.vocabulary_size();
         if let Some(id) = host.iter().flatten().find(|id| !(0..vocabulary as i64).contains(id)) {
             bail!(Input, "token id {id} is not in the vocabulary of {vocabulary}: is it this model's tokenizer?")
         }
@@ -118,14 +128,39 @@ impl Embeddings {
         let flat: Vec<u32> = host.iter().flatten().map(|id| *id as u32).collect();
         let words = layers.visit("embeddings.word_embeddings", pick(&self.words, flat)?)?;
         let mut sum = words;
+        let type_ids = self.type_ids(types, ids)?;
         if let Some(types) = &self.token_types {
-            let types = pick(types, vec![0; batch * tokens])?;
+            let types = pick(types, type_ids)?;
             sum = (sum + layers.visit("embeddings.token_type_embeddings", types)?)?;
         }
         let positions = pick(&self.positions, host.iter().flat_map(|row| self.position_ids(row)).collect())?;
         sum = (sum + layers.visit("embeddings.position_embeddings", positions)?)?;
         let embedded = layers.dropout(self.norm.forward_in(training, &sum)?)?;
         layers.visit("embeddings", embedded)
+    }
+
+    /// The type of every token, 0 where nothing is told.
+    fn type_ids(&self, types: Option<&Tensor>, ids: &Tensor) -> Result<Vec<u32>> {
+        let Some(types) = types else { return Ok(vec![0; ids.elem_count()]) };
+        if types.dims() != ids.dims() || !types.dtype().is_int() {
+            bail!(
+                Input,
+                "the token types are {:?} {:?}: expected integers {:?}, as the ids",
+                types.dtype(),
+                types.dims(),
+                ids.dims()
+            )
+        }
+        let types = types.to_dtype(DType::I64)?.flatten_all()?.to_vec1::<i64>()?;
+        let count = self.type_count();
+        match types.iter().find(|kind| !(0..count as i64).contains(kind)) {
+            Some(kind) => bail!(
+                Input,
+                "a token is of type {kind}, and this model knows {count}, from 0 on: is it the tokenizer of this model, \
+                 and was the model trained on pairs of texts?"
+            ),
+            None => Ok(types.into_iter().map(|kind| kind as u32).collect()),
+        }
     }
 
     fn position_ids(&self, ids: &[i64]) -> Vec<u32> {

@@ -14,26 +14,27 @@ use crate::model::{Inputs, Layers, Model};
 /// An encoder of the BERT family without a head: BERT, RoBERTa (PhoBERT and XLM-RoBERTa
 /// included) or DistilBERT, from the folder of a Hugging Face checkpoint.
 ///
-/// It takes token ids `[batch, tokens]`, and as an extra argument, if there is padding, a mask
-/// `[batch, tokens]` of 1 for tokens and 0 for padding. It gives the last hidden states
-/// `[batch, tokens, hidden]`. Its layers are those of
+/// It takes token ids `[batch, tokens]`, and as extra arguments, if there is padding, a mask
+/// `[batch, tokens]` of 1 for tokens and 0 for padding, and behind it, for pairs of texts, each token's type
+/// `[batch, tokens]`, else 0. It gives the last hidden states `[batch, tokens, hidden]`. Its layers are those of
 /// [`SequenceClassifier`](super::SequenceClassifier), without `logits`.
 #[derive(Clone, Debug)]
 pub struct TransformerEncoder {
     pub(super) config: Config,
+    padding: u32,
     embeddings: Embeddings,
     blocks: Vec<Block>,
 }
 
 impl TransformerEncoder {
-    /// Reads the encoder of a checkpoint: a folder with `config.json` and `model.safetensors`, its
-    /// shards, or `pytorch_model.bin`. Weights of a head, if there are any, are left alone; half
-    /// precision is computed with in `f32`.
+    /// Reads the encoder of a checkpoint: a folder with `config.json` and `model.safetensors` or
+    /// `pytorch_model.bin`, whole or in shards. Weights of a head, if there are any, are left alone; the others
+    /// are computed with in `f32`, or in `f64` if any of them is.
     ///
     /// An error names the file or the weight that is missing, truncated or of another shape.
     pub fn from_pretrained(folder: impl AsRef<Path>) -> Result<Self> {
         let (config, checkpoint) = open(folder.as_ref())?;
-        checkpoint.require(&weight_names(&config))?;
+        let checkpoint = checkpoint.require(&weight_names(&config))?;
         Self::load(&checkpoint, config)
     }
 
@@ -41,13 +42,14 @@ impl TransformerEncoder {
         checkpoint.refuse_further_layers(Block::all(config.architecture), config.layers)?;
         let embeddings = Embeddings::load(checkpoint, &config)?;
         let blocks = (0..config.layers).map(|index| Block::load(checkpoint, &config, index, embeddings.width()));
-        Ok(Self { blocks: blocks.collect::<Result<_>>()?, embeddings, config })
+        Ok(Self { blocks: blocks.collect::<Result<_>>()?, embeddings, padding: config.pad_token_id, config })
     }
 
     /// The same encoder computing in another type, `f64` for example.
     pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
         Ok(Self {
             config: self.config.clone(),
+            padding: self.padding,
             embeddings: self.embeddings.to_dtype(dtype)?,
             blocks: self.blocks.iter().map(|block| block.to_dtype(dtype)).collect::<Result<_>>()?,
         })
@@ -60,7 +62,28 @@ impl TransformerEncoder {
 
     /// The id that fills up shorter texts, and stands for "no word" in a reference.
     pub fn pad_token_id(&self) -> u32 {
-        self.config.pad_token_id
+        self.padding
+    }
+
+    /// How many tokens the vocabulary has.
+    pub(crate) fn vocabulary_size(&self) -> usize {
+        self.embeddings.vocabulary_size()
+    }
+
+    /// How many types of tokens it tells apart.
+    pub(crate) fn type_count(&self) -> usize {
+        self.embeddings.type_count()
+    }
+
+    /// The id of padding in `config.json`, if it tells.
+    pub(crate) fn told_padding(&self) -> Option<u32> {
+        self.config.told_padding
+    }
+
+    /// The same with what the tokenizer fills texts up with.
+    pub(super) fn with_padding(mut self, padding: u32) -> Self {
+        self.padding = padding;
+        self
     }
 
     /// How many layers there are above the embeddings.
@@ -90,7 +113,7 @@ impl TransformerEncoder {
     /// −∞, as near as the type comes, where there is padding: `[batch, 1, 1, tokens]`.
     fn attention_mask(&self, input: &Inputs) -> Result<Option<Tensor>> {
         let Some(mask) = input.args().first() else { return Ok(None) };
-        let ids = input.first();
+        let ids = input.get(0)?;
         if mask.dims() != ids.dims() {
             bail!(Input, "the attention mask has the shape {:?}, and the ids {:?}", mask.dims(), ids.dims())
         }
@@ -106,9 +129,9 @@ const MOST_TENSORS_OF_A_BLOCK: usize = 96;
 
 impl Model for TransformerEncoder {
     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
-        input.require(1, 1)?;
+        input.require(1, 2)?;
         let mask = self.attention_mask(input)?;
-        let mut x = self.embeddings.forward(input.first(), layers)?;
+        let mut x = self.embeddings.forward(input.get(0)?, input.args().get(1), layers)?;
         for block in &self.blocks {
             x = block.forward(&x, mask.as_ref(), layers)?;
         }
@@ -139,5 +162,7 @@ pub(super) fn open(folder: &Path) -> Result<(Config, Checkpoint)> {
     if !folder.is_dir() {
         bail!(File, "there is no folder {}: expected the folder of a checkpoint", folder.display())
     }
-    Ok((Config::read(&folder.join("config.json"))?, Checkpoint::open(folder)?))
+    let config = Config::read(&folder.join("config.json"))?;
+    let checkpoint = Checkpoint::open(folder, config.architecture)?;
+    Ok((config, checkpoint))
 }

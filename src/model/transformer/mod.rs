@@ -7,7 +7,10 @@ mod classifier;
 mod config;
 mod embeddings;
 mod encoder;
+mod nonlinearity;
 mod untrained;
+mod weight_files;
+mod weight_name;
 
 pub use classifier::{ClassifierOutput, SequenceClassifier};
 pub use encoder::TransformerEncoder;

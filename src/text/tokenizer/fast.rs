@@ -1,12 +1,11 @@
-//! Any tokenizer that comes as a `tokenizer.json`.
+//! A tokenizer of the `tokenizers` crate.
 
-use std::path::Path;
+use tokenizers::{EncodeInput, Encoding};
 
+use super::assembly::Assembled;
+use super::places::{place, with_untrimmed_places};
 use super::words::Piece;
 use crate::error::{Result, error};
-
-/// How vocabularies write what is not in them.
-const UNKNOWN: [&str; 2] = ["<unk>", "[UNK]"];
 
 pub(super) struct Fast {
     tokenizer: tokenizers::Tokenizer,
@@ -14,32 +13,40 @@ pub(super) struct Fast {
 }
 
 impl Fast {
-    pub(super) fn read(path: &Path) -> Result<Self> {
-        let mut tokenizer = tokenizers::Tokenizer::from_file(path)
-            .map_err(|e| error!(File, "{} is not a tokenizer: {e}: fetch it again", path.display()))?;
-        // A text is never cut or filled up in silence.
-        tokenizer.with_padding(None);
-        tokenizer.with_truncation(None).map_err(|e| error!(File, "{}: {e}", path.display()))?;
-        let unknown = UNKNOWN.iter().find_map(|token| tokenizer.token_to_id(token));
-        Ok(Self { tokenizer, unknown })
+    pub(super) fn new(assembled: Assembled) -> Self {
+        Self { tokenizer: with_untrimmed_places(assembled.tokenizer), unknown: assembled.unknown }
     }
 
-    pub(super) fn encode(&self, text: &str) -> Result<Vec<Piece>> {
-        let encoding = self.tokenizer.encode(text, true).map_err(cannot_encode)?;
+    /// The pieces of a text, or of two with a space between, and each one's type.
+    pub(super) fn encode(&self, text: &str, second: Option<&str>) -> Result<(Vec<Piece>, Vec<u32>)> {
+        let input: EncodeInput = match second {
+            None => text.into(),
+            Some(second) => (text, second).into(),
+        };
+        let encoding = self.tokenizer.encode(input, true).map_err(cannot_encode)?;
+        Ok((self.pieces(&encoding, text, second.unwrap_or_default()), encoding.get_type_ids().to_vec()))
+    }
+
+    fn pieces(&self, encoding: &Encoding, first: &str, second: &str) -> Vec<Piece> {
         let special = encoding.get_special_tokens_mask();
+        // Words are numbered anew in the second text.
+        let words = encoding.get_word_ids();
+        let of_first = |index: usize| encoding.token_to_sequence(index) != Some(1);
+        let after = words.iter().flatten().max().map_or(0, |last| last + 1);
         let piece = |(index, id): (usize, &u32)| {
             let (start, end) = encoding.get_offsets()[index];
+            let (text, offset, later) = if of_first(index) { (first, 0, 0) } else { (second, first.len() + 1, after) };
+            let span = place(text, &encoding.get_tokens()[index], start..end);
             Piece {
                 id: *id,
                 text: encoding.get_tokens()[index].clone(),
                 special: special[index] == 1,
                 unknown: self.unknown == Some(*id),
-                // Of pieces that share a character, the last one has it.
-                span: text.floor_char_boundary(start)..text.floor_char_boundary(end),
-                word: encoding.get_word_ids()[index],
+                span: offset + span.start..offset + span.end,
+                word: words[index].map(|word| word + later),
             }
         };
-        Ok(encoding.get_ids().iter().enumerate().map(piece).collect())
+        encoding.get_ids().iter().enumerate().map(piece).collect()
     }
 
     pub(super) fn ids(&self, text: &str) -> Result<Vec<u32>> {

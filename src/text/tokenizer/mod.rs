@@ -1,22 +1,50 @@
 //! From text to token ids, as the model was trained with.
 
+mod added_token;
+mod added_vocabulary;
+mod assembly;
+mod characters;
+mod class;
+mod cut;
 mod fast;
+mod folder;
+mod limits;
 mod phobert;
+mod pipeline;
+mod places;
+mod sentencepiece;
+mod special_tokens;
+mod vocabulary;
 mod words;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use self::assembly::assemble;
+use self::class::{Chosen, Class};
 use self::fast::Fast;
+use self::folder::Folder;
+use self::limits::Limits;
 use self::phobert::PhoBert;
-use self::words::{Piece, join};
-use crate::error::{Result, bail};
+use self::special_tokens::SpecialTokens;
+use self::words::{Piece, join, place};
+use crate::error::Result;
 use crate::model::{Token, TokenizedText};
 
-/// The tokenizer of a checkpoint's folder: PhoBERT's, from `vocab.txt` and `bpe.codes`, or any
-/// that comes as a `tokenizer.json`.
+/// The tokenizer of a checkpoint's folder, as `AutoTokenizer` of `transformers` makes it.
 ///
-/// PhoBERT's input is brought into NFC first, as its vocabulary is.
+/// | Files | Tokenizer |
+/// |---|---|
+/// | `tokenizer.json` | of the classes below its vocabulary alone counts, as in `transformers`; other classes that `transformers` makes in ways of their own are an error |
+/// | `vocab.txt` | `BertTokenizer`, `MPNetTokenizer` |
+/// | `vocab.json`, `merges.txt` | `RobertaTokenizer`, `GPT2Tokenizer`, `HerbertTokenizer` |
+/// | `sentencepiece.bpe.model` | `XLMRobertaTokenizer`, `CamembertTokenizer` |
+/// | `spiece.model` | `AlbertTokenizer` |
+/// | `vocab.txt`, `bpe.codes` | `PhobertTokenizer` |
+///
+/// `tokenizer_config.json` names the class and its settings, or else `config.json` does; special and
+/// added tokens come from it, from `special_tokens_map.json` and from `added_tokens.json`. PhoBERT's input
+/// is brought into NFC first, as its vocabulary is.
 ///
 /// ```
 /// use candle_explain::prelude::*;
@@ -30,10 +58,11 @@ use crate::model::{Token, TokenizedText};
 #[derive(Clone)]
 pub struct Tokenizer {
     kind: Kind,
+    padding: Option<u32>,
+    separator: Option<u32>,
+    largest_id: u32,
+    limits: Limits,
 }
-
-/// What `transformers` calls PhoBERT's tokenizer. Others with the same files cut texts in other ways.
-const PHOBERT: &str = "PhobertTokenizer";
 
 #[derive(Clone)]
 enum Kind {
@@ -42,53 +71,87 @@ enum Kind {
 }
 
 impl Tokenizer {
-    /// Reads `vocab.txt` and `bpe.codes` if the folder's configuration names no other tokenizer than
-    /// PhoBERT's, or else `tokenizer.json`.
+    /// Reads the tokenizer of a folder. An error names the file that is missing or broken.
     pub fn from_pretrained(folder: impl AsRef<Path>) -> Result<Self> {
-        let folder = folder.as_ref();
-        let [codes, fast] = ["bpe.codes", "tokenizer.json"].map(|file| folder.join(file));
-        let class = class(folder);
-        let phobert = class.as_deref().is_none_or(|class| class == PHOBERT);
-        let kind = if codes.exists() && phobert {
-            Kind::PhoBert(Arc::new(PhoBert::read(&folder.join("vocab.txt"), &codes)?))
-        } else if fast.exists() {
-            Kind::Fast(Arc::new(Fast::read(&fast)?))
-        } else if let Some(class) = class.filter(|_| codes.exists()) {
-            bail!(
-                File,
-                "{} holds the tokenizer {class}, and of those with a bpe.codes only {PHOBERT} can be read: add a \
-                 tokenizer.json, if transformers has a fast tokenizer for it",
-                folder.display()
-            )
-        } else {
-            bail!(
-                File,
-                "{} holds no tokenizer: expected tokenizer.json (in Python: AutoTokenizer.from_pretrained(...)\
-                 .save_pretrained(...) writes it), or PhoBERT's vocab.txt and bpe.codes",
-                folder.display()
-            )
-        };
-        Ok(Self { kind })
+        let folder = Folder::open(folder.as_ref())?;
+        let chosen = Chosen::of(&folder);
+        if chosen.class == Class::PhoBert && (folder.file("bpe.codes").is_some() || folder.fast()?.is_none()) {
+            let special = SpecialTokens::of(&folder, Class::PhoBert, None)?;
+            let phobert = PhoBert::read(&folder, &special)?;
+            let id = |key: &str| special.named(key).and_then(|token| phobert.token_to_id(token));
+            return Ok(Self {
+                padding: id("pad_token"),
+                separator: id("sep_token"),
+                largest_id: special.declared.keys().copied().chain([phobert.largest_id()]).max().unwrap_or_default(),
+                limits: Limits::of(&folder, None)?,
+                kind: Kind::PhoBert(Arc::new(phobert)),
+            });
+        }
+        let assembled = assemble(&folder, &chosen)?;
+        let id = |key: &str| assembled.special.named(key).and_then(|token| assembled.tokenizer.token_to_id(token));
+        Ok(Self {
+            padding: id("pad_token"),
+            separator: id("sep_token"),
+            largest_id: assembled.largest_id,
+            limits: Limits::of(&folder, assembled.cuts.as_deref())?,
+            kind: Kind::Fast(Arc::new(Fast::new(assembled))),
+        })
     }
 
     /// The tokens of a text, with the special ones, and the words that they join into. Nothing is
     /// cut, and a text of any length will do.
     pub fn encode(&self, text: &str) -> Result<TokenizedText> {
-        let (text, pieces) = match &self.kind {
-            Kind::Fast(fast) => (text.to_string(), fast.encode(text)?),
-            Kind::PhoBert(phobert) => phobert.encode(text)?,
+        self.tokenized(text, None)
+    }
+
+    /// The tokens of two texts that the model reads as a pair, as a question with its answer: with the
+    /// special tokens between them, and their token types. The text of the result is both, with a space
+    /// between.
+    pub fn encode_pair(&self, first: &str, second: &str) -> Result<TokenizedText> {
+        self.tokenized(first, Some(second))
+    }
+
+    fn tokenized(&self, text: &str, second: Option<&str>) -> Result<TokenizedText> {
+        let (text, pieces, types) = match &self.kind {
+            Kind::Fast(fast) => {
+                let (pieces, types) = fast.encode(text, second)?;
+                (second.map_or(text.to_string(), |second| format!("{text} {second}")), pieces, types)
+            }
+            Kind::PhoBert(phobert) => {
+                let (text, pieces) = phobert.encode(text, second);
+                let types = vec![0; pieces.len()];
+                (text, pieces, types)
+            }
         };
         let (of_piece, words) = join(&text, &pieces);
-        let token = |(piece, word): (Piece, usize)| Token {
+        let token = |((piece, word), type_id): ((Piece, usize), u32)| Token {
             id: piece.id,
             piece: piece.text,
             special: piece.special,
             unknown: piece.unknown,
-            span: piece.span,
+            span: place(&text, &piece.span),
             word,
+            type_id,
         };
-        let tokens = pieces.into_iter().zip(of_piece).map(token).collect();
-        Ok(TokenizedText { text, tokens, words, label: None, classes: Arc::default(), logits: false, cut: 0 })
+        let tokens = pieces.into_iter().zip(of_piece).zip(types).map(token).collect();
+        Ok(TokenizedText {
+            text,
+            tokens,
+            words,
+            label: None,
+            classes: Arc::default(),
+            logits: false,
+            cut: 0,
+            cut_at_beginning: false,
+        })
+    }
+
+    /// The text with at most so many tokens, the special ones included: without those at its end, or at its
+    /// beginning if [`Tokenizer::cuts_beginnings`]; of a pair the longer one is cut first.
+    pub fn cut(&self, mut text: TokenizedText, most: usize) -> Result<TokenizedText> {
+        // Tokenizers in Python leave the first of two the odd token.
+        cut::cut(&mut text, most, self.cuts_beginnings(), matches!(self.kind, Kind::PhoBert(_)))?;
+        Ok(text)
     }
 
     /// The ids of a text alone, the special ones included: the fastest way over many texts.
@@ -107,17 +170,34 @@ impl Tokenizer {
         }
     }
 
+    /// The id that fills up shorter texts, if the tokenizer has one.
+    pub fn pad_token_id(&self) -> Option<u32> {
+        self.padding
+    }
+
+    /// How many tokens a text should have at most, the special ones included, if the tokenizer tells:
+    /// `model_max_length` of `tokenizer_config.json`.
+    pub fn max_tokens(&self) -> Option<usize> {
+        self.limits.tokens
+    }
+
+    /// Whether a text that is too long loses its beginning instead of its end: `truncation_side`.
+    pub fn cuts_beginnings(&self) -> bool {
+        self.limits.cuts_beginnings
+    }
+
+    /// The id of the token between two texts.
+    pub(crate) fn separator(&self) -> Option<u32> {
+        self.separator
+    }
+
+    /// The largest id that the folder's files give a token.
+    pub(crate) fn largest_id(&self) -> u32 {
+        self.largest_id
+    }
+
     /// Whether its words are joined by underscores, so that a text should be segmented first.
     pub fn expects_segmented_words(&self) -> bool {
         matches!(self.kind, Kind::PhoBert(_))
     }
-}
-
-/// The class of the tokenizer in `transformers`, if the folder tells.
-fn class(folder: &Path) -> Option<String> {
-    ["tokenizer_config.json", "config.json"].into_iter().find_map(|file| {
-        let text = std::fs::read_to_string(folder.join(file)).ok()?;
-        let json: serde_json::Value = serde_json::from_str(&text).ok()?;
-        json["tokenizer_class"].as_str().map(str::to_string)
-    })
 }

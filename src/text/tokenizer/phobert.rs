@@ -3,20 +3,19 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Mutex;
 
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
+use super::added_vocabulary::AddedVocabulary;
+use super::class::Class;
+use super::folder::Folder;
+use super::special_tokens::SpecialTokens;
 use super::words::Piece;
 use crate::error::{Result, bail, error};
 
-/// The tokens that stand before the vocabulary's own; typed in a text, they stand for themselves.
-const SPECIAL: [&str; 4] = ["<s>", "<pad>", "</s>", "<unk>"];
-const START: u32 = 0;
-const END: u32 = 2;
-const UNKNOWN: u32 = 3;
-const MASK: &str = "<mask>";
+/// The tokens that stand before the vocabulary's own.
+const FIRST: [&str; 4] = ["bos_token", "pad_token", "eos_token", "unk_token"];
 
 /// Marks the last symbol of a word among the merges.
 const WORD_END: &str = "</w>";
@@ -33,6 +32,12 @@ const MOST_REMEMBERED: usize = 100_000;
 pub(super) struct PhoBert {
     /// The id of each token of the vocabulary.
     ids: HashMap<String, u32>,
+    /// Tokens that stand for themselves wherever they are typed.
+    added: AddedVocabulary,
+    unknown: u32,
+    /// The tokens around a text.
+    start: (String, u32),
+    end: (String, u32),
     symbols: HashMap<String, Symbol>,
     /// Each symbol's token in the middle of a word and at its end.
     tokens: Vec<Rendered>,
@@ -51,38 +56,33 @@ struct Rendered {
 }
 
 impl PhoBert {
-    pub(super) fn read(vocabulary: &Path, codes: &Path) -> Result<Self> {
-        let [vocabulary_text, codes_text] = [vocabulary, codes].map(|path| {
-            std::fs::read_to_string(path).map_err(|e| {
-                error!(File, "cannot read {}: {e}; PhoBERT's tokenizer is vocab.txt and bpe.codes", path.display())
-            })
-        });
+    pub(super) fn read(folder: &Folder, special: &SpecialTokens) -> Result<Self> {
+        let text = |file: &str| {
+            folder.text(file).map_err(|e| error!(File, "{e}; PhoBERT's tokenizer is vocab.txt and bpe.codes"))
+        };
+        let place = |file: &str| folder.path().join(file).display().to_string();
+        let ids = vocabulary(&text("vocab.txt")?, special).map_err(|e| e.at(place("vocab.txt")))?;
+        let added = AddedVocabulary::new(special.declared.clone(), &special.contents(Class::PhoBert), &ids);
+        let added = if folder.switch("split_special_tokens", false)? { added.unsought() } else { added };
+        let unknown = ids.get(special.required("unk_token")?).copied().unwrap_or_default();
+        let around = |key: &str| -> Result<(String, u32)> {
+            let token = special.required(key)?;
+            let id = added.id(token).or_else(|| ids.get(token).copied()).unwrap_or(unknown);
+            Ok((token.to_string(), id))
+        };
         let mut phobert = Self {
-            ids: HashMap::new(),
+            start: around("cls_token")?,
+            end: around("sep_token")?,
+            ids,
+            added,
+            unknown,
             symbols: HashMap::new(),
             tokens: Vec::new(),
             merges: HashMap::new(),
             remembered: Mutex::default(),
         };
-        phobert.read_vocabulary(&vocabulary_text?).map_err(|e| e.at(vocabulary.display()))?;
-        phobert.read_merges(&codes_text?).map_err(|e| e.at(codes.display()))?;
+        phobert.read_merges(&text("bpe.codes")?).map_err(|e| e.at(place("bpe.codes")))?;
         Ok(phobert)
-    }
-
-    /// One token a line, with its count behind the last space.
-    fn read_vocabulary(&mut self, text: &str) -> Result<()> {
-        self.ids.extend(SPECIAL.iter().zip(0..).map(|(token, id)| (token.to_string(), id)));
-        for (index, line) in text.lines().enumerate() {
-            let line = line.trim();
-            let Some((token, _count)) = line.rsplit_once(' ') else {
-                bail!(File, "line {} is \"{line}\": expected a token and its count", index + 1)
-            };
-            let next = self.ids.len() as u32;
-            self.ids.entry(token.to_string()).or_insert(next);
-        }
-        let next = self.ids.len() as u32;
-        self.ids.entry(MASK.to_string()).or_insert(next);
-        Ok(())
     }
 
     /// One merge a line: two symbols and a count; the first line ranks highest. White space is
@@ -123,51 +123,67 @@ impl PhoBert {
     }
 
     fn id(&self, token: &str) -> u32 {
-        self.ids.get(token).copied().unwrap_or(UNKNOWN)
+        self.token_to_id(token).unwrap_or(self.unknown)
+    }
+
+    pub(super) fn token_to_id(&self, token: &str) -> Option<u32> {
+        self.added.id(token).or_else(|| self.ids.get(token).copied())
     }
 
     pub(super) fn vocabulary_size(&self) -> usize {
-        self.ids.len()
+        self.ids.len() + self.added.contents().filter(|token| !self.ids.contains_key(*token)).count()
     }
 
-    /// The text in NFC, and its pieces.
-    pub(super) fn encode(&self, text: &str) -> Result<(String, Vec<Piece>)> {
-        let text = in_nfc(text).into_owned();
-        let closing = |id: u32| Piece {
-            id,
-            text: SPECIAL[id as usize].to_string(),
-            special: true,
-            unknown: false,
-            span: 0..0,
-            word: None,
-        };
-        let mut pieces = vec![closing(START)];
-        for (number, part) in self.words(&text).enumerate() {
-            let mut start = part.span.start;
+    /// The largest id of the vocabulary.
+    pub(super) fn largest_id(&self) -> u32 {
+        self.ids.values().copied().max().unwrap_or_default()
+    }
+
+    /// A text in NFC, or two with a space between, and their pieces.
+    pub(super) fn encode(&self, text: &str, second: Option<&str>) -> (String, Vec<Piece>) {
+        let mut all = in_nfc(text).into_owned();
+        let mut pieces = vec![around(&self.start)];
+        self.encode_part(&all, 0, &mut pieces);
+        pieces.push(around(&self.end));
+        if let Some(second) = second {
+            pieces.push(around(&self.end));
+            all.push(' ');
+            let from = all.len();
+            all.push_str(&in_nfc(second));
+            self.encode_part(&all, from, &mut pieces);
+            pieces.push(around(&self.end));
+        }
+        (all, pieces)
+    }
+
+    /// The pieces of a text from a position on.
+    fn encode_part(&self, text: &str, from: usize, pieces: &mut Vec<Piece>) {
+        let first_word = pieces.iter().filter_map(|piece| piece.word).max().map_or(0, |last| last + 1);
+        for (number, part) in (first_word..).zip(self.words(&text[from..])) {
+            let span = from + part.span.start..from + part.span.end;
+            let mut start = span.start;
             let mut found = |id: u32, written: &str, length: usize| {
                 pieces.push(Piece {
                     id,
                     text: written.to_string(),
                     special: false,
-                    unknown: id == UNKNOWN,
+                    unknown: id == self.unknown,
                     span: start..start + length,
-                    word: Some(number as u32),
+                    word: Some(number),
                 });
                 start += length;
             };
             match part.symbol {
-                Some(id) => found(id, &text[part.span.clone()], part.span.len()),
-                None => self.pieces_of(&text[part.span], found),
+                Some(id) => found(id, &text[span.clone()], span.len()),
+                None => self.pieces_of(&text[span], found),
             }
         }
-        pieces.push(closing(END));
-        Ok((text, pieces))
     }
 
     pub(super) fn ids(&self, text: &str) -> Vec<u32> {
         let text = in_nfc(text);
         let mut ids = Vec::with_capacity(text.len() / 3 + 2);
-        ids.push(START);
+        ids.push(self.start.1);
         let mut remembered = self.remembered.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         for part in self.words(&text) {
             let word = &text[part.span];
@@ -183,46 +199,25 @@ impl PhoBert {
                 }
             }
         }
-        ids.push(END);
+        ids.push(self.end.1);
         ids
     }
 
-    /// The words of a text, and special tokens that are typed in it with their ids.
+    /// The words of a text, and added tokens that are typed in it with their ids.
     fn words<'a>(&'a self, text: &'a str) -> impl Iterator<Item = Part> + 'a {
-        let mut rest = 0;
-        let mut special: Option<Part> = None;
-        let mut end = 0;
-        std::iter::from_fn(move || {
-            loop {
-                if let Some(word) = next_word(&text[..end], rest) {
-                    rest = word.end;
-                    return Some(Part { symbol: None, span: word });
+        self.added.split(text).into_iter().flat_map(move |segment| {
+            let (mut position, end) = (segment.span.start, segment.span.end);
+            let mut token = segment.id.map(|id| Part { symbol: Some(id), span: segment.span });
+            let is_token = token.is_some();
+            std::iter::from_fn(move || {
+                if is_token {
+                    return token.take();
                 }
-                if let Some(special) = special.take() {
-                    rest = special.span.end;
-                    return Some(special);
-                }
-                if end == text.len() {
-                    return None;
-                }
-                special = self.next_special(text, rest.max(end));
-                end = special.as_ref().map_or(text.len(), |special| special.span.start);
-            }
+                let span = next_word(&text[..end], position)?;
+                position = span.end;
+                Some(Part { symbol: None, span })
+            })
         })
-    }
-
-    /// The first special token from a position on.
-    fn next_special(&self, text: &str, from: usize) -> Option<Part> {
-        let mut opening = from;
-        while let Some(found) = text[opening..].find('<') {
-            opening += found;
-            let here = &text[opening..];
-            if let Some(token) = SPECIAL.iter().chain([&MASK]).find(|token| here.starts_with(**token)) {
-                return Some(Part { symbol: Some(self.id(token)), span: opening..opening + token.len() });
-            }
-            opening += 1;
-        }
-        None
     }
 
     /// Calls `found` with the id, the writing and the length in bytes of each piece of a word.
@@ -280,6 +275,28 @@ impl PhoBert {
     }
 }
 
+/// One of the tokens that stand around a text.
+fn around((text, id): &(String, u32)) -> Piece {
+    Piece { id: *id, text: text.clone(), special: true, unknown: false, span: 0..0, word: None }
+}
+
+/// One token a line, with its count behind the last space.
+fn vocabulary(text: &str, special: &SpecialTokens) -> Result<HashMap<String, u32>> {
+    let mut ids = HashMap::new();
+    for (id, key) in (0..).zip(FIRST) {
+        ids.insert(special.required(key)?.to_string(), id);
+    }
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        let Some((token, _count)) = line.rsplit_once(' ') else {
+            bail!(File, "line {} is \"{line}\": expected a token and its count", index + 1)
+        };
+        let next = ids.len() as u32;
+        ids.insert(token.to_string(), next);
+    }
+    Ok(ids)
+}
+
 /// A part of a word while its symbols are merged; of a text, a word or a special token.
 struct Part {
     /// None for a character that no merge knows, and for a word.
@@ -296,7 +313,7 @@ fn next_word(text: &str, from: usize) -> Option<Range<usize>> {
 }
 
 /// White space as Python has it.
-fn is_space(c: char) -> bool {
+pub(super) fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
 

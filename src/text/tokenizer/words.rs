@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::script::{Characters, ends_line, is_mark, unseen, unspaced};
+
 /// A token before it is known which word it belongs to.
 pub(super) struct Piece {
     pub(super) id: u32,
@@ -14,54 +16,173 @@ pub(super) struct Piece {
     pub(super) word: Option<u32>,
 }
 
+/// A word in the making.
+struct Word {
+    /// The number of its first piece.
+    first: usize,
+    special: bool,
+    /// Where the words before it end.
+    from: usize,
+    /// What its pieces hold of the text, in whole characters.
+    whole: Range<usize>,
+    /// The same without white space at its ends.
+    seen: Range<usize>,
+}
+
+impl Word {
+    /// Whether nothing but white space is in it, if anything.
+    fn is_space(&self) -> bool {
+        !self.special && self.seen.is_empty()
+    }
+}
+
 /// The number of each piece's word, and the words as the text spells them.
 ///
-/// Pieces belong together if the tokenizer says so and no white space is between them, or if an
-/// underscore joins them. Every piece belongs to exactly one word, so sums over pieces are kept.
+/// Every piece belongs to exactly one word, so sums over pieces are kept; and every character of the text that is
+/// not white space stands in exactly one word, in order, those too that the tokenizer drops, if it leaves a piece at
+/// all. Pieces belong together
+///
+/// * if they share a character as readers count them: a letter with its marks, an emoji with its signs;
+/// * if the tokenizer takes them for one word, and neither white space is between them nor a script that is
+///   written without spaces: there a piece is a word;
+/// * if the tokenizer parted a word at a mark or at a character that is not seen;
+/// * if an underscore joins them.
+///
+/// White space that is a word by itself is shown by a sign.
 pub(super) fn join(text: &str, pieces: &[Piece]) -> (Vec<usize>, Vec<String>) {
+    let characters = Characters::of(text);
     let mut of_piece = Vec::with_capacity(pieces.len());
-    let mut spans: Vec<Range<usize>> = Vec::new();
+    let mut words: Vec<Word> = Vec::new();
+    let mut end = 0;
     for (index, piece) in pieces.iter().enumerate() {
-        let span = trimmed(text, &piece.span);
+        let whole = widened(text, &characters, &piece.span);
+        let mut seen = trimmed(text, &whole);
+        seen.start = characters.floor(seen.start);
         let last = index.checked_sub(1).map(|before| &pieces[before]);
-        match (last, spans.last_mut()) {
-            (Some(last), Some(word)) if belongs(text, last, word, piece, &span) => {
-                *word = if Range::is_empty(word) { span } else { word.start..word.end.max(span.end) };
-            }
-            _ => spans.push(span),
+        let shared = !piece.special && !seen.is_empty() && seen.start < end;
+        if let Some(word) = words.iter().rposition(|word| !word.is_space()).filter(|_| shared) {
+            // What shares a character with a word takes along what stands nowhere between them.
+            words.truncate(word + 1);
+            of_piece.iter_mut().for_each(|of| *of = word.min(*of));
         }
-        of_piece.push(spans.len() - 1);
+        match (last, words.last_mut()) {
+            (Some(last), Some(word)) if belongs(text, last, word, piece, &whole, &seen) => {
+                word.whole = union(&word.whole, &whole);
+                word.seen = union(&word.seen, &seen);
+                word.seen = word.seen.start.max(word.from)..word.seen.end.max(word.from);
+            }
+            _ => {
+                let seen = seen.start.max(end)..seen.end.max(end);
+                words.push(Word { first: index, special: piece.special, from: end, whole, seen });
+            }
+        }
+        end = words.last().map_or(end, |word| end.max(word.seen.end));
+        of_piece.push(words.len() - 1);
     }
-    let first_piece = |word: usize| of_piece.iter().position(|other| *other == word).map(|index| &pieces[index]);
-    let spelled = |(word, span): (usize, &Range<usize>)| match text.get(span.clone()) {
-        Some(slice) if !slice.is_empty() => slice.to_string(),
-        _ => first_piece(word).map(|piece| white_space(text, piece).unwrap_or(piece.text.clone())).unwrap_or_default(),
-    };
-    let words = spans.iter().enumerate().map(spelled).collect();
-    (of_piece, words)
+    fill(text, &characters, &mut words);
+    let spelled = words.iter().map(|word| spelled(text, word, &pieces[word.first])).collect();
+    (of_piece, spelled)
 }
 
-/// The sign of a piece that is nothing but white space, however the tokenizer writes it.
-fn white_space(text: &str, piece: &Piece) -> Option<String> {
-    let slice = text.get(piece.span.clone()).filter(|slice| !piece.special && !slice.is_empty())?;
-    let sign = |c: char| if matches!(c, '\n' | '\r') { '⏎' } else { '␣' };
-    slice.chars().all(char::is_whitespace).then(|| slice.chars().map(sign).collect())
-}
-
-/// Whether a piece, without its white space at `span`, goes on with the word of the last one.
-fn belongs(text: &str, last: &Piece, word: &Range<usize>, piece: &Piece, span: &Range<usize>) -> bool {
-    if last.special || piece.special {
+/// Whether a piece goes on with the word of the last one.
+fn belongs(text: &str, last: &Piece, word: &Word, piece: &Piece, whole: &Range<usize>, seen: &Range<usize>) -> bool {
+    if word.special || piece.special {
         return false;
     }
     let same_word = last.word.is_some() && last.word == piece.word;
-    if Range::is_empty(word) {
-        return same_word;
+    if word.seen.is_empty() || seen.is_empty() {
+        let overlap = !whole.is_empty() && whole.start < word.whole.end;
+        return overlap || same_word && (word.seen.is_empty() || whole.is_empty());
     }
-    let between = text.get(word.end..span.start.max(word.end)).unwrap_or_default();
-    let underscore = between == "_"
-        || between.is_empty()
-            && (text[..word.end].ends_with('_') || text.get(span.clone()).is_some_and(|slice| slice.starts_with('_')));
-    underscore || same_word && !between.contains(char::is_whitespace)
+    if seen.start < word.seen.end {
+        return true;
+    }
+    let before = &text[word.seen.clone()];
+    let between = &text[word.seen.end..seen.start];
+    let Some(after) = text[seen.start..].chars().next() else { return false };
+    if between.is_empty() && (before.ends_with('_') || after == '_')
+        || !between.is_empty() && between.chars().all(|c| c == '_')
+    {
+        return true;
+    }
+    if between.contains(char::is_whitespace) || after.is_whitespace() {
+        return false;
+    }
+    let stem = before.trim_end_matches(|c| is_mark(c) || unseen(c));
+    let Some(base) = stem.chars().next_back() else { return unseen(after) || before.chars().all(unseen) };
+    if unseen(after) {
+        return true;
+    }
+    if unspaced(base) || unspaced(after) {
+        return false;
+    }
+    let interrupted = stem.len() < before.len() || !between.is_empty();
+    same_word || interrupted && between.chars().all(unseen) && base.is_alphabetic() && after.is_alphabetic()
+}
+
+/// Gives what no piece holds, as a normaliser dropped it, to the word before it, or to the one behind it where
+/// white space parts it from the one before.
+fn fill(text: &str, characters: &Characters, words: &mut [Word]) {
+    let mut seen: Vec<&mut Range<usize>> =
+        words.iter_mut().filter(|word| !word.special && !word.seen.is_empty()).map(|word| &mut word.seen).collect();
+    let (Some(first), Some(last)) = (seen.first(), seen.last()) else {
+        if let Some(word) = words.iter_mut().find(|word| !word.special) {
+            word.seen = trimmed(text, &(0..text.len()));
+        }
+        return;
+    };
+    let [head, tail] = [0..first.start, last.end..text.len()].map(|rest| trimmed(text, &rest));
+    for index in 1..seen.len() {
+        let gap = seen[index - 1].end..seen[index].start;
+        let space = text[gap.clone()].rfind(char::is_whitespace).map(|place| gap.start + place);
+        let parting = space.map_or(gap.end, |place| {
+            // A mark that stands on a space keeps it.
+            let character = characters.floor(place)..characters.ceil(place + 1);
+            if text[character.clone()].trim().is_empty() { character.end } else { character.start }
+        });
+        seen[index].start = parting;
+        let lost = trimmed(text, &(gap.start..parting));
+        if !lost.is_empty() {
+            seen[index - 1].end = lost.end;
+        }
+    }
+    if let Some(first) = seen.first_mut().filter(|_| !head.is_empty()) {
+        first.start = characters.floor(head.start);
+    }
+    if let Some(last) = seen.last_mut().filter(|_| !tail.is_empty()) {
+        last.end = tail.end;
+    }
+}
+
+/// A word as the text spells it, or as its first piece does where nothing of the text is in it.
+fn spelled(text: &str, word: &Word, piece: &Piece) -> String {
+    let sign = |c: char| if ends_line(c) { '⏎' } else { '␣' };
+    let stands_for_space = |c: char| c.is_whitespace() || matches!(c, '▁' | 'Ġ');
+    match (&text[word.seen.clone()], &text[word.whole.clone()]) {
+        _ if word.special => piece.text.clone(),
+        ("", "") if piece.text.chars().all(stands_for_space) => "␣".to_string(),
+        ("", white) if !white.is_empty() && white.trim().is_empty() => {
+            white.replace("\r\n", "\n").chars().map(sign).collect()
+        }
+        ("", _) => piece.text.clone(),
+        (seen, _) => seen.to_string(),
+    }
+}
+
+/// A span in whole characters of the text.
+fn widened(text: &str, characters: &Characters, span: &Range<usize>) -> Range<usize> {
+    let [start, end] = [span.start, span.end].map(|place| place.min(text.len()));
+    if start < end {
+        characters.floor(start)..characters.ceil(end)
+    } else {
+        characters.floor(start)..characters.floor(start)
+    }
+}
+
+/// Where a piece stands: without the white space at its ends, unless it is nothing else.
+pub(super) fn place(text: &str, span: &Range<usize>) -> Range<usize> {
+    let seen = trimmed(text, span);
+    if seen.is_empty() { span.clone() } else { seen }
 }
 
 /// A span without the white space at its ends.
@@ -69,6 +190,14 @@ fn trimmed(text: &str, span: &Range<usize>) -> Range<usize> {
     let Some(slice) = text.get(span.clone()) else { return span.start..span.start };
     let start = span.start + (slice.len() - slice.trim_start().len());
     start..start + slice.trim().len()
+}
+
+fn union(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
+    match (a.is_empty(), b.is_empty()) {
+        (true, _) => b.clone(),
+        (_, true) => a.clone(),
+        _ => a.start.min(b.start)..a.end.max(b.end),
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +250,15 @@ mod tests {
     fn white_space_alone_is_shown_by_a_sign() {
         let pieces = [(0, 1, Some(0)), (1, 3, Some(1)), (3, 4, Some(2)), (4, 5, Some(3))];
         assert_eq!(words("a \n b", &pieces), ["a", "␣⏎", "␣", "b"]);
+    }
+
+    #[test]
+    fn a_mark_behind_an_added_token_stays_with_it() {
+        let pieces = [(0, 3, Some(0)), (3, 3, Some(1)), (3, 5, Some(1)), (5, 6, Some(2))];
+        assert_eq!(words("<s>\u{301}\"", &pieces), ["<s>\u{301}", "\""]);
+        let white = [(0, 1, Some(0)), (1, 1, Some(1)), (1, 1, Some(2)), (1, 3, Some(3))];
+        assert_eq!(words("a\u{301}", &white), ["a\u{301}"]);
+        assert_eq!(words("a\u{301}", &[(0, 3, Some(0)), (0, 0, None), (0, 3, Some(1))]), ["a\u{301}", "<s>", "<s>"]);
     }
 
     #[test]

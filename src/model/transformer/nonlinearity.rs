@@ -1,0 +1,87 @@
+//! The nonlinearity inside of a layer's feed-forward network.
+
+use candle_core::{Module, Result, Tensor};
+
+use crate::nn::Activation;
+
+/// √(2/π), of the tanh approximation of GELU.
+const GELU_SCALE: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
+/// The same as BERT's early code in Python rounds it.
+const ROUNDED_GELU_SCALE: f64 = 0.797_884_560_8;
+const GELU_CUBIC: f64 = 0.044715;
+const QUICK_GELU_SCALE: f64 = 1.702;
+const GELU_LIMIT: f64 = 10.;
+
+/// What `hidden_act` can be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Nonlinearity {
+    Plain(Activation),
+    /// x/2·(1 + tanh(scale·(x + 0.044715·x³))).
+    GeluTanh {
+        scale: f64,
+    },
+    /// x·σ(1.702·x).
+    QuickGelu,
+    /// GELU between −10 and 10.
+    ClippedGelu,
+    /// x·σ(x).
+    Silu,
+    /// max(x, 0)².
+    ReluSquared,
+    /// Between 0 and 6.
+    Relu6,
+    /// x·relu6(x + 3)/6.
+    HardSwish,
+    Linear,
+}
+
+impl Nonlinearity {
+    /// As `transformers` names it, or nothing.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "gelu" | "gelu_python" => Self::Plain(Activation::Gelu),
+            "gelu_new" | "gelu_pytorch_tanh" | "gelu_python_tanh" | "gelu_accurate" => {
+                Self::GeluTanh { scale: GELU_SCALE }
+            }
+            "gelu_fast" => Self::GeluTanh { scale: ROUNDED_GELU_SCALE },
+            "gelu_10" => Self::ClippedGelu,
+            "quick_gelu" => Self::QuickGelu,
+            "relu" => Self::Plain(Activation::Relu),
+            "relu2" => Self::ReluSquared,
+            "relu6" => Self::Relu6,
+            "leaky_relu" => Self::Plain(Activation::LeakyRelu { slope: 0.01 }),
+            "silu" | "swish" => Self::Silu,
+            "hardswish" => Self::HardSwish,
+            "tanh" => Self::Plain(Activation::Tanh),
+            "sigmoid" => Self::Plain(Activation::Sigmoid),
+            "linear" => Self::Linear,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn forward(self, x: &Tensor) -> Result<Tensor> {
+        let sigmoid = |x: &Tensor| Activation::Sigmoid.forward(x);
+        match self {
+            Self::Plain(activation) => activation.forward(x),
+            Self::GeluTanh { scale } => {
+                let inner = ((x + (x.sqr()? * x)?.affine(GELU_CUBIC, 0.)?)? * scale)?;
+                (Activation::Tanh.forward(&inner)? + 1.)? * (x * 0.5)?
+            }
+            Self::QuickGelu => x * sigmoid(&(x * QUICK_GELU_SCALE)?)?,
+            Self::ClippedGelu => {
+                let gelu = Activation::Gelu.forward(x)?;
+                clipped(&(gelu + GELU_LIMIT)?, 2. * GELU_LIMIT)? - GELU_LIMIT
+            }
+            Self::Silu => x * sigmoid(x)?,
+            Self::ReluSquared => Activation::Relu.forward(x)?.sqr(),
+            Self::Relu6 => clipped(x, 6.),
+            Self::HardSwish => (x * clipped(&(x + 3.)?, 6.)?)? / 6.,
+            Self::Linear => Ok(x.clone()),
+        }
+    }
+}
+
+/// Between 0 and a limit.
+fn clipped(x: &Tensor, limit: f64) -> Result<Tensor> {
+    Activation::Relu.forward(x)? - Activation::Relu.forward(&(x - limit)?)?
+}

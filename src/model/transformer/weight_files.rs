@@ -1,0 +1,103 @@
+//! The files of weights in a checkpoint's folder.
+
+use std::path::Path;
+
+use candle_core::pickle::PthTensors;
+use candle_core::safetensors::SliceSafetensors;
+use candle_core::{Device, Tensor};
+use serde_json::Value;
+
+use crate::error::{Error, Result, bail, error};
+use crate::file::{read, read_text, refuse_pointer};
+
+/// A tensor of a file, or why it cannot be read: many files hold some that nobody needs.
+pub(super) type Read = std::result::Result<Tensor, String>;
+
+/// Every tensor of a folder with the name that its file gives it: of `model.safetensors`, the shards of its
+/// index, `pytorch_model.bin`, or the shards of its index.
+pub(super) fn tensors(folder: &Path) -> Result<Vec<(String, Read)>> {
+    let there = |file: &str| Some(folder.join(file)).filter(|path| path.exists());
+    if let Some(single) = there("model.safetensors") {
+        safetensors(&single)
+    } else if let Some(index) = there("model.safetensors.index.json") {
+        shards(folder, &index, safetensors)
+    } else if let Some(single) = there("pytorch_model.bin") {
+        pickled(&single)
+    } else if let Some(index) = there("pytorch_model.bin.index.json") {
+        shards(folder, &index, pickled)
+    } else {
+        bail!(
+            File,
+            "{} holds no weights: expected model.safetensors, pytorch_model.bin, or the shards of one of them with \
+             model.safetensors.index.json or pytorch_model.bin.index.json",
+            folder.display()
+        )
+    }
+}
+
+fn safetensors(path: &Path) -> Result<Vec<(String, Read)>> {
+    let bytes = read(path).map_err(|e| error!(File, "{e}: fetch it again"))?;
+    let file = SliceSafetensors::new(&bytes).map_err(|e| {
+        error!(
+            File,
+            "{} is not a complete safetensors file ({} bytes): {}: fetch it again",
+            path.display(),
+            bytes.len(),
+            Error::from(e)
+        )
+    })?;
+    let read = |name: String| {
+        let tensor = file.load(&name, &Device::Cpu).map_err(|e| Error::from(e).to_string());
+        (name, tensor)
+    };
+    Ok(file.tensors().into_iter().map(|(name, _)| read(name)).collect())
+}
+
+/// What `torch.save` wrote: the weights, or something that holds them under a usual name.
+fn pickled(path: &Path) -> Result<Vec<(String, Read)>> {
+    refuse_pointer(path)?;
+    for key in [None, Some("state_dict"), Some("model_state_dict"), Some("model")] {
+        let file = match PthTensors::new(path, key) {
+            Ok(file) => file,
+            // A file without this key.
+            Err(_) if key.is_some() => continue,
+            Err(e) => bail!(
+                File,
+                "cannot read {}: {}; only the zip format of PyTorch 1.6 and later can be read: save the model again, \
+                 best as safetensors",
+                path.display(),
+                Error::from(e)
+            ),
+        };
+        let read = |name: &String| match file.get(name) {
+            Ok(tensor) => tensor.map(|tensor| (name.clone(), Ok(tensor))),
+            Err(e) => Some((name.clone(), Err(Error::from(e).to_string()))),
+        };
+        let tensors: Vec<_> = file.tensor_infos().keys().filter_map(read).collect();
+        if !tensors.is_empty() {
+            return Ok(tensors);
+        }
+    }
+    bail!(File, "{} holds no weights: save model.state_dict(), best as safetensors", path.display())
+}
+
+fn shards(
+    folder: &Path,
+    index: &Path,
+    read: impl Fn(&Path) -> Result<Vec<(String, Read)>>,
+) -> Result<Vec<(String, Read)>> {
+    let broken = |why: String| error!(File, "{}: {why}", index.display());
+    let json: Value = serde_json::from_str(&read_text(index)?).map_err(|e| broken(format!("not JSON: {e}")))?;
+    let map = json["weight_map"].as_object().ok_or_else(|| broken("there is no \"weight_map\" in it".to_string()))?;
+    let mut files: Vec<&str> = map.values().filter_map(Value::as_str).collect();
+    files.sort_unstable();
+    files.dedup();
+    let mut tensors = Vec::new();
+    for file in files {
+        if Path::new(file).components().count() != 1 || file.starts_with('.') {
+            return Err(broken(format!("the shard \"{file}\" is not a file of the folder")));
+        }
+        tensors.extend(read(&folder.join(file))?);
+    }
+    Ok(tensors)
+}

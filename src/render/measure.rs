@@ -1,0 +1,108 @@
+//! About how wide letters are in a sans-serif font; pictures then fit the letters to it.
+
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::lettering::SIZE;
+use crate::script::{is_mark, unseen, unspaced};
+
+/// How wide an emoji is.
+const EMOJI: f64 = 1.3;
+
+/// About how wide a text is.
+pub(super) fn width(text: &str) -> f64 {
+    text.graphemes(true).map(character).sum()
+}
+
+/// Whether fonts agree on the letters of a text so far that it can be fitted to its width.
+pub(super) fn is_known(text: &str) -> bool {
+    text.chars().all(|c| c < '\u{590}' || ('\u{1e00}'..'\u{2070}').contains(&c) && !unseen(c))
+}
+
+/// As much of a text's beginning as fits, one character at least.
+pub(super) fn fitting(text: &str, most: f64) -> &str {
+    let mut wide = 0.;
+    let over = text.grapheme_indices(true).find(|(start, whole)| {
+        wide += character(whole);
+        wide > most && *start > 0
+    });
+    &text[..over.map_or(text.len(), |(start, _)| start)]
+}
+
+/// A text that is cut where it does not fit, with a sign that it was.
+pub(super) fn shortened(text: &str, most: f64) -> String {
+    const CUT: &str = "…";
+    if width(text) <= most { text.to_string() } else { format!("{}{CUT}", fitting(text, most - width(CUT))) }
+}
+
+/// A character with its marks.
+fn character(whole: &str) -> f64 {
+    if whole.contains(['\u{20e3}', '\u{fe0f}']) {
+        return EMOJI * SIZE;
+    }
+    let mut characters = whole.chars();
+    let first = characters.next().map_or(0., letter);
+    (first + characters.map(joined).sum::<f64>()) * SIZE
+}
+
+fn letter(c: char) -> f64 {
+    match c {
+        _ if unseen(c) || is_mark(c) && !is_beside(c) => 0.,
+        'i' | 'j' | 'l' | 'ì' | 'í' | 'ỉ' | 'ĩ' | 'ị' | '.' | ',' | ':' | ';' | '!' | '|' | '\'' => 0.29,
+        'f' | 'r' | 't' | ' ' | '(' | ')' | '[' | ']' => 0.37,
+        'm' | 'w' | 'M' | 'W' | '@' | '%' => 0.88,
+        'I' | 'Í' | 'Ì' | 'Ỉ' | 'Ĩ' | 'Ị' => 0.34,
+        'ا' | 'أ' | 'إ' | 'آ' | 'ل' | 'ו' | 'י' | 'ן' | 'ז' | '،' | '؛' | '۔' | '।' | '॥' => 0.4,
+        'ر' | 'ز' | 'د' | 'ذ' | 'و' | 'ג' | 'נ' | 'เ' => 0.5,
+        '\u{590}'..='\u{6ff}' => 0.68,
+        '\u{900}'..='\u{97f}' => 0.7,
+        '\u{980}'..='\u{dff}' => 0.85,
+        '\u{e00}'..='\u{eff}' => 0.66,
+        '…' => 0.9,
+        '␣' | '◌' => 0.7,
+        '\u{ff61}'..='\u{ff9f}' => 0.5,
+        '\u{ac00}'..='\u{d7a3}' | '\u{1100}'..='\u{115f}' => 1.,
+        c if unspaced(c) && c >= '\u{2e80}' => 1.,
+        c if c >= '\u{1f000}' => EMOJI,
+        c if c.is_uppercase() => 0.68,
+        c if c >= '\u{2100}' => 1.1,
+        _ => 0.58,
+    }
+}
+
+/// What follows in the same character: marks beside the letter and letters that join it take space of their own.
+fn joined(c: char) -> f64 {
+    match c {
+        '\u{1160}'..='\u{11ff}' | '\u{1f000}'.. => 0.,
+        c if is_beside(c) => 0.4,
+        c if c.is_alphabetic() && !is_mark(c) => 0.45,
+        _ => 0.,
+    }
+}
+
+/// Whether a sign of an Indian script stands beside its letter.
+fn is_beside(c: char) -> bool {
+    ('\u{900}'..'\u{e00}').contains(&c) && matches!(u32::from(c) % 0x80, 0x03 | 0x3e..=0x40 | 0x49..=0x4c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_take_no_space() {
+        for (bare, marked) in
+            [("a", "a\u{309}"), ("ש", "שָׁ"), ("س", "سَّ"), ("น", "นี้"), ("👩", "👩🏽\u{200d}👧"), ("한", "한")]
+        {
+            assert!((width(bare) - width(marked)).abs() < 1e-9, "{marked}: {} and {}", width(bare), width(marked));
+        }
+        assert!(width("को") > width("क") && width("漢字") == 2. * SIZE);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_cut_between_characters() {
+        assert_eq!(fitting("sa\u{309}n", width("sa")), "sa\u{309}");
+        assert_eq!((fitting("漢字", 1.), fitting("", 1.)), ("漢", ""));
+        let cut = shortened(&"giá ".repeat(30), 100.);
+        assert!(cut.ends_with('…') && width(&cut) <= 100. && shortened("giá", 100.) == "giá");
+    }
+}

@@ -1,0 +1,107 @@
+"""Looks at comments in many scripts in a headless Chromium: HTML and SVG, on light and dark grounds.
+
+    pip install websocket-client
+    cargo run --release --example scripts -- FOLDER
+    python tests/text/pictures.py FOLDER [--screenshots FOLDER] [--chromium PROGRAM]
+
+One line a check; exits 1 if one fails.
+"""
+
+import argparse
+import base64
+import json
+import sys
+import urllib.request
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "serve"))
+
+from checks import Checks
+from page import FAINT_TEXTS, LOWEST_CONTRAST, THEMES, Page, browser
+
+RIGHT_TO_LEFT = ["arabic", "arabic-with-vowels", "hebrew-with-vowels", "persian"]
+LEFT_TO_RIGHT = ["vietnamese", "vietnamese-decomposed", "hindi", "thai", "chinese", "japanese", "korean", "emoji"]
+WIDTH = 1000
+
+# The boxes of the words, each with its text and its place.
+BOXES = """
+[...document.querySelectorAll("span[title], g")]
+  .map((box) => [(box.querySelector("text") ?? box).textContent, (box.querySelector("rect") ?? box).getClientRects()])
+  .map(([word, [{ left, right, top, bottom }, ...more]]) => ({ word, left, right, top, bottom, parts: 1 + more.length }))
+"""
+
+# Letters of an SVG that stand outside of their boxes.
+OUTSIDE = """
+[...document.querySelectorAll("g")]
+  .map((box) => [box.querySelector("text"), box.querySelector("rect").getBoundingClientRect()])
+  .filter(([text, box]) => {
+    const letters = text?.getBoundingClientRect();
+    return letters && (letters.left < box.left - 1 || letters.right > box.right + 1);
+  })
+  .map(([text]) => text.textContent)
+"""
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Look at comments in many scripts.")
+    parser.add_argument("folder", type=Path, help="what the example `scripts` wrote")
+    parser.add_argument("--screenshots", type=Path, metavar="FOLDER", help="write pictures into it")
+    parser.add_argument("--chromium", default="/usr/bin/chromium", metavar="PROGRAM")
+    asked = parser.parse_args()
+    check = Checks()
+    with browser(asked.chromium) as debugger:
+        opened = urllib.request.Request(f"{debugger}/json/new?about:blank", method="PUT")
+        with urllib.request.urlopen(opened) as answer:
+            page = Page(json.load(answer)["webSocketDebuggerUrl"], "")
+        for path in sorted([*asked.folder.glob("*.html"), *asked.folder.glob("*.svg")]):
+            for theme in THEMES:
+                page.appear(WIDTH, theme)
+                page.events.clear()
+                page.url = path.resolve().as_uri()
+                page.call("Page.navigate", url=page.url)
+                page.wait("document.readyState === 'complete'")
+                look(check, page, path, theme)
+                if asked.screenshots:
+                    photograph(page, asked.screenshots / f"{path.stem}.{path.suffix[1:]}.{theme}.png")
+    check.finish()
+
+
+def look(check, page, path, theme):
+    name = f"{path.name} on a {theme} ground"
+    fetched = [event["request"]["url"] for event in page.heard("Network.requestWillBeSent")]
+    check(f"{name} fetches nothing", all(url == page.url or url.startswith("data:") for url in fetched), fetched)
+    if path.suffix == ".html":
+        faint = page.run(f"{FAINT_TEXTS}({LOWEST_CONTRAST})")
+        check(f"{name} has letters that stand out", not faint, faint)
+    else:
+        outside = page.run(OUTSIDE) if "layers" not in path.stem else []
+        check(f"{name} has its letters in their boxes", not outside, outside)
+    if path.stem not in RIGHT_TO_LEFT + LEFT_TO_RIGHT:
+        return
+    boxes = [box for box in page.run(BOXES) if not box["word"].startswith(("+", "-")) and box["word"] != "0"]
+    lines = [pair for pair in zip(boxes, boxes[1:]) if abs(pair[0]["top"] - pair[1]["top"]) < 5]
+    # The digits of a number run to the right everywhere.
+    lines = [pair for pair in lines if not (pair[0]["word"].isdigit() and pair[1]["word"].isdigit())]
+    check(f"{name} has several words in a line", len(lines) > 3, boxes)
+    # An SVG has its words as they are seen.
+    to_the_left = path.stem in RIGHT_TO_LEFT and path.suffix == ".html"
+    wrong = [
+        (first["word"], second["word"])
+        for first, second in lines
+        if (first["left"] < second["right"] if to_the_left else second["left"] < first["right"])
+    ]
+    check(f"{name} has its words in order, apart from each other", not wrong, wrong)
+    check(f"{name} has each word in one box", all(box["parts"] == 1 for box in boxes), boxes)
+    check(f"{name} stays on the page", all(0 <= box["left"] and box["right"] <= WIDTH for box in boxes), boxes)
+
+
+def photograph(page, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    size = page.call("Page.getLayoutMetrics")["cssContentSize"]
+    clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+    picture = page.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
+    path.write_bytes(base64.b64decode(picture["data"]))
+
+
+if __name__ == "__main__":
+    main()
