@@ -281,7 +281,10 @@ fn folders_that_no_classifier_comes_from() {
     let foreign = copy("foreign-tokenizer");
     std::fs::write(foreign.join("bpe.codes"), "").unwrap();
     std::fs::write(foreign.join("tokenizer_config.json"), r#"{"tokenizer_class": "BertweetTokenizer"}"#).unwrap();
+    assert!(message(load(&foreign)).contains("write PreTrainedTokenizerFast"));
+    std::fs::write(foreign.join("tokenizer_config.json"), r#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#).unwrap();
     assert_eq!(load(&foreign).unwrap().predict_text(TEXT).unwrap(), model().predict_text(TEXT).unwrap());
+    std::fs::write(foreign.join("tokenizer_config.json"), r#"{"tokenizer_class": "BertweetTokenizer"}"#).unwrap();
     std::fs::remove_file(foreign.join("tokenizer.json")).unwrap();
     assert!(message(load(&foreign)).contains("holds the tokenizer BertweetTokenizer"));
     std::fs::write(foreign.join("tokenizer_config.json"), r#"{"tokenizer_class": "PhobertTokenizer"}"#).unwrap();

@@ -65,6 +65,7 @@ pub(super) fn learn(texts: &[&str], size: usize, least_count: u64) -> Result<Tok
     learned.add_special_tokens(special).map_err(failed)?;
     let template = TemplateProcessing::builder()
         .try_single("<s> $A </s>")
+        .and_then(|template| template.try_pair("<s> $A </s> </s> $B </s>"))
         .map_err(template_error)?
         .special_tokens(vec![("<s>", 0), ("</s>", 2)])
         .build()
