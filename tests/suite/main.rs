@@ -18,6 +18,12 @@ mod laws;
 /// How many passes each method takes, and of how many rows.
 mod passes;
 
+/// Sums, means and differences in any number type.
+mod sums;
+
+/// Graphs of any depth.
+mod depth;
+
 /// Cases whose answer is known by hand.
 mod known_answers;
 
