@@ -4,6 +4,9 @@ use candle_core::{DType, Tensor};
 
 use crate::error::{Result, bail};
 
+/// How many numbers are looked at together: those of a large tensor are not copied all at once.
+const BLOCK: usize = 1 << 18;
+
 /// An error that names the first NaN or infinite element, if there is one.
 pub(crate) fn check(tensor: &Tensor) -> Result<()> {
     check_that(tensor, f64::is_finite, "a finite number")
@@ -19,17 +22,19 @@ fn check_that(tensor: &Tensor, fine: impl Fn(f64) -> bool, expected: &str) -> Re
         return Ok(());
     }
     let flat = tensor.detach().flatten_all()?;
-    let first_bad = match tensor.dtype() {
-        DType::F64 => first_bad(&flat.to_vec1::<f64>()?, fine),
-        _ => first_bad(&flat.to_dtype(DType::F32)?.to_vec1::<f32>()?, fine),
-    };
-    match first_bad {
-        None => Ok(()),
-        Some((position, value)) => {
-            let index = unravel(position, tensor.dims());
+    let count = flat.elem_count();
+    for first in (0..count).step_by(BLOCK) {
+        let block = flat.narrow(0, first, BLOCK.min(count - first))?;
+        let bad = match tensor.dtype() {
+            DType::F64 => first_bad(&block.to_vec1::<f64>()?, &fine),
+            _ => first_bad(&block.to_dtype(DType::F32)?.to_vec1::<f32>()?, &fine),
+        };
+        if let Some((position, value)) = bad {
+            let index = unravel(first + position, tensor.dims());
             bail!(NotFinite, "the value at {index:?} is {value}: expected {expected}")
         }
     }
+    Ok(())
 }
 
 fn first_bad<T: Copy + Into<f64>>(values: &[T], fine: impl Fn(f64) -> bool) -> Option<(usize, f64)> {

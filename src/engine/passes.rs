@@ -51,6 +51,11 @@ impl Passes {
         Self { rows, workers }
     }
 
+    /// The same with so few workers that jobs that hold this much each stay in the memory budget.
+    pub(crate) fn holding(self, bytes: usize, settings: &PathSettings) -> Self {
+        Self { workers: (settings.memory_budget / bytes.max(1)).clamp(1, self.workers), ..self }
+    }
+
     /// Runs the jobs `0..count` on the workers, and folds their results in the order of the jobs. A worker
     /// waits until its result has been folded, so no more results are held than there are workers.
     pub(crate) fn run<T: Send>(

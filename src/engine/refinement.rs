@@ -74,6 +74,10 @@ where
     let tolerance = walk.settings.tolerance.unwrap_or_default();
     let mut totals = Totals::new(walk.lines, 0);
     let line_bytes = size_of::<f64>() * walk.width.max(1);
+    let passes = match stieltjes {
+        Stieltjes::No => passes,
+        Stieltjes::Yes => passes.holding(NODES * line_bytes, walk.settings),
+    };
     let group = (walk.settings.memory_budget / (FEWEST_INTERVALS * line_bytes)).max(1);
     for first in (0..walk.lines.count()).step_by(group) {
         let lines = first..walk.lines.count().min(first + group);

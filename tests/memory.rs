@@ -1,0 +1,165 @@
+//! What every method holds at its peak: the bytes that are allocated, counted one by one.
+//!
+//! `cargo test --release --test memory -- --nocapture` shows the table; with `CANDLE_EXPLAIN_STEPS=500` for so many
+//! steps, in some minutes.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_explain::attr::METHODS;
+use candle_explain::engine::{MethodInfo, Options};
+use candle_explain::prelude::*;
+
+const FEATURES: usize = 1_000_000;
+const MEGABYTE: usize = 1_000_000;
+
+/// The system's allocator with a count of what is held.
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(held, Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The most that a call held beyond what was held before it, in megabytes, and what it keeps, which is its result.
+fn peak_of<T>(call: impl FnOnce() -> T) -> (usize, usize) {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = HELD.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    let result = call();
+    let (peak, kept) = (PEAK.load(Ordering::Relaxed), HELD.load(Ordering::Relaxed));
+    drop(result);
+    (peak.saturating_sub(before) / MEGABYTE, kept.saturating_sub(before) / MEGABYTE)
+}
+
+/// F = mean h², h = x + 1.
+fn squares() -> Arc<dyn Model> {
+    from_fn(|input, layers| Ok(layers.visit("hidden", input.first().affine(1., 1.)?)?.sqr()?.mean(1)?))
+}
+
+/// More of candle's own operations, each of which keeps what its backward needs.
+fn composed() -> Arc<dyn Model> {
+    from_fn(|input, layers| {
+        let hidden = layers.visit("hidden", input.first().affine(1., 1.)?)?;
+        let weights = candle_nn::ops::softmax(&hidden.tanh()?, 1)?;
+        let mixed = ((&hidden * &weights)? + hidden.gelu()?)?;
+        Ok(mixed.sqr()?.mean(1)?)
+    })
+}
+
+/// One row of a million numbers, f32: 4 megabytes.
+fn numbers(rows: usize) -> Tensor {
+    let values: Vec<f32> = (0..rows * FEATURES).map(|i| (i as f32 * 0.37).sin()).collect();
+    Tensor::from_vec(values, (rows, FEATURES), &Device::Cpu).unwrap()
+}
+
+fn options(info: &MethodInfo, steps: usize) -> Options {
+    let mut options = Options::default();
+    if info.takes("layer") {
+        options.layers = vec!["hidden".to_string()];
+    }
+    if info.takes("neuron") {
+        options.neuron = Some(Neuron::from(2));
+    }
+    if info.takes("n_steps") {
+        options.n_steps = Some(steps);
+    }
+    options
+}
+
+fn peak(info: &MethodInfo, model: Arc<dyn Model>, options: &Options, inputs: &Tensor) -> (usize, usize) {
+    let method = (info.build)(model, options).unwrap();
+    let inputs = Inputs::from(inputs);
+    peak_of(|| method.attribute_to(&inputs, &Target::None).unwrap())
+}
+
+/// The most that a method may hold beside the inputs: 45 rows of these.
+const MOST: usize = 180;
+/// The same for a model that keeps a dozen rows for its backward.
+const MOST_COMPOSED: usize = 400;
+/// The same to a tolerance, whose estimates have a budget of their own of 256 MiB.
+const MOST_TO_A_TOLERANCE: usize = 600;
+/// A result: one row.
+const RESULT: usize = 4;
+
+#[test]
+fn no_method_holds_more_for_more_steps_or_baselines() {
+    let steps: usize = std::env::var("CANDLE_EXPLAIN_STEPS").map_or(50, |steps| steps.parse().unwrap());
+    let row = numbers(1);
+    let baselines = numbers(100);
+    println!("{:26} {:>6} steps, 100 baselines, candle's operations, kept: megabytes", "", steps);
+    for info in METHODS {
+        let mut spread = options(info, steps.div_ceil(100).max(2));
+        if info.takes("baseline") {
+            spread.baseline = Some(Baseline::distribution(&baselines));
+        }
+        let (long, kept) = peak(info, squares(), &options(info, steps), &row);
+        let (many, kept_of_many) = peak(info, squares(), &spread, &row);
+        let (rich, kept_of_rich) = peak(info, composed(), &options(info, steps.div_ceil(10)), &row);
+        println!("{:26} {long:6} {many:20} {rich:20} {kept:6}", info.name);
+        assert!(long <= MOST, "{}, {steps} steps: {long} megabytes", info.name);
+        assert!(many <= MOST, "{}, 100 baselines: {many} megabytes", info.name);
+        assert!(rich <= MOST_COMPOSED, "{}, candle's operations: {rich} megabytes", info.name);
+        for kept in [kept, kept_of_many, kept_of_rich] {
+            assert!(kept <= RESULT, "{} keeps {kept} megabytes", info.name);
+        }
+    }
+}
+
+/// F = mean of steps, each at another point of the path.
+fn steep() -> Arc<dyn Model> {
+    from_fn(|input, layers| {
+        let hidden = layers.visit("hidden", input.first().affine(1., 1.)?)?;
+        Ok(candle_nn::ops::sigmoid(&hidden.affine(1e3, -1.3e3)?)?.mean(1)?)
+    })
+}
+
+#[test]
+fn a_tolerance_keeps_its_estimates_in_the_budget() {
+    let row = numbers(1);
+    for info in METHODS.iter().filter(|info| info.takes("tolerance")) {
+        let options = Options { n_steps: None, tolerance: Some(1e-9), max_steps: Some(200), ..options(info, 1) };
+        let (most, kept) = peak(info, steep(), &options, &row);
+        println!("{:26} {most:6} {kept:6}", info.name);
+        assert!(most <= MOST_TO_A_TOLERANCE, "{}: {most} megabytes", info.name);
+        assert!(kept <= RESULT, "{} keeps {kept} megabytes", info.name);
+    }
+}
+
+#[test]
+fn results_and_predictions_hold_no_graph() {
+    let deep = from_fn(|input, layers| {
+        let mut x = layers.visit("hidden", input.first().affine(0.5, 0.5)?)?;
+        for _ in 0..20 {
+            x = x.sqr()?;
+        }
+        Ok(x.sum(1)?)
+    });
+    let weights = Var::from_tensor(&Tensor::ones((30, 100_000), DType::F32, &Device::Cpu).unwrap()).unwrap();
+    let x = weights.as_tensor();
+    for info in METHODS {
+        let method = (info.build)(deep.clone(), &options(info, 5)).unwrap();
+        let of = |row: usize| {
+            let input = Inputs::from(&x.narrow(0, row, 1).unwrap());
+            method.attribute_to(&input, &Target::None).unwrap()
+        };
+        let (_, kept) = peak_of(|| (0..30).map(of).collect::<Vec<_>>());
+        assert!(kept <= 13, "30 results of {}, each of 0.4 megabytes, hold {kept}", info.name);
+    }
+}
