@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::engine::{
-    Attribute, Attributed, Attributions, Cost, Expansion, Family, LayerNames, MethodInfo, Options, PATH_OPTIONS,
-    PathSettings, Question, Subject, Target, Walk, check_setter, flag_setter, layer_input_setter, path_setters,
+    Attribute, Attributed, Attributions, Baseline, Cost, Expansion, Family, LayerNames, MethodInfo, Options,
+    PATH_OPTIONS, PathSettings, Question, Subject, Target, Walk, check_setter, flag_setter, layer_input_setter,
+    path_setters,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model};
@@ -21,6 +22,7 @@ use crate::model::{Inputs, IntoModel, Model};
 /// * **Costs** a forward and a backward pass (down to the layer) for each of the `n_steps` (50)
 ///   points, and one forward pass for each end.
 /// * **Differs from Captum** in that steps are never expanded all at once, and in `tolerance`.
+/// * **Remarks** on ids without a baseline, which are compared with the id 0.
 /// * **Errors** if there is no such layer (the message lists those there are), a shape, the
 ///   target or the baseline does not fit, a value is not finite, or the output does not depend
 ///   on the layer.
@@ -43,6 +45,10 @@ pub struct LayerIntegratedGradients {
     path: PathSettings,
     multiply_by_inputs: bool,
 }
+
+/// What is said where ids are compared with zeros that nobody chose.
+const COMPARED_WITH_ZERO: &str = "no baseline was given, so every id is compared with the id 0, whatever that stands for: for \
+    texts give baseline(text.reference()), which has padding in the place of all but the special tokens";
 
 impl LayerIntegratedGradients {
     pub(crate) const INFO: MethodInfo = MethodInfo {
@@ -95,6 +101,9 @@ impl Attribute for LayerIntegratedGradients {
             let places = self.layers.places()?;
             let question = Question::about_output(&self.model, inputs, target, &self.path)?;
             let baselines = self.path.baseline.resolve(inputs)?;
+            if matches!(self.path.baseline, Baseline::Zero) && inputs.tensors().iter().any(|ids| ids.dtype().is_int()) {
+                question.warn(COMPARED_WITH_ZERO.to_string());
+            }
             let lines = baselines.lines(question.batch_size());
             let of = Attributed::Replaced(&places);
             let survey = question.survey(&self.path, lines.count() * self.path.n_steps, of, |at| {

@@ -198,7 +198,7 @@ impl<'a> Question<'a> {
     }
 
     /// Keeps something that the reader of the result must know.
-    pub(super) fn warn(&self, warning: String) {
+    pub(crate) fn warn(&self, warning: String) {
         lock(&self.warnings).push(warning);
     }
 

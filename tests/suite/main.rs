@@ -54,6 +54,9 @@ mod errors;
 /// Errors without candle's backtraces.
 mod backtraces;
 
+/// What errors and remarks blame.
+mod messages;
+
 /// Tokenizers against those that they must equal, and the words that pieces join into.
 mod tokenizers;
 
