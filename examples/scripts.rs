@@ -1,4 +1,5 @@
-//! Draws one comment in each of ten scripts, with its words coloured by a classifier that is trained on the way.
+//! Draws one comment in each of fourteen scripts and spellings, with its words coloured by a classifier that is
+//! trained on the way.
 //!
 //! `cargo run --release --features png --example scripts -- FOLDER`
 
@@ -43,9 +44,14 @@ fn main() -> Result<()> {
         explain.layers(text)?.layer_map()?.save(folder.join(format!("{name}-layers.html")))?;
         explain.pieces(true).visualize(text)?.save(folder.join(format!("{name}-pieces.svg")))?;
     }
+    let named = SentimentClassifier::with_labels(classifier.display().to_string(), ["إيجابي", "سلبي"])?;
+    let named = Explainer::new(&named).n_steps(30);
+    for form in ["html", "svg"] {
+        named.visualize((COMMENTS[1].1, 1))?.save(folder.join("arabic-labels").with_extension(form))?;
+    }
     let strongest = explain.target(1).batch(&comments)?.strongest_words(30)?;
     strongest.bars()?.save(folder.join("strongest.svg"))?;
     strongest.save(folder.join("strongest.html"))?;
-    println!("{} comments as HTML and SVG in {}", COMMENTS.len() + 1, folder.display());
+    println!("{} pictures as HTML and SVG in {}", COMMENTS.len() + 2, folder.display());
     Ok(())
 }

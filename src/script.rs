@@ -47,6 +47,13 @@ pub(crate) fn unspaced(c: char) -> bool {
     behind > 0 && c <= UNSPACED[behind - 1].1
 }
 
+/// Whether a line may end between two words that no space parts: in scripts that are written without spaces, but
+/// neither behind an opening bracket nor before a sign.
+pub(crate) fn line_may_end_between(before: &str, after: &str) -> bool {
+    let (Some(last), Some(first)) = (before.chars().next_back(), after.chars().next()) else { return false };
+    (unspaced(last) || unspaced(first)) && first.is_alphanumeric() && !"「『（【〈《〔［｛〖〘〚(".contains(last)
+}
+
 /// Whether a character has no look of its own and parts no word: joiners, marks of direction, soft hyphens,
 /// variation selectors.
 pub(crate) fn unseen(c: char) -> bool {
@@ -56,6 +63,16 @@ pub(crate) fn unseen(c: char) -> bool {
             | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
             | '\u{e0000}'..='\u{e0fff}'
     )
+}
+
+/// The signs below U+1F000 that are pictures in colours unless a variation selector says otherwise.
+const PICTURES: &str = "⌚⌛⏩⏪⏫⏬⏰⏳◽◾☔☕♈♉♊♋♌♍♎♏♐♑♒♓♿⚓⚡⚪⚫⚽⚾⛄⛅⛎⛔⛪⛲⛳⛵⛺⛽✅✊✋✨❌❎❓❔❕❗➕➖➗➰➿⬛⬜⭐⭕";
+
+/// Whether a character, with what belongs to it, is a small picture in colours.
+pub(crate) fn is_emoji(whole: &str) -> bool {
+    let picture = |c: char| ('\u{1f000}'..'\u{20000}').contains(&c) || PICTURES.contains(c);
+    let first = whole.chars().next().is_some_and(picture) && !whole.contains('\u{fe0e}');
+    first || whole.contains(['\u{fe0f}', '\u{20e3}'])
 }
 
 /// Whether a character is written onto the one before it.
@@ -121,6 +138,17 @@ mod tests {
     }
 
     #[test]
+    fn lines_end_between_words_but_not_before_signs() {
+        for (before, after) in [("很", "好"), ("好", "100"), ("。", "た"), ("ดี", "มาก")] {
+            assert!(line_may_end_between(before, after), "{before}|{after}");
+        }
+        for (before, after) in [("好", "。"), ("「", "好"), ("1", "0"), ("đẹp", ","), ("(", "đẹp"), ("", "好")]
+        {
+            assert!(!line_may_end_between(before, after), "{before}|{after}");
+        }
+    }
+
+    #[test]
     fn a_mark_gets_something_to_stand_on() {
         assert_eq!(free_standing("\u{309}n"), "\u{25cc}\u{309}n");
         assert_eq!(free_standing(" \u{309}"), "\u{25cc}\u{309}");
@@ -130,6 +158,17 @@ mod tests {
         );
         for whole in ["##n", "#\u{fe0f}\u{20e3}", "sa\u{309}n", "\u{fe0f}", "", " a"] {
             assert_eq!(free_standing(whole), whole);
+        }
+    }
+
+    #[test]
+    fn emoji_are_told_from_letters_and_signs() {
+        for whole in ["😍", "❤\u{fe0f}", "1\u{fe0f}\u{20e3}", "🇻🇳", "👍🏽", "⭐", "👨\u{200d}👩\u{200d}👧"]
+        {
+            assert!(is_emoji(whole), "{whole}");
+        }
+        for whole in ["❤", "⭐\u{fe0e}", "1", "#", "字", "𠀀", "é", "", " "] {
+            assert!(!is_emoji(whole), "{whole}");
         }
     }
 

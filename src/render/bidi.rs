@@ -63,6 +63,11 @@ impl Order {
 
     /// The words of one line, from the left to the right.
     pub(super) fn line(&self, line: Range<usize>) -> Vec<usize> {
+        self.spaced_line(line).into_iter().map(|(word, _)| word).collect()
+    }
+
+    /// The same, each with whether a space is seen on its left.
+    pub(super) fn spaced_line(&self, line: Range<usize>) -> Vec<(usize, bool)> {
         let mut levels = Vec::new();
         let mut words = Vec::new();
         for index in line.clone() {
@@ -73,7 +78,16 @@ impl Order {
             levels.push(self.words[index]);
             words.push(Some(index));
         }
-        BidiInfo::reorder_visual(&levels).into_iter().filter_map(|place| words[place]).collect()
+        let mut seen: Vec<(usize, bool)> = Vec::with_capacity(line.len());
+        let mut spaced = false;
+        for word in BidiInfo::reorder_visual(&levels).into_iter().map(|place| words[place]) {
+            match word {
+                Some(word) => seen.push((word, spaced && !seen.is_empty())),
+                None => spaced = true,
+            }
+            spaced &= word.is_none();
+        }
+        seen
     }
 
     /// A word as it is to be drawn alone, where the drawing takes its direction to be from the left: signs at the
@@ -148,6 +162,14 @@ mod tests {
         assert_eq!(seen(&["سعر", "100", "200", "دينار"]), ["دينار", "200", "100", "سعر"]);
         assert_eq!(seen(&["سعر", "1", "+0", "+0", "2"]), ["2", "1", "+0", "+0", "سعر"]);
         assert_eq!(seen(&["ب1", "ج2"]), ["ج2", "ب1"]);
+    }
+
+    #[test]
+    fn spaces_stand_between_the_words_that_they_part() {
+        let spaces = |words: &[&str]| Order::of(parts(words)).spaced_line(0..words.len());
+        assert_eq!(spaces(&["سلبي", "(0.97)"]), [(1, false), (0, true)]);
+        assert_eq!(spaces(&["a", "+ب", "ج", "d"]), [(0, false), (2, false), (1, true), (3, true)]);
+        assert_eq!(spaces(&["سعر", "1", "+0", "2"]), [(3, false), (1, true), (2, false), (0, true)]);
     }
 
     #[test]

@@ -106,11 +106,11 @@ impl Heatmap {
         let units = record.units();
         let order = Order::of(units.iter().map(part));
         let direction = if order.is_right_to_left() { "rtl" } else { "ltr" };
-        // Where the text has no space, a line may break all the same, and the parts of a number stay in order.
-        let space = |unit: &Unit| if unit.joined { "<wbr>" } else { " " };
+        let space = |unit: &Unit| if unit.joined { "" } else { " " };
         let words: String = units.iter().map(|unit| format!("{}{}", space(unit), self.word(unit, largest))).collect();
         format!(
-            "<div dir=\"{direction}\" style=\"min-width:240px;max-width:760px;line-height:2.1;text-align:start\">{}</div>",
+            "<div dir=\"{direction}\" style=\"min-width:240px;max-width:760px;line-height:2.1;text-align:start;\
+             overflow-wrap:anywhere\">{}</div>",
             words.trim_start()
         )
     }
@@ -186,20 +186,20 @@ impl Figure for Heatmap {
             .iter()
             .map(|(label, value)| {
                 let ground = self.palette.ground(*value, largest);
-                format!("<span style=\"background:{ground};color:{INK};padding:1px 8px\">{label}</span>")
+                format!("<span dir=\"ltr\" style=\"background:{ground};color:{INK};padding:1px 8px\">{label}</span>")
             })
             .collect();
         let legend = format!(
-            "<div style=\"padding:2px 10px 8px\"><span style=\"color:{FAINT};border-bottom:2px dotted\">{}</span> \
-             {steps} <span style=\"color:{FAINT}\">{}</span></div>",
+            "<div dir=\"ltr\" style=\"padding:2px 10px 8px\"><span dir=\"ltr\" style=\"color:{FAINT};border-bottom:2px \
+             dotted\">{}</span> {steps} <span dir=\"ltr\" style=\"color:{FAINT}\">{}</span></div>",
             escape(&against),
             escape(&towards)
         );
         let (heads, rows) = self.facts();
         let cell = |tag: &str, direction: &str, body: &str, white_space: &str| {
             format!(
-                "<{tag}{direction} style=\"padding:4px 10px;text-align:left;vertical-align:top;background:{GROUND};color:{INK};\
-                 border:0;border-bottom:1px solid {LINE};white-space:{white_space}\">{body}</{tag}>"
+                "<{tag}{direction} style=\"padding:4px 10px;text-align:left;vertical-align:top;background:{GROUND};\
+                 color:{INK};border:0;border-bottom:1px solid {LINE};white-space:{white_space}\">{body}</{tag}>"
             )
         };
         let head: String =

@@ -70,8 +70,8 @@ pub(super) fn page(body: &str) -> String {
 /// The light ground that a figure stands on.
 pub(super) fn framed(body: &str) -> String {
     format!(
-        "<div style=\"display:inline-block;max-width:100%;overflow-x:auto;background:{GROUND};color:{INK};\
-         border:1px solid {LINE};border-radius:6px;padding:8px;font-family:sans-serif;font-size:13px;\
+        "<div style=\"display:inline-block;box-sizing:border-box;max-width:100%;overflow-x:auto;background:{GROUND};\
+         color:{INK};border:1px solid {LINE};border-radius:6px;padding:8px;font-family:sans-serif;font-size:13px;\
          line-height:1.4\">{body}</div>"
     )
 }

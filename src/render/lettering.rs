@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::bidi::{Order, Part, named};
 use super::html::{GROUND, escape};
 use super::measure::{fitting, is_known, width};
-use crate::script::free_standing;
+use crate::script::{free_standing, line_may_end_between};
 
 pub(super) const SIZE: f64 = 14.;
 const WIDTH: f64 = 860.;
@@ -47,7 +47,6 @@ pub(super) struct Boxed<'a> {
 struct Set<'a> {
     word: Cow<'a, str>,
     letters: f64,
-    advance: f64,
     colour: &'a str,
     weight: &'static str,
     joined: bool,
@@ -68,23 +67,17 @@ impl Lettering {
     /// Words without a box; broken between words where a line is full.
     pub(super) fn text(&mut self, text: &str, colour: &str, bold: bool) {
         let weight = if bold { " font-weight=\"600\"" } else { "" };
-        let set = |word| {
-            let letters = str::trim_end(word);
-            let (advance, joined, boxed) = (width(word), false, None);
-            Set { word: Cow::Borrowed(letters), letters: width(letters), advance, colour, weight, joined, boxed }
-        };
-        let words: Vec<Set> = text.split_inclusive(' ').map(set).collect();
+        let set =
+            |word| Set { word: Cow::Borrowed(word), letters: width(word), colour, weight, joined: false, boxed: None };
+        let words: Vec<Set> = text.split(' ').map(set).collect();
         self.set(&words, false);
     }
 
     /// Words in boxes, those of a text in a script that runs to the left from the right margin on.
     pub(super) fn boxes(&mut self, words: &[Boxed]) {
-        let mut set: Vec<Set> = words.iter().flat_map(boxed_parts).collect();
-        for index in 1..set.len() {
-            let between = if set[index].joined { BETWEEN_JOINED } else { BETWEEN };
-            set[index - 1].advance = set[index - 1].room() + between;
-        }
+        let set: Vec<Set> = words.iter().flat_map(boxed_parts).collect();
         self.set(&set, true);
+        self.x += BETWEEN;
     }
 
     fn set(&mut self, words: &[Set], at_its_margin: bool) {
@@ -94,12 +87,13 @@ impl Lettering {
         );
         let apart = if at_its_margin { 1.15 } else { 1. };
         let mut start = 0;
-        for (index, word) in words.iter().enumerate() {
-            let line: f64 = words[start..index].iter().map(|word| word.advance).sum();
-            if self.x + line + word.room() > WIDTH - MARGIN && self.x + line > MARGIN {
-                self.set_line(words, start..index, &order, at_its_margin);
+        for index in 0..words.len() {
+            while self.x + room(words, start..index + 1) > WIDTH - MARGIN && (index > start || self.x > MARGIN) {
+                let first = start + usize::from(self.x <= MARGIN);
+                let end = (first..=index).rev().find(|next| may_begin_line(words, *next)).unwrap_or(index);
+                self.set_line(words, start..end, &order, at_its_margin);
                 self.line_break(apart);
-                start = index;
+                start = end;
             }
         }
         self.set_line(words, start..words.len(), &order, at_its_margin);
@@ -107,17 +101,17 @@ impl Lettering {
 
     fn set_line(&mut self, words: &[Set], line: Range<usize>, order: &Order, at_its_margin: bool) {
         if at_its_margin && order.is_right_to_left() {
-            let advance: f64 = words[line.clone()].iter().map(|word| word.advance).sum();
-            self.x = (WIDTH - MARGIN + BETWEEN - advance).max(self.x);
+            self.x = (WIDTH - MARGIN - room(words, line.clone())).max(self.x);
         }
-        for index in order.line(line) {
+        for (place, (index, spaced)) in order.spaced_line(line).into_iter().enumerate() {
             let word = &words[index];
             let drawn = order.alone(index, &word.word);
+            self.x += if place == 0 { 0. } else { word.apart(spaced) };
             match word.boxed {
                 Some(boxed) => self.draw_box(word, boxed, &drawn),
                 None => self.letters(&drawn, self.x, word),
             }
-            self.x += word.advance;
+            self.x += word.room();
         }
     }
 
@@ -188,10 +182,32 @@ impl Lettering {
 }
 
 impl Set<'_> {
-    /// How much of a line it takes, without the space behind it.
+    /// How much of a line it takes.
     fn room(&self) -> f64 {
         self.letters + if self.boxed.is_some() { 2. * PADDING } else { 0. }
     }
+
+    /// How far it is from a word beside it.
+    fn apart(&self, spaced: bool) -> f64 {
+        match (self.boxed, spaced) {
+            (Some(_), true) => BETWEEN,
+            (Some(_), false) => BETWEEN_JOINED,
+            (None, true) => width(" "),
+            (None, false) => 0.,
+        }
+    }
+}
+
+/// How much of a line these words take.
+fn room(words: &[Set], line: Range<usize>) -> f64 {
+    let line = &words[line];
+    line.iter().map(Set::room).sum::<f64>() + line.iter().skip(1).map(|word| word.apart(!word.joined)).sum::<f64>()
+}
+
+/// Whether a line may end before this word.
+fn may_begin_line(words: &[Set], index: usize) -> bool {
+    let word = &words[index];
+    !word.joined || index > 0 && line_may_end_between(&words[index - 1].word, &word.word)
 }
 
 /// A word in its box; in several if it is longer than a line.
@@ -203,9 +219,8 @@ fn boxed_parts<'a>(boxed: &'a Boxed<'a>) -> Vec<Set<'a>> {
         let line = fitting(rest, most);
         let word = free_standing(line);
         let letters = width(&word);
-        let advance = letters + 2. * PADDING + BETWEEN;
         let joined = boxed.joined || !parts.is_empty();
-        parts.push(Set { word, letters, advance, colour: boxed.colour, weight: "", joined, boxed: Some(boxed) });
+        parts.push(Set { word, letters, colour: boxed.colour, weight: "", joined, boxed: Some(boxed) });
         rest = &rest[line.len()..];
         if rest.is_empty() {
             return parts;
@@ -287,6 +302,42 @@ mod tests {
         assert!(places[0].0 < places[1].0 && places[1].0 < places[2].0);
         let end = places[2].0 + width("אחת") + 2. * PADDING;
         assert!((end - (WIDTH - MARGIN)).abs() < 0.2, "{end}");
+    }
+
+    #[test]
+    fn numbers_and_signs_stay_in_their_line() {
+        let joined = |word| Boxed { joined: true, ..boxed(word) };
+        let lines = |words: &[Boxed]| {
+            let mut page = Lettering::new();
+            page.boxes(words);
+            let height = |part: &str| part.split("y=\"").nth(1).unwrap().split('"').next().unwrap().to_string();
+            page.marks.split("<rect").skip(1).map(height).collect::<Vec<String>>()
+        };
+        for tail in [["1", "0", "0"], ["好", "吗", "。"]] {
+            for filling in 50..70 {
+                let words = [boxed("字")].into_iter().chain((0..filling).map(|_| joined("字")));
+                let words: Vec<Boxed> = words.chain(tail.map(joined)).collect();
+                let lines = lines(&words);
+                let last = lines.len() - 1;
+                assert_eq!(lines[last - 1], lines[last], "{filling} and {tail:?}");
+                assert!(tail[0] == "好" || lines[last - 2] == lines[last], "{filling} and {tail:?}");
+            }
+        }
+        let endless: Vec<Boxed> = (0..200).map(|_| joined("1")).collect();
+        let lines = lines(&endless);
+        let full: Vec<usize> = lines.chunk_by(|a, b| a == b).map(<[String]>::len).collect();
+        assert!(full.len() > 2 && full[..full.len() - 1].iter().all(|count| *count > 40), "{full:?}");
+    }
+
+    #[test]
+    fn a_space_stands_between_the_words_that_it_parts() {
+        let mut page = Lettering::new();
+        page.text("سلبي (0.97)", "#000", true);
+        let x = |part: &str| part.split("x=\"").nth(1).unwrap().split('"').next().unwrap().parse::<f64>().unwrap();
+        let seen: Vec<f64> = page.marks.split("<text").skip(1).map(x).collect();
+        // Both stand in the middle of their places.
+        let begins = [seen[0] - 0.5 * width("(0.97)"), seen[1] - 0.5 * width("سلبي")];
+        assert!((begins[0] - MARGIN).abs() < 0.1 && (begins[1] - MARGIN - width("(0.97) ")).abs() < 0.2, "{begins:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::lettering::SIZE;
-use crate::script::{is_mark, unseen, unspaced};
+use crate::script::{is_emoji, is_mark, unseen, unspaced};
 
 /// How wide an emoji is.
 const EMOJI: f64 = 1.3;
@@ -36,7 +36,7 @@ pub(super) fn shortened(text: &str, most: f64) -> String {
 
 /// A character with its marks.
 fn character(whole: &str) -> f64 {
-    if whole.contains(['\u{20e3}', '\u{fe0f}']) {
+    if is_emoji(whole) {
         return EMOJI * SIZE;
     }
     let mut characters = whole.chars();

@@ -19,15 +19,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "serve"))
 from checks import Checks
 from page import FAINT_TEXTS, LOWEST_CONTRAST, THEMES, Page, browser
 
-RIGHT_TO_LEFT = ["arabic", "arabic-with-vowels", "hebrew-with-vowels", "persian"]
+RIGHT_TO_LEFT = ["arabic", "arabic-labels", "arabic-with-vowels", "hebrew-with-vowels", "persian"]
 LEFT_TO_RIGHT = ["vietnamese", "vietnamese-decomposed", "hindi", "thai", "chinese", "japanese", "korean", "emoji"]
-WIDTH = 1000
+WIDTHS = [1000, 400]
+GROUNDS = {"light": "background: #ffffff; color: #000000", "dark": "background: #111111; color: #eeeeee"}
+
+# A notebook's ground and its colour for letters, around a figure.
+PAINT = "style => { (document.body ?? document.documentElement).style = style; }"
 
 # The boxes of the words, each with its text and its place.
 BOXES = """
 [...document.querySelectorAll("span[title], g")]
   .map((box) => [(box.querySelector("text") ?? box).textContent, (box.querySelector("rect") ?? box).getClientRects()])
   .map(([word, [{ left, right, top, bottom }, ...more]]) => ({ word, left, right, top, bottom, parts: 1 + more.length }))
+"""
+
+# Where the steps of the scale begin.
+LEGEND = """
+[...document.querySelectorAll("div[dir] > span")].slice(0, 7).map((step) => step.getBoundingClientRect().left)
 """
 
 # Letters of an SVG that stand outside of their boxes.
@@ -54,25 +63,26 @@ def main():
         with urllib.request.urlopen(opened) as answer:
             page = Page(json.load(answer)["webSocketDebuggerUrl"], "")
         for path in sorted([*asked.folder.glob("*.html"), *asked.folder.glob("*.svg")]):
-            for theme in THEMES:
-                page.appear(WIDTH, theme)
+            for theme, width in [(theme, width) for theme in THEMES for width in WIDTHS]:
+                page.appear(width, theme)
                 page.events.clear()
                 page.url = path.resolve().as_uri()
                 page.call("Page.navigate", url=page.url)
                 page.wait("document.readyState === 'complete'")
-                look(check, page, path, theme)
+                page.run(f"({PAINT})({json.dumps(GROUNDS[theme])})")
+                look(check, page, path, f"{path.name} on a {theme} ground, {width} wide", width)
                 if asked.screenshots:
-                    photograph(page, asked.screenshots / f"{path.stem}.{path.suffix[1:]}.{theme}.png")
+                    photograph(page, asked.screenshots / f"{path.stem}.{path.suffix[1:]}.{theme}.{width}.png")
     check.finish()
 
 
-def look(check, page, path, theme):
-    name = f"{path.name} on a {theme} ground"
+def look(check, page, path, name, width):
     fetched = [event["request"]["url"] for event in page.heard("Network.requestWillBeSent")]
     check(f"{name} fetches nothing", all(url == page.url or url.startswith("data:") for url in fetched), fetched)
     if path.suffix == ".html":
         faint = page.run(f"{FAINT_TEXTS}({LOWEST_CONTRAST})")
         check(f"{name} has letters that stand out", not faint, faint)
+        check(f"{name} scrolls in its frame alone", page.run("document.documentElement.scrollWidth") <= width)
     else:
         outside = page.run(OUTSIDE) if "layers" not in path.stem else []
         check(f"{name} has its letters in their boxes", not outside, outside)
@@ -92,7 +102,16 @@ def look(check, page, path, theme):
     ]
     check(f"{name} has its words in order, apart from each other", not wrong, wrong)
     check(f"{name} has each word in one box", all(box["parts"] == 1 for box in boxes), boxes)
-    check(f"{name} stays on the page", all(0 <= box["left"] and box["right"] <= WIDTH for box in boxes), boxes)
+    if width == max(WIDTHS):
+        check(f"{name} stays on the page", all(0 <= box["left"] and box["right"] <= width for box in boxes), boxes)
+    if path.stem in RIGHT_TO_LEFT:
+        first = max(boxes, key=lambda box: (-box["top"], box["right"]))
+        farthest = max(box["right"] for box in boxes)
+        begins = first["word"].strip("\u200f") == "<s>" and first["right"] > farthest - 5
+        check(f"{name} begins at the right", begins, boxes)
+    if path.suffix == ".html" and width == max(WIDTHS):
+        legend = page.run(LEGEND)
+        check(f"{name} has a scale that runs to the right", len(legend) == 7 and legend == sorted(legend), legend)
 
 
 def photograph(page, path):
