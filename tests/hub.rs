@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use candle_explain::prelude::*;
 
@@ -22,6 +22,8 @@ fn shipped() -> PathBuf {
 struct Hub {
     requests: AtomicUsize,
     weights_served: AtomicUsize,
+    /// The last request's Authorization.
+    token: Mutex<Option<String>>,
 }
 
 impl Hub {
@@ -36,6 +38,11 @@ impl Hub {
             let mut line = String::new();
             if reader.read_line(&mut line)? == 0 || line == "\r\n" {
                 break;
+            }
+            if let Some(token) =
+                line.trim().strip_prefix("Authorization: ").or(line.trim().strip_prefix("authorization: "))
+            {
+                *self.token.lock().unwrap() = Some(token.to_string());
             }
             if let Some(range) = line.to_lowercase().strip_prefix("range: bytes=") {
                 only_one = range.trim() == "0-0";
@@ -118,4 +125,34 @@ fn a_model_is_fetched_once_and_a_broken_download_goes_on() {
     unsafe { std::env::set_var("HF_ENDPOINT", "http://127.0.0.1:9") };
     assert!(message("shop/elsewhere").contains("is there a network?"), "{}", message("shop/elsewhere"));
     assert!(SentimentClassifier::from_pretrained(MODEL).is_ok(), "the cache needs no network");
+    assert_eq!(*hub.token.lock().unwrap(), None);
+
+    let (other, token) = (home.with_file_name("hub-other-cache"), home.with_file_name("hub-token"));
+    let _ = std::fs::remove_dir_all(&other);
+    std::fs::write(&token, "hf_from_a_file\n").unwrap();
+    unsafe {
+        std::env::set_var("HF_ENDPOINT", format!("http://{address}/"));
+        std::env::set_var("HF_HUB_CACHE", &other);
+        std::env::set_var("HF_TOKEN_PATH", &token);
+        std::env::set_var("HF_HUB_OFFLINE", "1");
+    }
+    let requests = hub.requests.load(Ordering::Relaxed);
+    let offline = message(MODEL);
+    assert!(offline.contains("HF_HUB_OFFLINE") && offline.contains("hub-other-cache"), "{offline}");
+    assert_eq!(hub.requests.load(Ordering::Relaxed), requests, "offline nothing is asked");
+    unsafe { std::env::set_var("HF_HUB_OFFLINE", "0") };
+    assert_eq!(SentimentClassifier::from_pretrained(MODEL).unwrap().predict_text(TEXT).unwrap(), here);
+    assert_eq!(hub.token.lock().unwrap().as_deref(), Some("Bearer hf_from_a_file"));
+    assert!(other.join("models--shop--sentiment/snapshots").join(COMMIT).join("config.json").exists());
+    unsafe { std::env::set_var("TRANSFORMERS_OFFLINE", "1") };
+    assert!(SentimentClassifier::from_pretrained(MODEL).is_ok(), "HF_HUB_OFFLINE counts before TRANSFORMERS_OFFLINE");
+    unsafe {
+        std::env::remove_var("HF_HUB_OFFLINE");
+        std::env::set_var("HF_TOKEN", "hf_from_the_environment");
+    }
+    assert!(SentimentClassifier::from_pretrained(MODEL).is_ok(), "the cache will do offline");
+    assert!(message("shop/elsewhere").contains("TRANSFORMERS_OFFLINE"), "{}", message("shop/elsewhere"));
+    unsafe { std::env::remove_var("TRANSFORMERS_OFFLINE") };
+    message("shop/elsewhere");
+    assert_eq!(hub.token.lock().unwrap().as_deref(), Some("Bearer hf_from_the_environment"));
 }

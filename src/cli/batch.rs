@@ -47,6 +47,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             batch.skip(answered).run(input, BufWriter::new(file))?
         }
     };
+    if summary.reader_left {
+        return Ok(());
+    }
     let skipped = if summary.skipped > 0 { format!(", {} answered before", summary.skipped) } else { String::new() };
     say(format!("{} lines answered, {} could not be{skipped}", summary.answered, summary.bad));
     Ok(())

@@ -5,6 +5,7 @@
 //! without scripts or style sheets.
 
 mod axis;
+mod batch;
 mod bidi;
 mod bins;
 mod captioned;

@@ -6,9 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::accept::Form;
 use super::ask::Reference;
-use super::servable::{Description, Explanation, Parts, Row};
+use super::rows::Each;
+use super::servable::{Description, Explanation, Parts};
+use super::told::{Warned, explained, predicted, warnings};
 use super::{Ask, Failure, Running, body};
-use crate::engine::{NOTEWORTHY_DELTA, Series};
+use crate::engine::Series;
 use crate::render::{self, Figure, Table};
 use crate::text::TokenAttributions;
 
@@ -20,60 +22,69 @@ pub(crate) struct Answer<'a> {
     pub(crate) rows: &'a [Warned],
 }
 
-/// What must be said of a row, whatever the model gives.
-pub(crate) struct Warned(Vec<String>);
-
-impl From<&Row> for Warned {
-    fn from(row: &Row) -> Self {
-        Self(row.warnings())
-    }
-}
-
 impl<'a> Answer<'a> {
     /// The answer of a model's version.
     pub(crate) fn of(running: &'a Running, rows: &'a [Warned]) -> Self {
         Self { description: running.servable().description(), model: Some((&running.name, &running.version)), rows }
     }
 
-    /// The answer of `/predictions`.
-    pub(crate) fn predictions(&self, form: Form, outputs: &[Vec<f64>]) -> Result<Response, Failure> {
+    /// The answer of `/predictions`. A row that has none says why in its place.
+    pub(crate) fn predictions(&self, form: Form, outputs: &Each<Vec<f64>>) -> Result<Response, Failure> {
         let description = self.description;
         match form {
-            Form::Plain => Ok(match outputs {
-                [only] => body::text(description.prediction(only).1),
+            Form::Plain => Ok(match outputs.as_slice() {
+                [Ok(only)] => body::text(description.prediction(only).1),
                 several => {
-                    let labels: Value = several.iter().map(|output| description.label(output)).collect();
-                    body::typed(StatusCode::OK, "application/json", format!("{labels:#}"))
+                    let labels = several.iter().map(|output| or_error(output, |output| description.label(output)));
+                    body::typed(StatusCode::OK, "application/json", format!("{:#}", labels.collect::<Value>()))
                 }
             }),
-            Form::Json => Ok(body::json(StatusCode::OK, &self.with_model(json!({ "rows": self.predicted(outputs) })))),
+            Form::Json => {
+                let rows = outputs.iter().zip(self.rows);
+                let told = rows.map(|(row, warned)| or_error(row, |output| predicted(description, output, warned)));
+                let rows: Value = told.collect();
+                Ok(body::json(StatusCode::OK, &self.with_model(json!({ "rows": rows }))))
+            }
             Form::Csv => {
                 let classes = self.columns();
                 let heads = ["row", "prediction"].map(String::from).into_iter().chain(classes).collect();
-                let cells = |(row, output): (usize, &Vec<f64>)| {
-                    let numbers = output.iter().map(f64::to_string);
-                    [row.to_string(), description.prediction(output).1].into_iter().chain(numbers).collect()
-                };
-                csv(heads, outputs.iter().enumerate().map(cells).collect())
+                let rows = outputs.iter().enumerate().map(|(index, output)| match output {
+                    Ok(output) => {
+                        let numbers = output.iter().map(f64::to_string);
+                        let start = [index.to_string(), description.prediction(output).1];
+                        Ok(start.into_iter().chain(numbers).collect())
+                    }
+                    Err(failure) => Err((index, failure)),
+                });
+                csv(heads, rows.collect())
             }
             Form::Html => {
                 let mut table = Table::new("Predictions", &["row", "prediction", "output"]);
                 for (row, output) in outputs.iter().enumerate() {
-                    let (_, label, value) = description.prediction(output);
-                    table = table.row(|cells| cells.text(row.to_string()).text(label).number(value));
+                    table = table.row(|cells| match output {
+                        Ok(output) => {
+                            let (_, label, value) = description.prediction(output);
+                            cells.text(row.to_string()).text(label).number(value)
+                        }
+                        Err(_) => cells.text(row.to_string()).text("no answer").text(""),
+                    });
                 }
-                Ok(page(&table, &numbered(self.rows.iter().map(|warned| warned.0.clone()).collect())))
+                let remarks = outputs.iter().zip(self.rows).map(|(output, warned)| match output {
+                    Ok(_) => warned.0.clone(),
+                    Err(failure) => vec![no_answer(failure)],
+                });
+                Ok(page(&table, &numbered(remarks.collect())))
             }
             Form::Svg | Form::Png => Err(Failure::bad_request("a prediction is no picture: ask /explanations for one")),
         }
     }
 
-    /// The answer of `/explanations`.
+    /// The answer of `/explanations`. A row that has none says why in its place, and is not in the means.
     pub(crate) fn explanations(
         &self,
         form: Form,
         ask: &Ask,
-        explanations: &[Explanation],
+        explanations: &Each<Explanation>,
     ) -> Result<Response, Failure> {
         match form {
             Form::Plain => {
@@ -82,7 +93,7 @@ impl<'a> Answer<'a> {
             }
             Form::Json => Ok(body::json(StatusCode::OK, &self.detailed(ask, explanations))),
             Form::Csv => self.table_of(explanations),
-            Form::Html => Ok(page(&*self.figure(ask, explanations)?, &self.all_warnings(explanations))),
+            Form::Html => Ok(page(&*self.figure(ask, explanations)?, &self.remarks(explanations))),
             Form::Svg => Ok(body::typed(StatusCode::OK, "image/svg+xml", self.picture(ask, explanations)?)),
             Form::Png => {
                 let png = render::png_from_svg(&self.picture(ask, explanations)?);
@@ -92,23 +103,32 @@ impl<'a> Answer<'a> {
     }
 
     /// What TorchServe's handlers answer: a table's mean attribution by feature, a text's words with
-    /// their attributions.
-    pub(crate) fn plain(&self, explanations: &[Explanation]) -> Value {
+    /// their attributions. Rows of a table that have none are listed beside the means, under `errors`.
+    fn plain(&self, explanations: &Each<Explanation>) -> Value {
         if let Some(means) = means(explanations) {
-            return Value::Object(means.into_iter().map(|(name, mean, _)| (name, json!(mean))).collect());
+            let mut plain: Map<String, Value> = means.into_iter().map(|(name, mean, _)| (name, json!(mean))).collect();
+            let errors = explanations.iter().enumerate().filter_map(|(row, explanation)| {
+                let failure = explanation.as_ref().err()?;
+                Some(json!({ "row": row, "error": failure.message() }))
+            });
+            let errors: Vec<Value> = errors.collect();
+            if !errors.is_empty() {
+                plain.insert("errors".into(), errors.into());
+            }
+            return Value::Object(plain);
         }
         let text = |explanation: &Explanation| {
             let (words, importances): (Vec<&str>, Vec<f64>) = words(explanation).unzip();
             json!({ "words": words, "importances": importances, "delta": explanation.delta })
         };
-        match explanations {
-            [only] => text(only),
-            several => several.iter().map(text).collect(),
+        match explanations.as_slice() {
+            [Ok(only)] => text(only),
+            several => several.iter().map(|explanation| or_error(explanation, text)).collect(),
         }
     }
 
     /// Everything that is known.
-    pub(crate) fn detailed(&self, ask: &Ask, explanations: &[Explanation]) -> Value {
+    fn detailed(&self, ask: &Ask, explanations: &Each<Explanation>) -> Value {
         let mut answer = Map::new();
         answer.insert("method".into(), ask.method.into());
         if let Some(layer) = &ask.layer {
@@ -122,60 +142,14 @@ impl<'a> Answer<'a> {
             answer.insert("mean".into(), of(|(_, mean, _)| *mean));
             answer.insert("spread".into(), of(|(_, _, spread)| *spread));
         }
-        let rows = explanations.iter().zip(self.rows).map(|(explanation, warned)| self.row(explanation, warned));
-        answer.insert("rows".into(), rows.collect());
+        answer.insert("rows".into(), self.explained(explanations));
         self.with_model(Value::Object(answer))
     }
 
-    fn row(&self, explanation: &Explanation, warned: &Warned) -> Value {
-        let Value::Object(mut row) = self.prediction_of(&explanation.output) else { return Value::Null };
-        let class = explanation.class.filter(|_| !self.description.classes.is_empty());
-        row.insert(
-            "target".into(),
-            class.map_or(Value::Null, |class| json!({ "class": class, "label": self.description.class_name(class) })),
-        );
-        match &explanation.parts {
-            Parts::Features(features) => {
-                let named = features.iter().map(|(name, value)| (name.clone(), json!(value)));
-                row.insert("attributions".into(), Value::Object(named.collect()));
-            }
-            Parts::Words(text) => {
-                let words = text
-                    .records()
-                    .iter()
-                    .flat_map(|record| record.units())
-                    .map(|unit| json!({ "word": unit.text, "attribution": unit.value, "special": unit.special }));
-                row.insert("words".into(), words.collect());
-            }
-        }
-        row.insert("convergence_delta".into(), json!(explanation.delta));
-        row.insert("steps".into(), json!(explanation.steps));
-        row.insert("settled".into(), json!(explanation.settled));
-        row.insert("warnings".into(), warnings(explanation, warned).into());
-        Value::Object(row)
-    }
-
-    /// The predictions of rows, with every class's probability.
-    pub(crate) fn predicted(&self, outputs: &[Vec<f64>]) -> Value {
-        let rows = outputs.iter().zip(self.rows).map(|(output, warned)| {
-            let mut row = self.prediction_of(output);
-            row["warnings"] = json!(warned.0);
-            row
-        });
-        rows.collect()
-    }
-
-    fn prediction_of(&self, output: &[f64]) -> Value {
-        let description = self.description;
-        let (class, label, value) = description.prediction(output);
-        match class {
-            None => json!({ "value": value }),
-            Some(class) => {
-                let named =
-                    description.classes.iter().cloned().zip(output.iter().map(|probability| json!(probability)));
-                json!({ "class": class, "label": label, "probabilities": Value::Object(named.collect()) })
-            }
-        }
+    /// Every row's explanation in full.
+    pub(crate) fn explained(&self, explanations: &Each<Explanation>) -> Value {
+        let rows = explanations.iter().zip(self.rows);
+        rows.map(|(row, warned)| or_error(row, |row| explained(self.description, row, warned))).collect()
     }
 
     fn baseline(&self, ask: &Ask) -> Value {
@@ -209,62 +183,69 @@ impl<'a> Answer<'a> {
         if classes.is_empty() { vec!["value".to_string()] } else { classes.clone() }
     }
 
-    fn all_warnings(&self, explanations: &[Explanation]) -> Vec<String> {
-        numbered(
-            explanations.iter().zip(self.rows).map(|(explanation, warned)| warnings(explanation, warned)).collect(),
-        )
+    /// What the reader of each row's explanation must know, and which rows have none.
+    fn remarks(&self, explanations: &Each<Explanation>) -> Vec<String> {
+        let of_row = |(explanation, warned): (&Result<Explanation, Failure>, &Warned)| match explanation {
+            Ok(explanation) => warnings(explanation, warned),
+            Err(failure) => vec![no_answer(failure)],
+        };
+        numbered(explanations.iter().zip(self.rows).map(of_row).collect())
     }
 
-    fn table_of(&self, explanations: &[Explanation]) -> Result<Response, Failure> {
-        let prediction = |explanation: &Explanation| self.description.prediction(&explanation.output).1;
-        let by_feature = explanations.iter().find_map(|explanation| match &explanation.parts {
+    fn table_of(&self, explanations: &Each<Explanation>) -> Result<Response, Failure> {
+        let by_feature = explanations.iter().flatten().find_map(|explanation| match &explanation.parts {
             Parts::Features(features) => Some(features.iter().map(|(name, _)| name.clone())),
             Parts::Words(_) => None,
         });
         let heads = ["row", "prediction"].map(String::from).into_iter();
-        let delta = |explanation: &Explanation| explanation.delta.map(|delta| delta.to_string()).unwrap_or_default();
-        let rows = explanations.iter().enumerate();
-        match by_feature {
-            Some(names) => {
-                let cells = |(row, explanation): (usize, &Explanation)| {
-                    let start = [row.to_string(), prediction(explanation)].into_iter();
-                    let warnings = self.rows.get(row).map_or(Vec::new(), |warned| warnings(explanation, warned));
-                    let end = [delta(explanation), warnings.join("; ")];
-                    start.chain(numbers(explanation)).chain(end).collect()
-                };
-                let end = ["convergence_delta", "warnings"].map(String::from);
-                csv(heads.chain(names).chain(end).collect(), rows.map(cells).collect())
+        let heads = match by_feature {
+            Some(names) => heads.chain(names).chain(["convergence_delta", "warnings"].map(String::from)).collect(),
+            None => heads.chain(["word", "attribution"].map(String::from)).collect(),
+        };
+        let mut rows = Vec::new();
+        for (index, explanation) in explanations.iter().enumerate() {
+            match explanation {
+                Ok(explanation) => rows.extend(self.cells(index, explanation).into_iter().map(Ok)),
+                Err(failure) => rows.push(Err((index, failure))),
             }
-            None => {
-                let lines = rows.flat_map(|(row, explanation)| {
-                    words(explanation).map(move |(word, value)| (row, explanation, word.to_string(), value))
-                });
-                let cells = lines.map(|(row, explanation, word, value)| {
-                    vec![row.to_string(), prediction(explanation), word, value.to_string()]
-                });
-                csv(heads.chain(["word", "attribution"].map(String::from)).collect(), cells.collect())
+        }
+        csv(heads, rows)
+    }
+
+    /// A table's row, or one for each word of a text.
+    fn cells(&self, row: usize, explanation: &Explanation) -> Vec<Vec<String>> {
+        let start = [row.to_string(), self.description.prediction(&explanation.output).1];
+        match &explanation.parts {
+            Parts::Features(features) => {
+                let values = features.iter().map(|(_, value)| value.to_string());
+                let delta = explanation.delta.map(|delta| delta.to_string()).unwrap_or_default();
+                let warnings = self.rows.get(row).map_or(Vec::new(), |warned| warnings(explanation, warned));
+                vec![start.into_iter().chain(values).chain([delta, warnings.join("; ")]).collect()]
+            }
+            Parts::Words(_) => {
+                let cells = |(word, value): (&str, f64)| [word.to_string(), value.to_string()];
+                words(explanation).map(|word| start.iter().cloned().chain(cells(word)).collect()).collect()
             }
         }
     }
 
     /// Bars of the mean attributions, or the texts with their words coloured.
-    fn figure(&self, ask: &Ask, explanations: &[Explanation]) -> Result<Box<dyn Figure>, Failure> {
+    fn figure(&self, ask: &Ask, explanations: &Each<Explanation>) -> Result<Box<dyn Figure>, Failure> {
+        let answered: Vec<&Explanation> = explanations.iter().flatten().collect();
         if let Some(means) = means(explanations) {
             let values = means.iter().map(|(_, mean, _)| *mean).collect();
             let model = self.model.map_or(String::new(), |(name, _)| format!("{name}: "));
-            let of =
-                if explanations.len() > 1 { format!(", mean of {} rows", explanations.len()) } else { String::new() };
+            let of = if answered.len() > 1 { format!(", mean of {} rows", answered.len()) } else { String::new() };
             let title = format!("{model}{}{of}", ask.method);
             let bars = Series::new(title, values).bars(means.iter().map(|(name, ..)| name.clone()));
             return Ok(Box::new(bars.map_err(|e| Failure::internal(e.to_string()))?));
         }
-        let texts = explanations.iter().filter_map(|explanation| match &explanation.parts {
+        let texts = answered.iter().filter_map(|explanation| match &explanation.parts {
             Parts::Words(text) => Some(text.clone()),
             Parts::Features(_) => None,
         });
-        if explanations.len() > MOST_DRAWN {
-            let message =
-                format!("{} texts are too many for one picture: send at most {MOST_DRAWN}", explanations.len());
+        if answered.len() > MOST_DRAWN {
+            let message = format!("{} texts are too many for one picture: send at most {MOST_DRAWN}", answered.len());
             return Err(Failure::bad_request(message));
         }
         let joined: Option<TokenAttributions> = texts.reduce(|joined, text| joined.with(&text));
@@ -272,31 +253,23 @@ impl<'a> Answer<'a> {
         Ok(Box::new(joined.heatmap()))
     }
 
-    fn picture(&self, ask: &Ask, explanations: &[Explanation]) -> Result<String, Failure> {
+    fn picture(&self, ask: &Ask, explanations: &Each<Explanation>) -> Result<String, Failure> {
         let drawn = self.figure(ask, explanations)?.svg();
         let drawn = drawn.ok_or_else(|| Failure::internal("this answer is no picture"))?;
-        Ok(render::captioned(drawn, &self.all_warnings(explanations)))
+        Ok(render::captioned(drawn, &self.remarks(explanations)))
     }
 }
 
-/// What the reader of one row's explanation must know.
-fn warnings(explanation: &Explanation, warned: &Warned) -> Vec<String> {
-    let delta = explanation.delta.filter(|delta| delta.abs() > NOTEWORTHY_DELTA);
-    let missed = match (explanation.settled, delta) {
-        (Some(false), _) => Some(
-            "the attributions did not settle within the tolerance: allow more, or attribute to a layer that all of the \
-             output goes through"
-                .to_string(),
-        ),
-        (None, Some(delta)) => Some(format!(
-            "the attributions add up to what they must only within {delta:.3}: take more steps, or a tolerance"
-        )),
-        _ => None,
-    };
-    warned.0.iter().cloned().chain(missed).collect()
+/// What is told of a row, or its error.
+fn or_error<T>(row: &Result<T, Failure>, told: impl FnOnce(&T) -> Value) -> Value {
+    row.as_ref().map_or_else(Failure::of_row, told)
 }
 
-/// The warnings of all rows, with the row's number if there are several.
+fn no_answer(failure: &Failure) -> String {
+    format!("no answer: {}", failure.message())
+}
+
+/// The remarks of all rows, with the row's number if there are several.
 fn numbered(rows: Vec<Vec<String>>) -> Vec<String> {
     let several = rows.len() > 1;
     let of_row = |(row, warnings): (usize, Vec<String>)| {
@@ -308,8 +281,9 @@ fn numbered(rows: Vec<Vec<String>>) -> Vec<String> {
 /// Texts of one picture at most.
 const MOST_DRAWN: usize = 100;
 
-/// Mean and standard deviation of each feature's attribution over the rows; none for texts.
-fn means(explanations: &[Explanation]) -> Option<Vec<(String, f64, f64)>> {
+/// Mean and standard deviation of each feature's attribution over the rows that have one; none for texts.
+fn means(explanations: &Each<Explanation>) -> Option<Vec<(String, f64, f64)>> {
+    let explanations: Vec<&Explanation> = explanations.iter().flatten().collect();
     let Parts::Features(first) = &explanations.first()?.parts else { return None };
     let count = explanations.len() as f64;
     let of = |index: usize| {
@@ -334,21 +308,30 @@ fn words(explanation: &Explanation) -> impl Iterator<Item = (&str, f64)> {
     records.iter().flat_map(|record| record.units()).map(|unit| (unit.text.as_str(), unit.value))
 }
 
-fn numbers(explanation: &Explanation) -> Vec<String> {
-    match &explanation.parts {
-        Parts::Features(features) => features.iter().map(|(_, value)| value.to_string()).collect(),
-        Parts::Words(_) => Vec::new(),
-    }
-}
-
 fn page(figure: &dyn Figure, remarks: &[String]) -> Response {
     body::typed(StatusCode::OK, "text/html; charset=utf-8", render::page_of(figure, remarks))
 }
 
-fn csv(heads: Vec<String>, rows: Vec<Vec<String>>) -> Result<Response, Failure> {
+/// A table of rows, in which those without an answer have its reason in a column of their own at the end.
+fn csv(heads: Vec<String>, rows: Vec<Result<Vec<String>, (usize, &Failure)>>) -> Result<Response, Failure> {
     let failed = |e: &dyn std::fmt::Display| Failure::internal(format!("the table cannot be written: {e}"));
+    let width = heads.len();
+    let any_failed = rows.iter().any(Result::is_err);
     let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in std::iter::once(heads).chain(rows) {
+    let cells = |row: Result<Vec<String>, (usize, &Failure)>| match row {
+        Ok(mut cells) => {
+            cells.resize(if any_failed { width + 1 } else { width }, String::new());
+            cells
+        }
+        Err((row, failure)) => {
+            let mut cells = vec![String::new(); width + 1];
+            cells[0] = row.to_string();
+            cells[width] = failure.message().to_string();
+            cells
+        }
+    };
+    let heads = heads.into_iter().chain(any_failed.then(|| "error".to_string())).collect();
+    for row in std::iter::once(heads).chain(rows.into_iter().map(cells)) {
         writer.write_record(row).map_err(|e| failed(&e))?;
     }
     let table = writer.into_inner().map_err(|e| failed(&e))?;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::catalog::Catalog;
 use super::metrics::Metrics;
 use super::queue::{Outcome, Work};
-use super::record::at_row;
+use super::rows::{Each, in_place, readable, unless_all_fail};
 use super::servable::{Explanation, Row};
 use super::token::Keys;
 use super::{Ask, Failure, Running, Settings};
@@ -40,40 +40,49 @@ impl App {
         !self.is_draining() && are_ready && !(self.left_out && models.is_empty())
     }
 
-    pub(crate) async fn predict(&self, running: &Running, rows: Vec<Row>) -> Result<Vec<Vec<f64>>, Failure> {
-        match self.compute(running, Work::Predict, rows).await? {
-            Outcome::Predictions(outputs) => Ok(outputs),
+    /// What the model predicts for each row.
+    pub(crate) async fn predict(&self, running: &Running, rows: Each<Row>) -> Result<Each<Vec<f64>>, Failure> {
+        match self.compute(running, Work::Predict, &rows).await? {
+            Outcome::Predictions(outputs) => unless_all_fail(in_place(rows, outputs)),
             Outcome::Explanations(_) => Err(Failure::internal("the model explained what it should predict")),
         }
     }
 
-    /// Explanations as a request's parameters want them, and what those were read as.
+    /// Each row's explanation as a request's parameters want it, and what those were read as.
     pub(crate) async fn explain(
         &self,
         running: &Running,
         parameters: &Map<String, Value>,
-        rows: Vec<Row>,
-    ) -> Result<(Arc<Ask>, Vec<Explanation>), Failure> {
+        rows: Each<Row>,
+    ) -> Result<(Arc<Ask>, Each<Explanation>), Failure> {
         let ask = Arc::new(Ask::new(parameters, running.servable(), self.settings.max_steps)?);
-        match self.compute(running, Work::Explain(ask.clone()), rows).await? {
-            Outcome::Explanations(explanations) => Ok((ask, explanations)),
+        match self.compute(running, Work::Explain(ask.clone()), &rows).await? {
+            Outcome::Explanations(explanations) => Ok((ask, unless_all_fail(in_place(rows, explanations))?)),
             Outcome::Predictions(_) => Err(Failure::internal("the model predicted what it should explain")),
         }
     }
 
-    async fn compute(&self, running: &Running, work: Work, rows: Vec<Row>) -> Result<Outcome, Failure> {
+    async fn compute(&self, running: &Running, work: Work, rows: &Each<Row>) -> Result<Outcome, Failure> {
+        let readable = readable(rows);
+        if readable.is_empty() {
+            // Each says why, and there is nothing to compute.
+            return Ok(match work {
+                Work::Predict => Outcome::Predictions(Vec::new()),
+                Work::Explain(_) => Outcome::Explanations(Vec::new()),
+            });
+        }
         let started = Instant::now();
         running.metrics().asked();
-        let outcome = running.compute(work, rows, self.settings.response_timeout).await;
+        let outcome = running.compute(work, readable, self.settings.response_timeout).await;
         running.metrics().answered(started.elapsed());
         outcome
     }
 }
 
-/// Records as the model takes them; an error names the row.
-pub(crate) fn read_rows(running: &Running, records: &[Value]) -> Result<Vec<Row>, Failure> {
-    let read = |(index, record)| running.servable().read(record).map_err(|e| at_row(index, records.len(), e));
-    Ok(records.iter().enumerate().map(read).collect::<crate::Result<_>>()?)
+/// Records as the model takes them, each by itself.
+pub(crate) fn read_rows(running: &Running, records: Vec<crate::Result<Value>>) -> Each<Row> {
+    let read = |record: crate::Result<Value>| Ok(running.servable().read(&record?)?);
+    records.into_iter().map(read).collect()
 }
 
 /// The parts of an address that a route leaves open, in their order.

@@ -12,11 +12,14 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 use super::Handler;
 use crate::error::{Error, Result, bail, error};
 use crate::file::{cannot_write, write_whole};
+use crate::model::pickle;
 
 const MANIFEST: &str = "MAR-INF/MANIFEST.json";
 /// Bytes of all files of an archive together.
 const LARGEST: u64 = 4 << 30;
 const MOST_FILES: usize = 1000;
+/// What a file of Git LFS begins with whose content was not fetched.
+const LFS: &[u8] = b"version https://git-lfs";
 
 /// A model archive: weights, what they are served by, and the files beside them.
 ///
@@ -200,15 +203,27 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
 /// The weights of a file as safetensors.
 fn weights_of(path: &Path) -> Result<Vec<u8>> {
     let bytes = std::fs::read(path).map_err(|e| error!(File, "cannot read the weights {}: {e}", path.display()))?;
+    if bytes.starts_with(LFS) {
+        bail!(
+            File,
+            "{} is a pointer of Git LFS in place of the weights themselves: fetch them with `git lfs pull`",
+            path.display()
+        )
+    }
     let broken = |e: Error| e.at(format!("{} holds no weights", path.display()));
     if path.extension().is_some_and(|extension| extension == "safetensors") {
         safetensors::load_buffer(&bytes, &candle_core::Device::Cpu).map_err(|e| broken(e.into()))?;
         return Ok(bytes);
     }
-    let tensors = candle_core::pickle::read_all(path).map_err(|e| broken(e.into()))?;
+    let tensors = pickle::state_dict(path, None).map_err(broken)?;
     if tensors.is_empty() {
         bail!(File, "{} holds no tensors: expected a state dict that torch.save wrote, or safetensors", path.display())
     }
+    let whole = |(name, tensor): (String, pickle::Loaded)| match tensor {
+        Ok(tensor) => Ok((name, tensor)),
+        Err(why) => Err(broken(error!(File, "\"{name}\" cannot be read: {why}"))),
+    };
+    let tensors = tensors.into_iter().map(whole).collect::<Result<Vec<_>>>()?;
     ::safetensors::serialize(tensors, None)
         .map_err(|e| error!(File, "{} cannot be turned into safetensors: {e}", path.display()))
 }

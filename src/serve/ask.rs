@@ -33,11 +33,14 @@ pub(crate) enum Reference {
     Row(Vec<f32>),
 }
 
+/// The methods of a table's model for which a request need not name a layer.
+pub(crate) const TAKEN_WITHOUT_LAYER: [&str; 3] = ["IntegratedGradients", "Saliency", "InputXGradient"];
+
 /// The names of what a request may ask for.
 pub(crate) const PARAMETERS: [&str; 8] =
     ["target", "method", "layer", "neuron", "baseline", "n_steps", "tolerance", "quadrature"];
 
-const QUADRATURES: [(&str, Quadrature); 6] = [
+pub(crate) const QUADRATURES: [(&str, Quadrature); 6] = [
     ("gausslegendre", Quadrature::GaussLegendre),
     ("riemann_left", Quadrature::RiemannLeft),
     ("riemann_right", Quadrature::RiemannRight),

@@ -1,18 +1,18 @@
 //! Many records, one JSON line each, without a server.
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, ErrorKind, Write};
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::answer::{Answer, Warned};
 use super::handler::load_folder;
 use super::queue::{Outcome, Work};
-use super::running::compute;
+use super::running::each;
 use super::servable::{Row, Servable};
+use super::told::{Warned, explained, predicted};
 use super::watched::BeforePass;
 use super::{Archive, Ask, Settings, strict_json};
-use crate::error::{Error, Result, bail, error};
+use crate::error::{Result, bail, error};
 
 const LONGEST_LINE: u64 = 16 << 20;
 /// Groups of rows that are read before they are sorted by size.
@@ -48,6 +48,8 @@ pub struct BatchSummary {
     pub bad: usize,
     /// Lines that were answered before and passed over.
     pub skipped: usize,
+    /// Whether the reader of the answers has left, so that lines were left unread: `head` at the end of a pipe.
+    pub reader_left: bool,
 }
 
 /// A line that was read, and what came of it so far.
@@ -55,6 +57,20 @@ struct Line {
     number: usize,
     id: Option<Value>,
     row: Result<Row>,
+}
+
+impl Line {
+    /// The whole answer of a line.
+    fn answered(&self, answer: Result<Map<String, Value>>) -> Value {
+        let mut named = Map::new();
+        named.insert("line".into(), self.number.into());
+        named.extend(self.id.clone().map(|id| ("id".to_string(), id)));
+        match answer {
+            Ok(answer) => named.extend(answer),
+            Err(error) => drop(named.insert("error".into(), error.to_string().into())),
+        }
+        Value::Object(named)
+    }
 }
 
 impl Batch {
@@ -81,7 +97,7 @@ impl Batch {
         Self { skip: lines, ..self }
     }
 
-    /// Answers every line of the input.
+    /// Answers every line of the input, or as many as somebody reads the answers of.
     pub fn run(&self, mut input: impl BufRead, mut output: impl Write) -> Result<BatchSummary> {
         let most_steps = Settings::default().max_steps;
         let ask = self.parameters.as_ref().map(|parameters| Ask::new(parameters, &*self.servable, most_steps));
@@ -107,24 +123,20 @@ impl Batch {
                 }
                 return Ok(summary);
             }
-            for (line, answer) in self.answers(&lines, &work, ask.as_ref()) {
-                let mut named = Map::new();
-                named.insert("line".into(), line.number.into());
-                named.extend(line.id.clone().map(|id| ("id".to_string(), id)));
+            let written = self.answers(&lines, &work, ask.as_ref()).into_iter().try_for_each(|(line, answer)| {
                 match answer {
-                    Ok(answer) => {
-                        summary.answered += 1;
-                        named.extend(answer);
-                    }
-                    Err(error) => {
-                        summary.bad += 1;
-                        named.insert("error".into(), error.to_string().into());
-                    }
+                    Ok(_) => summary.answered += 1,
+                    Err(_) => summary.bad += 1,
                 }
-                writeln!(output, "{}", Value::Object(named))
-                    .map_err(|e| error!(File, "an answer cannot be written: {e}"))?;
+                writeln!(output, "{}", line.answered(answer))
+            });
+            match written.and_then(|()| output.flush()) {
+                Ok(()) => {}
+                Err(e) if e.kind() == ErrorKind::BrokenPipe => {
+                    return Ok(BatchSummary { reader_left: true, ..summary });
+                }
+                Err(e) => bail!(File, "the answers cannot be written: {e}"),
             }
-            output.flush().map_err(|e| error!(File, "the answers cannot be written: {e}"))?;
         }
     }
 
@@ -141,7 +153,7 @@ impl Batch {
     }
 
     /// The answer of each line. Rows of like size are computed together, so that little is filled up
-    /// with padding; where that fails, each alone.
+    /// with padding.
     fn answers<'a>(
         &self,
         lines: &'a [Line],
@@ -156,27 +168,31 @@ impl Batch {
         let uninterrupted = BeforePass::nothing();
         for together in read.chunks(self.servable.description().rows_at_once) {
             let rows: Vec<Row> = together.iter().map(|(_, row)| (*row).clone()).collect();
-            let mut outcome = compute(&*self.servable, work, &rows, &uninterrupted).ok();
+            let mut outcome = each(&*self.servable, work, &rows, &uninterrupted);
             for (index, row) in together {
-                let alone = || compute(&*self.servable, work, std::slice::from_ref(row), &uninterrupted);
-                let own = outcome.as_mut().map_or_else(alone, |outcome| Ok(outcome.take_first(1)));
-                answers[*index] = own.map(|own| self.answer(row, own, ask)).map_err(Error::from);
+                answers[*index] = self.answer(row, outcome.take_first(1), ask);
             }
         }
         lines.iter().zip(answers).collect()
     }
 
-    fn answer(&self, row: &Row, outcome: Outcome, ask: Option<&Ask>) -> Map<String, Value> {
-        let rows = [Warned::from(row)];
-        let answer = Answer { description: self.servable.description(), model: None, rows: &rows };
-        let mut values = match (outcome, ask) {
-            (Outcome::Explanations(explanations), Some(ask)) => answer.detailed(ask, &explanations)["rows"].take(),
-            (Outcome::Predictions(outputs), _) => answer.predicted(&outputs),
-            (Outcome::Explanations(_), None) => json!([]),
+    fn answer(&self, row: &Row, outcome: Outcome, ask: Option<&Ask>) -> Result<Map<String, Value>> {
+        let warned = Warned::from(row);
+        let description = self.servable.description();
+        let value = match (outcome, ask) {
+            (Outcome::Explanations(mut explanations), Some(_)) => {
+                let explanation = explanations.pop().transpose()?;
+                explanation.map(|explanation| explained(description, &explanation, &warned))
+            }
+            (Outcome::Predictions(mut outputs), _) => {
+                let output = outputs.pop().transpose()?;
+                output.map(|output| predicted(description, &output, &warned))
+            }
+            (Outcome::Explanations(_), None) => None,
         };
-        match values.get_mut(0).map(Value::take) {
-            Some(Value::Object(values)) => values,
-            _ => Map::new(),
+        match value {
+            Some(Value::Object(values)) => Ok(values),
+            _ => bail!(Input, "the model left the line out"),
         }
     }
 }

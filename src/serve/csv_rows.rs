@@ -14,6 +14,7 @@ use crate::error::{Result, bail, error};
 
 /// What the records of one request may weigh in memory.
 const MOST_BYTES: usize = 64 << 20;
+const MOST_COLUMNS: usize = 1 << 16;
 /// What a field weighs beside its name and its text.
 const BYTES_OF_A_FIELD: usize = 128;
 
@@ -21,22 +22,20 @@ thread_local! {
     static MACHINE: RefCell<Reader> = RefCell::new(Reader::new());
 }
 
-/// The rows, each as an object of the header's names and the row's words, white space trimmed.
-pub(super) fn records(bytes: &[u8]) -> Result<Vec<Value>> {
+/// The rows, each as an object of the header's names and the row's words, white space trimmed; a row that
+/// cannot be read says why. Of more than `most` rows one too many is read.
+pub(super) fn records(bytes: &[u8], most: usize) -> Result<Vec<Result<Value>>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.trim_ascii().is_empty() {
         bail!(Input, "the body is empty: expected CSV with a header, JSON, or a form")
     }
-    if bytes.contains(&0) {
-        bail!(Input, "the body holds a NUL: expected CSV with a header, or JSON")
-    }
     MACHINE.with_borrow_mut(|machine| {
         machine.reset();
-        read(Rows::new(machine, bytes))
+        read(Rows::new(machine, bytes), most)
     })
 }
 
-fn read(mut rows: Rows) -> Result<Vec<Value>> {
+fn read(mut rows: Rows, most: usize) -> Result<Vec<Result<Value>>> {
     let header: Vec<String> = rows.next().transpose()?.unwrap_or_default().into_iter().map(String::from).collect();
     let mut seen = HashSet::with_capacity(header.len());
     if let Some(name) = header.iter().find(|name| !seen.insert(name.as_str())) {
@@ -49,16 +48,9 @@ fn read(mut rows: Rows) -> Result<Vec<Value>> {
     // Every record has the names of the header: a few bytes of body can become very many.
     let record_bytes: usize = header.iter().map(|name| name.len() + BYTES_OF_A_FIELD).sum();
     let mut records = Vec::new();
-    while let Some(row) = rows.next().transpose()? {
-        if row.len() != header.len() {
-            bail!(
-                Input,
-                "the body cannot be read as CSV: row {} has {} fields, and the header {}",
-                records.len(),
-                row.len(),
-                header.len()
-            )
-        }
+    while records.len() <= most
+        && let Some(row) = rows.next()
+    {
         if (records.len() + 1).saturating_mul(record_bytes) > MOST_BYTES {
             bail!(
                 Input,
@@ -67,10 +59,17 @@ fn read(mut rows: Rows) -> Result<Vec<Value>> {
                 header.len()
             )
         }
-        let fields = header.iter().cloned().zip(row.into_iter().map(Value::from));
-        records.push(Value::Object(fields.collect::<Map<_, _>>()));
+        records.push(row.and_then(|row| record(&header, row)));
     }
     Ok(records)
+}
+
+fn record(header: &[String], row: Vec<&str>) -> Result<Value> {
+    if row.len() != header.len() {
+        bail!(Input, "the row cannot be read as CSV: it has {} fields, and the header {}", row.len(), header.len())
+    }
+    let fields = header.iter().cloned().zip(row.into_iter().map(Value::from));
+    Ok(Value::Object(fields.collect::<Map<_, _>>()))
 }
 
 /// The rows of a text, each as its fields.
@@ -100,6 +99,11 @@ impl<'a> Rows<'a> {
             match result {
                 ReadRecordResult::InputEmpty => {}
                 ReadRecordResult::OutputFull => self.fields.resize(2 * self.fields.len(), 0),
+                ReadRecordResult::OutputEndsFull if self.ends.len() >= MOST_COLUMNS => {
+                    // What follows cannot be told from it.
+                    self.rest = &[];
+                    return Some(Err(error!(Input, "a row has more than {MOST_COLUMNS} columns: send fewer")));
+                }
                 ReadRecordResult::OutputEndsFull => self.ends.resize(2 * self.ends.len(), 0),
                 ReadRecordResult::Record => break,
                 ReadRecordResult::End => return None,
@@ -107,8 +111,12 @@ impl<'a> Rows<'a> {
         }
         let starts = std::iter::once(&0).chain(&self.ends);
         let field = |(&start, &end): (&usize, &usize)| {
-            let text = std::str::from_utf8(&self.fields[start..end]);
-            text.map(str::trim).map_err(|e| error!(Input, "the body cannot be read as CSV: it is not UTF-8: {e}"))
+            let text = std::str::from_utf8(&self.fields[start..end])
+                .map_err(|e| error!(Input, "the row cannot be read as CSV: it is not UTF-8: {e}"))?;
+            if text.contains('\0') {
+                bail!(Input, "the row holds a NUL: expected CSV with a header, or JSON")
+            }
+            Ok(text.trim())
         };
         Some(starts.zip(&self.ends[..count]).map(field).collect())
     }
@@ -120,6 +128,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    const MANY: usize = 1_000_000;
+
+    fn records(bytes: &[u8]) -> Result<Vec<Value>> {
+        super::records(bytes, MANY)?.into_iter().collect()
+    }
 
     fn message(result: Result<Vec<Value>>) -> String {
         result.unwrap_err().to_string()
@@ -134,14 +148,24 @@ mod tests {
         let wide = (0..100).map(|column| column.to_string()).collect::<Vec<_>>().join(",");
         assert_eq!(records(format!("{wide}\n{wide}").as_bytes()).unwrap()[0]["99"], "99");
         let columns = (0..100_000).map(|column| column.to_string()).collect::<Vec<_>>().join(",");
-        assert!(message(records(format!("{columns}\nx").as_bytes())).contains("and the header 100000"));
+        assert!(message(records(columns.as_bytes())).contains("more than 65536 columns"));
         let many = format!("{}\n{}", "a".repeat(3000), "1\n".repeat(200_000));
         assert!(message(records(many.as_bytes())).contains("send fewer rows at once"));
         assert!(message(records(b"a,a\n1,2\n")).contains("\"a\" stands twice"));
-        assert!(message(records(b"a,b\n1,2\n1\n")).contains("row 1 has 1 fields, and the header 2"));
         assert!(message(records(b" \r\n")).contains("is empty"));
-        assert!(message(records(b"a\n\0\n")).contains("NUL"));
-        assert!(message(records(b"a\n\xff\n")).contains("not UTF-8"));
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_costs_no_other() {
+        let rows = super::records(b"a,b\n1,2\n1\n3,4\n\xff,1\n\0,1\n5,6", MANY).unwrap();
+        let shown: Vec<String> =
+            rows.iter().map(|row| row.as_ref().map_or_else(ToString::to_string, Value::to_string)).collect();
+        assert!(shown[1].contains("it has 1 fields, and the header 2"), "{shown:?}");
+        assert!(shown[3].contains("not UTF-8") && shown[4].contains("NUL"), "{shown:?}");
+        for (index, fields) in [(0, ["1", "2"]), (2, ["3", "4"]), (5, ["5", "6"])] {
+            assert_eq!(*rows[index].as_ref().unwrap(), json!({"a": fields[0], "b": fields[1]}));
+        }
+        assert_eq!(super::records(b"a\n1\n2\n3\n4\n", 2).unwrap().len(), 3);
     }
 
     proptest! {
@@ -149,15 +173,15 @@ mod tests {
         fn the_rows_are_those_of_the_csv_crate(text in "[ab,\"\r\n é]{0,60}", columns in 1usize..4) {
             let header = (0..columns).map(|column| format!("c{column}")).collect::<Vec<_>>().join(",");
             let text = format!("{header}\n{text}");
-            let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
-            let expected: Option<Vec<Vec<String>>> = reader
+            let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
+            let expected: Vec<Option<Vec<String>>> = reader
                 .records()
-                .map(|row| row.ok().map(|row| row.iter().map(str::to_string).collect()))
+                .map(|row| row.ok().filter(|row| row.len() == columns))
+                .map(|row| row.map(|row| row.iter().map(str::to_string).collect()))
                 .collect();
-            let rows = records(text.as_bytes()).ok().map(|rows| {
-                let words = |row: &Value| row.as_object().unwrap().values().map(|v| v.as_str().unwrap().to_string()).collect();
-                rows.iter().map(words).collect::<Vec<Vec<String>>>()
-            });
+            let words = |row: &Value| row.as_object().unwrap().values().map(|v| v.as_str().unwrap().to_string()).collect();
+            let rows = super::records(text.as_bytes(), MANY).unwrap();
+            let rows: Vec<Option<Vec<String>>> = rows.iter().map(|row| row.as_ref().ok().map(words)).collect();
             prop_assert_eq!(rows, expected);
         }
     }

@@ -23,6 +23,15 @@ impl Failure {
         Self { status, kind, message: message.into() }
     }
 
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The same in other words.
+    pub(crate) fn saying(self, message: String) -> Self {
+        Self { message, ..self }
+    }
+
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BadRequestException", message)
     }
@@ -95,6 +104,11 @@ impl Failure {
             ErrorKind::Input | ErrorKind::Layer | ErrorKind::Gradient => Self::bad_request(error.to_string()),
             ErrorKind::NotFinite | ErrorKind::File | ErrorKind::Tensor => Self::internal(error.to_string()),
         }
+    }
+
+    /// What stands in the place of a row that has no answer: `{"error": "..."}`.
+    pub(crate) fn of_row(&self) -> Value {
+        json!({ "error": self.message })
     }
 
     /// The body that KServe's clients know: `{"error": "..."}`.

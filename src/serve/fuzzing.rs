@@ -53,12 +53,12 @@ pub fn request(kind: u8, query: &str, body: &[u8]) {
     let Ok(request) = request else { return };
     let (parts, ()) = request.into_parts();
     let read = runtime().block_on(async {
-        let bytes = payload::receive(&parts, Body::from(body.to_vec()), &settings).await?;
-        Payload::read(&parts, bytes, &settings).await
+        let content = payload::receive(&parts, Body::from(body.to_vec()), &settings).await?;
+        Payload::read(&parts, content.bytes, &settings).await
     });
     let Ok(payload) = read else { return };
     let asked = Ask::new(&payload.parameters, model(), 5000);
-    let rows: Vec<_> = payload.records.iter().map_while(|record| model().read(record).ok()).collect();
+    let rows: Vec<_> = payload.records.iter().map_while(|record| model().read(record.as_ref().ok()?).ok()).collect();
     if asked.is_ok() && rows.len() == payload.records.len() {
         model().predict(&rows).unwrap_or_else(|e| std::panic::panic_any(e.to_string()));
     }
@@ -69,7 +69,7 @@ pub fn infer(body: &[u8]) {
     let Ok(asked) = strict_json::parse(body) else { return };
     if let Ok(records) = kserve_v2::records(&asked, model().description()) {
         let payload = Payload { records, parameters: Map::new() };
-        let _ = payload.records.iter().map(|record| model().read(record)).collect::<Vec<_>>();
+        let _ = payload.records.iter().flatten().map(|record| model().read(record)).collect::<Vec<_>>();
     }
     let _ = kserve_v2::wanted(&asked, model().description());
 }

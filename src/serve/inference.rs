@@ -4,27 +4,36 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::handler::Handler;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
-use axum::routing::{any, get};
+use axum::routing::{MethodRouter, any, get};
 use serde_json::{Map, Value, json};
 
 use super::accept::Form;
-use super::answer::{Answer, Warned};
+use super::answer::Answer;
 use super::app::{App, Open, model_of, read_rows};
-use super::payload::{self, Payload};
+use super::aside::Room;
+use super::payload::{self, Content, Payload};
+use super::rows::Each;
 use super::servable::Row;
-use super::{Failure, Running, aside, body, openapi, page};
+use super::told::Warned;
+use super::{Failure, Running, aside, body, kserve_v1, openapi, page};
 
 type Reply = Result<Response, Failure>;
 
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/api/models", get(models))
-        .route("/predictions/{model}", any(predictions))
-        .route("/predictions/{model}/{version}", any(predictions))
-        .route("/explanations/{model}", any(explanations))
-        .route("/explanations/{model}/{version}", any(explanations))
+        .route("/predictions/{model}", asked(predictions))
+        .route("/predictions/{model}/{version}", asked(predictions))
+        .route("/explanations/{model}", asked(explanations))
+        .route("/explanations/{model}/{version}", asked(explanations))
+}
+
+/// TorchServe's clients send their bodies by any of these.
+fn asked<H: Handler<T, Arc<App>> + Clone, T: 'static>(answer: H) -> MethodRouter<Arc<App>> {
+    get(answer.clone()).post(answer.clone()).put(answer)
 }
 
 /// What needs no key: it tells whether the server runs, and what it takes.
@@ -62,8 +71,9 @@ struct Asked {
     running: Arc<Running>,
     form: Form,
     parameters: Map<String, Value>,
-    rows: Vec<Row>,
+    rows: Each<Row>,
     warned: Vec<Warned>,
+    _room: Room,
 }
 
 async fn read(app: &Arc<App>, open: Open, request: Request) -> Result<Asked, Failure> {
@@ -71,26 +81,26 @@ async fn read(app: &Arc<App>, open: Open, request: Request) -> Result<Asked, Fai
     let running = app.catalog.get(&name, version.as_deref())?;
     let (parts, content) = request.into_parts();
     let form = Form::wanted(&parts.headers)?;
-    let bytes = payload::receive(&parts, content, &app.settings).await?;
+    let Content { bytes, room } = payload::receive(&parts, content, &app.settings).await?;
     let app = app.clone();
     aside::read(bytes.len(), async move {
         let Payload { records, parameters } = Payload::read(&parts, bytes, &app.settings).await?;
-        let rows = read_rows(&running, &records)?;
-        let warned = rows.iter().map(Warned::from).collect();
-        Ok(Asked { running, form, parameters, rows, warned })
+        let rows = read_rows(&running, records);
+        let warned = rows.iter().map(|row| row.as_ref().map(Warned::from).unwrap_or_default()).collect();
+        Ok(Asked { running, form, parameters, rows, warned, _room: room })
     })
     .await
 }
 
 async fn predictions(State(app): State<Arc<App>>, open: Open, request: Request) -> Reply {
-    let Asked { running, form, parameters, rows, warned } = read(&app, open, request).await?;
+    let Asked { running, form, parameters, rows, warned, _room } = read(&app, open, request).await?;
     payload::no_parameters(&parameters)?;
     let outputs = app.predict(&running, rows).await?;
     Answer::of(&running, &warned).predictions(form, &outputs)
 }
 
 async fn explanations(State(app): State<Arc<App>>, open: Open, request: Request) -> Reply {
-    let Asked { running, form, parameters, rows, warned } = read(&app, open, request).await?;
+    let Asked { running, form, parameters, rows, warned, _room } = read(&app, open, request).await?;
     let (ask, explanations) = app.explain(&running, &parameters, rows).await?;
     let answer = move || Answer::of(&running, &warned).explanations(form, &ask, &explanations);
     match form {
@@ -111,5 +121,9 @@ pub(crate) async fn nothing(request: Request) -> Response {
 /// What an address does not take.
 pub(crate) async fn not_allowed(request: Request) -> Response {
     let path = request.uri().path();
-    Failure::method_not_allowed(format!("{path} does not take {}", request.method())).at(path)
+    let failure = Failure::method_not_allowed(format!("{path} does not take {}", request.method()));
+    match kserve_v1::is_verb(path) {
+        true => kserve_v1::only_posted(failure),
+        false => failure.at(path),
+    }
 }

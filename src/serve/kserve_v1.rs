@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, Warned};
+use super::answer::Answer;
 use super::app::{App, Open, model_of, read_rows};
-use super::payload::{self, Payload};
+use super::payload::{self, Content, Payload};
+use super::rows::Each;
 use super::servable::Row;
+use super::told::Warned;
 use super::{Failure, Running, aside, body, strict_json};
 
 type Reply = Result<Response, Response>;
@@ -28,11 +30,24 @@ async fn list(State(app): State<Arc<App>>) -> Response {
     body::json(StatusCode::OK, &json!({ "models": names }))
 }
 
+/// Whether an address is that of a verb, which has the route of its model.
+pub(crate) fn is_verb(path: &str) -> bool {
+    path.starts_with("/v1/models/") && VERBS.iter().any(|verb| path.ends_with(verb))
+}
+
+/// The reply to another method than POST for a verb.
+pub(crate) fn only_posted(failure: Failure) -> Response {
+    let mut reply = failure.in_kserve_form();
+    reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    reply
+}
+
 async fn ready(State(app): State<Arc<App>>, open: Open) -> Reply {
     let answer = || {
         let (name, _) = model_of(open)?;
         if VERBS.iter().any(|verb| name.ends_with(verb)) {
-            return Err(Failure::method_not_allowed(format!("/v1/models/{name} takes POST alone")));
+            let failure = Failure::method_not_allowed(format!("/v1/models/{name} takes POST alone"));
+            return Ok(only_posted(failure));
         }
         let running = app.catalog.get(&name, None)?;
         match running.is_ready() {
@@ -61,28 +76,32 @@ async fn answer(app: &Arc<App>, open: Open, request: Request) -> Result<Response
         }
     };
     let (parts, content) = request.into_parts();
-    let bytes = payload::receive(&parts, content, &app.settings).await?;
+    let Content { bytes, room: _room } = payload::receive(&parts, content, &app.settings).await?;
     let (reader, model) = (app.clone(), running.clone());
     let asked = aside::read(bytes.len(), async move { read(&reader, &model, &bytes) });
     let (parameters, rows) = asked.await?;
     if rows.is_empty() {
         return Ok(body::json(StatusCode::OK, &json!({ answers: [] })));
     }
-    let warned: Vec<Warned> = rows.iter().map(Warned::from).collect();
+    let warned: Vec<Warned> = rows.iter().map(|row| row.as_ref().map(Warned::from).unwrap_or_default()).collect();
     if verb == "predict" {
         payload::no_parameters(&parameters)?;
         let outputs = app.predict(&running, rows).await?;
         let description = running.servable().description();
-        let labels: Value = outputs.iter().map(|output| description.label(output)).collect();
+        let label = |output: &Result<Vec<f64>, Failure>| match output {
+            Ok(output) => description.label(output),
+            Err(failure) => failure.of_row(),
+        };
+        let labels: Value = outputs.iter().map(label).collect();
         return Ok(body::json(StatusCode::OK, &json!({ answers: labels })));
     }
-    let (ask, explanations) = app.explain(&running, &parameters, rows).await?;
-    let detailed = Answer::of(&running, &warned).detailed(&ask, &explanations);
-    Ok(body::json(StatusCode::OK, &json!({ answers: detailed["rows"] })))
+    let (_, explanations) = app.explain(&running, &parameters, rows).await?;
+    let explained = Answer::of(&running, &warned).explained(&explanations);
+    Ok(body::json(StatusCode::OK, &json!({ answers: explained })))
 }
 
 /// The parameters and the rows of a request; it may have none.
-fn read(app: &App, running: &Running, bytes: &[u8]) -> Result<(Map<String, Value>, Vec<Row>), Failure> {
+fn read(app: &App, running: &Running, bytes: &[u8]) -> Result<(Map<String, Value>, Each<Row>), Failure> {
     let value = strict_json::parse(bytes)?;
     match value["instances"].as_array() {
         Some(none) if none.is_empty() => return Ok((Map::new(), Vec::new())),
@@ -92,5 +111,5 @@ fn read(app: &App, running: &Running, bytes: &[u8]) -> Result<(Map<String, Value
         }
     }
     let Payload { records, parameters } = Payload::of_json(value, &app.settings)?.within(&app.settings)?;
-    Ok((parameters, read_rows(running, &records)?))
+    Ok((parameters, read_rows(running, records)))
 }

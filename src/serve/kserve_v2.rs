@@ -10,8 +10,9 @@ use axum::routing::{get, post};
 use serde_json::{Map, Value, json};
 
 use super::app::{App, Open, model_of, read_rows};
-use super::payload::{self, Payload};
-use super::record::{at_row, shown};
+use super::payload::{self, Content, Payload};
+use super::record::shown;
+use super::rows::Each;
 use super::servable::{Description, Kind, Row};
 use super::{Failure, Running, aside, body, strict_json};
 
@@ -108,13 +109,21 @@ async fn inferred(app: &Arc<App>, open: Open, request: Request) -> Result<Respon
     if parts.headers.contains_key("inference-header-content-length") {
         return Err(Failure::unsupported("binary tensors are not taken: send their data as JSON"));
     }
-    let bytes = payload::receive(&parts, content, &app.settings).await?;
+    let Content { bytes, room: _room } = payload::receive(&parts, content, &app.settings).await?;
     let (reader, model) = (app.clone(), running.clone());
     let asked = aside::read(bytes.len(), async move { read(&reader, &model, &bytes) });
     let Asked { id, wanted, rows } = asked.await?;
     let outputs = app.predict(&running, rows).await?;
-    let outputs: Value = wanted.iter().map(|name| output(name, description, &outputs)).collect();
-    let mut answer = json!({ "model_name": running.name, "model_version": running.version, "outputs": outputs });
+    let tensors: Value = wanted.iter().map(|name| output(name, description, &outputs)).collect();
+    let mut answer = json!({ "model_name": running.name, "model_version": running.version, "outputs": tensors });
+    let errors: Map<String, Value> = outputs
+        .iter()
+        .enumerate()
+        .filter_map(|(row, output)| Some((format!("error_of_row_{row}"), output.as_ref().err()?.message().into())))
+        .collect();
+    if !errors.is_empty() {
+        answer["parameters"] = errors.into();
+    }
     if let Some(id) = id {
         answer["id"] = id;
     }
@@ -126,21 +135,29 @@ struct Asked {
     id: Option<Value>,
     /// The outputs that it names.
     wanted: Vec<&'static str>,
-    rows: Vec<Row>,
+    rows: Each<Row>,
 }
 
 fn read(app: &App, running: &Running, bytes: &[u8]) -> Result<Asked, Failure> {
     let description = running.servable().description();
     let asked = strict_json::parse(bytes)?;
+    let most = app.settings.max_rows;
+    if asked["inputs"][0]["shape"][0].as_u64().is_some_and(|rows| rows > most as u64) {
+        return Err(payload::too_many(&app.settings).into());
+    }
     let records = records(&asked, description)?;
     let wanted = wanted(&asked, description)?;
     let limited = Payload { records, parameters: Map::new() }.within(&app.settings)?;
-    let rows = read_rows(running, &limited.records)?;
-    Ok(Asked { id: asked.get("id").filter(|id| id.is_string()).cloned(), wanted, rows })
+    let rows = read_rows(running, limited.records);
+    let id = asked.get("id").filter(|id| !id.is_null()).cloned();
+    if id.as_ref().is_some_and(|id| !id.is_string()) {
+        return Err(Failure::bad_request(format!("the id is {}: expected a text", shown(&asked["id"]))));
+    }
+    Ok(Asked { id, wanted, rows })
 }
 
-/// The records of a request's one input tensor.
-pub(crate) fn records(asked: &Value, description: &Description) -> crate::Result<Vec<Value>> {
+/// The records of a request's one input tensor; a row that is none says why.
+pub(crate) fn records(asked: &Value, description: &Description) -> crate::Result<Vec<crate::Result<Value>>> {
     use crate::error::bail;
     let input = match asked["inputs"].as_array().map(Vec::as_slice) {
         Some([only]) => only,
@@ -163,18 +180,14 @@ pub(crate) fn records(asked: &Value, description: &Description) -> crate::Result
         bail!(Input, "data has {} values: expected as many as the shape {shape:?} tells", flat.len())
     }
     match (description.kind, shape.as_slice()) {
-        (Kind::Text, [_] | [_, 1]) if datatype == "BYTES" => Ok(flat.into_iter().cloned().collect()),
+        (Kind::Text, [_] | [_, 1]) if datatype == "BYTES" => Ok(flat.into_iter().cloned().map(Ok).collect()),
         (Kind::Text, _) => bail!(Input, "the input is {datatype} {shape:?}: expected BYTES [texts]"),
         (Kind::Tabular, &[_, width]) if NUMBERS.contains(&datatype) && width == description.features.len() => {
-            let rows = flat.chunks(width).enumerate();
-            rows.map(|(index, row)| match row.iter().find(|value| !value.is_number()) {
+            let record = |row: &[&Value]| match row.iter().find(|value| !value.is_number()) {
                 None => Ok(row.iter().copied().cloned().collect()),
-                Some(other) => {
-                    let error = crate::error::error!(Input, "{} stands in the data: expected numbers", shown(other));
-                    Err(at_row(index, usize::MAX, error))
-                }
-            })
-            .collect()
+                Some(other) => bail!(Input, "{} stands in the data: expected numbers", shown(other)),
+            };
+            Ok(flat.chunks(width).map(record).collect())
         }
         (Kind::Tabular, _) => bail!(
             Input,
@@ -221,8 +234,10 @@ fn output_names(description: &Description) -> &'static [(&'static str, &'static 
 /// The outputs that a request wants: all, unless it names some.
 pub(crate) fn wanted(asked: &Value, description: &Description) -> crate::Result<Vec<&'static str>> {
     let there = output_names(description);
-    let Some(named) = asked["outputs"].as_array().filter(|outputs| !outputs.is_empty()) else {
-        return Ok(there.iter().map(|(name, _)| *name).collect());
+    let named = match &asked["outputs"] {
+        Value::Array(named) if !named.is_empty() => named,
+        Value::Array(_) | Value::Null => return Ok(there.iter().map(|(name, _)| *name).collect()),
+        other => crate::error::bail!(Input, "outputs is {}: expected a list of them", shown(other)),
     };
     named
         .iter()
@@ -241,20 +256,24 @@ pub(crate) fn wanted(asked: &Value, description: &Description) -> crate::Result<
         .collect()
 }
 
-fn output(name: &str, description: &Description, outputs: &[Vec<f64>]) -> Value {
+/// One output tensor. Where a row has no answer, its label is empty, its class −1 and its numbers null; the
+/// answer's parameters say why.
+fn output(name: &str, description: &Description, outputs: &Each<Vec<f64>>) -> Value {
     let datatype = output_names(description).iter().find(|(other, _)| *other == name).map(|(_, datatype)| *datatype);
+    let rows = outputs.len();
+    let predicted = outputs.iter().map(|output| output.as_ref().ok().map(|output| description.prediction(output)));
     let (shape, data): (Vec<usize>, Value) = match name {
-        "probabilities" => (
-            vec![outputs.len(), description.classes.len()],
-            outputs.iter().flatten().map(|value| json!(value)).collect(),
-        ),
-        "class" => {
-            (vec![outputs.len()], outputs.iter().map(|output| json!(description.prediction(output).0)).collect())
+        "probabilities" => {
+            let classes = description.classes.len();
+            let of_row = |output: &Result<Vec<f64>, Failure>| match output {
+                Ok(output) => output.iter().map(|probability| json!(probability)).collect(),
+                Err(_) => vec![Value::Null; classes],
+            };
+            (vec![rows, classes], outputs.iter().flat_map(of_row).collect())
         }
-        "label" => {
-            (vec![outputs.len()], outputs.iter().map(|output| json!(description.prediction(output).1)).collect())
-        }
-        _ => (vec![outputs.len()], outputs.iter().map(|output| json!(description.prediction(output).2)).collect()),
+        "class" => (vec![rows], predicted.map(|row| row.map_or(json!(-1), |(class, ..)| json!(class))).collect()),
+        "label" => (vec![rows], predicted.map(|row| row.map_or_else(String::new, |(_, label, _)| label)).collect()),
+        _ => (vec![rows], predicted.map(|row| json!(row.map(|(.., value)| value))).collect()),
     };
     json!({ "name": name, "datatype": datatype, "shape": shape, "data": data })
 }

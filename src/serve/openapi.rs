@@ -3,9 +3,18 @@
 use serde_json::{Map, Value, json};
 
 use super::app::App;
-use super::servable::{Description, Kind};
-use super::tabular_model::FieldKind;
-use crate::attr::METHODS;
+use super::schemas;
+use super::servable::Kind;
+
+const ROWS: &str = "Of several rows, one that cannot be answered has {\"error\": \"...\"} in its place (in V2 an empty \
+                    label, the class -1 and null, with the reason among the parameters); where none can be \
+                    answered, the whole request fails.";
+const OTHER_FORMS: &str = "Of several rows, one that cannot be answered has {\"error\": \"...\"} in its place; a table's \
+                           plain explanation is the mean over the others, and lists those under errors. Where no row can \
+                           be answered, the whole request fails. The rows may come as CSV with a header (text/csv) too, \
+                           or as a form's field data (CSV or JSON), input_file_path (a file below the server's input \
+                           directory) or the fields of one record. What an explanation asks for may stand in the address \
+                           too: method, target, layer, neuron, baseline, n_steps or tolerance, quadrature.";
 
 /// The inference port, with the models that are served now.
 pub(crate) fn inference(app: &App) -> Value {
@@ -19,29 +28,27 @@ pub(crate) fn inference(app: &App) -> Value {
     path("/v2/health/ready".into(), json!({ "get": simple("KServe V2: whether requests can be answered") }));
     for running in app.catalog.defaults() {
         let (name, description) = (&running.name, running.servable().description());
-        let asked = asked(description);
-        path(
-            format!("/predictions/{name}"),
-            json!({ "post": operation(format!("What {name} predicts"), &asked, &[]) }),
-        );
-        path(
-            format!("/explanations/{name}"),
-            json!({ "post": operation(format!("Why {name} predicts it"), &asked, &parameters(description)) }),
-        );
-        for verb in ["predict", "explain"] {
-            path(
-                format!("/v1/models/{name}:{verb}"),
-                json!({ "post": operation(format!("KServe V1: {verb}"), &instances(description), &[]) }),
-            );
+        let settings = &app.settings;
+        let text = (description.kind == Kind::Text).then(|| schemas::text(description));
+        let asked = |what: String, explained: bool| {
+            let mut content = json_of(schemas::asked(description, settings, explained));
+            if let Some(text) = &text {
+                content["text/plain"] = json!({ "schema": text });
+            }
+            let operation = operation(what, content, OTHER_FORMS);
+            json!({ "get": operation, "post": operation, "put": operation })
+        };
+        path(format!("/predictions/{name}"), asked(format!("What {name} predicts"), false));
+        path(format!("/explanations/{name}"), asked(format!("Why {name} predicts it"), true));
+        for (verb, explained) in [("predict", false), ("explain", true)] {
+            let body = json_of(schemas::instances(description, settings, 0, explained));
+            let operation = operation(format!("KServe V1: {verb}"), body, ROWS);
+            path(format!("/v1/models/{name}:{verb}"), json!({ "post": operation }));
         }
         path(format!("/v2/models/{name}"), json!({ "get": simple("KServe V2: the model's tensors") }));
         path(format!("/v2/models/{name}/ready"), json!({ "get": simple("KServe V2: whether the model can answer") }));
-        let tensors =
-            json!({ "type": "object", "required": ["inputs"], "properties": { "inputs": { "type": "array" } } });
-        path(
-            format!("/v2/models/{name}/infer"),
-            json!({ "post": operation("KServe V2: predict".to_string(), &json!({ "application/json": { "schema": tensors } }), &[]) }),
-        );
+        let infer = operation("KServe V2: predict".to_string(), json_of(schemas::tensors(description)), ROWS);
+        path(format!("/v2/models/{name}/infer"), json!({ "post": infer }));
     }
     document("candle-explain: predictions with their reasons", paths)
 }
@@ -85,7 +92,7 @@ pub(crate) fn management() -> Value {
 
 fn document(title: &str, paths: Map<String, Value>) -> Value {
     json!({
-        "openapi": "3.0.1",
+        "openapi": "3.1.0",
         "info": { "title": title, "version": env!("CARGO_PKG_VERSION") },
         "paths": paths,
         "components": { "securitySchemes": { "key": {
@@ -98,13 +105,13 @@ fn document(title: &str, paths: Map<String, Value>) -> Value {
 }
 
 fn simple(summary: &str) -> Value {
-    json!({ "summary": summary, "responses": { "200": { "description": "As asked" } } })
+    json!({ "summary": summary, "responses": { "200": { "description": "As asked" }, "default": failure() } })
 }
 
-fn operation(summary: String, content: &Value, parameters: &[Value]) -> Value {
+fn operation(summary: String, content: Value, description: &str) -> Value {
     json!({
         "summary": summary,
-        "parameters": parameters,
+        "description": description,
         "requestBody": { "required": true, "content": content },
         "responses": {
             "200": { "description": "As asked, in the form that Accept names" },
@@ -112,80 +119,15 @@ fn operation(summary: String, content: &Value, parameters: &[Value]) -> Value {
             "404": { "description": "There is no such model" },
             "413": { "description": "The body is too large" },
             "503": { "description": "Too many requests are waiting: try again after Retry-After seconds" },
+            "default": failure(),
         },
     })
 }
 
-/// The bodies that a model takes.
-fn asked(description: &Description) -> Value {
-    let record = record(description);
-    let records = json!({ "type": "array", "items": record });
-    let form = json!({ "schema": { "type": "object", "properties": {
-        "input_file_path": { "type": "string", "description": "A CSV file below the server's input directory" },
-        "data": { "type": "string", "description": "CSV or JSON" },
-    } } });
-    json!({
-        "application/json": { "schema": { "oneOf": [record, records, instances_schema(description)] } },
-        "text/csv": { "schema": { "type": "string" } },
-        "text/plain": { "schema": { "type": "string" } },
-        "application/x-www-form-urlencoded": form,
-        "multipart/form-data": form,
-    })
+fn failure() -> Value {
+    json!({ "description": "What keeps the request from its answer" })
 }
 
-fn instances(description: &Description) -> Value {
-    json!({ "application/json": { "schema": instances_schema(description) } })
-}
-
-fn instances_schema(description: &Description) -> Value {
-    json!({
-        "type": "object",
-        "required": ["instances"],
-        "properties": {
-            "instances": { "type": "array", "items": record(description) },
-            "parameters": { "type": "object" },
-        },
-    })
-}
-
-fn record(description: &Description) -> Value {
-    let property = |field: &super::Field| {
-        let schema = match &field.kind {
-            FieldKind::Number { typical, .. } => json!({ "type": "number", "example": typical }),
-            FieldKind::Choice { choices, .. } => json!({ "type": "string", "enum": choices }),
-            FieldKind::Text { typical } => json!({ "type": "string", "example": typical }),
-        };
-        (field.name.clone(), schema)
-    };
-    let names: Vec<&str> = description.fields.iter().map(|field| field.name.as_str()).collect();
-    let properties: Map<String, Value> = description.fields.iter().map(property).collect();
-    json!({ "type": "object", "required": names, "properties": properties })
-}
-
-/// What a request may ask for in the address.
-fn parameters(description: &Description) -> Vec<Value> {
-    let query = |name: &str, schema: Value| json!({ "name": name, "in": "query", "schema": schema });
-    let mut parameters = vec![
-        query("method", json!({ "type": "string", "enum": description.methods })),
-        query("n_steps", json!({ "type": "integer", "minimum": 1 })),
-        query("tolerance", json!({ "type": "number" })),
-        query(
-            "baseline",
-            json!({ "oneOf": [{ "type": "number" }, { "type": "string", "description": "A record as JSON" }] }),
-        ),
-        query("quadrature", json!({ "type": "string" })),
-    ];
-    if !description.classes.is_empty() {
-        let classes: Vec<&str> =
-            std::iter::once("predicted").chain(description.classes.iter().map(String::as_str)).collect();
-        parameters.insert(0, query("target", json!({ "type": "string", "enum": classes })));
-    }
-    let takes =
-        |option: &str| METHODS.iter().any(|info| description.methods.contains(&info.name) && info.takes(option));
-    for option in ["layer", "neuron"] {
-        if takes(option) && (description.kind == Kind::Tabular || option == "layer") {
-            parameters.push(query(option, json!({ "type": "string" })));
-        }
-    }
-    parameters
+fn json_of(schema: Value) -> Value {
+    json!({ "application/json": { "schema": schema } })
 }

@@ -54,6 +54,6 @@ fn field(field: &Field) -> Value {
         FieldKind::Choice { choices, typical } => {
             json!({ "name": field.name, "kind": "choice", "choices": choices, "typical": typical })
         }
-        FieldKind::Text { typical } => json!({ "name": field.name, "kind": "text", "typical": typical }),
+        FieldKind::Text { typical, .. } => json!({ "name": field.name, "kind": "text", "typical": typical }),
     }
 }

@@ -7,22 +7,26 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::http::{Uri, header, request};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use serde_json::{Map, Value};
 
+use super::aside::{LARGE, Room};
 use super::ask::PARAMETERS;
 use super::{Failure, Settings, csv_rows, strict_json};
-use crate::error::{Result as Outcome, bail, error};
+use crate::error::{Error, Result as Outcome, bail, error};
 
 /// Seconds that a body may take to come.
 const SECONDS_TO_SEND: u64 = 30;
+/// Fields of a form.
+const MOST_FIELDS: usize = 10_000;
 const FILE_FIELD: &str = "input_file_path";
 const DATA_FIELD: &str = "data";
 
 /// What a request carries: records and parameters.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Payload {
-    pub(crate) records: Vec<Value>,
+    /// Those of a CSV whose fields are too many or too few say so.
+    pub(crate) records: Vec<Outcome<Value>>,
     pub(crate) parameters: Map<String, Value>,
 }
 
@@ -40,30 +44,85 @@ impl Received {
     }
 }
 
+/// A body that was received, and the room in memory that it has until its answer is there.
+pub(crate) struct Content {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) room: Room,
+}
+
 /// Receives a body of bounded size within bounded time, and undoes its compression.
-pub(crate) async fn receive(request: &request::Parts, body: Body, settings: &Settings) -> Result<Vec<u8>, Failure> {
+pub(crate) async fn receive(request: &request::Parts, body: Body, settings: &Settings) -> Result<Content, Failure> {
     let limit = settings.max_request_size;
+    let announced = body.size_hint();
     // What a client announces is not waited for.
-    if body.size_hint().lower() > limit as u64 {
+    if announced.lower() > limit as u64 {
         return Err(Failure::too_large(limit));
     }
-    let received =
-        tokio::time::timeout(Duration::from_secs(SECONDS_TO_SEND), Limited::new(body, limit).collect()).await;
-    let bytes = match received {
-        Err(_) => return Err(Failure::timed_out_reading(SECONDS_TO_SEND)),
-        Ok(Err(e)) if e.is::<LengthLimitError>() => return Err(Failure::too_large(limit)),
-        Ok(Err(e)) => return Err(Failure::bad_request(format!("the body cannot be received: {e}"))),
-        Ok(Ok(collected)) => collected.to_bytes(),
+    let encoding = Encoding::of(request)?;
+    let exact = announced.exact().and_then(|bytes| usize::try_from(bytes).ok());
+    let mut room = match (encoding, exact) {
+        (Encoding::Identity, exact) => Room::of(exact.unwrap_or(0)).await?,
+        // A few bytes can become as many as are allowed.
+        (_, exact) => Room::of(exact.unwrap_or(limit).saturating_add(limit)).await?,
     };
+    let bytes = tokio::time::timeout(
+        Duration::from_secs(SECONDS_TO_SEND),
+        collect(body, exact, limit, (encoding == Encoding::Identity).then_some(&mut room)),
+    );
+    let bytes = bytes.await.unwrap_or_else(|_| Err(Failure::timed_out_reading(SECONDS_TO_SEND)))?;
     if let Some(received) = request.extensions.get::<Received>() {
         received.set();
     }
-    let encoding = request.headers.get(header::CONTENT_ENCODING).map_or(Ok("identity"), |value| value.to_str());
-    match encoding {
-        Ok("identity" | "") => Ok(bytes.into()),
-        Ok("gzip" | "x-gzip") => inflate(flate2::read::MultiGzDecoder::new(&bytes[..]), limit),
-        Ok("deflate") => inflate(flate2::read::ZlibDecoder::new(&bytes[..]), limit),
-        _ => Err(Failure::unsupported("the Content-Encoding is not known: expected gzip, deflate or none")),
+    let bytes = match encoding {
+        Encoding::Identity => bytes,
+        Encoding::Gzip => inflate(flate2::read::MultiGzDecoder::new(&bytes[..]), limit)?,
+        Encoding::Deflate => inflate(flate2::read::ZlibDecoder::new(&bytes[..]), limit)?,
+    };
+    Ok(Content { bytes, room })
+}
+
+/// All of a body. One of unknown length gets room for the longest as soon as it is more than a few bytes.
+async fn collect(
+    mut body: Body,
+    exact: Option<usize>,
+    limit: usize,
+    mut room: Option<&mut Room>,
+) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::with_capacity(exact.unwrap_or(0));
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|e| Failure::bad_request(format!("the body cannot be received: {e}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let length = bytes.len() + data.len();
+        if length > limit {
+            return Err(Failure::too_large(limit));
+        }
+        if exact.is_none()
+            && length > LARGE
+            && let Some(room) = room.take()
+        {
+            *room = Room::of(limit).await?;
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
+}
+
+/// How a body is compressed.
+#[derive(Clone, Copy, PartialEq)]
+enum Encoding {
+    Identity,
+    Gzip,
+    Deflate,
+}
+
+impl Encoding {
+    fn of(request: &request::Parts) -> Result<Self, Failure> {
+        match request.headers.get(header::CONTENT_ENCODING).map_or(Ok("identity"), |value| value.to_str()) {
+            Ok("identity" | "") => Ok(Self::Identity),
+            Ok("gzip" | "x-gzip") => Ok(Self::Gzip),
+            Ok("deflate") => Ok(Self::Deflate),
+            _ => Err(Failure::unsupported("the Content-Encoding is not known: expected gzip, deflate or none")),
+        }
     }
 }
 
@@ -90,24 +149,24 @@ impl Payload {
                 if !(bytes.is_empty() || bytes.contains(&b'=') || looks_like_json(&bytes)) =>
             {
                 let records = match bytes.trim_ascii().contains(&b'\n') {
-                    true => csv_rows::records(&bytes)?,
-                    false => vec![Value::String(utf8(bytes)?)],
+                    true => csv_rows::records(&bytes, settings.max_rows)?,
+                    false => vec![Ok(Value::String(utf8(bytes)?))],
                 };
                 Self { records, ..Self::default() }
             }
             "application/x-www-form-urlencoded" if !looks_like_json(&bytes) => {
-                let fields =
-                    form_urlencoded::parse(&bytes).map(|(name, value)| (name.into(), value.into_owned().into()));
+                let fields = form_urlencoded::parse(&bytes).take(MOST_FIELDS + 1);
+                let fields = fields.map(|(name, value)| (name.into(), value.into_owned().into()));
                 Self::of_fields(fields.collect(), settings)?
             }
             "multipart/form-data" => Self::of_fields(multipart(kind, bytes).await?, settings)?,
-            "text/csv" => Self { records: csv_rows::records(&bytes)?, ..Self::default() },
-            "text/plain" => Self { records: vec![Value::String(utf8(bytes)?)], ..Self::default() },
+            "text/csv" => Self { records: csv_rows::records(&bytes, settings.max_rows)?, ..Self::default() },
+            "text/plain" => Self { records: vec![Ok(Value::String(utf8(bytes)?))], ..Self::default() },
             _ if media.ends_with("json") || looks_like_json(&bytes) => {
                 Self::of_json(strict_json::parse(&bytes)?, settings)?
             }
             "" | "application/octet-stream" | "application/x-www-form-urlencoded" => {
-                Self { records: csv_rows::records(&bytes)?, ..Self::default() }
+                Self { records: csv_rows::records(&bytes, settings.max_rows)?, ..Self::default() }
             }
             _ => {
                 return Err(Failure::unsupported(format!(
@@ -128,9 +187,7 @@ impl Payload {
                 "no rows came: expected at least one; CSV has the names of its columns above them, and a text comes as \
                  text/plain"
             ),
-            rows if rows > settings.max_rows => {
-                bail!(Input, "{rows} rows came: this server takes at most {} (max_rows)", settings.max_rows)
-            }
+            rows if rows > settings.max_rows => Err(too_many(settings)),
             _ => Ok(self),
         }
     }
@@ -139,8 +196,8 @@ impl Payload {
     pub(crate) fn of_json(value: Value, settings: &Settings) -> Outcome<Self> {
         let mut object = match value {
             Value::Object(object) => object,
-            Value::Array(list) => return Ok(Self { records: rows_of(list), ..Self::default() }),
-            text @ Value::String(_) => return Ok(Self { records: vec![text], ..Self::default() }),
+            Value::Array(list) => return Ok(Self { records: rows_of(list, settings)?, ..Self::default() }),
+            text @ Value::String(_) => return Ok(Self { records: vec![Ok(text)], ..Self::default() }),
             other => bail!(Input, "the body is {other}: expected a record, a list of records, or a text"),
         };
         let parameters = match object.remove("parameters") {
@@ -154,17 +211,20 @@ impl Payload {
         } else if let Some((name, rows)) = remove_rows(&mut object) {
             nothing_else(&object, name)?;
             match rows {
-                Value::Array(list) => list,
+                Value::Array(list) => each_row(list, settings)?,
                 _ => bail!(Input, "{name} is no list: expected a list of records"),
             }
         } else {
-            vec![Value::Object(object)]
+            vec![Ok(Value::Object(object))]
         };
         Ok(Self { records, parameters })
     }
 
     /// Named fields of a form: a path, the content itself, or the fields of one record; and parameters.
     fn of_fields(fields: Vec<(String, Value)>, settings: &Settings) -> Outcome<Self> {
+        if fields.len() > MOST_FIELDS {
+            bail!(Input, "the form has more than {MOST_FIELDS} fields: send rows as CSV or JSON")
+        }
         let mut payload = Self::default();
         let (mut given, mut record) = (None, Map::new());
         for (name, value) in fields {
@@ -180,7 +240,7 @@ impl Payload {
                         payload.parameters.extend(inner.parameters);
                         inner.records
                     } else {
-                        csv_rows::records(content)?
+                        csv_rows::records(content, settings.max_rows)?
                     });
                 }
                 _ => {
@@ -202,7 +262,7 @@ impl Payload {
                 "the form has no fields of a record, no {FILE_FIELD} (a path) and no {DATA_FIELD} (CSV or JSON): give \
                  one of them"
             ),
-            None => vec![Value::Object(record)],
+            None => vec![Ok(Value::Object(record))],
         };
         Ok(payload)
     }
@@ -239,9 +299,21 @@ fn looks_like_json(bytes: &[u8]) -> bool {
 }
 
 /// A list of numbers is one row; a list of anything else is a list of rows.
-fn rows_of(list: Vec<Value>) -> Vec<Value> {
+fn rows_of(list: Vec<Value>, settings: &Settings) -> Outcome<Vec<Outcome<Value>>> {
     let one_row = !list.is_empty() && list.iter().all(Value::is_number);
-    if one_row { vec![Value::Array(list)] } else { list }
+    if one_row { Ok(vec![Ok(Value::Array(list))]) } else { each_row(list, settings) }
+}
+
+fn each_row(list: Vec<Value>, settings: &Settings) -> Outcome<Vec<Outcome<Value>>> {
+    if list.len() > settings.max_rows {
+        return Err(too_many(settings));
+    }
+    Ok(list.into_iter().map(Ok).collect())
+}
+
+/// More rows came than the operator takes.
+pub(crate) fn too_many(settings: &Settings) -> Error {
+    error!(Input, "too many rows came: this server takes at most {} (max_rows)", settings.max_rows)
 }
 
 /// The rows of a request that names them, as KServe's or as TorchServe's clients do.
@@ -267,7 +339,9 @@ async fn multipart(kind: &str, bytes: Vec<u8>) -> Result<Vec<(String, Value)>, F
     let stream = http_body_util::Full::new(axum::body::Bytes::from(bytes)).into_data_stream();
     let mut parts = multer::Multipart::new(stream, boundary);
     let mut fields = Vec::new();
-    while let Some(field) = parts.next_field().await.map_err(broken)? {
+    while fields.len() <= MOST_FIELDS
+        && let Some(field) = parts.next_field().await.map_err(broken)?
+    {
         let name = field.name().unwrap_or_default().to_string();
         let content = utf8(field.bytes().await.map_err(broken)?.into())?;
         fields.push((name, Value::String(content)));
@@ -277,7 +351,7 @@ async fn multipart(kind: &str, bytes: Vec<u8>) -> Result<Vec<(String, Value)>, F
 
 /// The rows of a CSV file below the operator's folder. Whatever is not there, or not below it, gives
 /// the same error: a client cannot find out which files there are.
-fn file_records(path: &Value, settings: &Settings) -> Outcome<Vec<Value>> {
+fn file_records(path: &Value, settings: &Settings) -> Outcome<Vec<Outcome<Value>>> {
     let given = match path {
         Value::String(path) => path,
         Value::Array(paths) if paths.len() == 1 && paths[0].is_string() => paths[0].as_str().unwrap_or_default(),
@@ -297,7 +371,7 @@ fn file_records(path: &Value, settings: &Settings) -> Outcome<Vec<Value>> {
     if bytes.len() > limit {
         bail!(Input, "the file is larger than the {limit} bytes that this server takes (max_request_size)")
     }
-    csv_rows::records(&bytes)
+    csv_rows::records(&bytes, settings.max_rows)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use super::rows::Each;
 use super::servable::{Explanation, Row};
 use super::{Ask, Failure};
 
@@ -17,11 +18,11 @@ pub(crate) enum Work {
     Explain(Arc<Ask>),
 }
 
-/// What came out, a row for each that came in.
+/// What came of each row.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
-    Predictions(Vec<Vec<f64>>),
-    Explanations(Vec<Explanation>),
+    Predictions(Each<Vec<f64>>),
+    Explanations(Each<Explanation>),
 }
 
 /// One request's rows on their way to the model.

@@ -2,12 +2,15 @@
 
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result, bail, error};
+use crate::error::{Result, bail, error};
 
 /// Up to here f64 holds every whole number.
 const MOST_WHOLE: f64 = 9_007_199_254_740_992.;
 
-/// A finite number that f32 can hold, written as a number or as its digits.
+/// A larger number leaves a model in f32 no room for its sums.
+pub(crate) const LARGEST: f64 = 1e30;
+
+/// A number that a model in f32 can compute with, written as a number or as its digits.
 pub(crate) fn number(name: &str, value: &Value) -> Result<f64> {
     let number = match value {
         Value::Number(number) => number.as_f64(),
@@ -15,8 +18,8 @@ pub(crate) fn number(name: &str, value: &Value) -> Result<f64> {
         _ => None,
     };
     match number {
-        Some(number) if (number as f32).is_finite() => Ok(number),
-        _ => bail!(Input, "{name} is {}: expected a finite number", shown(value)),
+        Some(number) if number.abs() <= LARGEST => Ok(number),
+        _ => bail!(Input, "{name} is {}: expected a finite number, of at most {LARGEST:e} either way", shown(value)),
     }
 }
 
@@ -59,11 +62,6 @@ pub(crate) fn shown(value: &Value) -> String {
     const LONGEST: usize = 60;
     let text = value.to_string();
     if text.chars().count() <= LONGEST { text } else { text.chars().take(LONGEST).collect::<String>() + "…" }
-}
-
-/// The error of a record at a position of a request.
-pub(crate) fn at_row(index: usize, count: usize, error: Error) -> Error {
-    if count == 1 { error } else { error.at(format!("row {index}")) }
 }
 
 fn are(names: &[&str]) -> String {

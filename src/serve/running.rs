@@ -91,7 +91,7 @@ impl Running {
         let description = self.servable().description();
         let at_once = description.is_quick && work == Work::Predict && rows.len() <= description.rows_at_once;
         if at_once && self.is_ready() {
-            return compute(self.servable(), &work, &rows, &BeforePass::nothing());
+            return Ok(each(self.servable(), &work, &rows, &BeforePass::nothing()));
         }
         let (job, Awaited { answer, begun }) = Job::new(work, rows);
         self.queue().push(job)?;
@@ -171,31 +171,45 @@ impl Shared {
             if job.is_abandoned() {
                 return;
             }
-            match (compute(&*self.servable, &job.work, block, &pause), &mut whole) {
-                (Ok(outcome), None) => whole = Some(outcome),
-                (Ok(outcome), Some(whole)) => whole.append(outcome),
-                (Err(failure), _) => {
-                    // Who does not wait any more gets nothing.
-                    let _ = job.reply.send(Err(failure));
-                    return;
-                }
+            let outcome = each(&*self.servable, &job.work, block, &pause);
+            match &mut whole {
+                None => whole = Some(outcome),
+                Some(whole) => whole.append(outcome),
             }
+        }
+        if job.is_abandoned() {
+            return;
         }
         let none = || Err(Failure::internal("a request without rows came to the model"));
         let _ = job.reply.send(whole.map_or_else(none, Ok));
     }
 }
 
-/// What a model makes of rows; one that panics fails on these rows alone.
-pub(crate) fn compute(
-    servable: &dyn Servable,
-    work: &Work,
-    rows: &[Row],
-    before_pass: &BeforePass,
-) -> Result<Outcome, Failure> {
+/// What a model makes of each row: of all together, or in halves where that fails, down to the rows that
+/// fail.
+pub(crate) fn each(servable: &dyn Servable, work: &Work, rows: &[Row], before_pass: &BeforePass) -> Outcome {
+    match compute(servable, work, rows, before_pass) {
+        Ok(outcome) => outcome,
+        Err(_) if rows.len() > 1 => {
+            let (first, second) = rows.split_at(rows.len() / 2);
+            let mut whole = each(servable, work, first, before_pass);
+            whole.append(each(servable, work, second, before_pass));
+            whole
+        }
+        Err(failure) => match work {
+            Work::Predict => Outcome::Predictions(vec![Err(failure)]),
+            Work::Explain(_) => Outcome::Explanations(vec![Err(failure)]),
+        },
+    }
+}
+
+/// What a model makes of rows together; one that panics fails on these rows alone.
+fn compute(servable: &dyn Servable, work: &Work, rows: &[Row], before_pass: &BeforePass) -> Result<Outcome, Failure> {
     let computed = catch_unwind(AssertUnwindSafe(|| match work {
-        Work::Predict => servable.predict(rows).map(Outcome::Predictions),
-        Work::Explain(ask) => servable.explain(rows, ask, before_pass).map(Outcome::Explanations),
+        Work::Predict => servable.predict(rows).map(|rows| Outcome::Predictions(rows.into_iter().map(Ok).collect())),
+        Work::Explain(ask) => servable
+            .explain(rows, ask, before_pass)
+            .map(|rows| Outcome::Explanations(rows.into_iter().map(Ok).collect())),
     }));
     match computed {
         Ok(Ok(outcome)) if outcome.len() == rows.len() => Ok(outcome),
@@ -215,32 +229,6 @@ impl Work {
         match self {
             Work::Predict => rows_at_once,
             Work::Explain(ask) => (rows_at_once * STEPS / ask.n_steps().unwrap_or(STEPS).max(STEPS)).max(1),
-        }
-    }
-}
-
-impl Outcome {
-    fn append(&mut self, other: Outcome) {
-        match (self, other) {
-            (Outcome::Predictions(rows), Outcome::Predictions(more)) => rows.extend(more),
-            (Outcome::Explanations(rows), Outcome::Explanations(more)) => rows.extend(more),
-            // The same work gives the same kind.
-            (Outcome::Predictions(_), Outcome::Explanations(_))
-            | (Outcome::Explanations(_), Outcome::Predictions(_)) => {}
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Outcome::Predictions(rows) => rows.len(),
-            Outcome::Explanations(rows) => rows.len(),
-        }
-    }
-
-    pub(crate) fn take_first(&mut self, count: usize) -> Self {
-        match self {
-            Outcome::Predictions(rows) => Outcome::Predictions(rows.drain(..count).collect()),
-            Outcome::Explanations(rows) => Outcome::Explanations(rows.drain(..count).collect()),
         }
     }
 }

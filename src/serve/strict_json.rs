@@ -18,20 +18,31 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value> {
     value.map_err(|e| error!(Input, "the body cannot be read as JSON: {e}"))
 }
 
-/// Two bytes of a body become a value of some hundred in memory: so many make up to 100 MB.
-const MOST_VALUES: usize = 1 << 19;
+/// What the values of one body may weigh in memory: two bytes of it can become some hundred.
+const MOST_BYTES: usize = 64 << 20;
+/// A value in a list that has room for as many again.
+const BYTES_OF_A_VALUE: usize = 2 * size_of::<Value>();
+/// An object with room for its first few names.
+const BYTES_OF_AN_OBJECT: usize = 640;
 
-/// One value, and how many there were before it.
+/// One value, and what those before it weigh.
 struct Strict<'a>(&'a Cell<usize>);
+
+impl Strict<'_> {
+    fn weigh<E: serde::de::Error>(&self, bytes: usize) -> Result<(), E> {
+        self.0.set(self.0.get() + bytes);
+        if self.0.get() > MOST_BYTES {
+            return Err(E::custom("it holds too many values: send fewer rows at once"));
+        }
+        Ok(())
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        self.0.set(self.0.get() + 1);
-        if self.0.get() > MOST_VALUES {
-            return Err(D::Error::custom(format!("it holds more than {MOST_VALUES} values: send fewer rows at once")));
-        }
+        self.weigh(BYTES_OF_A_VALUE)?;
         deserializer.deserialize_any(self)
     }
 }
@@ -80,6 +91,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        self.weigh(BYTES_OF_AN_OBJECT)?;
         let mut map = Map::new();
         while let Some(name) = entries.next_key::<String>()? {
             if map.contains_key(&name) {
@@ -114,9 +126,11 @@ mod tests {
 
     #[test]
     fn refuses_what_would_take_too_much_memory() {
-        let zeros = |count: usize| format!("[{}0]", "0,".repeat(count - 1));
-        assert!(parse(zeros(MOST_VALUES - 1).as_bytes()).is_ok());
-        let error = parse(zeros(MOST_VALUES).as_bytes()).unwrap_err().to_string();
-        assert!(error.contains("more than 524288 values"), "{error}");
+        let list = |item: &str, count: usize| format!("[{}{item}]", format!("{item},").repeat(count - 1));
+        assert!(parse(list("0", 300_000).as_bytes()).is_ok());
+        for (item, count) in [("0", 1_000_000), ("[]", 1_000_000), ("{}", 200_000), (r#"{"a":0}"#, 200_000)] {
+            let error = parse(list(item, count).as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("too many values"), "{item}: {error}");
+        }
     }
 }

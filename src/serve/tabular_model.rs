@@ -108,7 +108,7 @@ pub struct Field {
 pub(crate) enum FieldKind {
     Number { range: Option<(f64, f64)>, typical: f64 },
     Choice { choices: Vec<String>, typical: String },
-    Text { typical: String },
+    Text { typical: String, pattern: String },
 }
 
 impl Field {
@@ -119,9 +119,9 @@ impl Field {
         Self { name: name.into(), kind: FieldKind::Choice { choices, typical } }
     }
 
-    /// A text.
-    pub(crate) fn text(name: impl Into<String>, typical: impl Into<String>) -> Self {
-        Self { name: name.into(), kind: FieldKind::Text { typical: typical.into() } }
+    /// A text that this regular expression finds something in.
+    pub(crate) fn text(name: impl Into<String>, typical: impl Into<String>, pattern: String) -> Self {
+        Self { name: name.into(), kind: FieldKind::Text { typical: typical.into(), pattern } }
     }
 }
 

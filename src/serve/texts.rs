@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::record::{check_names, shown};
 use super::servable::{Description, Explanation, Kind, Parts, Row, Servable};
 use super::watched::BeforePass;
-use super::{Ask, Field};
+use super::{Ask, Field, readable};
 use crate::engine::{Baseline, Options, Target};
 use crate::error::{Result, bail};
 use crate::model::TokenizedText;
@@ -33,17 +33,18 @@ pub(crate) struct Texts {
 
 impl Texts {
     pub(crate) fn new(model: &SentimentClassifier) -> Result<Self> {
+        let model = model.truncate(true);
         let description = Description {
             kind: Kind::Text,
             classes: model.labels().to_vec(),
             target: Target::Predicted,
             features: Vec::new(),
-            fields: vec![Field::text("text", FIRST_TEXT)],
+            fields: vec![Field::text("text", FIRST_TEXT, readable::pattern(&model))],
             methods: METHODS.to_vec(),
             rows_at_once: TEXTS_AT_ONCE,
             is_quick: false,
         };
-        Ok(Self { model: model.truncate(true), description })
+        Ok(Self { model, description })
     }
 
     fn input(&self, rows: &[Row]) -> Result<TextInput> {
@@ -54,6 +55,25 @@ impl Texts {
         let texts: Vec<TokenizedText> = rows.iter().map(text).collect::<Result<_>>()?;
         TextInput::new(texts, self.model.classifier().pad_token_id())
     }
+}
+
+/// A long text may wait in a queue: words that no token belongs to any more are let go.
+fn without_what_was_cut(mut text: TokenizedText) -> TokenizedText {
+    if text.cut == 0 {
+        return text;
+    }
+    let mut words: Vec<String> = Vec::new();
+    let mut last = None;
+    for token in &mut text.tokens {
+        if last != Some(token.word) {
+            last = Some(token.word);
+            words.push(text.words.get(token.word).cloned().unwrap_or_default());
+        }
+        token.word = words.len() - 1;
+    }
+    text.words = words;
+    text.tokens.shrink_to_fit();
+    text
 }
 
 /// The probability of each class for each text.
@@ -85,7 +105,7 @@ impl Servable for Texts {
         if text.len() > LONGEST_TEXT {
             bail!(Input, "the text has {} bytes: expected at most {LONGEST_TEXT}", text.len())
         }
-        Ok(Row::Text(self.model.read(&Comment::from(text.as_str()))?))
+        Ok(Row::Text(without_what_was_cut(self.model.read(&Comment::from(text.as_str()))?)))
     }
 
     fn predict(&self, rows: &[Row]) -> Result<Vec<Vec<f64>>> {

@@ -1,10 +1,12 @@
 //! From a text to the picture of its words in one call.
 
-use super::{Comment, Comments, SentimentClassifier, TextInput, TokenAttributions};
+use std::collections::BTreeMap;
+
+use super::{BatchAttributions, Comment, Comments, SentimentClassifier, TextInput, TextRecord, TokenAttributions};
 use crate::attr::{LayerConductance, LayerIntegratedGradients};
 use crate::engine::{Attribute, Baseline, PathSettings, Target};
-use crate::error::{Result, bail};
-use crate::model::FromLayer;
+use crate::error::{Error, Result, bail};
+use crate::model::{FromLayer, TokenizedText};
 use crate::progress::Progress;
 
 /// How many texts go through the model together.
@@ -98,37 +100,37 @@ impl Explainer {
     }
 
     /// The words of many texts. Texts go through the model in blocks of like length, and only the
-    /// words' numbers are kept. Every text is tokenized before the first is explained, so a text
-    /// that cannot be read is an error before any time is spent.
-    pub fn batch(&self, comments: &Comments) -> Result<TokenAttributions> {
-        let texts = comments
-            .rows()
-            .iter()
-            .enumerate()
-            .map(|(index, comment)| self.model.read(comment).map_err(|e| e.at(format!("comment {index}"))));
-        let texts = texts.collect::<Result<Vec<_>>>()?;
-        let mut order: Vec<usize> = (0..texts.len()).collect();
-        order.sort_by_key(|&index| texts[index].tokens.len());
-        let mut progress = Progress::new("comment", texts.len());
-        let mut records = vec![None; texts.len()];
-        let (mut joined, mut done): (Option<TokenAttributions>, usize) = (None, 0);
-        for block in order.chunks(TEXTS_AT_ONCE) {
-            let input = TextInput::new(
-                block.iter().map(|&index| texts[index].clone()).collect(),
-                self.model.classifier().pad_token_id(),
-            )?;
-            let mut words = self.words_of(&input)?;
-            for (&index, record) in block.iter().zip(words.records.drain(..)) {
-                records[index] = Some(record);
-            }
-            done += block.len();
-            progress
-                .step(done, || format!("{} words", input.texts().iter().map(|text| text.words.len()).sum::<usize>()));
-            joined.get_or_insert(words);
+    /// words' numbers are kept. A text that cannot be read or explained costs no other: it has an error
+    /// in its place.
+    ///
+    /// An error if there are no texts, or if the same keeps all of them from being explained: a layer that is
+    /// not there, say.
+    pub fn batch(&self, comments: &Comments) -> Result<BatchAttributions> {
+        if comments.is_empty() {
+            bail!(Input, "there are no comments: give at least one")
         }
-        let Some(mut all) = joined else { bail!(Input, "there are no comments: give at least one") };
-        all.records = records.into_iter().flatten().collect();
-        Ok(all)
+        let (mut rows, mut texts) = (BTreeMap::new(), Vec::new());
+        for (index, comment) in comments.rows().iter().enumerate() {
+            match self.model.read(comment) {
+                Ok(text) => texts.push((index, text)),
+                Err(error) => drop(rows.insert(index, Err(error))),
+            }
+        }
+        texts.sort_by_key(|(_, text)| text.tokens.len());
+        let mut progress = Progress::new("comment", texts.len());
+        let (mut done, mut failures) = (0, Vec::new());
+        for block in texts.chunks(TEXTS_AT_ONCE) {
+            let alone: Vec<TokenizedText> = block.iter().map(|(_, text)| text.clone()).collect();
+            let explained = self.each(&alone);
+            failures.extend(explained.iter().filter_map(|row| row.as_ref().err().cloned()));
+            rows.extend(block.iter().map(|(index, _)| *index).zip(explained));
+            done += block.len();
+            progress.step(done, || format!("{} words", alone.iter().map(|text| text.words.len()).sum::<usize>()));
+        }
+        match failures.first() {
+            Some(first) if failures.len() == texts.len() && same(&failures) => Err(first.clone()),
+            _ => Ok(BatchAttributions::new(rows.into_values().collect())),
+        }
     }
 
     /// The layer x word picture: LayerConductance through every encoder layer, along the path
@@ -153,6 +155,19 @@ impl Explainer {
         }
     }
 
+    /// The words of each text: all together, or in halves where that fails, down to the texts that fail.
+    fn each(&self, texts: &[TokenizedText]) -> Vec<Result<TextRecord>> {
+        let together = TextInput::new(texts.to_vec(), self.model.classifier().pad_token_id());
+        match together.and_then(|input| self.words_of(&input)) {
+            Ok(words) => words.records.into_iter().map(Ok).collect(),
+            Err(error) if texts.len() < 2 => vec![Err(error)],
+            Err(_) => {
+                let (first, second) = texts.split_at(texts.len() / 2);
+                [self.each(first), self.each(second)].concat()
+            }
+        }
+    }
+
     fn words_of(&self, input: &TextInput) -> Result<TokenAttributions> {
         let method = LayerIntegratedGradients::new(&self.model, self.layer.as_str())
             .with_settings(self.against(input.reference()?));
@@ -167,4 +182,9 @@ impl Explainer {
         let tokens = tokens.normalize()?;
         Ok(if self.pieces { tokens } else { tokens.by_word() })
     }
+}
+
+/// Whether errors say the same: then it is not the texts that they come from.
+fn same(errors: &[Error]) -> bool {
+    errors.windows(2).all(|pair| pair[0].to_string() == pair[1].to_string())
 }

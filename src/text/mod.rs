@@ -1,5 +1,6 @@
 //! Texts: tokenizers, Vietnamese words, comments, classifiers, and attributions down to the word.
 
+mod batch_attributions;
 mod comments;
 mod explainer;
 #[cfg(feature = "hub")]
@@ -13,6 +14,7 @@ mod token_attributions;
 mod tokenizer;
 mod training;
 
+pub use batch_attributions::BatchAttributions;
 pub use comments::{Comment, Comments};
 pub use explainer::Explainer;
 pub use segmenter::Segmenter;

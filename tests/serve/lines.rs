@@ -61,3 +61,29 @@ fn models_that_are_not_there() {
     assert!(message("none.mar").contains("cannot read the archive"));
     assert!(message(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).contains("config.json"));
 }
+
+/// An output whose reader leaves after the first bytes.
+struct Left(usize);
+
+impl std::io::Write for Left {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0 == 0 {
+            return Err(std::io::ErrorKind::BrokenPipe.into());
+        }
+        self.0 -= 1;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_work_without_an_error() {
+    let batch = Batch::load(concat!(env!("CARGO_MANIFEST_DIR"), "/data/sentiment-vi")).unwrap();
+    let lines = "\"Rất tốt\"\n".repeat(2000);
+    let summary = batch.run(lines.as_bytes(), Left(3)).unwrap();
+    assert!(summary.reader_left && summary.answered < 2000, "{summary:?}");
+    assert!(!batch.run(&b"\"hay\"\n"[..], Left(100)).unwrap().reader_left);
+}

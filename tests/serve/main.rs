@@ -6,6 +6,9 @@ mod client;
 /// What each request gets, and each wrong one in place of it.
 mod answers;
 
+/// Rows that cannot be answered beside those that can.
+mod rows;
+
 /// Models that are registered, swapped, removed, and those that fail.
 mod models;
 

@@ -254,7 +254,7 @@ fn texts_that_nothing_can_be_said_about() {
     assert!(message(model.tokenize(("tốt", 2))).contains("knows the classes 0 to 1"));
     assert!(message(model.tokenize_all(Vec::<&str>::new())).contains("there are no texts"));
     let comments: Comments = ["tốt", " "].into_iter().map(Comment::from).collect();
-    assert!(message(Explainer::new(&model).batch(&comments)).contains("comment 1: the text is empty"));
+    assert!(message(Explainer::new(&model).batch(&comments).unwrap().row(1)).contains("the text is empty"));
 }
 
 #[test]

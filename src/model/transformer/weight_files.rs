@@ -2,16 +2,15 @@
 
 use std::path::Path;
 
-use candle_core::pickle::PthTensors;
+use candle_core::Device;
 use candle_core::safetensors::SliceSafetensors;
-use candle_core::{Device, Tensor};
 use serde_json::Value;
 
 use crate::error::{Error, Result, bail, error};
 use crate::file::{read, read_text, refuse_pointer};
+use crate::model::pickle;
 
-/// A tensor of a file, or why it cannot be read: many files hold some that nobody needs.
-pub(super) type Read = std::result::Result<Tensor, String>;
+pub(super) use crate::model::pickle::Loaded as Read;
 
 /// Every tensor of a folder with the name that its file gives it: of `model.safetensors`, the shards of its
 /// index, `pytorch_model.bin`, or the shards of its index.
@@ -57,23 +56,17 @@ fn safetensors(path: &Path) -> Result<Vec<(String, Read)>> {
 fn pickled(path: &Path) -> Result<Vec<(String, Read)>> {
     refuse_pointer(path)?;
     for key in [None, Some("state_dict"), Some("model_state_dict"), Some("model")] {
-        let file = match PthTensors::new(path, key) {
-            Ok(file) => file,
+        let tensors = match pickle::state_dict(path, key) {
+            Ok(tensors) => tensors,
             // A file without this key.
             Err(_) if key.is_some() => continue,
             Err(e) => bail!(
                 File,
-                "cannot read {}: {}; only the zip format of PyTorch 1.6 and later can be read: save the model again, \
+                "cannot read {}: {e}; only the zip format of PyTorch 1.6 and later can be read: save the model again, \
                  best as safetensors",
-                path.display(),
-                Error::from(e)
+                path.display()
             ),
         };
-        let read = |name: &String| match file.get(name) {
-            Ok(tensor) => tensor.map(|tensor| (name.clone(), Ok(tensor))),
-            Err(e) => Some((name.clone(), Err(Error::from(e).to_string()))),
-        };
-        let tensors: Vec<_> = file.tensor_infos().keys().filter_map(read).collect();
         if !tensors.is_empty() {
             return Ok(tensors);
         }

@@ -1,16 +1,36 @@
 //! Models of the Hugging Face hub, kept in its usual cache.
 
+mod environment;
+
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
 
+use self::environment::Environment;
 use crate::error::{Error, Result, bail, error};
 use crate::progress::Progress;
 
 /// How often a broken connection is taken up again.
 const RETRIES: usize = 3;
 const MEGABYTE: usize = 1 << 20;
+
+/// Files of weights, the first that is there is read; and those of them that name the shards.
+const WEIGHTS: [&str; 4] = ["model.safetensors", INDICES[0], "pytorch_model.bin", INDICES[1]];
+const INDICES: [&str; 2] = ["model.safetensors.index.json", "pytorch_model.bin.index.json"];
+/// Files that a tokenizer can be read from.
+const VOCABULARIES: [&[&str]; 7] = [
+    &["tokenizer.json"],
+    &["vocab.txt", "bpe.codes"],
+    &["vocab.txt"],
+    &["vocab.json", "merges.txt"],
+    &["sentencepiece.bpe.model"],
+    &["spiece.model"],
+    &["tokenizer.model"],
+];
+/// Files that change what a tokenizer does.
+const BESIDE_THEM: [&str; 3] = ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
 
 /// Whether a name has the form `owner/model` or `model`.
 pub(super) fn is_model_id(name: &str) -> bool {
@@ -23,49 +43,68 @@ pub(super) fn is_model_id(name: &str) -> bool {
 }
 
 /// The folder of a model's files: from the cache where they are complete, or downloaded into it.
-/// A download that broke off goes on where it stopped.
+/// A download that broke off goes on where it stopped. The environment is read as [`Environment`] says.
 pub(super) fn fetch(model: &str) -> Result<PathBuf> {
-    if std::env::var_os("HF_HOME").is_none() && std::env::home_dir().is_none() {
-        bail!(File, "there is no home folder for the cache of the Hugging Face hub: set HF_HOME to a folder")
-    }
-    let cached = Cache::from_env().model(model.to_string());
-    let in_cache = |file: &str| cached.get(file);
-    let all_in_cache =
-        |files: Result<Vec<String>>| files.is_ok_and(|files| files.iter().all(|file| in_cache(file).is_some()));
-    if let Some(config) = in_cache("config.json")
+    let environment = Environment::read()?;
+    let cached = Cache::new(environment.cache.clone()).model(model.to_string());
+    let all_in_cache = |files: &[String]| files.iter().all(|file| cached.get(file).is_some());
+    let shards_too = |file: &String| {
+        !INDICES.contains(&file.as_str())
+            || cached.get(file).is_some_and(|index| shards(&index).is_ok_and(|shards| all_in_cache(&shards)))
+    };
+    if let Some(config) = cached.get("config.json")
         && let Some(folder) = config.parent()
-        && all_in_cache(needed(&files_of(folder)))
-        && in_cache("model.safetensors.index.json").is_none_or(|index| all_in_cache(shards(&index)))
+        && let Ok(files) = needed(&files_of(folder))
+        && all_in_cache(&files)
+        && files.iter().all(shards_too)
     {
         return Ok(folder.to_path_buf());
     }
-    download(model)
+    if environment.offline {
+        bail!(
+            File,
+            "{model} is not complete in the cache {}, and HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE says that nothing is \
+             fetched: set them to 0, or fetch the model with `hf download {model}` where there is a network. If a folder \
+             was meant: there is none of this name here",
+            environment.cache.display()
+        )
+    }
+    download(model, &environment)
 }
 
-fn download(model: &str) -> Result<PathBuf> {
+fn download(model: &str, environment: &Environment) -> Result<PathBuf> {
     let failed = |what: &str, e: ApiError| explain(model, what, &e);
     let in_notebook = Progress::in_notebook();
-    let api = ApiBuilder::from_env().with_retries(RETRIES).with_progress(!in_notebook).build();
-    let api = api.map_err(|e| failed("the connection", e))?;
+    let cache = Cache::new(environment.cache.clone());
+    let api = ApiBuilder::from_cache(cache.clone())
+        .with_endpoint(environment.endpoint.clone())
+        .with_token(environment.token.clone())
+        .with_retries(RETRIES)
+        .with_progress(!in_notebook)
+        .build()
+        .map_err(|e| failed("the connection", e))?;
     let about = api.model(model.to_string()).info().map_err(|e| failed("its list of files", e))?;
     let there: Vec<String> = about.siblings.into_iter().map(|file| file.rfilename).collect();
     // All files of one commit, whatever happens on the hub meanwhile.
     let commit = Repo::with_revision(model.to_string(), RepoType::Model, about.sha.clone());
     let repo = api.repo(commit.clone());
-    let cached = Cache::from_env().repo(commit);
+    let cached = cache.repo(commit);
     let get = |file: &str| match cached.get(file) {
         Some(path) => Ok(path),
         None => fetch_file(&repo, file, in_notebook).map_err(|e| failed(file, e)),
     };
     let config = get("config.json")?;
+    let mut parts = Vec::new();
     for file in needed(&there).map_err(|e| e.at(model))? {
-        get(&file)?;
+        let path = get(&file)?;
+        if INDICES.contains(&file.as_str()) {
+            parts.extend(shards(&path)?);
+        }
     }
-    let index = cached.get("model.safetensors.index.json");
-    for shard in index.map(|index| shards(&index)).transpose()?.unwrap_or_default() {
+    for shard in parts {
         get(&shard)?;
     }
-    let kept = Cache::from_env().model(model.to_string()).create_ref(&about.sha);
+    let kept = cache.model(model.to_string()).create_ref(&about.sha);
     kept.map_err(|e| error!(File, "cannot write into the cache of the Hugging Face hub: {e}"))?;
     match config.parent() {
         Some(folder) => Ok(folder.to_path_buf()),
@@ -80,20 +119,34 @@ fn fetch_file(repo: &ApiRepo, file: &str, in_notebook: bool) -> std::result::Res
 /// The files of a model that are read, out of those that are there.
 fn needed(there: &[String]) -> Result<Vec<String>> {
     let has = |file: &str| there.iter().any(|other| other == file);
-    let weights =
-        ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"].into_iter().find(|file| has(file));
-    let Some(weights) = weights else {
-        bail!(File, "there are no weights: expected model.safetensors, its shards, or pytorch_model.bin")
+    let Some(weights) = WEIGHTS.into_iter().find(|file| has(file)) else {
+        bail!(
+            File,
+            "there are no weights: expected model.safetensors, pytorch_model.bin, or the shards of one of them; there \
+             are {}",
+            listed(there)
+        )
     };
-    let tokenizer: &[&str] = if has("bpe.codes") { &["vocab.txt", "bpe.codes"] } else { &["tokenizer.json"] };
-    if let Some(missing) = tokenizer.iter().find(|file| !has(file)) {
-        bail!(File, "there is no {missing}: expected a tokenizer.json, or PhoBERT's vocab.txt and bpe.codes")
+    if !VOCABULARIES.iter().any(|together| together.iter().all(|file| has(file))) {
+        bail!(
+            File,
+            "there is no tokenizer: expected {}; there are {}",
+            VOCABULARIES.map(|together| together.join(" with ")).join(", or "),
+            listed(there)
+        )
     }
-    // They tell whose tokenizer it is, and have another form of it.
-    let more =
-        ["tokenizer_config.json", "tokenizer.json"].into_iter().filter(|file| has(file) && !tokenizer.contains(file));
-    let files = ["config.json", weights].into_iter().chain(tokenizer.iter().copied()).chain(more);
-    Ok(files.map(str::to_string).collect())
+    let tokenizer = VOCABULARIES.into_iter().flatten().copied().chain(BESIDE_THEM).filter(|file| has(file));
+    let mut files: Vec<String> = ["config.json", weights].into_iter().chain(tokenizer).map(str::to_string).collect();
+    let mut seen = HashSet::new();
+    files.retain(|file| seen.insert(file.clone()));
+    Ok(files)
+}
+
+/// Names, the first of many.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let first = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN { format!("{first} and {} more", names.len() - SHOWN) } else { first }
 }
 
 fn files_of(folder: &Path) -> Vec<String> {
