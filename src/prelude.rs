@@ -17,7 +17,7 @@ pub use crate::render::{Chart, Figure, Heatmap, LayerMap, Palette, Row, Show, Ta
 pub use crate::seed::Seed;
 pub use crate::tabular::{Dataset, History, Parameters, Passengers, Split, Titanic, Trainer, neuron_names};
 pub use crate::text::{
-    BatchAttributions, Comment, Comments, Explainer, Prediction, Segmenter, SentimentClassifier, SentimentTrainer, StrongestWords,
-    TextInput, TokenAttributions, Tokenizer, TrainedSentiment,
+    BatchAttributions, Comment, Comments, Explainer, Prediction, Segmenter, SentimentClassifier, SentimentTrainer,
+    StrongestWords, TextInput, TokenAttributions, Tokenizer, TrainedSentiment,
 };
 pub use crate::{heatmap, row};

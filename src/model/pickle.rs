@@ -204,8 +204,11 @@ mod tests {
 
     use super::*;
 
-    /// A file of `torch.save` by hand: a dictionary of tensors `(name, storage, numbers, shape, stride)`.
-    fn saved(name: &str, tensors: &[(&str, &str, &[u8], &[u8], &[u8])]) -> std::path::PathBuf {
+    /// Name, storage, numbers, shape and stride of a tensor.
+    type Saved<'a> = (&'a str, &'a str, &'a [u8], &'a [u8], &'a [u8]);
+
+    /// A file of `torch.save` by hand: a dictionary of tensors.
+    fn saved(name: &str, tensors: &[Saved]) -> std::path::PathBuf {
         let text = |text: &str| [&b"X"[..], &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
         let tuple = |numbers: &[u8]| {
             let numbers = numbers.iter().flat_map(|number| [b'K', *number]);

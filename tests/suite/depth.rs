@@ -105,7 +105,7 @@ fn predictions_of_deep_models_leave_no_graph_to_fall_over() {
             }
         }
         let model = Tracked(weights);
-        assert_eq!(model.predict(&wave(&[1, 4], 0.3, 1.)).unwrap().dims(), [1]);
-        assert!(model.layer_names(&wave(&[1, 4], 0.3, 1.)).unwrap().is_empty());
+        assert_eq!(model.predict(wave(&[1, 4], 0.3, 1.)).unwrap().dims(), [1]);
+        assert!(model.layer_names(wave(&[1, 4], 0.3, 1.)).unwrap().is_empty());
     });
 }
