@@ -5,7 +5,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_explain::attr::METHODS;
 use candle_explain::engine::{MethodInfo, Options};
@@ -36,10 +36,14 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// The bytes are those of the whole process: one test at a time.
+fn turn() -> MutexGuard<'static, ()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The most that a call held beyond what was held before it, in megabytes, and what it keeps, which is its result.
 fn peak_of<T>(call: impl FnOnce() -> T) -> (usize, usize) {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let before = HELD.load(Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);
     let result = call();
@@ -100,6 +104,7 @@ const RESULT: usize = 4;
 
 #[test]
 fn no_method_holds_more_for_more_steps_or_baselines() {
+    let _turn = turn();
     let steps: usize = std::env::var("CANDLE_EXPLAIN_STEPS").map_or(50, |steps| steps.parse().unwrap());
     let row = numbers(1);
     let baselines = numbers(100);
@@ -132,6 +137,7 @@ fn steep() -> Arc<dyn Model> {
 
 #[test]
 fn a_tolerance_keeps_its_estimates_in_the_budget() {
+    let _turn = turn();
     let row = numbers(1);
     for info in METHODS.iter().filter(|info| info.takes("tolerance")) {
         let options = Options { n_steps: None, tolerance: Some(1e-9), max_steps: Some(200), ..options(info, 1) };
@@ -144,6 +150,7 @@ fn a_tolerance_keeps_its_estimates_in_the_budget() {
 
 #[test]
 fn results_and_predictions_hold_no_graph() {
+    let _turn = turn();
     let deep = from_fn(|input, layers| {
         let mut x = layers.visit("hidden", input.first().affine(0.5, 0.5)?)?;
         for _ in 0..20 {

@@ -2,7 +2,7 @@
 //! storage beside it.
 //!
 //! candle's own reader prints a line for each tensor of a type that it does not know, as a buffer of
-//! booleans, and forgets in which order they stand.
+//! booleans.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -17,7 +17,7 @@ use crate::error::{Result, bail, error};
 /// A tensor, or why it cannot be read: many files hold some that nobody needs.
 pub(crate) type Loaded = std::result::Result<Tensor, String>;
 
-/// The tensors of a state dict that is the file's whole content, or stands in it under a key.
+/// The tensors, by name, of a state dict that is the file's whole content, or stands in it under a key.
 pub(crate) fn state_dict(path: &Path, key: Option<&str>) -> Result<Vec<(String, Loaded)>> {
     let file = File::open(path).map_err(|e| error!(File, "{e}"))?;
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|e| error!(File, "{e}"))?;
@@ -35,6 +35,7 @@ pub(crate) fn state_dict(path: &Path, key: Option<&str>) -> Result<Vec<(String, 
             }
         }
     }
+    tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(tensors)
 }
 
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn tensors_of_every_kind_come_in_their_order() {
+    fn tensors_of_every_kind_come_by_name() {
         let floats: Vec<u8> = [1f32, 2., 3., 4., 5., 6.].iter().flat_map(|value| value.to_le_bytes()).collect();
         let path = saved(
             "kinds",
@@ -258,16 +259,17 @@ mod tests {
         );
         let tensors = state_dict(&path, None).unwrap();
         let names: Vec<&str> = tensors.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["weight", "mask", "turned", "steps", "small", "cut", "repeated"]);
-        let floats = |index: usize| tensors[index].1.as_ref().unwrap().to_vec2::<f32>().unwrap();
-        assert_eq!(floats(0), [[1., 2., 3.], [4., 5., 6.]]);
-        assert_eq!(tensors[1].1.as_ref().unwrap().to_vec1::<u8>().unwrap(), [1, 0, 1]);
-        assert_eq!(floats(2), [[1., 4.], [2., 5.], [3., 6.]]);
-        assert_eq!(floats(3), [[1., 3.], [4., 6.]]);
-        let why = |index: usize| tensors[index].1.as_ref().unwrap_err().clone();
-        assert!(why(4).contains("ShortStorage"));
-        assert!(why(5).contains("beyond the end"));
-        assert!(why(6).contains("repeats its numbers"));
+        assert_eq!(names, ["cut", "mask", "repeated", "small", "steps", "turned", "weight"]);
+        let of = |name: &str| &tensors[names.iter().position(|n| *n == name).unwrap()].1;
+        let floats = |name: &str| of(name).as_ref().unwrap().to_vec2::<f32>().unwrap();
+        assert_eq!(floats("weight"), [[1., 2., 3.], [4., 5., 6.]]);
+        assert_eq!(of("mask").as_ref().unwrap().to_vec1::<u8>().unwrap(), [1, 0, 1]);
+        assert_eq!(floats("turned"), [[1., 4.], [2., 5.], [3., 6.]]);
+        assert_eq!(floats("steps"), [[1., 3.], [4., 6.]]);
+        let why = |name: &str| of(name).as_ref().unwrap_err();
+        assert!(why("small").contains("ShortStorage"));
+        assert!(why("cut").contains("beyond the end"));
+        assert!(why("repeated").contains("repeats its numbers"));
         assert!(state_dict(&path, Some("model")).unwrap_err().to_string().contains("nothing under \"model\""));
         std::fs::remove_file(&path).unwrap();
     }
