@@ -80,9 +80,6 @@ async fn answer(app: &Arc<App>, open: Open, request: Request) -> Result<Response
     let (reader, model) = (app.clone(), running.clone());
     let asked = aside::read(bytes.len(), async move { read(&reader, &model, &bytes) });
     let (parameters, rows) = asked.await?;
-    if rows.is_empty() {
-        return Ok(body::json(StatusCode::OK, &json!({ answers: [] })));
-    }
     let warned: Vec<Warned> = rows.iter().map(|row| row.as_ref().map(Warned::from).unwrap_or_default()).collect();
     if verb == "predict" {
         payload::no_parameters(&parameters)?;
@@ -103,13 +100,9 @@ async fn answer(app: &Arc<App>, open: Open, request: Request) -> Result<Response
 /// The parameters and the rows of a request; it may have none.
 fn read(app: &App, running: &Running, bytes: &[u8]) -> Result<(Map<String, Value>, Each<Row>), Failure> {
     let value = strict_json::parse(bytes)?;
-    match value["instances"].as_array() {
-        Some(none) if none.is_empty() => return Ok((Map::new(), Vec::new())),
-        Some(_) => {}
-        None => {
-            return Err(Failure::bad_request("Expected \"instances\" to be a list: {\"instances\": [record, ...]}"));
-        }
+    if !value["instances"].is_array() {
+        return Err(Failure::bad_request("Expected \"instances\" to be a list: {\"instances\": [record, ...]}"));
     }
-    let Payload { records, parameters } = Payload::of_json(value, &app.settings)?.within(&app.settings)?;
+    let Payload { records, parameters } = Payload::of_json(value, &app.settings)?;
     Ok((parameters, read_rows(running, records)))
 }

@@ -23,13 +23,11 @@ pub(crate) fn in_place<T>(rows: Each<Row>, outcome: Each<T>) -> Each<T> {
 /// them that the fault lies in.
 pub(crate) fn unless_all_fail<T>(rows: Each<T>) -> Result<Each<T>, Failure> {
     const NAMED: usize = 3;
-    if rows.iter().any(Result::is_ok) {
+    if rows.is_empty() || rows.iter().any(Result::is_ok) {
         return Ok(rows);
     }
     let failures: Vec<Failure> = rows.into_iter().filter_map(Result::err).collect();
-    let Some(first) = failures.first() else {
-        return Err(Failure::internal("a request without rows came to the model"));
-    };
+    let first = &failures[0];
     if failures.iter().all(|failure| failure.message() == first.message()) {
         return Err(first.clone());
     }

@@ -154,7 +154,8 @@ fn parameters(description: &Description, settings: &Settings) -> Value {
         .methods
         .iter()
         .filter(|method| description.kind == Kind::Text || TAKEN_WITHOUT_LAYER.contains(method));
-    json!({ "anyOf": described.flat_map(of_method).collect::<Vec<_>>() })
+    let forms = described.flat_map(of_method).chain([json!({ "type": "null" })]);
+    json!({ "anyOf": forms.collect::<Vec<_>>() })
 }
 
 /// A number, or its digits in quotes.

@@ -23,6 +23,8 @@ fn version_one() {
     let chosen = format!("{{\"instances\": [[{MAN_ROW}]], \"parameters\": {{\"n_steps\": 3}}}}");
     for (path, body, status) in [
         ("/v1/models/titanic:predict", chosen.as_str(), 400),
+        ("/v1/models/titanic:predict", r#"{"instances": [], "parameters": {"n_steps": 3}}"#, 400),
+        ("/v1/models/vi:explain", r#"{"instances": [], "parameters": {"n_steps": 0}}"#, 400),
         ("/v1/models/titanic:predict", "{}", 400),
         ("/v1/models/titanic:predict", r#"{"instances": "x"}"#, 400),
         ("/v1/models/titanic:predict", "[]", 400),
