@@ -1,7 +1,7 @@
-//! Draws `media/attribution_kinds.svg`: what primary, layer and neuron attribution say, with the
-//! real attributions of a small network.
+//! Draws `notebooks/media/attribution_kinds.png`: what primary, layer and neuron attribution say, with
+//! the real attributions of a small network.
 //!
-//! `cargo run --release --example attribution_kinds [-- FOLDER]`
+//! `cargo run --release --features png --example attribution_kinds [-- FOLDER]`
 
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ struct Panel {
 }
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let folder = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "media".to_string()));
+    let folder = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "notebooks/media".to_string()));
     let net = Sequential::builder(LAYERS[0])
         .linear("linear1", LAYERS[1])
         .tanh("hidden")
@@ -34,7 +34,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let row = |attributions: Attributions| -> Result<Vec<f64>> {
         Ok(attributions.tensor().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
     };
-    let panels = [
+    let kinds = Kinds([
         Panel {
             title: "Primary attribution",
             question: ["How much did each input", "count for the output?"],
@@ -56,18 +56,35 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
             values: row(NeuronIntegratedGradients::new(&net, "hidden", NEURON).attribute(&x)?)?,
             explained: (1, NEURON),
         },
-    ];
-    let width = PANEL * panels.len() as f64;
-    let drawn: String = panels.iter().enumerate().map(|(index, panel)| panel.draw(PANEL * index as f64)).collect();
-    let svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{HEIGHT}\" viewBox=\"0 0 {width} {HEIGHT}\" \
-         font-family=\"sans-serif\" font-size=\"13\" fill=\"#1f2933\"><rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\
-         {drawn}</svg>\n"
-    );
-    let path = folder.join("attribution_kinds.svg");
-    std::fs::write(&path, svg)?;
-    println!("attribution_kinds.svg in {}", folder.display());
+    ]);
+    let path = folder.join("attribution_kinds.png");
+    kinds.save(&path)?;
+    println!("{}", path.display());
     Ok(())
+}
+
+/// The three panels side by side.
+struct Kinds([Panel; 3]);
+
+impl Figure for Kinds {
+    fn html(&self) -> String {
+        self.svg().unwrap_or_default()
+    }
+
+    fn text(&self) -> String {
+        self.0.iter().map(|panel| format!("{}: {:.2?}\n", panel.title, panel.values)).collect()
+    }
+
+    fn svg(&self) -> Option<String> {
+        let width = PANEL * self.0.len() as f64;
+        let panels = self.0.iter().enumerate().map(|(index, panel)| panel.draw(PANEL * index as f64));
+        Some(format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{HEIGHT}\" viewBox=\"0 0 {width} {HEIGHT}\" \
+             font-family=\"sans-serif\" font-size=\"13\" fill=\"#1f2933\"><rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\
+             {}</svg>\n",
+            panels.collect::<String>()
+        ))
+    }
 }
 
 /// The middle of a circle.

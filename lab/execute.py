@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from nbformat import NotebookNode
 
 from lab import notebook as notebooks
 from lab import scan
-from lab.place import LOGS, NOTEBOOKS, shown
+from lab.place import LOGS, shown
 from lab.problem import Problem
 from lab.session import Session
 
@@ -28,7 +29,7 @@ def main() -> int:
         passed = execute(notebook, asked.path)
         notebooks.tidy(notebook)
         if asked.to:
-            export(notebook, asked.to / asked.path.name)
+            export(notebook, asked.path, asked.to)
         if asked.save and passed:
             notebooks.write(notebook, asked.path)
             print(f"  outputs saved in {shown(asked.path)}")
@@ -84,15 +85,20 @@ def kernel_log(path: Path) -> Path:
     return LOGS / f"kernel-{path.stem}.log"
 
 
-def export(notebook: NotebookNode, path: Path) -> None:
-    from nbconvert import HTMLExporter  # half a second that a mere test need not spend
+def export(notebook: NotebookNode, path: Path, folder: Path) -> None:
+    """A copy of a notebook with the files that it names, and a web page of it."""
+    from lab import links  # nbconvert takes half a second that a mere test need not spend
+    from lab.page import Page
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    page, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": path.stem}})
-    # Pictures are named from the notebook's folder, and the page lies elsewhere.
-    page = page.replace('src="../', f'src="{os.path.relpath(NOTEBOOKS, path.parent)}/../')
-    path.with_suffix(".html").write_text(page)
-    notebooks.write(notebook, path)
+    folder.mkdir(parents=True, exist_ok=True)
+    resources = {"metadata": {"name": path.stem, "path": str(path.resolve().parent)}}
+    page, _ = Page().from_notebook_node(notebook, resources)
+    (folder / path.name).with_suffix(".html").write_text(page)
+    for name in map(Path, links.relative(notebook)):
+        if links.stays_below(name) and (path.parent / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path.parent / name, folder / name)
+    notebooks.write(notebook, folder / path.name)
 
 
 def _first_line(source: str) -> str:

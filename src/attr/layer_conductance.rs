@@ -26,6 +26,8 @@ use crate::model::{Inputs, IntoModel, Model, Place};
 /// * **Errors** if there is no such layer (the message lists those there are), a shape, the
 ///   target or the baseline does not fit, a value is not finite, or the output does not depend
 ///   on the layer.
+/// * **Checks** once, for a model that is not made of [`nn`](crate::nn), that its gradient is the slope of
+///   its output: three rows more, forward alone ([`Check`](crate::engine::Check)).
 /// * **Paper**: Dhamdhere, Sundararajan and Yan, *How Important Is a Neuron?*, ICLR 2019.
 ///
 /// ```

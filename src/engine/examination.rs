@@ -114,7 +114,8 @@ impl Question<'_> {
     }
 
     fn describe(&self, of: Attributed, verdict: Verdict) -> Result<String> {
-        let advice = "gradient_check(Check::Warn) goes on all the same, with a remark; Check::Off does not look";
+        let advice = "gradient_check(Check::Warn), or gradient_check=warn of a server, goes on all the same, with a \
+                      remark; Check::Off does not look";
         Ok(match verdict {
             Verdict::Wrong { measured, claimed } => format!(
                 "the gradient is not the derivative of the model's output: where the first example moves along a seeded \

@@ -55,7 +55,8 @@ impl App {
         parameters: &Map<String, Value>,
         rows: Each<Row>,
     ) -> Result<(Arc<Ask>, Each<Explanation>), Failure> {
-        let ask = Arc::new(Ask::new(parameters, running.servable(), self.settings.max_steps)?);
+        let ask = Ask::new(parameters, running.servable(), self.settings.max_steps)?;
+        let ask = Arc::new(ask.with_gradient_check(self.settings.gradient_check));
         match self.compute(running, Work::Explain(ask.clone()), &rows).await? {
             Outcome::Explanations(explanations) => Ok((ask, unless_all_fail(in_place(rows, explanations))?)),
             Outcome::Predictions(_) => Err(Failure::internal("the model predicted what it should explain")),

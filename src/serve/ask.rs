@@ -7,7 +7,7 @@ use super::record::{number, shown, whole_number};
 use super::servable::{Description, Row, Servable};
 use super::strict_json;
 use crate::attr::METHODS;
-use crate::engine::{Baseline, MethodInfo, Neuron, Options, Quadrature, Target};
+use crate::engine::{Baseline, Check, MethodInfo, Neuron, Options, Quadrature, Target};
 use crate::error::{Result, bail, error};
 
 /// What a request asks of a model, beside its records. Requests that ask the same are answered together.
@@ -22,6 +22,7 @@ pub(crate) struct Ask {
     tolerance: Option<f64>,
     quadrature: Option<Quadrature>,
     max_steps: usize,
+    gradient_check: Check,
 }
 
 /// What each row is compared with, if a request says so.
@@ -88,7 +89,13 @@ impl Ask {
             tolerance,
             quadrature: get("quadrature").map(quadrature).transpose()?,
             max_steps,
+            gradient_check: Check::default(),
         })
+    }
+
+    /// The same with what the operator wants done about a wrong gradient.
+    pub(crate) fn with_gradient_check(self, gradient_check: Check) -> Self {
+        Self { gradient_check, ..self }
     }
 
     /// The method's row of the registry.
@@ -114,6 +121,7 @@ impl Ask {
             tolerance: self.tolerance,
             max_steps: self.tolerance.map(|_| self.max_steps),
             quadrature: self.quadrature,
+            gradient_check: self.info()?.takes("gradient_check").then_some(self.gradient_check),
             ..Options::default()
         })
     }

@@ -98,6 +98,8 @@ pub(crate) struct Explanation {
     pub(crate) delta: Option<f64>,
     pub(crate) steps: Option<usize>,
     pub(crate) settled: Option<bool>,
+    /// What the method itself has to say of its numbers.
+    pub(crate) remarks: Vec<String>,
 }
 
 /// What a prediction is taken apart into.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::input_directory::InputDirectory;
+use crate::engine::Check;
 use crate::error::{Result, bail, error};
 
 /// What an operator sets. [`Settings::from_file`] reads it in the form of TorchServe's
@@ -26,6 +27,7 @@ use crate::error::{Result, bail, error};
 /// | `input_directory` | none | the only folder below which `input_file_path` is read; its small files are remembered until they change |
 /// | `max_rows` | 1000 | rows of one request |
 /// | `max_steps` | 5000 | steps of one explanation |
+/// | `gradient_check` | `error` | what becomes of an explanation whose gradient disagrees with the model's outputs: `error`, `warn`, or `off` (not looked at); models made of [`nn`](crate::nn) are never looked at |
 /// | `max_connections` | 512 | connections at each port at once; more wait |
 /// | `drain_timeout` | 30 | seconds that requests under way get when the server is told to end |
 #[derive(Clone, Debug)]
@@ -44,6 +46,7 @@ pub struct Settings {
     pub(crate) input_directory: Option<InputDirectory>,
     pub(crate) max_rows: usize,
     pub(crate) max_steps: usize,
+    pub(crate) gradient_check: Check,
     pub(crate) max_connections: usize,
     pub(crate) drain_timeout: Duration,
     ignored: Vec<String>,
@@ -67,6 +70,7 @@ impl Default for Settings {
             input_directory: None,
             max_rows: 1000,
             max_steps: 5000,
+            gradient_check: Check::default(),
             max_connections: 512,
             drain_timeout: Duration::from_secs(30),
             ignored: Vec::new(),
@@ -119,6 +123,7 @@ impl Settings {
             "input_directory" => changed.input_directory = Some(InputDirectory::open(Path::new(value))?),
             "max_rows" => changed.max_rows = number(key, value, 1)?,
             "max_steps" => changed.max_steps = number(key, value, 1)?,
+            "gradient_check" => changed.gradient_check = check(key, value)?,
             "max_connections" => changed.max_connections = number(key, value, 1)?,
             "drain_timeout" => changed.drain_timeout = seconds(key, value)?,
             other => changed.ignored.push(other.to_string()),
@@ -168,6 +173,15 @@ fn flag(key: &str, value: &str) -> Result<bool> {
     }
 }
 
+fn check(key: &str, value: &str) -> Result<Check> {
+    match value {
+        "error" => Ok(Check::Error),
+        "warn" => Ok(Check::Warn),
+        "off" => Ok(Check::Off),
+        _ => bail!(Input, "{key} is \"{value}\": expected error, warn or off"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,6 +213,7 @@ mod tests {
         assert!(message("inference_address=https://[::1]:1").contains("speaks http"));
         assert!(message("inference_address=nowhere").contains("host and port"));
         assert!(message("enable_model_api=yes").contains("true or false"));
+        assert!(message("gradient_check=none").contains("error, warn or off"));
         assert!(message("hello").contains("key=value"));
     }
 }

@@ -137,6 +137,7 @@ impl Servable for Texts {
             delta: words.records()[row].convergence_delta(),
             steps: attributions.steps().get(row).copied(),
             settled: attributions.settled().and_then(|settled| settled.get(row).copied()),
+            remarks: attributions.warnings.clone(),
             parts: Parts::Words(words.only(row)),
         };
         Ok(probabilities(predictions).into_iter().enumerate().map(explanation).collect())

@@ -80,5 +80,5 @@ pub(crate) fn warnings(explanation: &Explanation, warned: &Warned) -> Vec<String
         )),
         _ => None,
     };
-    warned.0.iter().cloned().chain(missed).collect()
+    warned.0.iter().chain(&explanation.remarks).cloned().chain(missed).collect()
 }

@@ -143,6 +143,23 @@ impl TabularModel for QuickOdd {
     }
 }
 
+/// x², of which the gradient has half: one of its two factors is out of the graph.
+pub struct Halved;
+
+impl TabularModel for Halved {
+    fn model(&self) -> std::sync::Arc<dyn Model> {
+        from_fn(|input: &Inputs, _: &mut Layers| Ok((input.first() * input.first().detach())?))
+    }
+
+    fn features(&self) -> Vec<Feature> {
+        vec![Feature::new("x")]
+    }
+
+    fn classes(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
 impl Reply {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()

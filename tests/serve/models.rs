@@ -213,6 +213,33 @@ fn a_panic_costs_one_request_and_a_slow_model_no_other() {
 }
 
 #[test]
+fn an_operator_chooses_what_becomes_of_a_wrong_gradient() {
+    let explained = |check: &str| {
+        let server = Server::new(settings(&[("gradient_check", check)])).unwrap();
+        let server = TestServer::start(server.with_model("halved", "1.0", Halved).unwrap());
+        let reply = ask(
+            server.inference,
+            "POST",
+            "/explanations/halved?method=Saliency",
+            &[("Content-Type", "application/json"), ("Accept", "application/json")],
+            b"[[2], [3]]",
+        );
+        (reply.status, reply.text())
+    };
+    let (status, refused) = explained("error");
+    assert_eq!(status, 400, "{refused}");
+    assert!(refused.contains("the gradient is not the derivative of the model's output"), "{refused}");
+    for (check, remark) in [("warn", true), ("off", false)] {
+        let (status, answered) = explained(check);
+        assert_eq!(status, 200, "{answered}");
+        assert_eq!(answered.contains("the gradient is not the derivative of the model's output"), remark, "{answered}");
+        let answered: serde_json::Value = serde_json::from_str(&answered).unwrap();
+        assert_eq!(answered["rows"][0]["attributions"], json!({"x": 2.0}));
+        assert_eq!(answered["rows"][0]["warnings"].as_array().unwrap().len(), usize::from(remark));
+    }
+}
+
+#[test]
 fn a_full_queue_turns_away_and_what_takes_too_long_is_given_up() {
     let keys = [("job_queue_size", "1"), ("default_response_timeout", "1")];
     let server = Server::new(settings(&keys)).unwrap().with_model("odd", "1.0", Odd).unwrap();
