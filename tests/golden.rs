@@ -8,6 +8,7 @@ use std::sync::Arc;
 use candle_explain::attr::METHODS;
 use candle_explain::engine::Options;
 use candle_explain::model::{ClassifierOutput, InputShape, Layer, SequenceClassifier};
+use candle_explain::nn::{AvgPool2d, MaxPool2d};
 use candle_explain::prelude::*;
 use serde_json::Value;
 
@@ -166,6 +167,7 @@ fn options(case: &Value) -> Result<Options, String> {
             Value::Number(value) => Some(Baseline::Value(value.as_f64().unwrap())),
             list => Some(Baseline::Tensors(list.as_array().unwrap().iter().map(tensor).collect())),
         },
+        captum_rules: (case["method"] == "DeepLift").then_some(true),
         ..Options::default()
     };
     for (name, value) in case["args"].as_object().unwrap() {
@@ -217,6 +219,7 @@ fn network(model: &Value, input_shape: &[usize]) -> Result<Sequential> {
         let size = |key: &str| layer[key].as_u64().map(|size| size as usize);
         let weight = || tensor(&layer["weight"]);
         let bias = (!layer["bias"].is_null()).then(|| tensor(&layer["bias"]));
+        let square = |side: usize| (side, side);
         let window = || (size("kernel").unwrap(), size("stride").or(size("kernel")).unwrap());
         let ready = match layer["type"].as_str().unwrap() {
             "linear" => Layer::Linear(Linear::from_weights(&weight(), bias.as_ref())?),
@@ -235,8 +238,8 @@ fn network(model: &Value, input_shape: &[usize]) -> Result<Sequential> {
             "leaky_relu" => Layer::Activation(Activation::LeakyRelu { slope: layer["slope"].as_f64().unwrap() }),
             "softmax" => Layer::Softmax,
             "flatten" => Layer::Flatten,
-            "max_pool2d" => Layer::MaxPool2d { kernel: window().0, stride: window().1 },
-            "avg_pool2d" => Layer::AvgPool2d { kernel: window().0, stride: window().1 },
+            "max_pool2d" => Layer::MaxPool2d(MaxPool2d { kernel: square(window().0), stride: square(window().1) }),
+            "avg_pool2d" => Layer::AvgPool2d(AvgPool2d { kernel: square(window().0), stride: square(window().1) }),
             other => panic!("unknown layer type {other}"),
         };
         Ok((layer["name"].as_str().unwrap(), ready))

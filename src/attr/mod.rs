@@ -6,6 +6,7 @@ define_methods! {
     integrated_gradients::IntegratedGradients,
     saliency::Saliency,
     input_x_gradient::InputXGradient,
+    deep_lift::DeepLift,
     layer_integrated_gradients::LayerIntegratedGradients,
     layer_conductance::LayerConductance,
     layer_activation::LayerActivation,

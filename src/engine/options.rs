@@ -35,6 +35,8 @@ pub struct Options {
     pub attribute_to_layer_input: Option<bool>,
     /// What is done about a gradient that disagrees with the model's outputs.
     pub gradient_check: Option<Check>,
+    /// Whether softmax and max-pool follow Captum's own rules.
+    pub captum_rules: Option<bool>,
 }
 
 /// The settings of every method along a path.
@@ -57,6 +59,7 @@ impl Options {
             ("abs", self.abs.is_some()),
             ("attribute_to_layer_input", self.attribute_to_layer_input.is_some()),
             ("gradient_check", self.gradient_check.is_some()),
+            ("captum_rules", self.captum_rules.is_some()),
         ];
         let Some((option, _)) = set.into_iter().find(|(name, set)| *set && !method.takes(name)) else { return Ok(()) };
         match method.option_names().collect::<Vec<_>>().as_slice() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::Tensor;
 
@@ -15,6 +15,7 @@ use super::{Attributions, Convergence, Expansion, Integral, Neuron, PathSettings
 use crate::error::{Result, bail};
 use crate::finite;
 use crate::model::{Inputs, Layers, Model, Place, Tap};
+use crate::nn::Rule;
 
 /// Rows that one pass without a graph evaluates at most.
 const MOST_ROWS: usize = 256;
@@ -126,15 +127,27 @@ impl<'a> Question<'a> {
         taps: impl IntoIterator<Item = (Place, Tap)>,
         at: &Expansion,
     ) -> Result<(Tensor, Layers)> {
+        self.scalars_under(None, inputs, taps, at)
+    }
+
+    /// The same with a graph whose backward follows a rule.
+    pub(super) fn scalars_under(
+        &self,
+        rule: Option<Arc<dyn Rule>>,
+        inputs: &Inputs,
+        taps: impl IntoIterator<Item = (Place, Tap)>,
+        at: &Expansion,
+    ) -> Result<(Tensor, Layers)> {
         let model = self.subject.model();
+        let layers = |taps: Vec<(Place, Tap)>| Layers::with_taps(taps).following(rule.clone());
         match &self.quantity {
             Quantity::Output { selection, .. } => {
-                let mut pass = Pass::run(model, inputs, Layers::with_taps(taps))?;
+                let mut pass = Pass::run(model, inputs, layers(taps.into_iter().collect::<Vec<_>>()))?;
                 let output = pass.output()?;
                 Ok((selection.select(&output, at)?, pass.into_layers()))
             }
             Quantity::Open { target, seen } => {
-                let mut pass = Pass::run(model, inputs, Layers::with_taps(taps))?;
+                let mut pass = Pass::run(model, inputs, layers(taps.into_iter().collect::<Vec<_>>()))?;
                 let output = pass.output()?;
                 let rows = at.rows();
                 let known = lock(seen).get(&rows[0]).filter(|_| rows.iter().all(|row| *row == rows[0])).cloned();
@@ -153,7 +166,7 @@ impl<'a> Question<'a> {
             }
             Quantity::Neuron { place, neuron } => {
                 let taps = taps.into_iter().chain([(place.clone(), Tap::Capture)]);
-                let mut pass = Pass::run(model, inputs, Layers::with_taps(taps).stop_when_caught())?;
+                let mut pass = Pass::run(model, inputs, layers(taps.collect()).stop_when_caught())?;
                 let caught = pass.caught(place, at)?;
                 Ok((neuron.select(&caught.activation, place.layer(), at)?, pass.into_layers()))
             }

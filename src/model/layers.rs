@@ -1,10 +1,12 @@
 //! The context through which a forward pass names its layers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use candle_core::{Tensor, Var};
+use candle_core::{Tensor, TensorId, Var};
 
 use crate::error::{Result, bail};
+use crate::nn::{Block, BlockInputs, Operation, Rule, run_ruled};
 use crate::seed::Seed;
 
 /// The context of one forward pass: it sees every tensor that the model names and decides
@@ -21,6 +23,9 @@ pub struct Layers {
     dropout: Option<Dropout>,
     stop_when_caught: bool,
     stopped: bool,
+    rule: Option<Arc<dyn Rule>>,
+    /// What blocks that are not affine gave, in a pass that follows a rule.
+    nonlinear: Vec<TensorId>,
 }
 
 /// What a training step leaves out.
@@ -112,6 +117,41 @@ impl Layers {
         self.tap(Place::Input(name.to_string()), input)
     }
 
+    /// Computes a layer: names what goes into it, if that is one tensor, runs the block, and names its output.
+    pub fn apply<B>(&mut self, name: &str, block: &B, inputs: &(impl BlockInputs + ?Sized)) -> Result<Tensor>
+    where
+        B: Block + Clone + 'static,
+    {
+        let output = match inputs.tensors().as_slice() {
+            [only] => {
+                let input = self.visit_input(name, (*only).clone())?;
+                self.run(block, &input)?
+            }
+            several => self.run(block, several)?,
+        };
+        self.visit(name, output)
+    }
+
+    /// Runs a block that has no name.
+    pub fn run<B>(&mut self, block: &B, inputs: &(impl BlockInputs + ?Sized)) -> Result<Tensor>
+    where
+        B: Block + Clone + 'static,
+    {
+        let inputs = inputs.tensors();
+        match &self.rule {
+            Some(rule) => {
+                let follows_nonlinear = inputs.iter().any(|input| self.nonlinear.contains(&input.id()));
+                let output = run_ruled(block, rule, &inputs, follows_nonlinear)?;
+                if !matches!(block.operation(), Operation::Affine) {
+                    self.nonlinear.push(output.id());
+                }
+                Ok(output)
+            }
+            None if self.training => block.compute_tracked(&inputs),
+            None => block.compute(&inputs),
+        }
+    }
+
     /// Whether this pass is part of a training step, so that weights must be tracked.
     pub fn training(&self) -> bool {
         self.training
@@ -147,6 +187,11 @@ impl Layers {
     /// A pass with these taps.
     pub(crate) fn with_taps(taps: impl IntoIterator<Item = (Place, Tap)>) -> Self {
         Self { taps: taps.into_iter().collect(), ..Self::default() }
+    }
+
+    /// The same pass, with a backward that asks this rule.
+    pub(crate) fn following(self, rule: Option<Arc<dyn Rule>>) -> Self {
+        Self { rule, ..self }
     }
 
     /// The same pass, given up as soon as the last tap was served: what comes after is not computed.

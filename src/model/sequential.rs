@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use candle_core::{DType, Device, Module, Tensor, ToUsize2, Var};
+use candle_core::{DType, Device, Tensor, ToUsize2, Var};
 
 use super::{Inputs, Layers, Model};
 use crate::error::{Result, bail, error};
 use crate::file::{cannot_write, write_whole};
-use crate::nn::{Activation, Conv2d, Linear, avg_pool2d, max_pool2d, softmax};
+use crate::nn::{Activation, AvgPool2d, Block, Conv2d, Linear, MaxPool2d, Operation, Softmax};
 use crate::seed::Seed;
 
 /// One step of a [`Sequential`].
@@ -26,33 +26,35 @@ pub enum Layer {
     /// All axes after the batch into one.
     Flatten,
     /// The largest value of each window.
-    MaxPool2d {
-        /// The side of the window.
-        kernel: usize,
-        /// The distance between windows.
-        stride: usize,
-    },
+    MaxPool2d(MaxPool2d),
     /// The mean of each window.
-    AvgPool2d {
-        /// The side of the window.
-        kernel: usize,
-        /// The distance between windows.
-        stride: usize,
-    },
+    AvgPool2d(AvgPool2d),
+}
+
+/// All axes after the batch into one.
+struct Flatten;
+
+impl Block for Flatten {
+    fn compute(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        Ok(inputs[0].flatten_from(1)?)
+    }
+
+    fn operation(&self) -> Operation<'_> {
+        Operation::Affine
+    }
 }
 
 impl Layer {
-    fn forward(&self, x: &Tensor, training: bool) -> candle_core::Result<Tensor> {
+    /// What the layer computes.
+    fn block(&self) -> &dyn Block {
         match self {
-            Layer::Linear(linear) if training => linear.forward(x),
-            Layer::Linear(linear) => linear.forward_frozen(x),
-            Layer::Conv2d(conv) if training => conv.forward(x),
-            Layer::Conv2d(conv) => conv.forward_frozen(x),
-            Layer::Activation(activation) => activation.forward(x),
-            Layer::Softmax => softmax(x, 1),
-            Layer::Flatten => x.flatten_from(1),
-            Layer::MaxPool2d { kernel, stride } => max_pool2d(x, *kernel, *stride),
-            Layer::AvgPool2d { kernel, stride } => avg_pool2d(x, *kernel, *stride),
+            Layer::Linear(linear) => linear,
+            Layer::Conv2d(conv) => conv,
+            Layer::Activation(activation) => activation,
+            Layer::Softmax => &Softmax { axis: 1 },
+            Layer::Flatten => &Flatten,
+            Layer::MaxPool2d(pool) => pool,
+            Layer::AvgPool2d(pool) => pool,
         }
     }
 
@@ -86,9 +88,23 @@ impl Layer {
             Layer::Activation(Activation::Gelu) => "gelu",
             Layer::Softmax => "softmax",
             Layer::Flatten => "flatten",
-            Layer::MaxPool2d { .. } => "max_pool2d",
-            Layer::AvgPool2d { .. } => "avg_pool2d",
+            Layer::MaxPool2d(_) => "max_pool2d",
+            Layer::AvgPool2d(_) => "avg_pool2d",
         }
+    }
+}
+
+impl Block for Layer {
+    fn compute(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        self.block().compute(inputs)
+    }
+
+    fn compute_tracked(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        self.block().compute_tracked(inputs)
+    }
+
+    fn operation(&self) -> Operation<'_> {
+        self.block().operation()
     }
 }
 
@@ -226,9 +242,7 @@ impl Sequential {
                 bail!(Layer, "two layers are named \"{name}\": give each a name of its own")
             }
             let before = x.dims()[1..].to_vec();
-            x = layer
-                .forward(&x, false)
-                .map_err(|e| crate::Error::from(e).at(format!("layer \"{name}\" after the shape {before:?}")))?;
+            x = layer.compute(&[&x]).map_err(|e| e.at(format!("layer \"{name}\" after the shape {before:?}")))?;
             shapes.push(x.dims()[1..].to_vec());
         }
         Ok(shapes)
@@ -253,8 +267,7 @@ impl Model for Sequential {
         }
         let mut x = x.clone();
         for (name, layer) in &self.layers {
-            x = layers.visit_input(name, x)?;
-            x = layers.visit(name, layer.forward(&x, layers.training())?)?;
+            x = layers.apply(name, layer, &x)?;
         }
         Ok(x)
     }
@@ -364,14 +377,18 @@ impl SequentialBuilder {
         self.layer(name, Layer::Flatten)
     }
 
-    /// Adds the largest value of each window; windows touch and do not overlap.
-    pub fn max_pool2d(self, name: impl Into<String>, kernel: usize) -> Self {
-        self.layer(name, Layer::MaxPool2d { kernel, stride: kernel })
+    /// Adds the largest value of each window; windows touch and do not overlap. The kernel is a number, or a pair
+    /// of height and width.
+    pub fn max_pool2d(self, name: impl Into<String>, kernel: impl ToUsize2) -> Self {
+        let kernel = kernel.to_usize2();
+        self.layer(name, Layer::MaxPool2d(MaxPool2d { kernel, stride: kernel }))
     }
 
-    /// Adds the mean of each window; windows touch and do not overlap.
-    pub fn avg_pool2d(self, name: impl Into<String>, kernel: usize) -> Self {
-        self.layer(name, Layer::AvgPool2d { kernel, stride: kernel })
+    /// Adds the mean of each window; windows touch and do not overlap. The kernel is a number, or a pair of height
+    /// and width.
+    pub fn avg_pool2d(self, name: impl Into<String>, kernel: impl ToUsize2) -> Self {
+        let kernel = kernel.to_usize2();
+        self.layer(name, Layer::AvgPool2d(AvgPool2d { kernel, stride: kernel }))
     }
 
     /// Adds a layer that is ready.
@@ -422,8 +439,8 @@ mod tests {
             conv.with_dilation((2, 3)).unwrap().with_groups(groups).unwrap()
         };
         let layers = [1, 12].map(|groups| (groups, Layer::Conv2d(grouped(groups)))).into_iter().chain([
-            (2, Layer::MaxPool2d { kernel: 2, stride: 1 }),
-            (2, Layer::AvgPool2d { kernel: 2, stride: 1 }),
+            (2, Layer::MaxPool2d(MaxPool2d { kernel: (2, 2), stride: (1, 1) })),
+            (2, Layer::AvgPool2d(AvgPool2d { kernel: (2, 2), stride: (1, 1) })),
             (2, Layer::Softmax),
             (2, Layer::Activation(Activation::Elu { alpha: 1. })),
             (2, Layer::Linear(Linear::new(12, 2, Seed(1)).unwrap())),
@@ -437,7 +454,8 @@ mod tests {
                     id.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap()
                 };
                 let before = number(&x.zeros_like().unwrap());
-                number(&layer.forward(&x, training).unwrap()) - before
+                let made = if training { layer.compute_tracked(&[&x]) } else { layer.compute(&[&x]) };
+                number(&made.unwrap()) - before
             };
             for training in [false, true] {
                 let fewest = (0..500).map(|_| made(training)).min().unwrap();

@@ -2,6 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Module, Result, Shape, Tensor};
 
+use super::block::{Block, Operation, only};
 use super::on_cpu::{elements, is_fusible, unsupported, widened};
 use crate::error::bail;
 
@@ -53,6 +54,16 @@ const SOFTPLUS_LINEAR_ABOVE: f64 = 20.0;
 impl Module for Activation {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         Ok(self.apply(x)?)
+    }
+}
+
+impl Block for Activation {
+    fn compute(&self, inputs: &[&Tensor]) -> crate::Result<Tensor> {
+        self.apply(only("an activation", inputs)?)
+    }
+
+    fn operation(&self) -> Operation<'_> {
+        Operation::Elementwise
     }
 }
 

@@ -2,6 +2,7 @@
 
 use candle_core::{Module, Tensor, ToUsize2, Var};
 
+use super::block::{Block, Operation, only};
 use super::on_cpu::widened;
 use crate::error::{Result, bail};
 use crate::seed::Seed;
@@ -260,5 +261,19 @@ fn spread(weight: &Tensor, axis: usize, factor: usize) -> Result<Tensor> {
 impl Module for Conv2d {
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         Ok(self.convolve(x, self.weight.as_tensor(), self.bias.as_deref())?)
+    }
+}
+
+impl Block for Conv2d {
+    fn compute(&self, inputs: &[&Tensor]) -> crate::Result<Tensor> {
+        Ok(self.forward_frozen(only("a convolution", inputs)?)?)
+    }
+
+    fn compute_tracked(&self, inputs: &[&Tensor]) -> crate::Result<Tensor> {
+        Ok(self.forward(only("a convolution", inputs)?)?)
+    }
+
+    fn operation(&self) -> Operation<'_> {
+        Operation::Affine
     }
 }

@@ -2,6 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Error, Layout, Module, Result, Shape, Storage, Tensor, Var};
 
+use super::block::{Block, only};
 use super::on_cpu::{elements, is_fusible, map_storage, unsupported, widened};
 use crate::error::bail;
 
@@ -67,11 +68,6 @@ impl LayerNorm {
         super::named(name, &self.weight, Some(&self.bias))
     }
 
-    /// [`LayerNorm::forward`](Module::forward) in a training step, [`LayerNorm::forward_frozen`] otherwise.
-    pub(crate) fn forward_in(&self, training: bool, x: &Tensor) -> Result<Tensor> {
-        if training { self.forward(x) } else { self.forward_frozen(x) }
-    }
-
     /// The same values, with no gradient of the weights.
     pub fn forward_frozen(&self, x: &Tensor) -> Result<Tensor> {
         let (weight, bias) = (self.weight.as_detached_tensor(), self.bias.as_detached_tensor());
@@ -92,11 +88,25 @@ impl LayerNorm {
     }
 
     fn composed(&self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> crate::Result<Tensor> {
+        Self::composed_of(x, weight, Some(bias), self.eps, true)
+    }
+
+    /// The normalisation of candle's operations, around the mean or, as RMS norm has it, around 0.
+    pub(super) fn composed_of(
+        x: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        eps: f64,
+        around_mean: bool,
+    ) -> crate::Result<Tensor> {
         widened(x, |x| {
-            let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-            let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + self.eps)?.sqrt()?;
+            let centred = if around_mean { x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)? } else { x.clone() };
+            let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + eps)?.sqrt()?;
             let scaled = centred.broadcast_div(&deviation)?.broadcast_mul(&weight.to_dtype(x.dtype())?)?;
-            Ok(scaled.broadcast_add(&bias.to_dtype(x.dtype())?)?)
+            match bias {
+                Some(bias) => Ok(scaled.broadcast_add(&bias.to_dtype(x.dtype())?)?),
+                None => Ok(scaled),
+            }
         })
     }
 }
@@ -105,6 +115,16 @@ impl Module for LayerNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.check(x)?;
         Ok(self.composed(x, self.weight.as_tensor(), self.bias.as_tensor())?)
+    }
+}
+
+impl Block for LayerNorm {
+    fn compute(&self, inputs: &[&Tensor]) -> crate::Result<Tensor> {
+        Ok(self.forward_frozen(only("a layer norm", inputs)?)?)
+    }
+
+    fn compute_tracked(&self, inputs: &[&Tensor]) -> crate::Result<Tensor> {
+        Ok(self.forward(only("a layer norm", inputs)?)?)
     }
 }
 

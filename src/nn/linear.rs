@@ -3,6 +3,7 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Module, Shape, Storage, Tensor, Var};
 
+use super::block::{Block, Operation, only};
 use super::on_cpu::{elements, is_fusible, widened};
 use crate::error::{Result, bail};
 use crate::seed::Seed;
@@ -87,11 +88,6 @@ impl Linear {
         super::named(name, &self.weight, self.bias.as_ref())
     }
 
-    /// [`Linear::forward`](Module::forward) in a training step, [`Linear::forward_frozen`] otherwise.
-    pub(crate) fn forward_in(&self, training: bool, x: &Tensor) -> candle_core::Result<Tensor> {
-        if training { self.forward(x) } else { self.forward_frozen(x) }
-    }
-
     /// The same values, with no gradient of the weights: attribution needs none, and the
     /// backward pass then costs one product instead of two.
     pub fn forward_frozen(&self, x: &Tensor) -> candle_core::Result<Tensor> {
@@ -118,6 +114,20 @@ impl Module for Linear {
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         self.check(x)?;
         Ok(affine(x, self.weight.as_tensor(), self.bias.as_deref())?)
+    }
+}
+
+impl Block for Linear {
+    fn compute(&self, inputs: &[&Tensor]) -> crate::Result<Tensor> {
+        Ok(self.forward_frozen(only("a linear layer", inputs)?)?)
+    }
+
+    fn compute_tracked(&self, inputs: &[&Tensor]) -> crate::Result<Tensor> {
+        Ok(self.forward(only("a linear layer", inputs)?)?)
+    }
+
+    fn operation(&self) -> Operation<'_> {
+        Operation::Affine
     }
 }
 

@@ -3,6 +3,7 @@
 use candle_core::shape::Dim;
 use candle_core::{DType, Tensor};
 
+use super::block::{Block, Operation, only};
 use crate::error::{Result, bail};
 
 /// The largest value along an axis, which is dropped. At a tie the first one gets the whole
@@ -20,6 +21,27 @@ use crate::error::{Result, bail};
 /// ```
 pub fn max(x: &Tensor, dim: impl Dim) -> candle_core::Result<Tensor> {
     Ok(largest(x, dim)?)
+}
+
+/// [`max`] along an axis as a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Max {
+    /// The axis, from 0.
+    pub axis: usize,
+}
+
+impl Block for Max {
+    fn compute(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        largest(only("the largest along an axis", inputs)?, self.axis)
+    }
+
+    fn operation(&self) -> Operation<'_> {
+        Operation::Max(Box::new(|x| {
+            let mut axes: Vec<usize> = (0..x.rank()).filter(|axis| *axis != self.axis).collect();
+            axes.push(self.axis);
+            Ok(x.permute(axes)?)
+        }))
+    }
 }
 
 fn largest(x: &Tensor, dim: impl Dim) -> Result<Tensor> {

@@ -8,25 +8,34 @@
 //! Blocks with weights have two ways through them: `forward` keeps the weights in the graph, so
 //! that they can be trained, and `forward_frozen` leaves them out, which is faster where only the
 //! input is asked about. Half precision is computed in `f32` and rounded at the end of each block.
+//!
+//! A [`Block`] is an operation that a method's rule can give another backward.
 
 mod activation;
+mod block;
+mod candle_blocks;
 mod conv2d;
 mod layer_norm;
 mod linear;
 mod max;
 mod on_cpu;
 mod pool2d;
+mod product;
+mod ruled;
 mod softmax;
 
 use candle_core::{Tensor, Var};
 
 pub use activation::Activation;
+pub use block::{Block, BlockInputs, Closure, Operation, block};
 pub use conv2d::Conv2d;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
-pub use max::max;
-pub use pool2d::{avg_pool2d, max_pool2d};
-pub use softmax::softmax;
+pub use max::{Max, max};
+pub use pool2d::{AvgPool2d, MaxPool2d, avg_pool2d, max_pool2d};
+pub use product::{MatMul, Multiply};
+pub(crate) use ruled::{Call, Rule, ordinary, run as run_ruled};
+pub use softmax::{Softmax, softmax};
 
 use crate::error::{Result, bail};
 

@@ -3,6 +3,7 @@
 
 use candle_core::{D, Tensor, ToUsize2};
 
+use super::block::{Block, Operation, only};
 use super::max::max;
 use super::on_cpu::widened;
 use crate::error::{Result, bail};
@@ -29,6 +30,44 @@ pub fn max_pool2d(x: &Tensor, kernel: impl ToUsize2, stride: impl ToUsize2) -> c
 /// The mean of each window, in the shapes of [`max_pool2d`].
 pub fn avg_pool2d(x: &Tensor, kernel: impl ToUsize2, stride: impl ToUsize2) -> candle_core::Result<Tensor> {
     Ok(mean_of_windows(x, kernel.to_usize2(), stride.to_usize2())?)
+}
+
+/// [`max_pool2d`] as a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxPool2d {
+    /// Height and width of the window.
+    pub kernel: (usize, usize),
+    /// The distance between windows, down and across.
+    pub stride: (usize, usize),
+}
+
+impl Block for MaxPool2d {
+    fn compute(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        Ok(max_pool2d(only("pooling", inputs)?, self.kernel, self.stride)?)
+    }
+
+    fn operation(&self) -> Operation<'_> {
+        Operation::Max(Box::new(|x| windows(x, self.kernel, self.stride)))
+    }
+}
+
+/// [`avg_pool2d`] as a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AvgPool2d {
+    /// Height and width of the window.
+    pub kernel: (usize, usize),
+    /// The distance between windows, down and across.
+    pub stride: (usize, usize),
+}
+
+impl Block for AvgPool2d {
+    fn compute(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        mean_of_windows(only("pooling", inputs)?, self.kernel, self.stride)
+    }
+
+    fn operation(&self) -> Operation<'_> {
+        Operation::Affine
+    }
 }
 
 fn mean_of_windows(x: &Tensor, kernel: (usize, usize), stride: (usize, usize)) -> Result<Tensor> {

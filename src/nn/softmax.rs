@@ -3,6 +3,7 @@
 use candle_core::shape::Dim;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 
+use super::block::{Block, Operation, only};
 use super::on_cpu::{elements, is_fusible, map_storage, widened};
 use crate::error::bail;
 
@@ -17,6 +18,23 @@ use crate::error::bail;
 /// ```
 pub fn softmax(x: &Tensor, dim: impl Dim) -> Result<Tensor> {
     Ok(along(x, dim)?)
+}
+
+/// [`softmax`] along an axis as a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Softmax {
+    /// The axis, from 0.
+    pub axis: usize,
+}
+
+impl Block for Softmax {
+    fn compute(&self, inputs: &[&Tensor]) -> crate::Result<Tensor> {
+        along(only("softmax", inputs)?, self.axis)
+    }
+
+    fn operation(&self) -> Operation<'_> {
+        Operation::Softmax { axis: self.axis }
+    }
 }
 
 fn along(x: &Tensor, dim: impl Dim) -> crate::Result<Tensor> {

@@ -15,6 +15,9 @@ mod models;
 /// What every method obeys, and identities between methods.
 mod laws;
 
+/// DeepLift over blocks of every kind.
+mod deep_lift;
+
 /// How many passes each method takes, and of how many rows.
 mod passes;
 

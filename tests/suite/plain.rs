@@ -48,6 +48,28 @@ impl Plain {
         })
     }
 
+    /// DeepLift's multipliers: back from a target, through each weight as it is, and through each tanh by its
+    /// difference divided by that of what goes in.
+    pub fn multipliers(&self, x: &[f64], b: &[f64], target: usize) -> Vec<f64> {
+        let mut multipliers: Vec<f64> = (0..SIZES[3]).map(|index| f64::from(u8::from(index == target))).collect();
+        for step in (0..LAYERS.len()).rev() {
+            let (ends, starts) = (self.run(0, step, x), self.run(0, step, b));
+            multipliers = match step % 2 {
+                0 => {
+                    let weight = &self.weights[step / 2];
+                    let column = |input: usize| weight.iter().map(|row| row[input]).collect::<Vec<_>>();
+                    (0..ends.len()).map(|input| dot(&column(input), &multipliers)).collect()
+                }
+                _ => {
+                    let slope = |(end, start): (&f64, &f64)| (end.tanh() - start.tanh()) / (end - start);
+                    let slopes = ends.iter().zip(&starts).map(slope);
+                    slopes.zip(&multipliers).map(|(slope, multiplier)| slope * multiplier).collect()
+                }
+            };
+        }
+        multipliers
+    }
+
     pub fn sequential(&self) -> Sequential {
         let layers = (0..LAYERS.len()).map(|step| {
             let layer = match step % 2 {

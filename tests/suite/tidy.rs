@@ -17,7 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("deep_stack", &["error"]),
     ("nn", &["error", "seed"]),
     ("model", &["error", "seed", "file", "finite", "deep_stack", "nn"]),
-    ("engine", &["error", "finite", "deep_stack", "model"]),
+    ("engine", &["error", "finite", "deep_stack", "nn", "model"]),
     ("attr", &["error", "model", "engine"]),
     ("training", &["error", "seed", "finite", "model"]),
     ("tabular", &["error", "seed", "file", "finite", "progress", "deep_stack", "model", "engine", "training"]),

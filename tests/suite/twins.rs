@@ -90,6 +90,17 @@ fn integrated_gradients() {
 }
 
 #[test]
+fn deep_lift() {
+    let case = case(12);
+    let method = DeepLift::new(&case.plain.sequential()).baseline(tensor(&case.baselines));
+    let multipliers = |plain: &Plain, x: &[f64], b: &[f64]| plain.multipliers(x, b, TARGET);
+    case.check(method.multiply_by_inputs(false).attribute(tensor(&case.inputs), TARGET), multipliers);
+    case.check(method.attribute(tensor(&case.inputs), TARGET), |plain, x, b| {
+        times(&minus(x, b), &multipliers(plain, x, b))
+    });
+}
+
+#[test]
 fn layer_integrated_gradients() {
     let case = case(4);
     for (layer, name) in LAYERS.iter().enumerate().take(4) {

@@ -7,7 +7,7 @@ use super::config::{Architecture, Config};
 use super::nonlinearity::Nonlinearity;
 use crate::error::{Result, bail};
 use crate::model::Layers;
-use crate::nn::{LayerNorm, Linear, softmax};
+use crate::nn::{LayerNorm, Linear, MatMul, Softmax};
 
 #[derive(Clone, Debug)]
 pub(super) struct Block {
@@ -143,25 +143,30 @@ impl Block {
     /// `[batch, tokens, width]` to the same; `mask` is added to the attention's logits.
     pub(super) fn forward(&self, x: &Tensor, mask: Option<&Tensor>, layers: &mut Layers) -> Result<Tensor> {
         let x = layers.visit_input(&self.name, x.clone())?;
-        let training = layers.training();
         let (batch, tokens, width) = x.dims3()?;
-        let split = |layer: &Linear| {
-            layer.forward_in(training, &x)?.reshape((batch, tokens, self.heads, ()))?.transpose(1, 2)?.contiguous()
+        let mut split = |layer: &Linear| -> Result<Tensor> {
+            let parts = layers.run(layer, &x)?.reshape((batch, tokens, self.heads, ()))?;
+            Ok(parts.transpose(1, 2)?.contiguous()?)
         };
         let (query, key, value) = (split(&self.query)?, split(&self.key)?, split(&self.value)?);
         let scale = 1. / ((width / self.heads) as f64).sqrt();
-        let mut logits = (query.matmul(&key.t()?)? * scale)?;
+        let mut logits = (layers.run(&MatMul, &[&query, &key.t()?])? * scale)?;
         if let Some(mask) = mask {
             logits = logits.broadcast_add(mask)?;
         }
-        let weights = layers.visit(&format!("{}.attention.weights", self.name), softmax(&logits, 3)?)?;
+        let weights = layers.run(&Softmax { axis: 3 }, &logits)?;
+        let weights = layers.visit(&format!("{}.attention.weights", self.name), weights)?;
         let weights = layers.dropout(weights)?;
-        let context = weights.matmul(&value)?.transpose(1, 2)?.contiguous()?.reshape((batch, tokens, width))?;
-        let attended = (layers.dropout(self.attention_output.forward_in(training, &context)?)? + &x)?;
-        let attended = self.attention_norm.forward_in(training, &attended)?;
-        let hidden = self.activation.forward(&self.intermediate.forward_in(training, &attended)?)?;
-        let result = (layers.dropout(self.output.forward_in(training, &hidden)?)? + &attended)?;
-        let result = self.output_norm.forward_in(training, &result)?;
+        let context = layers.run(&MatMul, &[&weights, &value])?;
+        let context = context.transpose(1, 2)?.contiguous()?.reshape((batch, tokens, width))?;
+        let attended = layers.run(&self.attention_output, &context)?;
+        let attended = (layers.dropout(attended)? + &x)?;
+        let attended = layers.run(&self.attention_norm, &attended)?;
+        let hidden = layers.run(&self.intermediate, &attended)?;
+        let hidden = layers.run(&self.activation, &hidden)?;
+        let result = layers.run(&self.output, &hidden)?;
+        let result = (layers.dropout(result)? + &attended)?;
+        let result = layers.run(&self.output_norm, &result)?;
         layers.visit(&self.name, result)
     }
 }

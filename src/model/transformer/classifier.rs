@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use candle_core::{DType, IndexOp, Module, Tensor, Var};
+use candle_core::{DType, IndexOp, Tensor, Var};
 
 use super::checkpoint::Checkpoint;
 use super::config::{Architecture, Config};
@@ -11,7 +11,7 @@ use super::encoder::{TransformerEncoder, open, weight_names};
 use crate::error::{Result, bail};
 use crate::file::{cannot_write, write_whole};
 use crate::model::{Inputs, Layers, Model};
-use crate::nn::{Activation, Linear, softmax};
+use crate::nn::{Activation, Linear, Softmax};
 
 /// A text classifier of the BERT family: BERT, RoBERTa (PhoBERT and XLM-RoBERTa included) or
 /// DistilBERT, from the folder of a Hugging Face checkpoint.
@@ -201,15 +201,16 @@ const MOST_TENSORS_OF_THE_HEAD: usize = 32;
 
 impl Model for SequenceClassifier {
     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
-        let training = layers.training();
         let hidden = self.encoder.forward(input, layers)?;
         let first = layers.dropout(hidden.i((.., 0))?.contiguous()?)?;
-        let pooled = layers.dropout(self.head.activation.forward(&self.head.dense.forward_in(training, &first)?)?)?;
-        let logits = layers.visit("logits", self.head.logits.forward_in(training, &pooled)?)?;
+        let pooled = layers.run(&self.head.dense, &first)?;
+        let pooled = layers.run(&self.head.activation, &pooled)?;
+        let pooled = layers.dropout(pooled)?;
+        let logits = layers.apply("logits", &self.head.logits, &pooled)?;
         match self.output {
             ClassifierOutput::Logits => Ok(logits),
-            ClassifierOutput::Probabilities if logits.dims()[1] == 1 => Ok(Activation::Sigmoid.forward(&logits)?),
-            ClassifierOutput::Probabilities => Ok(softmax(&logits, 1)?),
+            ClassifierOutput::Probabilities if logits.dims()[1] == 1 => layers.run(&Activation::Sigmoid, &logits),
+            ClassifierOutput::Probabilities => layers.run(&Softmax { axis: 1 }, &logits),
         }
     }
 

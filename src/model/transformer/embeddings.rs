@@ -135,7 +135,8 @@ impl Embeddings {
         }
         let positions = pick(&self.positions, host.iter().flat_map(|row| self.position_ids(row)).collect())?;
         sum = (sum + layers.visit("embeddings.position_embeddings", positions)?)?;
-        let embedded = layers.dropout(self.norm.forward_in(training, &sum)?)?;
+        let embedded = layers.run(&self.norm, &sum)?;
+        let embedded = layers.dropout(embedded)?;
         layers.visit("embeddings", embedded)
     }
 

@@ -2,7 +2,7 @@
 
 use candle_core::{Module, Result, Tensor};
 
-use crate::nn::Activation;
+use crate::nn::{Activation, Block, Operation};
 
 /// √(2/π), of the tanh approximation of GELU.
 const GELU_SCALE: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
@@ -59,7 +59,7 @@ impl Nonlinearity {
         })
     }
 
-    pub(super) fn forward(self, x: &Tensor) -> Result<Tensor> {
+    fn forward(self, x: &Tensor) -> Result<Tensor> {
         let sigmoid = |x: &Tensor| Activation::Sigmoid.forward(x);
         match self {
             Self::Plain(activation) => activation.forward(x),
@@ -78,6 +78,16 @@ impl Nonlinearity {
             Self::HardSwish => (x * clipped(&(x + 3.)?, 6.)?)? / 6.,
             Self::Linear => Ok(x.clone()),
         }
+    }
+}
+
+impl Block for Nonlinearity {
+    fn compute(&self, inputs: &[&Tensor]) -> crate::Result<Tensor> {
+        Ok(self.forward(inputs[0])?)
+    }
+
+    fn operation(&self) -> Operation<'_> {
+        Operation::Elementwise
     }
 }
 

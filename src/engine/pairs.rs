@@ -1,0 +1,168 @@
+//! Inputs and what they are compared with, in one pass under DeepLift's rules.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use candle_core::{Tensor, Var};
+
+use super::gradient::gradients;
+use super::host::{host, product};
+use super::passes::{Passes, allowing_single_rows};
+use super::rules::Rescale;
+use super::totals::{Finished, Totals};
+use super::{Baselines, Expansion, Integral, Lines, PathSettings, Question};
+use crate::error::Result;
+use crate::model::{Layers, Place, Tap};
+
+/// How pairs are attributed.
+#[derive(Clone, Copy)]
+pub(crate) struct Pairing {
+    /// Whether multipliers are multiplied by x − b.
+    pub(crate) multiply: bool,
+    /// Captum's own rules for softmax and the largest of a window, which look at the whole batch at once.
+    pub(crate) captum: bool,
+}
+
+/// Some pairs as one batch: the rows of the inputs, and behind them the rows that they are compared with.
+struct Pairs {
+    at: Expansion,
+    points: Vec<Tensor>,
+}
+
+/// What a pass over some pairs gave.
+struct Multipliers {
+    /// `[pairs, ...]` for each input.
+    values: Vec<Tensor>,
+    /// F(x) − F(b).
+    differences: Vec<f64>,
+    graph_bytes: usize,
+}
+
+impl Question<'_> {
+    /// The multipliers of every line from its baseline, or their products with x − b, averaged over the baselines.
+    pub(crate) fn rescaled(&self, baselines: &Baselines, how: Pairing) -> Result<Integral> {
+        self.require_float_inputs()?;
+        let lines = baselines.lines(self.batch_size());
+        let count = lines.count();
+        let passes = if how.captum || count == 1 {
+            Passes::of(count)
+        } else {
+            let first = self.multipliers(&self.pairs(baselines, lines, &(0..1))?, how)?;
+            Passes::plan(&PathSettings::default(), count, first.graph_bytes, || {
+                let two = self.pairs(baselines, lines, &(0..count.min(2)));
+                two.and_then(|pairs| self.multipliers(&pairs, how)).ok().map(|two| two.graph_bytes)
+            })
+        };
+        let mut integral = allowing_single_rows(passes, |passes| {
+            let block = passes.rows.clamp(1, count);
+            let mut totals = Totals::new(lines, 0);
+            let job = |index: usize| {
+                let block = index * block..count.min((index + 1) * block);
+                let pairs = self.pairs(baselines, lines, &block)?;
+                let Multipliers { values, differences, .. } = self.multipliers(&pairs, how)?;
+                let mut numbers = values.iter().map(host).collect::<Result<Vec<_>>>()?;
+                if how.multiply {
+                    for (numbers, distances) in numbers.iter_mut().zip(pairs.distances()?) {
+                        numbers.iter_mut().zip(distances).for_each(|(number, by)| *number = product(*number, by));
+                    }
+                }
+                Ok(Finished::new(block, numbers, &values, how.multiply.then_some(differences)))
+            };
+            passes.run(count.div_ceil(block), job, |finished| totals.add(finished))?;
+            totals.finish()
+        })?;
+        integral.convergence.steps.clear();
+        let worst = integral.convergence.beyond.iter().position(|beyond| *beyond);
+        if let Some(example) = worst {
+            let lines = example * lines.baselines()..example * lines.baselines() + 1;
+            self.warn(if how.captum {
+                "Captum's rules for softmax and the largest of a window do not add up; without captum_rules they do"
+                    .to_string()
+            } else {
+                self.where_the_sum_is_lost(&self.pairs(baselines, baselines.lines(self.batch_size()), &lines)?)?
+            });
+        }
+        Ok(integral)
+    }
+
+    fn pairs(&self, baselines: &Baselines, lines: Lines, block: &Range<usize>) -> Result<Pairs> {
+        let examples = lines.at(block, 1);
+        let (ends, starts) = (self.input_points(&examples)?, baselines.starts(block)?);
+        let joined = ends.iter().zip(&starts).map(|(end, start)| Ok(Tensor::cat(&[end, start], 0)?));
+        Ok(Pairs { points: joined.collect::<Result<_>>()?, at: lines.at(block, 2) })
+    }
+
+    fn multipliers(&self, pairs: &Pairs, how: Pairing) -> Result<Multipliers> {
+        let count = pairs.count();
+        let vars = pairs.vars()?;
+        let tracked = vars.iter().map(|(_, var)| var.as_tensor().clone()).collect();
+        let rule = Arc::new(Rescale::new(count, how.captum));
+        let inputs = pairs.at.with_tensors(&self.inputs, tracked)?;
+        let pass = self.scalars_under(Some(rule), &inputs, [], &pairs.at);
+        let (scalars, _) =
+            pass.map_err(|e| e.at("a pass with an input and what it is compared with, row beside row"))?;
+        let sample = gradients(&scalars, &vars)?;
+        let upper = sample.values.iter().map(|value| Ok(value.narrow(0, 0, count)?.contiguous()?));
+        let numbers = host(&sample.scalars)?;
+        let differences = numbers[..count].iter().zip(&numbers[count..]).map(|(end, start)| end - start).collect();
+        Ok(Multipliers { values: upper.collect::<Result<_>>()?, differences, graph_bytes: sample.graph_bytes })
+    }
+
+    /// Between which layers a pair's multipliers stop to add up: there something is computed that is in no block.
+    fn where_the_sum_is_lost(&self, pair: &Pairs) -> Result<String> {
+        let inputs = pair.at.with_tensors(&self.inputs, pair.points.clone())?;
+        let rule = || Arc::new(Rescale::new(1, false));
+        let (_, plain) = self.scalars_under(None, &inputs, [], &pair.at)?;
+        let names = plain.names();
+        let mut lost_below = None;
+        for name in names.iter().rev() {
+            let place = Place::Output(name.clone());
+            let tap = [(place.clone(), Tap::AddZero)];
+            let (scalars, mut layers) = self.scalars_under(Some(rule()), &inputs, tap, &pair.at)?;
+            if self.adds_up(&scalars, &mut layers, &place)? {
+                lost_below = Some(name);
+            }
+        }
+        let advice = "run what is not linear there as a block, with layers.apply or layers.run: only through blocks \
+                      do multipliers add up";
+        Ok(match lost_below {
+            Some(layer) => format!("the multipliers add up down to layer \"{layer}\" and not below it: {advice}"),
+            None if names.is_empty() => format!("the multipliers do not add up: {advice}"),
+            None => format!("the multipliers do not add up above the last layer: {advice}"),
+        })
+    }
+
+    /// Whether the multipliers of a layer add up to F(x) − F(b) of the only pair.
+    fn adds_up(&self, scalars: &Tensor, layers: &mut Layers, place: &Place) -> Result<bool> {
+        let Some(caught) = layers.take(place) else { return Ok(false) };
+        let Some(var) = caught.var else { return Ok(false) };
+        let numbers = host(scalars)?;
+        let Ok(sample) = gradients(scalars, &[(place.to_string(), var)]) else { return Ok(false) };
+        let (multipliers, activation) = (host(&sample.values[0])?, host(&caught.activation)?);
+        let half = activation.len() / 2;
+        let sum: f64 = (0..half).map(|index| multipliers[index] * (activation[index] - activation[half + index])).sum();
+        let wanted = numbers[0] - numbers[1];
+        Ok((sum - wanted).abs() <= super::NOTEWORTHY_DELTA * wanted.abs().max(1.))
+    }
+}
+
+impl Pairs {
+    fn count(&self) -> usize {
+        self.at.len() / 2
+    }
+
+    fn vars(&self) -> Result<Vec<(String, Var)>> {
+        let points = self.points.iter().enumerate();
+        points.map(|(index, point)| Ok((format!("input {index}"), Var::from_tensor(point)?))).collect()
+    }
+
+    /// x − b, the numbers of each input.
+    fn distances(&self) -> Result<Vec<Vec<f64>>> {
+        let distance = |point: &Tensor| {
+            let numbers = host(point)?;
+            let (ends, starts) = numbers.split_at(numbers.len() / 2);
+            Ok(ends.iter().zip(starts).map(|(end, start)| end - start).collect())
+        };
+        self.points.iter().map(distance).collect()
+    }
+}

@@ -1,0 +1,37 @@
+//! Captum's own rules for softmax and the largest of a window, for parity. They do not add up.
+
+use candle_core::{Tensor, Var};
+
+use super::pair::{Ends, in_upper_rows};
+use super::rescale::ratio;
+use crate::error::Result;
+
+/// The rescale rule element by element, less the mean over the whole batch.
+pub(super) fn softmax(input: &Ends, output: &Ends, gradient: &Tensor, plain: &Tensor) -> Result<Tensor> {
+    let scaled = ratio(input, output, gradient, plain)?;
+    in_upper_rows(&scaled.broadcast_sub(&scaled.mean_all()?)?)
+}
+
+/// What the larger of both outputs is above each of them goes to the places of the two largest, divided by the
+/// distance of the inputs there.
+pub(super) fn largest(
+    windows: &dyn Fn(&Tensor) -> Result<Tensor>,
+    input: &Ends,
+    output: &Ends,
+    gradient: &Tensor,
+    plain: &Tensor,
+) -> Result<Tensor> {
+    let above = output.x.maximum(&output.b)?;
+    let to_places = |at: &Tensor, amount: Tensor| -> Result<Tensor> {
+        let var = Var::from_tensor(at)?;
+        let numbers = windows(var.as_tensor())?;
+        let axis = numbers.rank() - 1;
+        let first = numbers.detach().contiguous()?.argmax_keepdim(axis)?;
+        let picked = numbers.contiguous()?.gather(&first, axis)?.squeeze(axis)?;
+        let mut store = (picked * amount)?.sum_all()?.backward()?;
+        Ok(store.remove(&var).map_or_else(|| at.zeros_like(), |gradient| Ok(gradient.detach()))?)
+    };
+    let gained = to_places(&input.x, (gradient * (&above - &output.b)?)?)?;
+    let lost = to_places(&input.b, (gradient * (&output.x - &above)?)?)?;
+    in_upper_rows(&super::rescale::divided(&(gained + lost)?, input, plain)?)
+}

@@ -1,0 +1,9 @@
+//! How methods have gradients pass through blocks.
+
+mod captum;
+mod largest;
+mod local;
+mod pair;
+mod rescale;
+
+pub(crate) use rescale::Rescale;

@@ -1,0 +1,37 @@
+//! Rows in pairs: those of the inputs, and behind them as many of what they are compared with.
+
+use candle_core::Tensor;
+
+use crate::error::Result;
+
+/// The two ends of a block's input or output, `[rows, ...]` each.
+pub(super) struct Ends {
+    /// At the inputs.
+    pub(super) x: Tensor,
+    /// At what they are compared with.
+    pub(super) b: Tensor,
+}
+
+impl Ends {
+    /// None for a tensor that has not a row for each: it is the same for both.
+    pub(super) fn of(tensor: &Tensor, rows: usize) -> Result<Option<Self>> {
+        if !tensor.dtype().is_float() || tensor.dims().first() != Some(&(2 * rows)) {
+            return Ok(None);
+        }
+        Ok(Some(Self { x: upper(tensor, rows)?, b: tensor.narrow(0, rows, rows)?.contiguous()? }))
+    }
+
+    pub(super) fn difference(&self) -> Result<Tensor> {
+        Ok((&self.x - &self.b)?)
+    }
+}
+
+/// The rows of the inputs.
+pub(super) fn upper(tensor: &Tensor, rows: usize) -> Result<Tensor> {
+    Ok(tensor.narrow(0, 0, rows)?.contiguous()?)
+}
+
+/// Gradients for the rows of the inputs, and none for the others.
+pub(super) fn in_upper_rows(gradient: &Tensor) -> Result<Tensor> {
+    Ok(Tensor::cat(&[gradient, &gradient.zeros_like()?], 0)?)
+}
