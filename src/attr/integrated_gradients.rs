@@ -95,7 +95,7 @@ pub(super) fn along_inputs(question: &Question, settings: &PathSettings, multipl
     question.require_float_inputs()?;
     let baselines = settings.baseline.resolve(question.inputs())?;
     let lines = baselines.lines(question.batch_size());
-    let survey = question.survey(settings, lines.count() * settings.n_steps, Attributed::Inputs, |at| {
+    let survey = question.survey(settings, lines.count() * settings.n_steps, Attributed::Inputs, &|question, at| {
         let points = question.input_points(at)?;
         Ok((points.clone(), question.input_gradients(points, at)?))
     })?;

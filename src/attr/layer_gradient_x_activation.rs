@@ -77,6 +77,10 @@ impl Attribute for LayerGradientXActivation {
             let both = for_every_row(&question, pass, |first| {
                 question.check_gradient(Attributed::Layers(&places), &first.values[..places.len()], first)
             })?;
+            question.check_other_targets(Attributed::Layers(&places), &|question, at| {
+                let sample = question.layer_gradients(&places, question.input_points(at)?, at)?;
+                Ok((sample.values[..places.len()].to_vec(), sample))
+            })?;
             let (activations, gradients) = both.split_at(places.len());
             let values = if self.multiply_by_inputs {
                 let pairs = gradients.iter().zip(activations);

@@ -108,7 +108,7 @@ impl Attribute for LayerIntegratedGradients {
             }
             let lines = baselines.lines(question.batch_size());
             let of = Attributed::Replaced(&places);
-            let survey = question.survey(&self.path, lines.count() * self.path.n_steps, of, |at| {
+            let survey = question.survey(&self.path, lines.count() * self.path.n_steps, of, &|question, at| {
                 let activations = question.activations_at(&places, &question.input_points(at)?, at, at.len())?;
                 Ok((activations.clone(), question.replaced_layer_gradients(&places, activations, at)?))
             })?;

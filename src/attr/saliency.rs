@@ -92,8 +92,13 @@ pub(super) fn finite_input_gradients(question: &Question) -> Result<Vec<Tensor>>
 pub(super) fn input_gradients(question: &Question) -> Result<Vec<Tensor>> {
     question.require_float_inputs()?;
     let pass = |at: &Expansion| question.input_gradients(question.input_points(at)?, at);
-    for_every_row(question, pass, |first| {
+    let gradients = for_every_row(question, pass, |first| {
         let point = question.input_points(&Expansion::new(vec![0], 1))?;
         question.check_gradient(Attributed::Inputs, &point, first)
-    })
+    })?;
+    question.check_other_targets(Attributed::Inputs, &|question, at| {
+        let point = question.input_points(at)?;
+        Ok((point.clone(), question.input_gradients(point, at)?))
+    })?;
+    Ok(gradients)
 }

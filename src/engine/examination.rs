@@ -1,10 +1,12 @@
 //! The gradient check of one call: what is compared, and above which layer a fault begins.
 
+use std::collections::BTreeSet;
+
 use candle_core::Tensor;
 
 use super::forward::Pass;
 use super::gradient::Sample;
-use super::gradient_check::{Claim, Verdict, examine};
+use super::gradient_check::{Claim, Look, Verdict, examine};
 use super::host::host;
 use super::question::Quantity;
 use super::{Expansion, Neuron, Question, Target};
@@ -30,17 +32,42 @@ impl Attributed<'_> {
     }
 }
 
+/// A pass over some examples: the attributed tensors there, and what it gave.
+pub(crate) type Evaluate<'a> = &'a dyn Fn(&Question, &Expansion) -> Result<(Vec<Tensor>, Sample)>;
+
 impl Question<'_> {
     /// Compares the gradients of a pass over the first example alone with the function, once for each model, target and
     /// layer: an error, or a warning, if they disagree.
     pub(crate) fn check_gradient(&self, of: Attributed, point: &[Tensor], sample: &Sample) -> Result<()> {
+        self.check_gradient_at(0, of, point, sample)
+    }
+
+    /// The same for each further target that an example has.
+    pub(crate) fn check_other_targets(&self, of: Attributed, evaluate: Evaluate) -> Result<()> {
+        let indices = self.target_indices();
+        let mut looked_at: BTreeSet<&[usize]> = indices.iter().take(1).map(Vec::as_slice).collect();
+        for (example, index) in indices.iter().enumerate() {
+            let about_it = self.about_index(index.clone());
+            if !looked_at.insert(index) || !about_it.needs_check(of) {
+                continue;
+            }
+            let (point, sample) = evaluate(&about_it, &Expansion::new(vec![example], 1))?;
+            about_it.check_gradient_at(example, of, &point, &sample)?;
+            about_it.hand_warnings_to(self);
+        }
+        Ok(())
+    }
+
+    fn check_gradient_at(&self, example: usize, of: Attributed, point: &[Tensor], sample: &Sample) -> Result<()> {
         let kind = self.kind(of);
-        if self.subject.is_unchecked(&kind) {
+        if let Some(look) = self.subject.look(&kind) {
             let gradient = &sample.values[sample.values.len() - point.len()..];
-            let fault = match self.examine(of, point, gradient, host(&sample.scalars)?[0])? {
+            let claim = Claim { point, gradient, value: host(&sample.scalars)?[0] };
+            let fault = match examine(&claim, look, &|rows| self.numbers(example, of, point, rows))? {
                 Verdict::Right => Some(None),
+                Verdict::Still => return Ok(()),
                 Verdict::Hidden => None,
-                verdict => Some(Some(self.describe(of, verdict)?)),
+                verdict => Some(Some(self.describe(example, of, verdict)?)),
             };
             self.subject.record(kind.clone(), fault);
         }
@@ -53,7 +80,7 @@ impl Question<'_> {
     /// Whether a gradient of this kind is still to be compared with the function, or was found wrong.
     pub(crate) fn needs_check(&self, of: Attributed) -> bool {
         let kind = self.kind(of);
-        self.subject.is_unchecked(&kind) || !matches!(self.subject.verdict(&kind), Ok(None))
+        self.subject.look(&kind).is_some() || !matches!(self.subject.verdict(&kind), Ok(None))
     }
 
     /// The check for one neuron between the inputs and the output: of its own gradient, and of the output's with respect
@@ -68,36 +95,32 @@ impl Question<'_> {
             below.hand_warnings_to(self);
         }
         let places = std::slice::from_ref(place);
+        let above = |question: &Question, at: &Expansion| {
+            let sample = question.layer_gradients(places, question.input_points(at)?, at)?;
+            Ok((sample.values[..1].to_vec(), sample))
+        };
         if self.needs_check(Attributed::Layers(places)) {
-            let sample = self.layer_gradients(places, points, &at)?;
-            self.check_gradient(Attributed::Layers(places), &sample.values[..1], &sample)?;
+            let (point, sample) = above(self, &at)?;
+            self.check_gradient(Attributed::Layers(places), &point, &sample)?;
         }
-        Ok(())
+        self.check_other_targets(Attributed::Layers(places), &above)
     }
 
     /// What a finding is remembered by.
     fn kind(&self, of: Attributed) -> String {
-        let target = match &self.quantity {
-            Quantity::Output { selection, .. } => format!("{:?}", selection.indices().first()),
-            Quantity::Open { target, .. } => match target {
-                Target::PerExample(classes) => format!("{:?}", classes.first()),
-                Target::PerExampleIndex(indices) => format!("{:?}", indices.first()),
-                target => format!("{target:?}"),
-            },
+        let about = match &self.quantity {
             Quantity::Neuron { place, neuron } => format!("neuron {neuron} of {place}"),
+            Quantity::Open { target: Target::Index(index), .. } => format!("{:?}", Some(index)),
+            Quantity::Output { .. } | Quantity::Open { .. } => format!("{:?}", self.target_indices().first()),
         };
         let places: Vec<String> = of.places().iter().map(Place::to_string).collect();
         let replaced = matches!(of, Attributed::Replaced(_));
-        format!("{target}, {places:?}, {replaced}")
+        format!("{about}, {places:?}, {replaced}")
     }
 
-    fn examine(&self, of: Attributed, point: &[Tensor], gradient: &[Tensor], value: f64) -> Result<Verdict> {
-        examine(&Claim { point, gradient, value }, &|rows| self.numbers(of, point, rows))
-    }
-
-    /// The attributed number where the attributed tensors have these rows, and all else is as in the first example.
-    fn numbers(&self, of: Attributed, point: &[Tensor], rows: Vec<Tensor>) -> Result<Vec<f64>> {
-        let at = Expansion::new(vec![0; rows[0].dims()[0]], 1);
+    /// The attributed number of an example where the attributed tensors have these rows, and all else is as it is there.
+    fn numbers(&self, example: usize, of: Attributed, point: &[Tensor], rows: Vec<Tensor>) -> Result<Vec<f64>> {
+        let at = Expansion::new(vec![example; rows[0].dims()[0]], 1);
         let (inputs, taps) = match of {
             Attributed::Inputs => (at.with_tensors(&self.inputs, rows)?, Vec::new()),
             Attributed::Layers(places) => {
@@ -113,33 +136,34 @@ impl Question<'_> {
         host(&self.scalars(&inputs, taps, &at)?.0)
     }
 
-    fn describe(&self, of: Attributed, verdict: Verdict) -> Result<String> {
-        let advice = "gradient_check(Check::Warn), or gradient_check=warn of a server, goes on all the same, with a \
-                      remark; Check::Off does not look";
+    fn describe(&self, example: usize, of: Attributed, verdict: Verdict) -> Result<String> {
+        let advice = "To go on all the same: gradient_check(Check::Warn), or gradient_check=warn of a server, makes it a \
+                      remark, and Check::Off does not look.";
         Ok(match verdict {
             Verdict::Wrong { measured, claimed } => format!(
-                "the gradient is not the derivative of the model's output: where the first example moves along a seeded \
-                 direction, the output changes by {} per step, and by the gradient it would by {}. An operation {} has \
-                 no backward, or a wrong one (candle_nn's layer_norm, rms_norm and softmax_last_dim, candle's upsampling, the \
-                 maximum of equal values; candle_explain::nn has right ones). {advice}",
+                "the gradient is not the derivative of the model's output: an operation {} has no backward, or a wrong \
+                 one. (Example {example} was moved a little in a direction: the output changed at the rate {}, and the \
+                 gradient says {}.) Operations of candle that are like that: candle_nn's layer_norm, rms_norm, \
+                 softmax_last_dim and rope, max_pool2d, upsampling, the maximum of equal values; candle_explain::nn has \
+                 right ones. {advice}",
+                self.locate(example, of)?,
                 readable(measured),
                 readable(claimed),
-                self.locate(of)?
             ),
             Verdict::Random(first, second) => format!(
                 "the model is random: for the same example it gave {first} and then {second}. Is dropout left on? {advice}"
             ),
             Verdict::Dependent(one, other) => format!(
-                "the model's rows depend on each other: for the same example it gave {one} and, beside another row, \
-                 {other}. Is batch normalisation in training mode? {advice}"
+                "the model's rows depend on each other: for the same example it gave {one} alone and {other} beside \
+                 another row. Is batch normalisation in training mode, or the batch's size a part of the result? {advice}"
             ),
-            Verdict::Right | Verdict::Hidden => String::new(),
+            Verdict::Right | Verdict::Still | Verdict::Hidden => String::new(),
         })
     }
 
     /// Between which layers a wrong gradient arises, by bisection over the named ones.
-    fn locate(&self, of: Attributed) -> Result<String> {
-        let first = Expansion::new(vec![0], 1);
+    fn locate(&self, example: usize, of: Attributed) -> Result<String> {
+        let first = Expansion::new(vec![example], 1);
         let pass = Pass::run(self.subject.model(), &first.expand_inputs(&self.inputs)?, Layers::plain())?;
         let mut names = pass.into_layers().names();
         if let Quantity::Neuron { place, .. } = &self.quantity {
@@ -151,7 +175,7 @@ impl Question<'_> {
         // The fault is above `wrong` of the candidates, and `right` of them are no longer below it.
         while wrong < right {
             let middle = (wrong + right) / 2;
-            if self.is_wrong_above(&candidates[middle])? { wrong = middle + 1 } else { right = middle }
+            if self.is_wrong_above(example, &candidates[middle])? { wrong = middle + 1 } else { right = middle }
         }
         let lower = match wrong {
             0 => match of.places().last() {
@@ -167,15 +191,17 @@ impl Question<'_> {
     }
 
     /// Whether the gradient with respect to a layer's output is wrong.
-    fn is_wrong_above(&self, layer: &str) -> Result<bool> {
+    fn is_wrong_above(&self, example: usize, layer: &str) -> Result<bool> {
         let places = [Place::Output(layer.to_string())];
-        let at = Expansion::new(vec![0], 1);
+        let at = Expansion::new(vec![example], 1);
         let sample = match self.layer_gradients(&places, self.input_points(&at)?, &at) {
             Ok(sample) => sample,
             Err(error) => return Ok(error.kind() == ErrorKind::Gradient),
         };
         let (point, gradient) = sample.values.split_at(1);
-        let verdict = self.examine(Attributed::Layers(&places), point, gradient, host(&sample.scalars)?[0])?;
+        let claim = Claim { point, gradient, value: host(&sample.scalars)?[0] };
+        let of = Attributed::Layers(&places);
+        let verdict = examine(&claim, Look::Close, &|rows| self.numbers(example, of, point, rows))?;
         Ok(matches!(verdict, Verdict::Wrong { .. }))
     }
 }

@@ -7,13 +7,17 @@ use crate::error::Result;
 
 /// What a method does when a model's gradient disagrees with its outputs.
 ///
-/// A gradient is compared with the function itself, once for each model, target and layer of a
-/// method: along a direction d drawn from the values, ⟨gradient, d⟩ must be
-/// (F(x + hd) − F(x − hd)) / 2h. It takes three more rows through the model, forward alone, and more
-/// only where they disagree: to tell a wrong gradient from a kink, from rounding, from a model that is random
-/// and from rows that depend on each other. Models made of [`nn`](crate::nn) are not looked at.
+/// A gradient is compared with the function itself, once for each model, target and layer of a method, at the
+/// first example that has the target: along directions d that are drawn from the values and from the places,
+/// ⟨gradient, d⟩ must be (F(x + hd) − F(x)) / h. It takes three more rows through the model, forward alone, the third
+/// of them another example or half of this one, which tells of rows that depend on each other. Only where the numbers
+/// disagree more rows are asked for, to tell a wrong gradient from a kink, from rounding and from a model that is
+/// random.
 ///
-/// Where the numbers are too coarse to tell, nothing is said.
+/// Where the numbers are too coarse to tell, nothing is said; in half precision they mostly are. What is wrong at
+/// another example alone (a tie, say) is not found. `Sequential`, the encoders and classifiers, and models whose
+/// [`known_operations`](crate::model::Model::known_operations) tells that they are made of [`nn`](crate::nn) are not
+/// looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Check {
     /// A wrong gradient is an error; the default.
@@ -36,6 +40,8 @@ pub(super) struct Claim<'a> {
 #[derive(Debug, PartialEq)]
 pub(super) enum Verdict {
     Right,
+    /// Nothing moves there, and nothing is claimed to.
+    Still,
     /// Rounding, or a kink at the very point, hides the answer.
     Hidden,
     /// The slope along the direction, measured and as the gradient has it.
@@ -49,59 +55,87 @@ pub(super) enum Verdict {
     Dependent(f64, f64),
 }
 
-/// Steps relative to the size of the values, the first for the quick look; and how far the slopes of the
-/// quick look may be apart.
+/// How finely a number type tells.
 struct Precision {
     epsilon: f64,
-    first_step: f64,
-    steps: [f64; 5],
+    /// The step of the quick look relative to the values, and how far slopes may be apart there.
+    quick_step: f64,
     apart: f64,
 }
+
+/// The largest step of the closer look, relative to the values.
+const LARGEST_STEP: f64 = 0.25;
+
+/// Each step of the closer look is this many times as small as the one before.
+const FINER: f64 = 4.;
+/// The finest step moves a number by so many of its units in the last place.
+const ULPS_OF_A_STEP: f64 = 16.;
+/// Numbers far below the others are moved by this share of their size.
+const SMALLEST_SHARE: f64 = 1e-3;
+/// What half precision may make of a number from batch to batch.
+const COARSE: f64 = 0.05;
+/// Steps that are asked for in one pass.
+const STEPS_OF_A_PASS: usize = 4;
 
 impl Precision {
     fn of(dtype: DType) -> Self {
         match dtype {
-            DType::F64 => {
-                Self { epsilon: 2.2e-16, first_step: 1e-5, steps: [1e-2, 1e-3, 1e-4, 1e-5, 1e-6], apart: 1e-4 }
-            }
-            DType::F32 => {
-                Self { epsilon: 1.2e-7, first_step: 2e-3, steps: [6.4e-2, 1.6e-2, 4e-3, 1e-3, 2.5e-4], apart: 2e-3 }
-            }
-            DType::F16 => {
-                Self { epsilon: 9.8e-4, first_step: 0.06, steps: [0.24, 0.12, 0.06, 0.03, 0.015], apart: 0.1 }
-            }
-            _ => Self { epsilon: 7.8e-3, first_step: 0.12, steps: [0.5, 0.25, 0.12, 0.06, 0.03], apart: 0.2 },
+            DType::F64 => Self { epsilon: 2.2e-16, quick_step: 1e-6, apart: 1e-3 },
+            DType::F32 => Self { epsilon: 1.2e-7, quick_step: 1e-3, apart: 1e-2 },
+            DType::F16 => Self { epsilon: 9.8e-4, quick_step: 0.06, apart: 0.2 },
+            _ => Self { epsilon: 7.8e-3, quick_step: 0.12, apart: 0.4 },
         }
     }
 }
 
-/// Holds the claim against `evaluate`, which gives the number of each row of points `[rows, ...]`.
-pub(super) fn examine(claim: &Claim, evaluate: &dyn Fn(Vec<Tensor>) -> Result<Vec<f64>>) -> Result<Verdict> {
+/// How thoroughly a claim is examined.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Look {
+    /// By three rows; a disagreement that was seen before is let pass.
+    Quick,
+    /// By more, where they disagree.
+    Close,
+}
+
+/// Holds the claim against `evaluate`, which gives the number of each row of points `[rows, ...]`; what goes into the
+/// model beside the points is another example's in the last of three rows.
+pub(super) fn examine(
+    claim: &Claim,
+    look: Look,
+    evaluate: &dyn Fn(Vec<Tensor>) -> Result<Vec<f64>>,
+) -> Result<Verdict> {
     let probe = Probe::new(claim, evaluate)?;
     let precision = Precision::of(claim.point[0].dtype());
-    let along = probe.direction(|_, value| draw((value + 0.).to_bits()));
-    let across = probe.direction(|position, _| draw(position as u64));
-    let h = precision.first_step;
-    let third = if probe.has_equal_values() { probe.shifted(&across, h)? } else { probe.point.clone() };
-    let rows = [probe.shifted(&along, h)?, probe.shifted(&along, -h)?, third];
+    let directions = [
+        probe.direction(|_, value| draw((value + 0.).to_bits())),
+        probe.direction(|position, _| draw(position as u64)),
+    ];
+    let h = precision.quick_step;
+    let rows = [probe.shifted(&directions[0], h)?, probe.shifted(&directions[1], h)?, probe.elsewhere()?];
     let values = probe.values(&rows)?;
-    let noise = 4. * precision.epsilon * largest(&values).max(claim.value.abs());
-    let agree = |measured: f64, claimed: f64, apart: f64| {
-        (measured - claimed).abs() <= apart * measured.abs().max(claimed.abs()) + noise
-    };
-    let central = (values[0] - values[1], probe.claimed(&rows[1], &rows[0]));
-    let sided = (values[2] - claim.value, probe.claimed(&probe.point, &rows[2]));
-    let along_fine = agree(central.0, central.1, precision.apart);
-    let across_fine = agree(sided.0, sided.1, 20. * precision.apart);
-    let told = central.0.abs().max(central.1.abs()) > 10. * noise;
-    if along_fine && across_fine && told {
-        return Ok(Verdict::Right);
+    let noise = 4. * precision.epsilon * largest(&values[..2]).max(probe.scale);
+    let mut doubtful = Vec::new();
+    let mut told = false;
+    for (index, direction) in directions.iter().enumerate() {
+        let measured = values[index] - claim.value;
+        let claimed = probe.claimed(&probe.point, &rows[index]);
+        let size = measured.abs().max(claimed.abs());
+        told |= size > 10. * noise;
+        if (measured - claimed).abs() > precision.apart * size + noise {
+            doubtful.push(direction);
+        }
     }
-    if let Some(fault) = probe.look_for_disorder(&precision)? {
+    if doubtful.is_empty() {
+        return Ok(if told { Verdict::Right } else { Verdict::Still });
+    }
+    if look == Look::Quick {
+        return Ok(Verdict::Hidden);
+    }
+    if let Some(fault) = probe.look_for_disorder(&rows[2], &precision)? {
         return Ok(fault);
     }
-    for (direction, fine) in [(&along, along_fine && told), (&across, across_fine)] {
-        if !fine && let Some(wrong) = probe.look_closely(direction, &precision)? {
+    for direction in doubtful {
+        if let Some(wrong) = probe.look_closely(direction, &precision)? {
             return Ok(wrong);
         }
     }
@@ -116,6 +150,8 @@ struct Probe<'a> {
     gradient: Vec<f64>,
     /// The size of each element's steps.
     sizes: Vec<f64>,
+    /// What the number's rounding is relative to: itself, or what rounding the inputs makes of it.
+    scale: f64,
 }
 
 impl<'a> Probe<'a> {
@@ -123,18 +159,21 @@ impl<'a> Probe<'a> {
         let mut sizes = Vec::new();
         for tensor in claim.point {
             let values = host(tensor)?;
+            let smallest = values.iter().map(|x| x.abs()).filter(|x| *x > 0.).fold(f64::INFINITY, f64::min);
+            let of_zeros = if smallest.is_finite() { smallest } else { 1. };
             let typical = (values.iter().map(|x| x * x).sum::<f64>() / values.len().max(1) as f64).sqrt();
-            let typical = if typical > 0. { typical } else { 1. };
-            sizes.extend(values.iter().map(|x| x.abs() + 0.1 * typical));
+            let size = |x: &f64| if *x == 0. { of_zeros } else { x.abs().max(SMALLEST_SHARE * typical) };
+            sizes.extend(values.iter().map(size));
         }
         let (point, gradient) = (host_row(claim.point)?, host_row(claim.gradient)?);
-        Ok(Self { claim, evaluate, point, gradient, sizes })
+        let terms = point.iter().zip(&gradient).map(|(x, g)| (x * g).abs()).filter(|term| term.is_finite());
+        let scale = claim.value.abs().max(terms.sum());
+        Ok(Self { claim, evaluate, point, gradient, sizes, scale })
     }
 
-    fn has_equal_values(&self) -> bool {
-        let mut sorted: Vec<u64> = self.point.iter().map(|x| x.to_bits()).collect();
-        sorted.sort_unstable();
-        sorted.windows(2).any(|pair| pair[0] == pair[1])
+    /// A point far from this one, where the function is likely to have a value too.
+    fn elsewhere(&self) -> Result<Vec<f64>> {
+        self.shifted(&self.point, -0.5)
     }
 
     /// A direction: what `draw` gives for each element's position and value, times its size.
@@ -174,54 +213,137 @@ impl<'a> Probe<'a> {
         self.claim.point.iter().map(tensor).collect()
     }
 
-    /// Whether the same point gives two numbers: alone twice, or beside other rows.
-    fn look_for_disorder(&self, precision: &Precision) -> Result<Option<Verdict>> {
-        let alone = || self.values(std::slice::from_ref(&self.point));
+    /// Whether the same point gives two numbers: alone twice, or beside another one, before and behind it.
+    fn look_for_disorder(&self, other: &[f64], precision: &Precision) -> Result<Option<Verdict>> {
+        let alone = || (self.evaluate)(self.tensors(std::slice::from_ref(&self.point))?);
         let (first, second) = (alone()?[0], alone()?[0]);
-        let far: Vec<f64> = self.point.iter().map(|x| 0.25 - 1.5 * x).collect();
-        let beside = |other: &Vec<f64>| self.values(&[self.point.clone(), other.clone()]);
-        let (same, other) = (beside(&self.point)?[0], beside(&far)?[0]);
-        let apart = 1000. * precision.epsilon * largest(&[first, second, same, other]);
-        Ok(if (first - second).abs() > apart {
-            Some(Verdict::Random(first, second))
-        } else if (same - other).abs() > apart {
-            Some(Verdict::Dependent(same, other))
-        } else {
-            None
-        })
+        let share = if self.is_coarser(first, precision)? { COARSE } else { 1000. * precision.epsilon };
+        let apart = |a: f64, b: f64| (a - b).abs() > share * a.abs().max(b.abs());
+        if apart(first, second) {
+            return Ok(Some(Verdict::Random(first, second)));
+        }
+        let rows = [other.to_vec(), self.point.clone(), other.to_vec()];
+        for (index, pair) in [(1, &rows[..2]), (0, &rows[1..])] {
+            // A model that takes one row alone has no rows that could depend on each other.
+            let Ok(values) = (self.evaluate)(self.tensors(pair)?) else { return Ok(None) };
+            if apart(first, values[index]) {
+                return Ok(Some(Verdict::Dependent(first, values[index])));
+            }
+        }
+        Ok(None)
     }
 
-    /// A wrong slope along this direction, where it is plain: the same at two steps on both sides of the
-    /// point, and another than the gradient's at every step.
-    fn look_closely(&self, direction: &[f64], precision: &Precision) -> Result<Option<Verdict>> {
-        let mut before: Option<(f64, f64)> = None;
-        let mut wrong = None;
-        for step in precision.steps {
-            let rows = [self.shifted(direction, step)?, self.shifted(direction, -step)?, self.point.clone()];
-            let Ok(values) = self.values(&rows) else { return Ok(None) };
-            let slope = |change: f64| change / (2. * step);
-            let noise = slope(4. * precision.epsilon * largest(&values));
-            let (measured, claimed) = (slope(values[0] - values[1]), slope(self.claimed(&rows[1], &rows[0])));
-            let sides = 2. * slope(values[0] - values[2]) - 2. * slope(values[2] - values[1]);
-            let size = measured.abs().max(claimed.abs());
-            let mismatch = (measured - claimed).abs();
-            if mismatch <= precision.apart * size {
-                return Ok(None);
+    /// Whether the number is computed in coarser numbers than it is given in: then it stands still where the
+    /// gradient says that it moves by far more than its own rounding.
+    fn is_coarser(&self, value: f64, precision: &Precision) -> Result<bool> {
+        let step = 32. * precision.epsilon;
+        let direction: Vec<f64> = self.gradient.iter().zip(&self.sizes).map(|(g, size)| g.signum() * size).collect();
+        for step in [step, -step] {
+            let moved = self.shifted(&direction, step)?;
+            let claimed = self.claimed(&self.point, &moved);
+            let number = (self.evaluate)(self.tensors(&[moved])?)?[0];
+            if number == value && claimed.abs() > 8. * precision.epsilon * value.abs() {
+                return Ok(true);
             }
-            if noise > 0.25 * mismatch {
-                break;
-            }
-            // What the two sides of a kink differ by does not shrink with the step.
-            let plain = before.is_some_and(|(slope, difference)| {
-                let smooth = sides.abs() <= (0.2 * mismatch).max(0.5 * difference);
-                (slope - measured).abs() <= 0.1 * mismatch && smooth
-            });
-            if plain && wrong.is_none() {
-                wrong = Some(Verdict::Wrong { measured, claimed });
-            }
-            before = Some((measured, sides.abs()));
         }
-        Ok(wrong)
+        Ok(false)
+    }
+
+    /// A wrong slope along this direction, where it is plain: the same at the two finest steps that rounding leaves, on
+    /// both sides of the point, and at no two steps what the gradient says.
+    fn look_closely(&self, direction: &[f64], precision: &Precision) -> Result<Option<Verdict>> {
+        let finest = ULPS_OF_A_STEP * precision.epsilon;
+        let steps = (0..).map(|power| LARGEST_STEP / FINER.powi(power));
+        let steps: Vec<f64> = steps.take_while(|step| *step > finest).collect();
+        let mut looks: Vec<Slope> = Vec::new();
+        'finer: for steps in steps.chunks(STEPS_OF_A_PASS) {
+            let Some(slopes) = self.slopes(direction, steps, precision)? else { break };
+            for slope in slopes {
+                let claimed = slope.is_claimed(precision);
+                // At one coarse step alone it may be so by chance.
+                if claimed && looks.last().is_some_and(|before| before.is_claimed(precision)) {
+                    return Ok(None);
+                }
+                if !claimed && slope.noise > 0.1 * slope.mismatch() {
+                    break 'finer;
+                }
+                looks.push(slope);
+            }
+        }
+        // Where the number stands still at a fine step and not at a coarse one, it is computed in coarser numbers than
+        // it is given in: steps that it is too coarse for tell nothing.
+        let moves = |slope: &Slope| slope.measured != 0.;
+        if looks.iter().any(moves) && !looks.iter().all(moves) {
+            return Ok(None);
+        }
+        let plain = |looks: &[Slope]| match looks {
+            [.., coarser, finer] => finer.is_plainly_wrong(coarser, precision).then_some(finer.verdict()),
+            _ => None,
+        };
+        Ok(plain(&looks).or_else(|| match looks.as_slice() {
+            // Rounding may blur the finest step, where it does not speak for the gradient.
+            [before @ .., finer, finest]
+                if finest.noise > 0.03 * finest.mismatch() && finest.mismatch() > 0.5 * finer.mismatch() =>
+            {
+                plain(&looks[..before.len() + 1])
+            }
+            _ => None,
+        }))
+    }
+
+    /// The slopes at several steps; none where the function has no value.
+    fn slopes(&self, direction: &[f64], steps: &[f64], precision: &Precision) -> Result<Option<Vec<Slope>>> {
+        let mut rows = vec![self.point.clone()];
+        for step in steps {
+            rows.extend([self.shifted(direction, *step)?, self.shifted(direction, -step)?]);
+        }
+        let Ok(values) = self.values(&rows) else { return Ok(None) };
+        let slope = |(index, step): (usize, &f64)| {
+            let (ahead, behind) = (2 * index + 1, 2 * index + 2);
+            let per_step = |change: f64| change / (2. * step);
+            let of_three = [values[0], values[ahead], values[behind]];
+            Slope {
+                measured: per_step(values[ahead] - values[behind]),
+                claimed: per_step(self.claimed(&rows[behind], &rows[ahead])),
+                sides: per_step(2. * (values[ahead] - 2. * values[0] + values[behind])).abs(),
+                noise: per_step(4. * precision.epsilon * largest(&of_three).max(self.scale)),
+            }
+        };
+        Ok(Some(steps.iter().enumerate().map(slope).collect()))
+    }
+}
+
+/// The slope along a direction at one step.
+struct Slope {
+    measured: f64,
+    /// As the gradient has it.
+    claimed: f64,
+    /// How far the slopes ahead of the point and behind it are apart.
+    sides: f64,
+    /// What rounding may make of it.
+    noise: f64,
+}
+
+impl Slope {
+    fn mismatch(&self) -> f64 {
+        (self.measured - self.claimed).abs()
+    }
+
+    /// Whether it is the same as at a coarser step, on both sides of the point, and at neither what the gradient says.
+    fn is_plainly_wrong(&self, coarser: &Slope, precision: &Precision) -> bool {
+        let mismatch = self.mismatch();
+        let same = (coarser.measured - self.measured).abs() <= 0.1 * mismatch;
+        // What the two sides of a kink differ by does not shrink with the step.
+        let smooth = self.sides <= (0.2 * mismatch).max(0.5 * coarser.sides);
+        same && smooth && !self.is_claimed(precision) && !coarser.is_claimed(precision)
+    }
+
+    fn verdict(&self) -> Verdict {
+        Verdict::Wrong { measured: self.measured, claimed: self.claimed }
+    }
+
+    fn is_claimed(&self, precision: &Precision) -> bool {
+        self.mismatch() <= precision.apart * self.measured.abs().max(self.claimed.abs())
     }
 }
 

@@ -93,6 +93,21 @@ impl<'a> Question<'a> {
         Self::new(self.subject, &self.inputs, Quantity::Neuron { place, neuron: neuron.clone() })
     }
 
+    /// The same model and inputs, about this number of the output.
+    pub(super) fn about_index(&self, index: Vec<usize>) -> Self {
+        let target = Target::Index(index);
+        Self::new(self.subject, &self.inputs, Quantity::Open { target, seen: Mutex::default() })
+    }
+
+    /// The index of the output that each example's number has, as far as it is known; none for a neuron.
+    pub(super) fn target_indices(&self) -> Vec<Vec<usize>> {
+        match &self.quantity {
+            Quantity::Output { selection, .. } => selection.indices(),
+            Quantity::Open { seen, .. } => lock(seen).values().flat_map(|(selection, _)| selection.indices()).collect(),
+            Quantity::Neuron { .. } => Vec::new(),
+        }
+    }
+
     fn new(subject: &'a Subject, inputs: &Inputs, quantity: Quantity) -> Self {
         Self { subject, inputs: inputs.clone(), quantity, warnings: Mutex::default() }
     }
@@ -227,15 +242,14 @@ impl<'a> Question<'a> {
         places: Vec<String>,
         convergence: Option<Convergence>,
     ) -> Result<Attributions> {
-        let (targets, output) = match &self.quantity {
-            Quantity::Output { selection, output } => (selection.indices(), Some(output.clone())),
+        let targets = self.target_indices();
+        let output = match &self.quantity {
+            Quantity::Output { output, .. } => Some(output.clone()),
             Quantity::Open { seen, .. } => {
-                let seen = lock(seen);
-                let targets = seen.values().flat_map(|(selection, _)| selection.indices()).collect();
-                let outputs = seen.values().map(|(_, output)| vec![output.clone()]).collect();
-                (targets, join_blocks(outputs)?.pop())
+                let outputs = lock(seen).values().map(|(_, output)| vec![output.clone()]).collect();
+                join_blocks(outputs)?.pop()
             }
-            Quantity::Neuron { .. } => (Vec::new(), None),
+            Quantity::Neuron { .. } => None,
         };
         let texts = self.inputs.shared_texts();
         let warnings = lock(&self.warnings).clone();

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Check;
+use super::gradient_check::Look;
 use crate::deep_stack::{any_stack_holds, on_deep_stack};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{IntoModel, Model};
 
-/// Rows at which a gradient that rounding hides is looked at again, at most.
-const MOST_ATTEMPTS: usize = 3;
+/// So many times a gradient that rounding or a kink hides is looked at closely, one after another; then seldom.
+const CLOSE_LOOKS: usize = 3;
 
 /// A method's model. Copies of a method share what was found out.
 #[derive(Clone)]
@@ -49,15 +50,16 @@ impl Subject {
         }
     }
 
-    /// Whether a gradient of this kind is still to be compared with the function.
-    pub(crate) fn is_unchecked(&self, kind: &str) -> bool {
+    /// How a gradient of this kind is still to be compared with the function, if it is.
+    pub(super) fn look(&self, kind: &str) -> Option<Look> {
         if self.check == Check::Off || self.model.known_operations().is_some() {
-            return false;
+            return None;
         }
         match self.findings().get(kind) {
-            None => true,
-            Some(Finding::Hidden(times)) => *times < MOST_ATTEMPTS,
-            Some(Finding::Right | Finding::Wrong(_)) => false,
+            None => Some(Look::Close),
+            Some(Finding::Hidden(times)) if *times < CLOSE_LOOKS || times.is_power_of_two() => Some(Look::Close),
+            Some(Finding::Hidden(_)) => Some(Look::Quick),
+            Some(Finding::Right | Finding::Wrong(_)) => None,
         }
     }
 

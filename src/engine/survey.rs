@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 
-use super::examination::Attributed;
+use super::examination::{Attributed, Evaluate};
 use super::gradient::Sample;
 use super::passes::Passes;
 use super::{Baselines, Expansion, Lines, Path, PathSettings, Question};
@@ -13,6 +13,9 @@ use crate::model::Place;
 
 /// A guess at the numbers that stand for an id.
 const EMBEDDING: usize = 1024;
+
+/// Where a model that takes the inputs may fail all the same.
+const AT_BASELINE: &str = "at the baseline";
 
 /// What a first pass told.
 pub(crate) struct Survey {
@@ -36,21 +39,22 @@ impl Question<'_> {
         settings: &PathSettings,
         total: usize,
         of: Attributed,
-        evaluate: impl Fn(&Expansion) -> Result<(Vec<Tensor>, Sample)>,
+        evaluate: Evaluate,
     ) -> Result<Survey> {
+        self.check_other_targets(of, evaluate)?;
         if !self.needs_check(of) {
-            return self.plan(settings, total, |at| Ok(evaluate(at)?.1));
+            return self.plan(settings, total, |at| Ok(evaluate(self, at)?.1));
         }
-        let (point, first) = evaluate(&Expansion::new(vec![0], 1))?;
+        let (point, first) = evaluate(self, &Expansion::new(vec![0], 1))?;
         self.check_gradient(of, &point, &first)?;
-        let two = || Some(evaluate(&Expansion::new(vec![0, 0], 1)).ok()?.1.graph_bytes);
+        let two = || Some(evaluate(self, &Expansion::new(vec![0, 0], 1)).ok()?.1.graph_bytes);
         Ok(Survey::new(settings, total, &first, two))
     }
 
     /// The survey of a method that takes the gradients of layers at points of the inputs.
     pub(crate) fn survey_of_layers(&self, settings: &PathSettings, total: usize, places: &[Place]) -> Result<Survey> {
-        self.survey(settings, total, Attributed::Layers(places), |at| {
-            let sample = self.layer_gradients(places, self.input_points(at)?, at)?;
+        self.survey(settings, total, Attributed::Layers(places), &|question, at| {
+            let sample = question.layer_gradients(places, question.input_points(at)?, at)?;
             Ok((sample.values[..places.len()].to_vec(), sample))
         })
     }
@@ -86,7 +90,7 @@ impl Question<'_> {
     ) -> Result<Path> {
         let at = lines.at(block, 1);
         let from = baselines.starts(block)?;
-        let starts = adds_up.then(|| self.values_at(&from, &at, rows)).transpose()?;
+        let starts = adds_up.then(|| self.values_at(&from, &at, rows)).transpose().map_err(|e| e.at(AT_BASELINE))?;
         Ok(Path::new(from, self.input_points(&at)?)?.with_starts(starts))
     }
 
@@ -102,8 +106,8 @@ impl Question<'_> {
     ) -> Result<Path> {
         let at = lines.at(block, 1);
         let below = baselines.starts(block)?;
-        let starts = adds_up.then(|| self.values_at(&below, &at, rows)).transpose()?;
-        let from = self.activations_at(places, &below, &at, rows)?;
+        let starts = adds_up.then(|| self.values_at(&below, &at, rows)).transpose().map_err(|e| e.at(AT_BASELINE))?;
+        let from = self.activations_at(places, &below, &at, rows).map_err(|e| e.at(AT_BASELINE))?;
         let to = self.activations_at(places, &self.input_points(&at)?, &at, rows)?;
         Ok(Path::new(from, to)?.with_starts(starts))
     }

@@ -6,7 +6,7 @@ use crate::text::BatchAttributions;
 use crate::visible::visible;
 
 /// Texts that are named of those that could not be explained.
-const NAMED: usize = 5;
+pub(super) const NAMED: usize = 5;
 
 impl Figure for BatchAttributions {
     fn html(&self) -> String {

@@ -1,6 +1,7 @@
 //! Texts whose words are coloured by what they say for a class.
 
 use super::Figure;
+use super::batch::NAMED;
 use super::bidi::{self, Order, Part};
 use super::html::{self, FAINT, GROUND, INK, LINE, beside_others, escape, signed};
 use super::layer_map::bare;
@@ -8,7 +9,7 @@ use super::lettering::{Boxed, Lettering, Placed};
 use super::palette::Palette;
 use crate::error::{Error, Result};
 use crate::script::free_standing;
-use crate::text::{TextRecord, TokenAttributions, Unit};
+use crate::text::{BatchAttributions, TextRecord, TokenAttributions, Unit};
 use crate::visible::visible;
 
 /// Texts whose words are coloured by what they say for a class, one below the other, with one
@@ -16,6 +17,8 @@ use crate::visible::visible;
 #[derive(Clone, Debug, Default)]
 pub struct Heatmap {
     texts: Option<TokenAttributions>,
+    /// What is said of texts that could not be explained.
+    refusals: Vec<String>,
     palette: Palette,
 }
 
@@ -25,7 +28,7 @@ const PLACE: &str = "Attributed";
 impl TokenAttributions {
     /// The texts with their words coloured.
     pub fn heatmap(&self) -> Heatmap {
-        Heatmap { texts: Some(self.clone()), palette: Palette::default() }
+        Heatmap { texts: Some(self.clone()), ..Heatmap::default() }
     }
 }
 
@@ -36,10 +39,13 @@ impl Heatmap {
     }
 
     /// The same with more texts below, for [`heatmap!`](crate::heatmap).
-    pub fn with(self, texts: impl IntoTexts) -> Result<Self> {
-        let more = texts.into_texts()?;
-        let texts = Some(self.texts.map_or_else(|| more.clone(), |texts| texts.with(&more)));
-        Ok(Self { texts, ..self })
+    pub fn with(mut self, texts: impl IntoTexts) -> Result<Self> {
+        let (more, refusals) = texts.into_texts()?;
+        self.refusals.extend(refusals);
+        if !more.records().is_empty() {
+            self.texts = Some(self.texts.map_or_else(|| more.clone(), |texts| texts.with(&more)));
+        }
+        Ok(self)
     }
 
     fn records(&self) -> &[TextRecord] {
@@ -47,7 +53,9 @@ impl Heatmap {
     }
 
     fn remarks(&self) -> Vec<String> {
-        self.texts.as_ref().map(TokenAttributions::remarks).unwrap_or_default()
+        let mut remarks = self.texts.as_ref().map(TokenAttributions::remarks).unwrap_or_default();
+        remarks.extend(self.refusals.iter().cloned());
+        remarks
     }
 
     /// The largest distance of a number from 0, over all texts.
@@ -279,21 +287,30 @@ fn breakable(place: &str) -> String {
     escape(place).replace('.', ".<wbr>").replace('_', "_<wbr>")
 }
 
-/// The attributions of texts, or a `Result` of them.
+/// The attributions of texts, those of a batch, or a `Result` of them.
 pub trait IntoTexts {
-    /// The attributions, or the error.
-    fn into_texts(self) -> Result<TokenAttributions>;
+    /// The attributions, and what is said of texts that have none; or the error.
+    fn into_texts(self) -> Result<(TokenAttributions, Option<String>)>;
 }
 
 impl IntoTexts for &TokenAttributions {
-    fn into_texts(self) -> Result<TokenAttributions> {
-        Ok(self.clone())
+    fn into_texts(self) -> Result<(TokenAttributions, Option<String>)> {
+        Ok((self.clone(), None))
     }
 }
 
-impl IntoTexts for &Result<TokenAttributions, Error> {
-    fn into_texts(self) -> Result<TokenAttributions> {
-        self.clone()
+impl IntoTexts for &BatchAttributions {
+    fn into_texts(self) -> Result<(TokenAttributions, Option<String>)> {
+        Ok((self.attributions().clone(), self.refusals(NAMED)))
+    }
+}
+
+impl<T> IntoTexts for &Result<T, Error>
+where
+    for<'a> &'a T: IntoTexts,
+{
+    fn into_texts(self) -> Result<(TokenAttributions, Option<String>)> {
+        self.as_ref().map_err(Clone::clone)?.into_texts()
     }
 }
 

@@ -168,6 +168,187 @@ fn random_models_and_rows_that_depend_on_each_other_are_told_apart() {
 }
 
 #[test]
+fn every_way_in_which_rows_depend_on_each_other_is_found() {
+    let models: [(&str, Norm); 6] = [
+        ("centred by the batch", |x| (x.broadcast_sub(&x.mean_keepdim(0)?)?.sqr()? + x.sqr()?)?.sum(1)),
+        ("the first row in all", |x| x.sqr()?.broadcast_add(&x.narrow(0, 0, 1)?.detach())?.sum(1)),
+        ("the last row in all", |x| x.sqr()?.broadcast_add(&x.narrow(0, x.dim(0)? - 1, 1)?.detach())?.sum(1)),
+        ("rows before", |x| (x.sqr()? + x.detach().cumsum(0)?)?.sum(1)),
+        ("centred by a constant of the batch", |x| x.broadcast_sub(&x.detach().mean_keepdim(0)?)?.sqr()?.sum(1)),
+        ("the size of the batch", |x| (x.sqr()? * x.dim(0)? as f64)?.sum(1)),
+    ];
+    for (what, model) in models {
+        for rows in [1, 2] {
+            let x = wave(&[rows, 4], 0.1, 1.);
+            let result = Saliency::new(move |x: &Tensor| model(x)).attribute(&x, Target::None);
+            let error = result.err().unwrap_or_else(|| panic!("{what}, {rows} rows")).to_string();
+            assert!(error.contains("rows depend on each other"), "{what}, {rows} rows: {error}");
+        }
+    }
+}
+
+/// The two numbers Σx and Σ (0.5 r + 3 softmax(r))², the second without softmax's backward.
+fn a_right_head_and_a_wrong_one() -> Arc<dyn Model> {
+    from_fn(|input: &Inputs, _: &mut Layers| {
+        let r = input.first().narrow(1, 0, 3)?.contiguous()?;
+        let wrong = ((&r * 0.5)? + (candle_nn::ops::softmax_last_dim(&r)? * 3.)?)?.sqr()?.sum(1)?;
+        Ok(Tensor::stack(&[&input.first().sum(1)?, &wrong], 1)?)
+    })
+}
+
+#[test]
+fn each_target_is_looked_at_whatever_chose_it() {
+    let model = a_right_head_and_a_wrong_one();
+    let row = |values: [f32; 4]| Tensor::new(&[values], &Device::Cpu).unwrap();
+    let (right, wrong) = (row([0.1, 0.1, 0.2, 9.]), row([-3., -1., -2., -1.]));
+    let both = Tensor::cat(&[&right, &wrong], 0).unwrap();
+    let saliency = Saliency::new(model.clone());
+    saliency.attribute(&right, Target::Predicted).unwrap();
+    assert_found(saliency.attribute(&wrong, Target::Predicted), &["not the derivative"]);
+    saliency.attribute(&right, Target::Predicted).unwrap();
+    for target in [Target::Predicted, Target::PerExample(vec![0, 1]), Target::PerExample(vec![1, 0])] {
+        let results = [
+            Saliency::new(model.clone()).attribute(&both, &target),
+            InputXGradient::new(model.clone()).attribute(&both, &target),
+            IntegratedGradients::new(model.clone()).n_steps(3).attribute(&both, &target),
+        ];
+        for result in results {
+            assert_found(result, &["not the derivative"]);
+        }
+    }
+    let checked = Saliency::new(model).gradient_check(Check::Warn).attribute(&both, Target::Predicted).unwrap();
+    assert_eq!(checked.targets(), [[0], [1]]);
+    assert_eq!(checked.output().unwrap().dims(), [2, 2]);
+    assert!(checked.remarks()[0].contains("Example 1 was moved"), "{:?}", checked.remarks());
+}
+
+#[test]
+fn what_hides_at_some_examples_is_found_at_another() {
+    let saliency = Saliency::new(from_fn(|input: &Inputs, _: &mut Layers| {
+        let r = input.first().relu()?;
+        Ok(((&r * 0.5)? + (candle_nn::ops::softmax_last_dim(&r)? * 3.)?)?.sqr()?.sum(1)?)
+    }));
+    let asleep = Tensor::new(&[[-1f32, -2., -3.]], &Device::Cpu).unwrap();
+    let awake = Tensor::new(&[[0.3f32, 0.9, 1.7]], &Device::Cpu).unwrap();
+    for _ in 0..12 {
+        saliency.attribute(&asleep, Target::None).unwrap();
+    }
+    let looks = (1..=4).find(|_| saliency.attribute(&awake, Target::None).is_err());
+    assert!(looks.is_some(), "it stays hidden");
+}
+
+#[test]
+fn hardly_a_wrong_gradient_of_single_precision_passes() {
+    let of = |softmax: fn(&Tensor) -> candle_core::Result<Tensor>| {
+        move |x: &Tensor| {
+            let a = x.tanh()?;
+            let b = (&a + a.sqr()?)?;
+            (&b + softmax(&b)?)?.sqr()?.sum(1)
+        }
+    };
+    let (wrong, right) = (of(candle_nn::ops::softmax_last_dim), of(right_softmax));
+    let (mut tried, mut passed) = (0, 0);
+    for seed in 0..1000 {
+        let values: Vec<f32> = plain::numbers(seed + 5000).take(3).map(|value| value as f32).collect();
+        let x = Tensor::new(values, &Device::Cpu).unwrap().unsqueeze(0).unwrap();
+        let wanted = numbers(&Saliency::new(right).abs(false).attribute(&x, Target::None).unwrap());
+        let got = Saliency::new(wrong).abs(false).gradient_check(Check::Off).attribute(&x, Target::None).unwrap();
+        let largest = wanted.iter().fold(0., |largest: f64, value| largest.max(value.abs()));
+        if numbers(&got).iter().zip(&wanted).all(|(got, wanted)| (got - wanted).abs() <= 0.05 * largest) {
+            continue;
+        }
+        tried += 1;
+        passed += usize::from(Saliency::new(wrong).attribute(&x, Target::None).is_ok());
+    }
+    println!("{passed} of {tried} passed");
+    assert!(tried > 700, "{tried}");
+    assert!(passed * 1000 <= 3 * tried, "{passed} of {tried} passed");
+}
+
+/// What is hard to look at for its scale: features of very different size, steep functions, cancellation, half precision
+/// inside.
+#[test]
+fn right_functions_of_any_scale_raise_no_alarm() {
+    let random = |seed: u64, shape: [usize; 2], scale: f64, dtype: DType| {
+        let values: Vec<f64> = plain::numbers(seed).take(shape[0] * shape[1]).map(|value| scale * value).collect();
+        Tensor::from_vec(values, &shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
+    };
+    let mut alarms = Vec::new();
+    let mut look = |what: String, model: Arc<dyn Model>, x: &Tensor| {
+        if let Err(error) = Saliency::new(model).attribute(x, Target::None) {
+            alarms.push(format!("{what}: {error}"));
+        }
+    };
+    for seed in 0..60 {
+        for dtype in [DType::F32, DType::F64] {
+            let of = |values: &[f64]| Tensor::new(values, &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+            let (mean, deviation) = ([5e4, 40., 0., 0., 0.5], [2e4, 12., 1., 1., 0.3]);
+            let noise: Vec<f64> = plain::numbers(seed * 7 + 1).take(5).collect();
+            let row: Vec<f64> = (0..5).map(|i| mean[i] + deviation[i] * noise[i]).collect();
+            let x = of(&row).unsqueeze(0).unwrap();
+            for scale in [0.5, 2., 4.] {
+                let (mean, deviation) = (of(&mean), of(&deviation));
+                let first = random(seed * 11 + 2, [5, 8], scale, dtype);
+                let second = random(seed * 13 + 3, [8, 1], 1., dtype);
+                let standardised = from_fn(move |input: &Inputs, _: &mut Layers| {
+                    let x = input.first().broadcast_sub(&mean)?.broadcast_div(&deviation)?;
+                    Ok(x.matmul(&first)?.tanh()?.matmul(&second)?.squeeze(1)?)
+                });
+                look(format!("standardised {seed} {dtype:?} {scale}"), standardised, &x);
+            }
+            let big = [2e3, 5e4, 1e6][seed as usize % 3];
+            let x = of(&[big, 0.3 + noise[0], -0.7, 1.1, noise[1]]).unsqueeze(0).unwrap();
+            let mixed = from_fn(move |input: &Inputs, _: &mut Layers| {
+                let others = (input.first().narrow(1, 1, 4)? * 2.)?.tanh()?.sum(1)?;
+                Ok(((input.first().narrow(1, 0, 1)?.squeeze(1)? / big)? + others)?)
+            });
+            look(format!("one large feature {seed} {dtype:?}"), mixed, &x);
+
+            let x = random(seed * 17 + 4, [1, 6], 1., dtype);
+            let steep = if dtype == DType::F64 { 1e5 } else { 2e3 };
+            let sine = from_fn(move |input: &Inputs, _: &mut Layers| Ok((input.first() * steep)?.sin()?.sum(1)?));
+            look(format!("sine {seed} {dtype:?}"), sine, &x);
+            let near_half = ((&x * 1e-4).unwrap() + 0.5).unwrap();
+            let step = from_fn(|input: &Inputs, _: &mut Layers| {
+                Ok(candle_nn::ops::sigmoid(&((input.first() - 0.5)? * 5000.)?)?.sum(1)?)
+            });
+            look(format!("step {seed} {dtype:?}"), step, &near_half);
+            let cancelling =
+                from_fn(|input: &Inputs, _: &mut Layers| Ok((((input.first() + 1e4)?.sqr()? - 1e8)? * 1e-4)?.sum(1)?));
+            look(format!("cancellation {seed} {dtype:?}"), cancelling, &x);
+            let weight = Tensor::ones(6, dtype, &Device::Cpu).unwrap();
+            let norm = nn::LayerNorm::new(&weight, &weight.zeros_like().unwrap(), 1e-12).unwrap();
+            let head = random(seed * 19 + 5, [6, 1], 1., dtype);
+            let of_equals = from_fn(move |input: &Inputs, _: &mut Layers| {
+                Ok(norm.forward(input.first())?.matmul(&head)?.squeeze(1)?)
+            });
+            look(
+                format!("norm of nearly equal values {seed} {dtype:?}"),
+                of_equals,
+                &((&x * 1e-4).unwrap() + 1.).unwrap(),
+            );
+            for half in [DType::BF16, DType::F16] {
+                let weight = random(seed * 23 + 6, [6, 6], 1., half);
+                let inside = from_fn(move |input: &Inputs, _: &mut Layers| {
+                    let hidden = input.first().to_dtype(half)?.matmul(&weight)?.tanh()?;
+                    Ok(hidden.sqr()?.sum(1)?.to_dtype(input.first().dtype())?)
+                });
+                look(format!("{half:?} inside {seed} {dtype:?}"), inside, &x);
+            }
+        }
+        for half in [DType::BF16, DType::F16] {
+            let x = random(seed * 29 + 7, [1, 12], 1., half);
+            let [first, second] = [1, 2].map(|part| random(seed * 31 + part, [12, 12], 0.6, half));
+            let network = from_fn(move |input: &Inputs, _: &mut Layers| {
+                Ok(input.first().matmul(&first)?.relu()?.matmul(&second)?.relu()?.sum(1)?)
+            });
+            look(format!("{half:?} {seed}"), network, &x);
+        }
+    }
+    assert!(alarms.is_empty(), "{} alarms: {:#?}", alarms.len(), &alarms[..alarms.len().min(8)]);
+}
+
+#[test]
 fn a_fault_can_be_a_remark_or_ignored_and_is_remembered() {
     let x = wave(&[2, 4], 0.1, 1.);
     let wrong = beside_a_path(candle_layer_norm, true);

@@ -364,6 +364,17 @@ fn one_scale_of_colours_for_all_texts() {
     assert!(largest(&strong) > largest(&weak));
     assert_ne!(ground(&weak.html(), "chậm"), ground(&together.html(), "chậm"));
     assert!(message(heatmap![strong, explain.visualize("")]).contains("empty"));
+
+    let comments: Comments = ["tốt", " ", "chậm"].into_iter().map(Comment::from).collect();
+    let batch = explain.batch(&comments);
+    let with_batch = heatmap![strong, batch, *batch.as_ref().unwrap()].unwrap();
+    let html = with_batch.html();
+    let slow = |html: &str| html.matches("chậm").count();
+    assert_eq!(slow(&html), 2 * slow(&heatmap![batch].unwrap().html()));
+    assert!(slow(&html) > 0);
+    assert_eq!(html.matches("1 of 3 texts could NOT be explained: text 1: the text is empty").count(), 2);
+    let none: Comments = [" "].into_iter().map(Comment::from).collect();
+    assert!(heatmap![explain.batch(&none)].unwrap().text().contains("1 of 1 texts could NOT"));
 }
 
 #[test]
