@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::panic::resume_unwind;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{Builder, ScopedJoinHandle};
 
 use candle_core::{DType, Device, Tensor, TensorId};
@@ -37,17 +37,23 @@ fn stack_bytes() -> usize {
     })
 }
 
-/// Starts `work` on a thread of this scope with a deep stack; none if the system refuses.
+/// Starts `work` on a thread of this scope with a deep stack, a smaller one where others have taken the room; none if
+/// the system refuses. The thread always gives something.
 pub(crate) fn spawn<'scope, T: Send + 'scope>(
     scope: &'scope std::thread::Scope<'scope, '_>,
     work: impl FnOnce() -> T + Send + 'scope,
-) -> Option<ScopedJoinHandle<'scope, T>> {
-    let bytes = stack_bytes();
-    let marked = move || {
-        DEEP.set(Some(bytes));
-        work()
+) -> Option<ScopedJoinHandle<'scope, Option<T>>> {
+    let work = Arc::new(Mutex::new(Some(work)));
+    let start = |bytes: usize| {
+        let work = work.clone();
+        let marked = move || {
+            DEEP.set(Some(bytes));
+            let work = work.lock().unwrap_or_else(PoisonError::into_inner).take();
+            work.map(|work| work())
+        };
+        Builder::new().stack_size(bytes).spawn_scoped(scope, marked).ok()
     };
-    Builder::new().stack_size(bytes).spawn_scoped(scope, marked).ok()
+    STACKS.into_iter().filter(|bytes| *bytes <= stack_bytes()).find_map(start)
 }
 
 /// Runs `work` where graphs of any reasonable depth can be walked and dropped: here, if this thread's
@@ -58,11 +64,14 @@ pub(crate) fn on_deep_stack<T: Send>(work: impl FnOnce() -> Result<T> + Send) ->
     }
     std::thread::scope(|scope| match spawn(scope, work) {
         Some(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
-        None => bail!(
+        None => None,
+    })
+    .unwrap_or_else(|| {
+        bail!(
             Tensor,
             "the system gives this program no thread with a stack of {} MiB: allow it more memory or threads",
-            stack_bytes() >> 20
-        ),
+            STACKS[STACKS.len() - 1] >> 20
+        )
     })
 }
 

@@ -21,8 +21,8 @@ use crate::model::{Inputs, IntoModel, Model};
 /// * **Differs from Captum** in nothing.
 /// * **Errors** if a shape or the target does not fit, a value is not finite, or no gradient
 ///   reaches an input.
-/// * **Checks** once, for a model that is not made of [`nn`](crate::nn), that its gradient is the slope of
-///   its output: three rows more, forward alone ([`Check`](crate::engine::Check)).
+/// * **Checks** once that the model's gradient is the slope of its output, unless it is a `Sequential`, an encoder
+///   or a classifier of this crate: three rows more, forward alone ([`Check`](crate::engine::Check)).
 /// * **Paper**: Shrikumar, Greenside, Shcherbina and Kundaje, *Not Just a Black Box*, 2016.
 ///
 /// ```

@@ -23,8 +23,8 @@ use crate::model::{Inputs, IntoModel, Model};
 ///   which chooses them.
 /// * **Errors** if a shape, the target or the baseline does not fit, a value is not finite, or
 ///   no gradient reaches an input.
-/// * **Checks** once, for a model that is not made of [`nn`](crate::nn), that its gradient is the slope of
-///   its output: three rows more, forward alone ([`Check`](crate::engine::Check)).
+/// * **Checks** once that the model's gradient is the slope of its output, unless it is a `Sequential`, an encoder
+///   or a classifier of this crate: three rows more, forward alone ([`Check`](crate::engine::Check)).
 /// * **Paper**: Sundararajan, Taly and Yan, *Axiomatic Attribution for Deep Networks*, ICML 2017.
 ///
 /// ```

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::{
     Attribute, Attributions, Cost, Expansion, Family, Fold, LayerNames, MethodInfo, Options, PATH_OPTIONS,
-    PathSettings, Question, Subject, Target, Walk, check_setter, layer_input_setter, path_setters, product,
+    PathSettings, Question, Subject, Target, Walk, check_setter, difference, layer_input_setter, path_setters, product,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Model, Place};
@@ -26,8 +26,8 @@ use crate::model::{Inputs, IntoModel, Model, Place};
 /// * **Errors** if there is no such layer (the message lists those there are), a shape, the
 ///   target or the baseline does not fit, a value is not finite, or the output does not depend
 ///   on the layer.
-/// * **Checks** once, for a model that is not made of [`nn`](crate::nn), that its gradient is the slope of
-///   its output: three rows more, forward alone ([`Check`](crate::engine::Check)).
+/// * **Checks** once that the model's gradient is the slope of its output, unless it is a `Sequential`, an encoder
+///   or a classifier of this crate: three rows more, forward alone ([`Check`](crate::engine::Check)).
 /// * **Paper**: Dhamdhere, Sundararajan and Yan, *How Important Is a Neuron?*, ICLR 2019.
 ///
 /// ```
@@ -132,7 +132,7 @@ impl Fold for Flow {
         self.sum.resize(activations.len(), 0.);
         if let Some((last, slopes)) = &self.last {
             for (index, sum) in self.sum.iter_mut().enumerate() {
-                *sum += product(slopes[index], activations[index] - last[index]);
+                *sum += product(slopes[index], difference(activations[index], last[index]));
             }
         }
         self.last = Some((activations.to_vec(), gradients.to_vec()));

@@ -19,8 +19,8 @@ use crate::model::{Inputs, IntoModel, Model, Place};
 /// * **Differs from Captum** in nothing.
 /// * **Errors** if there is no such layer (the message lists those there are), a shape or the
 ///   target does not fit, a value is not finite, or the output does not depend on the layer.
-/// * **Checks** once, for a model that is not made of [`nn`](crate::nn), that its gradient is the slope of
-///   its output: three rows more, forward alone ([`Check`](crate::engine::Check)).
+/// * **Checks** once that the model's gradient is the slope of its output, unless it is a `Sequential`, an encoder
+///   or a classifier of this crate: three rows more, forward alone ([`Check`](crate::engine::Check)).
 ///
 /// ```
 /// use candle_explain::prelude::*;

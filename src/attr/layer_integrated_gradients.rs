@@ -26,8 +26,8 @@ use crate::model::{Inputs, IntoModel, Model};
 /// * **Errors** if there is no such layer (the message lists those there are), a shape, the
 ///   target or the baseline does not fit, a value is not finite, or the output does not depend
 ///   on the layer.
-/// * **Checks** once, for a model that is not made of [`nn`](crate::nn), that its gradient is the slope of
-///   its output: three rows more, forward alone ([`Check`](crate::engine::Check)).
+/// * **Checks** once that the model's gradient is the slope of its output, unless it is a `Sequential`, an encoder
+///   or a classifier of this crate: three rows more, forward alone ([`Check`](crate::engine::Check)).
 /// * **Paper**: Sundararajan, Taly and Yan, *Axiomatic Attribution for Deep Networks*, ICML 2017,
 ///   applied to a layer.
 ///

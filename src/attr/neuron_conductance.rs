@@ -25,8 +25,8 @@ use crate::model::{Inputs, IntoModel, Model};
 /// * **Errors** if there is no such layer (the message lists those there are) or neuron, a shape,
 ///   the target or the baseline does not fit, a value is not finite, or no gradient passes from
 ///   the output through the layer to an input.
-/// * **Checks** once, for a model that is not made of [`nn`](crate::nn), that both of its gradients are the
-///   slopes they should be: three rows more for each, forward alone ([`Check`](crate::engine::Check)).
+/// * **Checks** once that both of the model's gradients are the slopes they should be, unless it is a `Sequential`, an
+///   encoder or a classifier of this crate: three rows more for each, forward alone ([`Check`](crate::engine::Check)).
 /// * **Paper**: Dhamdhere, Sundararajan and Yan, *How Important Is a Neuron?*, ICLR 2019.
 ///
 /// ```

@@ -134,14 +134,20 @@ fn require_fits(value: f64, dtype: DType, input: usize) -> Result<()> {
         }
         return Ok(());
     }
-    let most = match dtype {
-        DType::U8 => f64::from(u8::MAX),
-        DType::I16 => f64::from(i16::MAX),
-        DType::I32 => f64::from(i32::MAX),
-        _ => f64::from(u32::MAX),
+    /// Beyond it not every whole number is one of f64.
+    const EXACT: f64 = (1u64 << 53) as f64;
+    let (least, most) = match dtype {
+        DType::U8 => (0., f64::from(u8::MAX)),
+        DType::I16 => (f64::from(i16::MIN), f64::from(i16::MAX)),
+        DType::I32 => (f64::from(i32::MIN), f64::from(i32::MAX)),
+        DType::I64 => (-EXACT, EXACT),
+        _ => (0., f64::from(u32::MAX)),
     };
-    if value.fract() != 0. || !(0. ..=most).contains(&value) {
-        bail!(Input, "the baseline is {value}, and input {input} is {dtype:?}: give a whole number from 0 to {most}")
+    if value.fract() != 0. || !(least..=most).contains(&value) {
+        bail!(
+            Input,
+            "the baseline is {value}, and input {input} is {dtype:?}: give a whole number from {least} to {most}"
+        )
     }
     Ok(())
 }

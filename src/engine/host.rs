@@ -19,9 +19,16 @@ pub(crate) fn delivered(dtype: DType) -> DType {
     if dtype == DType::F64 { DType::F64 } else { DType::F32 }
 }
 
-/// A gradient times a difference; 0 where there is no difference, whatever the gradient.
+/// A gradient times a difference; 0 where there is no difference, whatever the gradient, and where nothing reaches the
+/// −∞ of a mask.
 pub(crate) fn product(gradient: f64, difference: f64) -> f64 {
-    if difference == 0. { 0. } else { gradient * difference }
+    let nothing = difference == 0. || (gradient == 0. && difference.is_infinite());
+    if nothing { 0. } else { gradient * difference }
+}
+
+/// One number less another; 0 for equal ones, those of a mask's −∞ too.
+pub(crate) fn difference(to: f64, from: f64) -> f64 {
+    if to == from { 0. } else { to - from }
 }
 
 /// The elementwise products of gradients and differences, by [`product`], in the delivered type.

@@ -10,7 +10,11 @@ use super::passes::{Passes, allowing_single_rows};
 use super::refinement::{Stieltjes, refine};
 use super::totals::{Finished, Totals};
 use super::{Convergence, Expansion, Lines, Path, PathSettings};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
+
+/// Where a gradient may have no value although it has one everywhere between.
+const AT_THE_ENDS: &str =
+    "with a quadrature that evaluates the ends of the path (GaussLegendre and RiemannMiddle do not)";
 
 /// What integrating along the lines gave.
 pub(crate) struct Integral {
@@ -80,6 +84,10 @@ where
             };
             passes.run(count.div_ceil(block), job, |finished| totals.add(finished))?;
             totals.finish()
+        })
+        .map_err(|error| match (alphas, error.kind()) {
+            ([0., ..] | [.., 1.], ErrorKind::NotFinite) => error.at(AT_THE_ENDS),
+            _ => error,
         })
     }
 

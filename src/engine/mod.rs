@@ -41,7 +41,7 @@ pub(crate) use examination::Attributed;
 pub(crate) use expansion::Expansion;
 pub(crate) use gradient::{Sample, check_finite};
 pub use gradient_check::Check;
-pub(crate) use host::{product, products};
+pub(crate) use host::{difference, product, products};
 pub(crate) use integral::{Fold, Integral, Walk};
 pub use layer_names::LayerNames;
 pub(crate) use lines::Lines;

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use super::host::host;
+use super::host::{difference, host};
 use crate::error::Result;
 
 /// The straight lines of a block from `from` to `to`, for each attributed tensor `[lines, ...]`.
@@ -19,8 +19,11 @@ impl Path {
         let fine = |tensors: Vec<Tensor>| tensors.iter().map(computed).collect::<Result<Vec<_>>>();
         let ends = to.iter().map(Tensor::detach).collect();
         let (from, to) = (fine(from)?, fine(to)?);
-        let difference =
-            from.iter().zip(&to).map(|(from, to)| Ok(to.sub(from)?.contiguous()?)).collect::<Result<_>>()?;
+        let apart = |(from, to): (&Tensor, &Tensor)| {
+            let difference = to.sub(from)?;
+            Ok(to.eq(from)?.where_cond(&difference.zeros_like()?, &difference)?.contiguous()?)
+        };
+        let difference = from.iter().zip(&to).map(apart).collect::<Result<_>>()?;
         Ok(Self { from, to: ends, difference, starts: None })
     }
 
@@ -35,8 +38,10 @@ impl Path {
     /// End minus start of every line, the numbers of each attributed tensor.
     pub(crate) fn differences(&self) -> Result<Vec<Vec<f64>>> {
         let ends = self.from.iter().zip(&self.to);
-        ends.map(|(from, to)| Ok(host(to)?.into_iter().zip(host(from)?).map(|(to, from)| to - from).collect()))
-            .collect()
+        ends.map(|(from, to)| {
+            Ok(host(to)?.into_iter().zip(host(from)?).map(|(to, from)| difference(to, from)).collect())
+        })
+        .collect()
     }
 
     /// End minus start of one line, the numbers of all attributed tensors one after another.
@@ -45,7 +50,7 @@ impl Path {
             tensors.iter().map(|tensor| host(&tensor.narrow(0, line, 1)?)).collect::<Result<Vec<_>>>()
         };
         let (from, to) = (row(&self.from)?.concat(), row(&self.to)?.concat());
-        Ok(to.into_iter().zip(from).map(|(to, from)| to - from).collect())
+        Ok(to.into_iter().zip(from).map(|(to, from)| difference(to, from)).collect())
     }
 
     /// The points of all lines at the same alphas: `[alphas · lines, ...]`.

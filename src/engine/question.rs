@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use super::forward::{Pass, check_output};
 use super::host::host;
@@ -48,7 +49,13 @@ pub(crate) struct Question<'a> {
     pub(super) inputs: Inputs,
     pub(super) quantity: Quantity,
     warnings: Mutex<Vec<String>>,
+    /// Whether the model gave one number where there are several examples.
+    one_number: AtomicBool,
 }
+
+/// What a model that gives one number was asked.
+const ROW_BY_ROW: &str = "the model gives one number, and was asked one example at a time: what is explained is each \
+                          example's own number, not a mean or sum over the batch";
 
 impl<'a> Question<'a> {
     /// Asks about the model's output, which is evaluated for the inputs; passes take the settings' rows at most.
@@ -60,12 +67,14 @@ impl<'a> Question<'a> {
     ) -> Result<Self> {
         let batch = check_inputs(inputs)?;
         let rows = evaluation_rows(inputs).min(settings.internal_batch_size.unwrap_or(MOST_ROWS));
+        let one_number = AtomicBool::new(false);
         let output = allowing_single_rows(Passes::of(rows), |passes| {
             let block = |rows: Range<usize>| {
                 let at = Expansion::new(rows.collect(), 1);
                 let inputs = at.expand_inputs(inputs)?;
                 let output = Pass::run(subject.model(), &inputs, Layers::plain())?.output()?.detach();
                 check_output(subject.model(), &inputs, &output)?;
+                one_number.fetch_or(output.rank() == 0 && batch > 1, Ordering::Relaxed);
                 Selection::rows_of(&output, at.len()).map(|rows| vec![rows])
             };
             let outputs = blocks(batch, passes.rows).map(block).collect::<Result<Vec<_>>>()?;
@@ -73,7 +82,7 @@ impl<'a> Question<'a> {
         })?;
         let all: Vec<usize> = (0..batch).collect();
         let selection = Selection::new(target, &output, &all, batch)?;
-        Ok(Self::new(subject, inputs, Quantity::Output { selection, output }))
+        Ok(Self { one_number, ..Self::new(subject, inputs, Quantity::Output { selection, output }) })
     }
 
     /// Asks about the model's output at these inputs alone: each pass holds the target against its own.
@@ -109,7 +118,13 @@ impl<'a> Question<'a> {
     }
 
     fn new(subject: &'a Subject, inputs: &Inputs, quantity: Quantity) -> Self {
-        Self { subject, inputs: inputs.clone(), quantity, warnings: Mutex::default() }
+        Self {
+            subject,
+            inputs: inputs.clone(),
+            quantity,
+            warnings: Mutex::default(),
+            one_number: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn inputs(&self) -> &Inputs {
@@ -172,6 +187,7 @@ impl<'a> Question<'a> {
                         pass.into_layers(),
                     ));
                 }
+                self.one_number.fetch_or(output.rank() == 0 && self.batch_size() > 1, Ordering::Relaxed);
                 let own = Selection::rows_of(&output, at.len())?;
                 check_output(model, inputs, &own)?;
                 let selection = Selection::new(target, &own, rows, self.batch_size())?;
@@ -252,7 +268,10 @@ impl<'a> Question<'a> {
             Quantity::Neuron { .. } => None,
         };
         let texts = self.inputs.shared_texts();
-        let warnings = lock(&self.warnings).clone();
+        let mut warnings = lock(&self.warnings).clone();
+        if self.one_number.load(Ordering::Relaxed) {
+            warnings.push(ROW_BY_ROW.to_string());
+        }
         Ok(Attributions { targets, output, texts, convergence, warnings, ..Attributions::new(method, values, places) })
     }
 
@@ -305,6 +324,7 @@ fn capture(model: &dyn Model, inputs: &Inputs, places: &[Place], rows: usize) ->
 fn check_inputs(inputs: &Inputs) -> Result<usize> {
     let batch = inputs.batch_size()?;
     for (index, tensor) in inputs.tensors().iter().enumerate() {
+        require_known(tensor.dtype(), index)?;
         finite::check(tensor).map_err(|e| e.at(format!("input {index}")))?;
     }
     for (index, tensor) in inputs.args().iter().enumerate() {
@@ -318,6 +338,15 @@ fn check_inputs(inputs: &Inputs) -> Result<usize> {
         )
     }
     Ok(batch)
+}
+
+/// An error for number types of fewer than 16 bits, of which candle converts few.
+fn require_known(dtype: DType, input: usize) -> Result<()> {
+    let known = dtype.is_int() || matches!(dtype, DType::F16 | DType::BF16 | DType::F32 | DType::F64);
+    if !known {
+        bail!(Input, "input {input} is {dtype:?}: expected F32, F64, F16, BF16 or integers (convert it with to_dtype)")
+    }
+    Ok(())
 }
 
 /// How many rows of these inputs a pass without a graph takes.

@@ -342,6 +342,9 @@ impl Ahead {
         let half = 0.5 * (parts[index].end - parts[index].start);
         let slope = |element: usize| {
             let at = |other: usize| self.functions[other * parts.len() + index][element];
+            if (0..NODES).all(|other| at(other) == f64::NEG_INFINITY) {
+                return 0.;
+            }
             (0..NODES).map(|other| rule.differentiation[node][other] * at(other)).sum::<f64>() / half
         };
         let gradients = self.gradients[node * parts.len() + index].iter().enumerate();

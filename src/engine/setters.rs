@@ -68,7 +68,7 @@ macro_rules! flag_setter {
 macro_rules! check_setter {
     () => {
         /// What is done when the model's gradient disagrees with its outputs: an error by default, a
-        /// remark on the result, or nothing. Models made of this crate's operations are not looked at.
+        /// remark on the result, or nothing. See [`Check`](crate::engine::Check) for what is looked at.
         pub fn gradient_check(&self, check: $crate::engine::Check) -> Self {
             let mut changed = self.clone();
             changed.model = changed.model.with_check(check);

@@ -110,6 +110,11 @@ impl Selection {
                 let of = |&example: &usize| shape.position(&indices[example], Some(example));
                 examples.iter().map(of).collect::<Result<_>>()?
             }
+            Target::Predicted if axes.is_empty() => bail!(
+                Input,
+                "Target::Predicted takes the largest of several classes, and the model's output {shape} is one number per \
+                 example already: use Target::None"
+            ),
             Target::Predicted => {
                 if axes.len() != 1 {
                     bail!(

@@ -27,7 +27,7 @@ use crate::error::{Result, bail, error};
 /// | `input_directory` | none | the only folder below which `input_file_path` is read; its small files are remembered until they change |
 /// | `max_rows` | 1000 | rows of one request |
 /// | `max_steps` | 5000 | steps of one explanation |
-/// | `gradient_check` | `error` | what becomes of an explanation whose gradient disagrees with the model's outputs: `error`, `warn`, or `off` (not looked at); models made of [`nn`](crate::nn) are never looked at |
+/// | `gradient_check` | `error` | what becomes of an explanation whose gradient disagrees with the model's outputs: `error`, `warn`, or `off` (not looked at); see [`Check`] |
 /// | `max_connections` | 512 | connections at each port at once; more wait |
 /// | `drain_timeout` | 30 | seconds that requests under way get when the server is told to end |
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::laws::options;
 use crate::wave::wave;
 use candle_explain::attr::METHODS;
-use candle_explain::engine::Cost;
+use candle_explain::engine::{Cost, Family, Options};
 use candle_explain::prelude::*;
 
 fn numbers(tensor: &Tensor) -> Vec<f64> {
@@ -180,6 +180,25 @@ fn an_input_at_its_baseline_gets_nothing_where_the_gradient_is_infinite() {
 }
 
 #[test]
+fn baselines_of_signed_integers_may_be_negative() {
+    let square = from_fn(|input, layers| {
+        let numbers = layers.visit("numbers", input.first().to_dtype(DType::F32)?)?;
+        Ok(numbers.sqr()?.sum(1)?)
+    });
+    let method = LayerIntegratedGradients::new(&square, "numbers");
+    for dtype in [DType::I64, DType::I32, DType::I16] {
+        let x = Tensor::new(&[[1i64, 2]], &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+        let result = method.baseline(-1.).attribute(&x, Target::None).unwrap();
+        let found = numbers(result.tensor());
+        assert!(found[0].abs() < 1e-6 && (found[1] - 3.).abs() < 1e-5, "{found:?}");
+    }
+    let x = Tensor::new(&[[1i64, 2]], &Device::Cpu).unwrap();
+    assert!(method.baseline(5e9).attribute(&x, Target::None).is_ok());
+    let error = method.baseline(1e17).attribute(&x, Target::None).unwrap_err().to_string();
+    assert!(error.contains("-9007199254740992 to 9007199254740992"), "{error}");
+}
+
+#[test]
 fn masks_of_minus_infinity_are_taken() {
     let masked = from_fn(|input, layers| {
         let scores = layers.visit("tanh1", input.first().broadcast_add(input.arg(0)?)?)?;
@@ -191,6 +210,19 @@ fn masks_of_minus_infinity_are_taken() {
     assert_near(&numbers(result.tensor()), &[0.108921, 0.891079, 0.], 1e-5);
     let gradients = IntegratedGradients::new(&masked).attribute(&inputs, Target::None).unwrap();
     assert!(gradients.convergence_delta().unwrap().max_abs() < 1e-5);
+    for info in METHODS.iter().filter(|info| info.family == Family::Layer && info.name != "LayerActivation") {
+        for tolerance in [None, info.takes("tolerance").then_some(1e-4)] {
+            let masked = masked.clone();
+            let method = (info.build)(masked, &Options { tolerance, ..options(info) }).unwrap();
+            let result = method.attribute_to(&inputs, &Target::None).unwrap_or_else(|error| {
+                panic!("{}: {error}", info.name);
+            });
+            let of_layer = numbers(result.tensor());
+            assert!(of_layer[..2].iter().all(|number| *number != 0.), "{}: {of_layer:?}", info.name);
+            let nothing = of_layer[2] == 0. || info.name == "InternalInfluence";
+            assert!(nothing, "{}: {of_layer:?} where the mask is −∞", info.name);
+        }
+    }
     for bad in [f32::INFINITY, f32::NAN] {
         let inputs = Inputs::from(&wave(&[1, 3], 0.1, 1.)).with_args([row(&[0f32, 0., bad])]);
         let error = Saliency::new(&masked).attribute(&inputs, Target::None).unwrap_err().to_string();
