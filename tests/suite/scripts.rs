@@ -7,6 +7,7 @@ use candle_explain::model::RobertaShape;
 use candle_explain::prelude::*;
 use proptest::prelude::*;
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+use unicode_segmentation::UnicodeSegmentation;
 
 /// The tokenizers of all folders of the tests.
 fn folders() -> &'static [(String, Tokenizer)] {
@@ -72,7 +73,47 @@ fn every_visible_character_stands_in_one_word() {
     }
 }
 
+/// The words of the shipped classifier, which parts a text into words before its tokenizer does.
+fn segmented_words(text: &str) -> Vec<String> {
+    static MODEL: OnceLock<SentimentClassifier> = OnceLock::new();
+    let model = MODEL.get_or_init(|| SentimentClassifier::from_pretrained("data/sentiment-vi").unwrap());
+    words(model.tokenizer(), &Segmenter::vietnamese().segment(text))
+}
+
+#[test]
+fn a_segmented_word_ends_neither_before_a_mark_nor_inside_a_character() {
+    for (text, expected) in [
+        ("tốt 1️⃣ ok", vec!["tốt", "1️⃣", "ok"]),
+        ("हिन्दी tốt", vec!["हिन्दी", "tốt"]),
+        ("ก็ tốt", vec!["ก็", "tốt"]),
+        ("می\u{200c}خواهم 🇻🇳 x\u{301}yz", vec!["می\u{200c}خواهم", "🇻🇳", "x\u{301}yz"]),
+        ("👨\u{200d}👩\u{200d}👧 .\u{301}", vec!["👨\u{200d}👩\u{200d}👧", ".\u{301}"]),
+    ] {
+        assert_eq!(segmented_words(text), expected);
+    }
+    assert_eq!(Segmenter::vietnamese().segment("สินค้าดีมาก tốt"), "สินค้าดีมาก tốt");
+    assert_eq!(Segmenter::vietnamese().segment("हिन्दी_में tốt"), "हिन्दी_में tốt");
+    assert_eq!(segmented_words("สินค้าดีมาก tốt").concat(), "สินค้าดีมากtốt");
+}
+
 proptest! {
+    #[test]
+    fn segmented_words_are_whole_characters(
+        text in "[a-zà-ỹ1 .\u{300}-\u{309}ก-๎ऀ-ॿא-תְ-ׇ的😍👍🏽🇻🇳\u{fe0f}\u{20e3}\u{200b}-\u{200f}\u{ad}<>'-]{0,30}|\\PC{0,20}"
+    ) {
+        let text: String = text.nfc().collect();
+        let segmented = Segmenter::vietnamese().segment(&text);
+        let mut rest = text.as_str();
+        for word in segmented.split([' ', '_']) {
+            let place = rest.find(word).unwrap();
+            let typed = rest[..place].ends_with(|c: char| c.is_whitespace() || c == '_') || rest.len() == text.len();
+            let whole = text.grapheme_indices(true).any(|(start, _)| start == text.len() - rest.len() + place);
+            prop_assert!(typed || word.is_empty() || whole, "{:?} in {:?} of {:?}", word, segmented, text);
+            prop_assert!(typed || !word.starts_with(is_combining_mark), "{:?} in {:?} of {:?}", word, segmented, text);
+            rest = &rest[place + word.len()..];
+        }
+    }
+
     #[test]
     fn whatever_is_typed(
         text in "[a-zà-ỹ_@ #.\n\u{a0}\u{3000}\u{300}-\u{309}\u{323}ก-๎ऀ-ॿا-ٟא-תְ-ׇ的い😍\u{fe0f}\u{200b}-\u{200f}\u{ad}<>s/]{0,30}|\\PC{0,20}"
