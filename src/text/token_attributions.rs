@@ -120,7 +120,10 @@ fn units(text: &TokenizedText, values: &[f64]) -> Vec<Unit> {
     let joined = |index: usize| {
         let Some(last) = index.checked_sub(1).map(|before| &text.tokens[before]) else { return false };
         let token = &text.tokens[index];
-        let between = text.text.get(last.span.end..token.span.start).unwrap_or_default();
+        // A piece of white space, as a lone `Ġ`, parts what is behind it from what is before it.
+        let own = text.text.get(token.span.clone()).unwrap_or_default();
+        let start = if own.trim().is_empty() { token.span.end } else { token.span.start };
+        let between = text.text.get(last.span.end..start).unwrap_or_default();
         !last.special && !token.special && !between.contains(char::is_whitespace)
     };
     let unit = |(index, (token, value)): (usize, (&crate::model::Token, &f64))| Unit {

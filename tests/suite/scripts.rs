@@ -253,6 +253,32 @@ fn words_of_right_to_left_scripts_stand_in_their_order() {
 }
 
 #[test]
+fn numbers_and_letters_behind_a_lone_space_are_apart_from_the_word_before() {
+    let explain = explain(tokenizer("byte_level_bpe"));
+    for text in ["كتاب 700 800 900 نعم", "نعم كتاب ღ ჩ"] {
+        let lone = tokenizer("byte_level_bpe").encode(text).unwrap();
+        assert!(lone.pieces().contains(&"Ġ"), "no lone space in {text}");
+        let words = explain.visualize(text).unwrap();
+        let svg = words.svg().unwrap();
+        let x = |word: &str| places(&svg).into_iter().find(|(_, _, letters)| letters == word).unwrap().0;
+        let typed: Vec<&str> = text.split(' ').collect();
+        let (html, map) = (words.html(), explain.layers(text).unwrap().layer_map().unwrap().html());
+        for pair in typed.windows(2) {
+            for form in [&html, &map] {
+                let between = form.split(&format!(">{}<", pair[0])).nth(1).unwrap();
+                let between = between.split(&format!(">{}<", pair[1])).next().unwrap();
+                assert!(!between.contains("<wbr>"), "{pair:?} are joined in {form}");
+            }
+        }
+        let seen: Vec<f64> = typed.iter().map(|word| x(word)).collect();
+        if text.contains("700") {
+            assert!(seen[1] > seen[2] && seen[2] > seen[3] && seen[0] > seen[1] && seen[3] > seen[4], "{seen:?}");
+        }
+        assert!(html.contains(&format!("{}</span> <span", typed[0])), "{html}");
+    }
+}
+
+#[test]
 fn white_space_is_never_ranked() {
     let explain = explain(tokenizer("byte_level_bpe"));
     let comments: Comments =
