@@ -134,9 +134,14 @@ impl PhoBert {
         self.ids.len() + self.added.contents().filter(|token| !self.ids.contains_key(*token)).count()
     }
 
-    /// The largest id of the vocabulary.
+    /// Whether the vocabulary has a token.
+    pub(super) fn has(&self, token: &str) -> bool {
+        self.ids.contains_key(token)
+    }
+
+    /// The largest id of the vocabulary, and of the tokens around a text.
     pub(super) fn largest_id(&self) -> u32 {
-        self.ids.values().copied().max().unwrap_or_default()
+        self.ids.values().copied().chain([self.start.1, self.end.1]).max().unwrap_or_default()
     }
 
     /// A text in NFC, or two with a space between, and their pieces.
