@@ -260,6 +260,19 @@ fn names_of_classes() {
     let error = message(load(&folder));
     assert!(error.contains("does not name the classes") && error.contains("name of class 2"), "{error}");
     assert!(!error.contains("positive"), "{error}");
+    let told = |labels: Value| {
+        set(&folder, "config.json", json!({ "id2label": null, "label2id": null }));
+        set(&folder, "config.json", labels);
+        load(&folder)
+    };
+    let error = message(told(json!({ "id2label": ["a", "b", "c"] })));
+    assert!(error.contains("\"id2label\" is [\"a\",\"b\",\"c\"]: expected an object, {\"0\""), "{error}");
+    let error = message(told(json!({ "label2id": ["a", "b", "c"] })));
+    assert!(error.contains("\"label2id\" is [") && error.contains("{\"name of class 0\": 0, ...}"), "{error}");
+    let error = message(told(json!({ "label2id": { "x": "2" } })));
+    assert!(error.contains("label2id names 1 classes") && !error.contains("id2label"), "{error}");
+    let by_text = told(json!({ "label2id": { "x": "2", "y": "0", "z": 1 } })).unwrap();
+    assert_eq!(by_text.labels(), ["y", "z", "x"]);
 }
 
 #[test]
