@@ -279,6 +279,17 @@ fn numbers_and_letters_behind_a_lone_space_are_apart_from_the_word_before() {
 }
 
 #[test]
+fn a_long_word_takes_time_in_proportion() {
+    for (name, tokenizer) in folders() {
+        for text in [format!("a{}", "\u{301}".repeat(60_000)), "ي".repeat(120_000), "a".repeat(120_000)] {
+            let begun = std::time::Instant::now();
+            assert_eq!(tokenizer.encode(&text).unwrap().ids(), tokenizer.ids(&text).unwrap());
+            assert!(begun.elapsed().as_secs_f64() < 4., "{name}: {:?}", begun.elapsed());
+        }
+    }
+}
+
+#[test]
 fn white_space_is_never_ranked() {
     let explain = explain(tokenizer("byte_level_bpe"));
     let comments: Comments =
