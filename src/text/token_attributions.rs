@@ -255,10 +255,10 @@ impl TokenAttributions {
         remarks
     }
 
-    /// One record alone.
+    /// One record alone, without what its reader is told of the text itself: what was cut, and what is unknown.
     #[cfg(feature = "serve")]
     pub(crate) fn only(&self, index: usize) -> Self {
-        Self { records: self.records[index..=index].to_vec() }
+        Self { records: vec![TextRecord { cut: 0, unknown: 0, ..self.records[index].clone() }] }
     }
 
     /// These records and those of another.
@@ -399,6 +399,15 @@ mod tests {
             assert!(mixed.strongest_words(3).unwrap_err().to_string().contains("different classes"));
         }
         assert_eq!(first.strongest_words(3).unwrap().class(), "class 0");
+    }
+
+    #[test]
+    #[cfg(feature = "serve")]
+    fn what_is_told_of_a_text_is_not_told_again_of_its_record() {
+        let mut unknown = attributed_for(0, None);
+        unknown.records[0] = TextRecord { cut: 1, unknown: 1, ..unknown.records[0].clone() };
+        assert_eq!(unknown.remarks().len(), 4);
+        assert_eq!(unknown.only(0).remarks(), attributed_for(0, None).remarks());
     }
 
     #[test]
