@@ -10,6 +10,7 @@ use super::{StrongestWords, WordStrength};
 use crate::engine::{Attributions, NOTEWORTHY_DELTA, Series};
 use crate::error::{Result, bail};
 use crate::model::TokenizedText;
+use crate::script::unseen;
 
 /// The attributions of texts, one number for each token or word, with what a reader must know
 /// beside them: the text's class, the model's prediction, the class that was attributed.
@@ -134,6 +135,13 @@ fn units(text: &TokenizedText, values: &[f64]) -> Vec<Unit> {
         joined: joined(index),
     };
     text.tokens.iter().zip(values).enumerate().map(unit).collect()
+}
+
+/// A word without what is not seen of it, other than what shapes its letters: joiners and variation selectors.
+fn spoken(word: &str) -> String {
+    let shapes = |c| matches!(c, '\u{180b}'..='\u{180f}' | '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}');
+    let lost = |c: char| c.is_control() || matches!(c, '\u{200b}' | '\u{fffd}') || unseen(c) && !shapes(c);
+    word.chars().filter(|c| !lost(*c)).collect()
 }
 
 fn class_name(text: &TokenizedText, class: usize) -> String {
@@ -310,7 +318,7 @@ impl TokenAttributions {
                 if unit.special {
                     continue;
                 }
-                let word: String = unit.text.to_lowercase().nfc().collect();
+                let word: String = spoken(&unit.text).to_lowercase().nfc().collect();
                 let strength = words.entry(word.clone()).or_insert(WordStrength { word, sum: 0., count: 0 });
                 strength.sum += sign * unit.value;
                 strength.count += 1;
@@ -444,6 +452,23 @@ mod tests {
             (strongest.words().len(), strongest.words()[0].word.as_str(), strongest.words()[0].count),
             (1, "tốt", 2)
         );
+    }
+
+    #[test]
+    fn what_is_not_seen_makes_no_other_word() {
+        let with_words = |words: &[&str]| {
+            let texts = words.iter().map(|word| {
+                let mut text = attributed_for(1, None);
+                text.records[0].words = vec![word.to_string()];
+                text
+            });
+            let all = texts.reduce(|all, text| all.with(&text)).unwrap();
+            let strongest = all.strongest_words(9).unwrap();
+            strongest.words().iter().map(|word| (word.word.clone(), word.count)).collect::<Vec<_>>()
+        };
+        let alike = ["bell", "\u{7}bell", "be\u{ad}ll", "bell\u{1b}", "\u{200b}bell\u{200f}", "\u{fffd}Bell\u{feff}"];
+        assert_eq!(with_words(&alike), [("bell".to_string(), alike.len())]);
+        assert_eq!(with_words(&["می\u{200c}خواهم"]), [("می\u{200c}خواهم".to_string(), 1)]);
     }
 
     #[test]
