@@ -281,8 +281,10 @@ impl TokenAttributions {
     /// tokens are no words.
     ///
     /// All texts must have been attributed for the same class; of two classes, what speaks for
-    /// one counts against the other, so there both will do. And all at the same layer: what flows
-    /// through several would be counted as often.
+    /// one counts against the other, so there both will do. Of more, say which: by default each text
+    /// is explained for the class that is predicted for it, and that is an error here;
+    /// `explain.target(class).batch(&comments)` explains all for one. And all must be attributed at the
+    /// same layer: what flows through several would be counted as often.
     pub fn strongest_words(&self, count: usize) -> Result<StrongestWords> {
         let Some(reference) = self.records.iter().find_map(|record| record.attributed.as_ref()) else {
             bail!(Input, "there is nothing to rank: no text was attributed for a class")
@@ -308,10 +310,12 @@ impl TokenAttributions {
                 Some(_) if reference.opposite.is_some() => -1.,
                 other => bail!(
                     Input,
-                    "the texts were attributed for different classes, {} and {}: attribute all for one, for example \
-                     with target(Target::Class(1))",
+                    "the texts were attributed for different classes, {} and {}: attribute all for one, by its number \
+                     among the model's outputs, as explain.target({}).batch(&comments) does for {}",
                     reference.name,
-                    other.as_ref().map_or("none", |attributed| &attributed.name)
+                    other.as_ref().map_or("none", |attributed| &attributed.name),
+                    reference.class,
+                    reference.name
                 ),
             };
             for unit in record.units.iter().filter(|unit| unit.text.chars().any(char::is_alphanumeric)) {
@@ -406,6 +410,8 @@ mod tests {
         for mixed in [first.with(&second), second.with(&first)] {
             assert!(mixed.strongest_words(3).unwrap_err().to_string().contains("different classes"));
         }
+        let error = second.with(&first).strongest_words(3).unwrap_err().to_string();
+        assert!(error.contains("explain.target(1).batch(&comments) does for class 1"), "{error}");
         assert_eq!(first.strongest_words(3).unwrap().class(), "class 0");
     }
 
