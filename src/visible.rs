@@ -3,12 +3,15 @@
 /// The same text with a mark in the place of each character that steers a terminal, turns the
 /// direction of reading, or may not stand in XML; line ends and tabs stay.
 pub(crate) fn visible(text: &str) -> String {
+    text.chars().map(drawn).collect()
+}
+
+/// The character itself, or the mark that [`visible`] puts in its place.
+pub(crate) fn drawn(c: char) -> char {
     const MARK: char = '\u{fffd}';
-    let acts = |c: char| {
-        (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
-    };
-    text.chars().map(|c| if acts(c) { MARK } else { c }).collect()
+    let acts = (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}');
+    if acts { MARK } else { c }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::lettering::SIZE;
 use crate::script::{is_emoji, is_mark, unseen, unspaced};
+use crate::visible::drawn;
 
 /// How wide an emoji is.
 const EMOJI: f64 = 1.3;
@@ -15,7 +16,7 @@ pub(super) fn width(text: &str) -> f64 {
 
 /// Whether fonts agree on the letters of a text so far that it can be fitted to its width.
 pub(super) fn is_known(text: &str) -> bool {
-    text.chars().all(|c| c < '\u{590}' || ('\u{1e00}'..'\u{2070}').contains(&c) && !unseen(c))
+    text.chars().map(drawn).all(|c| c < '\u{590}' || ('\u{1e00}'..'\u{2070}').contains(&c) && !unseen(c))
 }
 
 /// As much of a text's beginning as fits, one character at least.
@@ -39,7 +40,7 @@ fn character(whole: &str) -> f64 {
     if is_emoji(whole) {
         return EMOJI * SIZE;
     }
-    let mut characters = whole.chars();
+    let mut characters = whole.chars().map(drawn);
     let first = characters.next().map_or(0., letter);
     (first + characters.map(joined).sum::<f64>()) * SIZE
 }
@@ -96,6 +97,15 @@ mod tests {
             assert!((width(bare) - width(marked)).abs() < 1e-9, "{marked}: {} and {}", width(bare), width(marked));
         }
         assert!(width("को") > width("क") && width("漢字") == 2. * SIZE);
+    }
+
+    #[test]
+    fn what_is_drawn_as_a_mark_has_its_width() {
+        for acts in ["\u{1b}", "\0", "\u{202e}", "\u{202a}", "\u{2066}", "\u{2069}", "\u{ffff}"] {
+            assert_eq!(width(&format!("a{acts}")), width("a\u{fffd}"), "{acts:?}");
+            assert!(!is_known(acts) && width(acts) > 0., "{acts:?}");
+        }
+        assert_eq!(width("a\u{200f}\u{ad}"), width("a"));
     }
 
     #[test]

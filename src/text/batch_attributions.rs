@@ -83,7 +83,8 @@ impl BatchAttributions {
     }
 
     /// The words that moved the predictions most; see [`TokenAttributions::strongest_words`]. Texts that
-    /// could not be explained do not count.
+    /// could not be explained do not count. Of a model of more than two classes, explain all texts for one:
+    /// `explain.target(class).batch(&comments)`.
     pub fn strongest_words(&self, count: usize) -> Result<StrongestWords> {
         self.explained.strongest_words(count)
     }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use unicode_normalization::UnicodeNormalization;
 
+use crate::script::{Characters, is_mark, unseen};
+
 /// One weight for each bucket of features.
 static WEIGHTS: &[u8; 1 << BITS] = include_bytes!("../../data/segmenter_vi.bin");
 const BITS: usize = 18;
@@ -60,7 +62,7 @@ impl Segmenter {
     /// them were joined.
     fn joins(&self, tokens: &[&str], lower: &[String], index: usize, run: usize) -> bool {
         let firsts = [tokens[index], tokens[index + 1]].map(|token| token.chars().next());
-        if !firsts.into_iter().flatten().all(char::is_alphanumeric) {
+        if !firsts.into_iter().flatten().all(|first| first.is_alphanumeric() && !is_mark(first)) {
             return false;
         }
         let word = |position: Option<usize>| position.and_then(|at| lower.get(at)).map_or("", String::as_str);
@@ -112,7 +114,7 @@ fn shape(token: &str) -> &'static str {
 
 /// Whether an underscore joins two letters, other than in a face: `T_T`, `o_O`.
 fn is_segmented(text: &str) -> bool {
-    let characters: Vec<char> = text.chars().collect();
+    let characters: Vec<char> = text.chars().filter(|c| !is_mark(*c) && !unseen(*c)).collect();
     let letter = |index: Option<usize>| index.and_then(|index| characters.get(index)).filter(|c| c.is_alphabetic());
     let joins = |index: usize| match (letter(index.checked_sub(1)), letter(Some(index + 1))) {
         (Some(before), Some(after)) => {
@@ -126,39 +128,28 @@ fn is_segmented(text: &str) -> bool {
     characters.iter().enumerate().any(|(index, c)| *c == '_' && joins(index))
 }
 
-/// Words, numbers, signs and marks of punctuation, without the white space between them.
+/// Words, numbers, signs and marks of punctuation, in whole characters and without the white space between them.
 fn tokens(text: &str) -> Vec<&str> {
+    let characters = Characters::of(text);
     let mut tokens: Vec<&str> = Vec::new();
-    let mut rest = text;
     let mut start = 0;
-    // Where the last token began, if nothing stands between it and what comes.
-    let mut open: Option<usize> = None;
-    while let Some(first) = rest.chars().next() {
-        let length = token_length(rest, first);
-        let end = start + length;
-        if first.is_whitespace() {
-            open = None;
-        } else {
-            let goes_on = open.filter(|&from| belongs_to_the_last(first) || text[from..start].ends_with(JOINER));
-            match (goes_on, tokens.last_mut()) {
-                (Some(from), Some(last)) => *last = &text[from..end],
-                _ => {
-                    tokens.push(&text[start..end]);
-                    open = Some(start);
-                }
+    while let Some(first) = text[start..].chars().next() {
+        let mut end = start + token_length(&text[start..], first);
+        if !first.is_whitespace() {
+            end = characters.ceil(end);
+            while let Some(next) = text[end..].chars().next().filter(|next| !next.is_whitespace())
+                && text[..end].ends_with(JOINER)
+            {
+                end = characters.ceil(end + token_length(&text[end..], next));
             }
+            tokens.push(&text[start..end]);
         }
-        (start, rest) = (end, &rest[length..]);
+        start = end;
     }
     tokens
 }
 
 const JOINER: char = '\u{200d}';
-
-/// Whether a character only changes the one before it: joiners, skin tones, accents.
-fn belongs_to_the_last(c: char) -> bool {
-    matches!(c, JOINER | '\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}' | '\u{300}'..='\u{36f}')
-}
 
 /// How many bytes the token at the start of a text has; `first` is its first character.
 fn token_length(text: &str, first: char) -> usize {
@@ -179,9 +170,10 @@ fn token_length(text: &str, first: char) -> usize {
         '0'..='9' => number_length(text),
         c if c.is_whitespace() => while_is(0, char::is_whitespace),
         c if is_letter(c) => {
-            let mut end = while_is(while_is(0, is_letter), |c| c.is_ascii_digit());
+            let letters = |from: usize| while_is(from, |c| is_letter(c) || is_mark(c) || unseen(c));
+            let mut end = while_is(letters(0), |c| c.is_ascii_digit());
             while text[end..].starts_with(['-', '\'']) {
-                let next = while_is(end + 1, is_letter);
+                let next = letters(end + 1);
                 if next == end + 1 {
                     break;
                 }

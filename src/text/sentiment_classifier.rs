@@ -8,6 +8,7 @@ use candle_core::{DType, Tensor, Var};
 use super::place::find;
 use super::{Comment, Segmenter, TextInput, Tokenizer};
 use crate::error::{Result, bail, error};
+use crate::file::read;
 use crate::finite;
 use crate::model::{Inputs, Layers, Model, SequenceClassifier, TokenizedText};
 use crate::visible::visible;
@@ -117,27 +118,41 @@ impl SentimentClassifier {
         let model = SequenceClassifier::from_pretrained(folder)?;
         let tokenizer = Tokenizer::from_pretrained(folder)?;
         let vocabulary = model.encoder().vocabulary_size();
+        let (padding, told) = (tokenizer.pad_token_id(), model.encoder().told_padding());
+        if let (Some(token), Some(id)) = (tokenizer.unlisted_padding(), padding)
+            && (id as usize >= vocabulary || told.is_some_and(|told| told != id))
+        {
+            bail!(
+                File,
+                "{}: the tokenizer's padding token {token} is not in its vocabulary and would be token {id}, and the model \
+                 knows {vocabulary} tokens: {}",
+                folder.display(),
+                if begins_with_a_byte_order_mark(folder) {
+                    MARKED_VOCABULARY
+                } else {
+                    "name one of them as \"pad_token\" in tokenizer_config.json"
+                }
+            )
+        }
         if tokenizer.largest_id() as usize >= vocabulary {
             bail!(
                 File,
-                "{}: the tokenizer has a token of number {}, and the model knows {vocabulary} tokens, from 0 on: is it \
-                 this model's tokenizer? If tokens were added to it, the model was not enlarged with them",
+                "{}: the tokenizer has a token of number {}, and the model knows {vocabulary} tokens, from 0 on: {}",
                 folder.display(),
-                tokenizer.largest_id()
+                tokenizer.largest_id(),
+                if begins_with_a_byte_order_mark(folder) {
+                    MARKED_VOCABULARY
+                } else {
+                    "is it this model's tokenizer? If tokens were added to it, the model was not enlarged with them"
+                }
             )
         }
-        let model = match (tokenizer.pad_token_id(), model.encoder().told_padding()) {
+        let model = match (padding, told) {
             (Some(padding), Some(told)) if padding != told => bail!(
                 File,
                 "{}: the tokenizer's padding is token {padding}, and config.json says that pad_token_id is {told}: one of \
                  them is not what the model was trained with; transformers fills texts up with the tokenizer's: if that \
                  is right, write {padding} into config.json",
-                folder.display()
-            ),
-            (Some(padding), _) if padding as usize >= vocabulary => bail!(
-                File,
-                "{}: the tokenizer's padding is not in its vocabulary and would be token {padding}, and the model knows \
-                 {vocabulary} tokens: name one of them as \"pad_token\" in tokenizer_config.json",
                 folder.display()
             ),
             (None, None) => bail!(
@@ -403,6 +418,15 @@ fn folder_of(model: &str) -> Result<std::path::PathBuf> {
         }
     )
 }
+
+/// Whether `vocab.txt` begins with a byte order mark, which makes another token of its first one.
+fn begins_with_a_byte_order_mark(folder: &Path) -> bool {
+    const MARK: &str = "\u{feff}";
+    read(&folder.join("vocab.txt")).is_ok_and(|vocabulary| vocabulary.starts_with(MARK.as_bytes()))
+}
+
+const MARKED_VOCABULARY: &str = "vocab.txt begins with a byte order mark, which makes another token of its first one: \
+                                 save it as UTF-8 without the mark";
 
 impl Model for SentimentClassifier {
     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {

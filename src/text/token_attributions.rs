@@ -10,6 +10,7 @@ use super::{StrongestWords, WordStrength};
 use crate::engine::{Attributions, NOTEWORTHY_DELTA, Series};
 use crate::error::{Result, bail};
 use crate::model::TokenizedText;
+use crate::script::unseen;
 
 /// The attributions of texts, one number for each token or word, with what a reader must know
 /// beside them: the text's class, the model's prediction, the class that was attributed.
@@ -120,7 +121,10 @@ fn units(text: &TokenizedText, values: &[f64]) -> Vec<Unit> {
     let joined = |index: usize| {
         let Some(last) = index.checked_sub(1).map(|before| &text.tokens[before]) else { return false };
         let token = &text.tokens[index];
-        let between = text.text.get(last.span.end..token.span.start).unwrap_or_default();
+        // A piece of white space, as a lone `Ġ`, parts what is behind it from what is before it.
+        let own = text.text.get(token.span.clone()).unwrap_or_default();
+        let start = if own.trim().is_empty() { token.span.end } else { token.span.start };
+        let between = text.text.get(last.span.end..start).unwrap_or_default();
         !last.special && !token.special && !between.contains(char::is_whitespace)
     };
     let unit = |(index, (token, value)): (usize, (&crate::model::Token, &f64))| Unit {
@@ -131,6 +135,13 @@ fn units(text: &TokenizedText, values: &[f64]) -> Vec<Unit> {
         joined: joined(index),
     };
     text.tokens.iter().zip(values).enumerate().map(unit).collect()
+}
+
+/// A word without what is not seen of it, other than what shapes its letters: joiners and variation selectors.
+fn spoken(word: &str) -> String {
+    let shapes = |c| matches!(c, '\u{180b}'..='\u{180f}' | '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}');
+    let lost = |c: char| c.is_control() || matches!(c, '\u{200b}' | '\u{fffd}') || unseen(c) && !shapes(c);
+    word.chars().filter(|c| !lost(*c)).collect()
 }
 
 fn class_name(text: &TokenizedText, class: usize) -> String {
@@ -252,10 +263,10 @@ impl TokenAttributions {
         remarks
     }
 
-    /// One record alone.
+    /// One record alone, without what its reader is told of the text itself: what was cut, and what is unknown.
     #[cfg(feature = "serve")]
     pub(crate) fn only(&self, index: usize) -> Self {
-        Self { records: self.records[index..=index].to_vec() }
+        Self { records: vec![TextRecord { cut: 0, unknown: 0, ..self.records[index].clone() }] }
     }
 
     /// These records and those of another.
@@ -270,8 +281,10 @@ impl TokenAttributions {
     /// tokens are no words.
     ///
     /// All texts must have been attributed for the same class; of two classes, what speaks for
-    /// one counts against the other, so there both will do. And all at the same layer: what flows
-    /// through several would be counted as often.
+    /// one counts against the other, so there both will do. Of more, say which: by default each text
+    /// is explained for the class that is predicted for it, and that is an error here;
+    /// `explain.target(class).batch(&comments)` explains all for one. And all must be attributed at the
+    /// same layer: what flows through several would be counted as often.
     pub fn strongest_words(&self, count: usize) -> Result<StrongestWords> {
         let Some(reference) = self.records.iter().find_map(|record| record.attributed.as_ref()) else {
             bail!(Input, "there is nothing to rank: no text was attributed for a class")
@@ -297,17 +310,19 @@ impl TokenAttributions {
                 Some(_) if reference.opposite.is_some() => -1.,
                 other => bail!(
                     Input,
-                    "the texts were attributed for different classes, {} and {}: attribute all for one, for example \
-                     with target(Target::Class(1))",
+                    "the texts were attributed for different classes, {} and {}: attribute all for one, by its number \
+                     among the model's outputs, as explain.target({}).batch(&comments) does for {}",
                     reference.name,
-                    other.as_ref().map_or("none", |attributed| &attributed.name)
+                    other.as_ref().map_or("none", |attributed| &attributed.name),
+                    reference.class,
+                    reference.name
                 ),
             };
             for unit in record.units.iter().filter(|unit| unit.text.chars().any(char::is_alphanumeric)) {
                 if unit.special {
                     continue;
                 }
-                let word: String = unit.text.to_lowercase().nfc().collect();
+                let word: String = spoken(&unit.text).to_lowercase().nfc().collect();
                 let strength = words.entry(word.clone()).or_insert(WordStrength { word, sum: 0., count: 0 });
                 strength.sum += sign * unit.value;
                 strength.count += 1;
@@ -395,7 +410,18 @@ mod tests {
         for mixed in [first.with(&second), second.with(&first)] {
             assert!(mixed.strongest_words(3).unwrap_err().to_string().contains("different classes"));
         }
+        let error = second.with(&first).strongest_words(3).unwrap_err().to_string();
+        assert!(error.contains("explain.target(1).batch(&comments) does for class 1"), "{error}");
         assert_eq!(first.strongest_words(3).unwrap().class(), "class 0");
+    }
+
+    #[test]
+    #[cfg(feature = "serve")]
+    fn what_is_told_of_a_text_is_not_told_again_of_its_record() {
+        let mut unknown = attributed_for(0, None);
+        unknown.records[0] = TextRecord { cut: 1, unknown: 1, ..unknown.records[0].clone() };
+        assert_eq!(unknown.remarks().len(), 4);
+        assert_eq!(unknown.only(0).remarks(), attributed_for(0, None).remarks());
     }
 
     #[test]
@@ -432,6 +458,23 @@ mod tests {
             (strongest.words().len(), strongest.words()[0].word.as_str(), strongest.words()[0].count),
             (1, "tốt", 2)
         );
+    }
+
+    #[test]
+    fn what_is_not_seen_makes_no_other_word() {
+        let with_words = |words: &[&str]| {
+            let texts = words.iter().map(|word| {
+                let mut text = attributed_for(1, None);
+                text.records[0].words = vec![word.to_string()];
+                text
+            });
+            let all = texts.reduce(|all, text| all.with(&text)).unwrap();
+            let strongest = all.strongest_words(9).unwrap();
+            strongest.words().iter().map(|word| (word.word.clone(), word.count)).collect::<Vec<_>>()
+        };
+        let alike = ["bell", "\u{7}bell", "be\u{ad}ll", "bell\u{1b}", "\u{200b}bell\u{200f}", "\u{fffd}Bell\u{feff}"];
+        assert_eq!(with_words(&alike), [("bell".to_string(), alike.len())]);
+        assert_eq!(with_words(&["می\u{200c}خواهم"]), [("می\u{200c}خواهم".to_string(), 1)]);
     }
 
     #[test]

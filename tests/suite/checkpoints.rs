@@ -266,6 +266,8 @@ fn a_pointer_of_git_lfs_is_told_as_such() {
         let whole = std::fs::read(folder.0.join(file)).unwrap();
         std::fs::write(folder.0.join(file), pointer).unwrap();
         folder.error(&advice);
+        let message = SequenceClassifier::from_pretrained(&folder.0).err().unwrap().to_string();
+        assert_eq!(message.matches("again").count(), 1, "{message}");
         std::fs::write(folder.0.join(file), whole).unwrap();
     }
     std::fs::remove_file(folder.0.join("model.safetensors")).unwrap();
@@ -277,6 +279,7 @@ fn a_pointer_of_git_lfs_is_told_as_such() {
         std::fs::write(folder.0.join(file), pointer).unwrap();
         let message = Tokenizer::from_pretrained(&folder.0).err().unwrap().to_string();
         assert!(advice.iter().all(|part| message.contains(part)), "{file}: {message}");
+        assert_eq!(message.matches("again").count(), 1, "{message}");
     }
 }
 

@@ -7,6 +7,7 @@ use candle_explain::model::RobertaShape;
 use candle_explain::prelude::*;
 use proptest::prelude::*;
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+use unicode_segmentation::UnicodeSegmentation;
 
 /// The tokenizers of all folders of the tests.
 fn folders() -> &'static [(String, Tokenizer)] {
@@ -72,7 +73,47 @@ fn every_visible_character_stands_in_one_word() {
     }
 }
 
+/// The words of the shipped classifier, which parts a text into words before its tokenizer does.
+fn segmented_words(text: &str) -> Vec<String> {
+    static MODEL: OnceLock<SentimentClassifier> = OnceLock::new();
+    let model = MODEL.get_or_init(|| SentimentClassifier::from_pretrained("data/sentiment-vi").unwrap());
+    words(model.tokenizer(), &Segmenter::vietnamese().segment(text))
+}
+
+#[test]
+fn a_segmented_word_ends_neither_before_a_mark_nor_inside_a_character() {
+    for (text, expected) in [
+        ("tốt 1️⃣ ok", vec!["tốt", "1️⃣", "ok"]),
+        ("हिन्दी tốt", vec!["हिन्दी", "tốt"]),
+        ("ก็ tốt", vec!["ก็", "tốt"]),
+        ("می\u{200c}خواهم 🇻🇳 x\u{301}yz", vec!["می\u{200c}خواهم", "🇻🇳", "x\u{301}yz"]),
+        ("👨\u{200d}👩\u{200d}👧 .\u{301}", vec!["👨\u{200d}👩\u{200d}👧", ".\u{301}"]),
+    ] {
+        assert_eq!(segmented_words(text), expected);
+    }
+    assert_eq!(Segmenter::vietnamese().segment("สินค้าดีมาก tốt"), "สินค้าดีมาก tốt");
+    assert_eq!(Segmenter::vietnamese().segment("हिन्दी_में tốt"), "हिन्दी_में tốt");
+    assert_eq!(segmented_words("สินค้าดีมาก tốt").concat(), "สินค้าดีมากtốt");
+}
+
 proptest! {
+    #[test]
+    fn segmented_words_are_whole_characters(
+        text in "[a-zà-ỹ1 .\u{300}-\u{309}ก-๎ऀ-ॿא-תְ-ׇ的😍👍🏽🇻🇳\u{fe0f}\u{20e3}\u{200b}-\u{200f}\u{ad}<>'-]{0,30}|\\PC{0,20}"
+    ) {
+        let text: String = text.nfc().collect();
+        let segmented = Segmenter::vietnamese().segment(&text);
+        let mut rest = text.as_str();
+        for word in segmented.split([' ', '_']) {
+            let place = rest.find(word).unwrap();
+            let typed = rest[..place].ends_with(|c: char| c.is_whitespace() || c == '_') || rest.len() == text.len();
+            let whole = text.grapheme_indices(true).any(|(start, _)| start == text.len() - rest.len() + place);
+            prop_assert!(typed || word.is_empty() || whole, "{:?} in {:?} of {:?}", word, segmented, text);
+            prop_assert!(typed || !word.starts_with(is_combining_mark), "{:?} in {:?} of {:?}", word, segmented, text);
+            rest = &rest[place + word.len()..];
+        }
+    }
+
     #[test]
     fn whatever_is_typed(
         text in "[a-zà-ỹ_@ #.\n\u{a0}\u{3000}\u{300}-\u{309}\u{323}ก-๎ऀ-ॿا-ٟא-תְ-ׇ的い😍\u{fe0f}\u{200b}-\u{200f}\u{ad}<>s/]{0,30}|\\PC{0,20}"
@@ -209,6 +250,43 @@ fn words_of_right_to_left_scripts_stand_in_their_order() {
     seen.retain(|(_, _, word)| !word.starts_with(['<', '+', '-', '0']));
     let words: Vec<&str> = seen.iter().map(|(_, _, word)| word.as_str()).collect();
     assert!(words.ends_with(&["he", "said", "شكرا", "نعم", "twice"]), "{words:?}");
+}
+
+#[test]
+fn numbers_and_letters_behind_a_lone_space_are_apart_from_the_word_before() {
+    let explain = explain(tokenizer("byte_level_bpe"));
+    for text in ["كتاب 700 800 900 نعم", "نعم كتاب ღ ჩ"] {
+        let lone = tokenizer("byte_level_bpe").encode(text).unwrap();
+        assert!(lone.pieces().contains(&"Ġ"), "no lone space in {text}");
+        let words = explain.visualize(text).unwrap();
+        let svg = words.svg().unwrap();
+        let x = |word: &str| places(&svg).into_iter().find(|(_, _, letters)| letters == word).unwrap().0;
+        let typed: Vec<&str> = text.split(' ').collect();
+        let (html, map) = (words.html(), explain.layers(text).unwrap().layer_map().unwrap().html());
+        for pair in typed.windows(2) {
+            for form in [&html, &map] {
+                let between = form.split(&format!(">{}<", pair[0])).nth(1).unwrap();
+                let between = between.split(&format!(">{}<", pair[1])).next().unwrap();
+                assert!(!between.contains("<wbr>"), "{pair:?} are joined in {form}");
+            }
+        }
+        let seen: Vec<f64> = typed.iter().map(|word| x(word)).collect();
+        if text.contains("700") {
+            assert!(seen[1] > seen[2] && seen[2] > seen[3] && seen[0] > seen[1] && seen[3] > seen[4], "{seen:?}");
+        }
+        assert!(html.contains(&format!("{}</span> <span", typed[0])), "{html}");
+    }
+}
+
+#[test]
+fn a_long_word_takes_time_in_proportion() {
+    for (name, tokenizer) in folders() {
+        for text in [format!("a{}", "\u{301}".repeat(60_000)), "ي".repeat(120_000), "a".repeat(120_000)] {
+            let begun = std::time::Instant::now();
+            assert_eq!(tokenizer.encode(&text).unwrap().ids(), tokenizer.ids(&text).unwrap());
+            assert!(begun.elapsed().as_secs_f64() < 4., "{name}: {:?}", begun.elapsed());
+        }
+    }
 }
 
 #[test]

@@ -88,7 +88,20 @@ fn padding_is_what_the_tokenizer_says() {
 fn padding_that_nothing_tells_of_is_an_error() {
     let folder = bert("unpadded");
     set(&folder, "tokenizer_config.json", json!({ "pad_token": "[UNHEARD]" }));
-    assert!(message(load(&folder)).contains("not in its vocabulary and would be token 60"));
+    for told in [Value::Null, json!(1)] {
+        set(&folder, "config.json", json!({ "pad_token_id": told }));
+        let error = message(load(&folder));
+        assert!(error.contains("padding token [UNHEARD] is not in its vocabulary and would be token 60"), "{error}");
+        assert!(error.contains("\"pad_token\" in tokenizer_config.json"), "{error}");
+    }
+    let vocabulary = std::fs::read_to_string(folder.join("vocab.txt")).unwrap();
+    let marked = format!("\u{feff}{}", vocabulary.replace("[PAD]\n", "").replacen("[MASK]", "[PAD]\n[MASK]", 1));
+    std::fs::write(folder.join("vocab.txt"), marked).unwrap();
+    set(&folder, "tokenizer_config.json", json!({ "pad_token": "[PAD]" }));
+    let error = message(load(&folder));
+    assert!(error.contains("[PAD] is not in its vocabulary") && error.contains("byte order mark"), "{error}");
+    std::fs::write(folder.join("vocab.txt"), vocabulary).unwrap();
+    set(&folder, "config.json", json!({ "pad_token_id": null }));
     let written = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/text/tokenizers/wordpiece/tokenizer.json");
     let mut fast: Value = serde_json::from_str(&std::fs::read_to_string(written).unwrap()).unwrap();
     let vocabulary = fast["model"]["vocab"].as_object_mut().unwrap();
@@ -112,7 +125,13 @@ fn a_tokenizer_that_is_larger_than_the_model_is_an_error_at_loading() {
     std::fs::write(folder.join("vocab.txt"), vocabulary.clone() + "w60\nw61\n").unwrap();
     assert!(message(load(&folder)).contains("a token of number 61"));
     std::fs::write(folder.join("vocab.txt"), vocabulary.replace("[MASK]", "mask")).unwrap();
-    assert!(load(&folder).is_ok(), "a special token that no file numbers is no reason");
+    assert!(load(&folder).is_ok(), "a special token of the class that no file names is no reason");
+    std::fs::write(folder.join("vocab.txt"), vocabulary).unwrap();
+    for told in [json!({ "cls_token": "[NOPE]" }), json!({ "additional_special_tokens": ["[NOPE]"] })] {
+        let _ = std::fs::remove_file(folder.join("tokenizer_config.json"));
+        set(&folder, "tokenizer_config.json", told);
+        assert!(message(load(&folder)).contains("a token of number 60"));
+    }
 }
 
 #[test]
@@ -241,6 +260,19 @@ fn names_of_classes() {
     let error = message(load(&folder));
     assert!(error.contains("does not name the classes") && error.contains("name of class 2"), "{error}");
     assert!(!error.contains("positive"), "{error}");
+    let told = |labels: Value| {
+        set(&folder, "config.json", json!({ "id2label": null, "label2id": null }));
+        set(&folder, "config.json", labels);
+        load(&folder)
+    };
+    let error = message(told(json!({ "id2label": ["a", "b", "c"] })));
+    assert!(error.contains("\"id2label\" is [\"a\",\"b\",\"c\"]: expected an object, {\"0\""), "{error}");
+    let error = message(told(json!({ "label2id": ["a", "b", "c"] })));
+    assert!(error.contains("\"label2id\" is [") && error.contains("{\"name of class 0\": 0, ...}"), "{error}");
+    let error = message(told(json!({ "label2id": { "x": "2" } })));
+    assert!(error.contains("label2id names 1 classes") && !error.contains("id2label"), "{error}");
+    let by_text = told(json!({ "label2id": { "x": "2", "y": "0", "z": 1 } })).unwrap();
+    assert_eq!(by_text.labels(), ["y", "z", "x"]);
 }
 
 #[test]

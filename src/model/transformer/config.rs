@@ -238,16 +238,23 @@ fn layer_norm_eps(json: &Value, architecture: Architecture) -> Result<f64> {
 
 /// The names of the classes: `id2label`'s, or `label2id`'s where it is alone.
 fn labels(json: &Value) -> Result<Vec<String>> {
-    let names: BTreeMap<String, String> = match (json["id2label"].as_object(), json["label2id"].as_object()) {
-        (Some(map), _) => map.iter().map(|(id, name)| Ok((id.clone(), label(id, name)?))).collect::<Result<_>>()?,
-        (None, Some(map)) => map.iter().map(|(name, id)| (id.to_string(), name.clone())).collect(),
-        (None, None) => return Ok(Vec::new()),
+    let Some((key, value)) = told(json, &["id2label", "label2id"]) else { return Ok(Vec::new()) };
+    let names_first = key == "label2id";
+    let Value::Object(map) = value else {
+        let form = if names_first { "{\"name of class 0\": 0, ...}" } else { "{\"0\": \"name of class 0\", ...}" };
+        bail!(File, "\"{key}\" is {value}: expected an object, {form}")
     };
+    let entry = |(first, second): (&String, &Value)| match (names_first, second) {
+        (true, Value::String(id)) => Ok((id.clone(), first.clone())),
+        (true, id) => Ok((id.to_string(), first.clone())),
+        (false, name) => Ok((first.clone(), label(first, name)?)),
+    };
+    let names: BTreeMap<String, String> = map.iter().map(entry).collect::<Result<_>>()?;
     let name = |id: usize| match names.get(&id.to_string()) {
         Some(name) => Ok(name.clone()),
         None => Err(error!(
             File,
-            "id2label names {} classes, and none of them is \"{id}\": expected \"0\" and on, a name for each output",
+            "{key} names {} classes, and none of them is \"{id}\": expected \"0\" and on, a name for each output",
             names.len()
         )),
     };

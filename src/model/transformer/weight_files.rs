@@ -35,7 +35,7 @@ pub(super) fn tensors(folder: &Path) -> Result<Vec<(String, Read)>> {
 }
 
 fn safetensors(path: &Path) -> Result<Vec<(String, Read)>> {
-    let bytes = read(path).map_err(|e| error!(File, "{e}: fetch it again"))?;
+    let bytes = read(path)?;
     let file = SliceSafetensors::new(&bytes).map_err(|e| {
         error!(
             File,

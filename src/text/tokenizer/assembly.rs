@@ -18,8 +18,10 @@ pub(super) struct Assembled {
     pub(super) special: SpecialTokens,
     /// The id of what is not in the vocabulary, if the vocabulary has one.
     pub(super) unknown: Option<u32>,
-    /// The largest id that the folder's files give a token.
+    /// The largest id of a token that the folder's files tell of, or that stands around every text.
     pub(super) largest_id: u32,
+    /// The padding, if neither the vocabulary nor the folder's files have a number for it.
+    pub(super) unlisted_padding: Option<String>,
     /// The direction in which `tokenizer.json` cuts.
     pub(super) cuts: Option<String>,
 }
@@ -47,6 +49,8 @@ pub(super) fn assemble(folder: &Folder, chosen: &Chosen) -> Result<Assembled> {
             build(folder, class, vocabulary, Value::Null)?
         }
     };
+    let listed = |token: &str| tokenizer.token_to_id(token).is_some() || special.numbers(token);
+    let unlisted_padding = special.named("pad_token").filter(|token| !listed(token)).map(str::to_string);
     let tokens = special.to_add(class, |token| tokenizer.get_added_vocabulary().get_vocab().contains_key(token));
     tokenizer.add_tokens(tokens.into_iter().map(Into::<AddedToken>::into)).map_err(|e| unusable(folder, e))?;
     finish(folder, class, &special, from_fast, &mut tokenizer)?;
@@ -56,9 +60,11 @@ pub(super) fn assemble(folder: &Folder, chosen: &Chosen) -> Result<Assembled> {
     // A text is never cut or filled up in silence.
     tokenizer.with_padding(None);
     tokenizer.with_truncation(None).map_err(|e| unusable(folder, e))?;
-    let declared = special.declared.values().filter_map(|token| tokenizer.token_to_id(&token.content));
-    let largest_id = declared.chain(largest).max().unwrap_or(0);
-    Ok(Assembled { unknown, largest_id, cuts, special, tokenizer })
+    let declared = special.declared.values().map(|token| &token.content).chain(special.told());
+    let declared = declared.filter_map(|token| tokenizer.token_to_id(token));
+    let around = tokenizer.encode(("", ""), true).map_err(|e| unusable(folder, e))?;
+    let largest_id = declared.chain(largest).chain(around.get_ids().iter().copied()).max().unwrap_or(0);
+    Ok(Assembled { unknown, largest_id, unlisted_padding, cuts, special, tokenizer })
 }
 
 /// The class, if what the folder holds can be of it.

@@ -60,6 +60,7 @@ pub struct Tokenizer {
     kind: Kind,
     padding: Option<u32>,
     separator: Option<u32>,
+    unlisted_padding: Option<String>,
     largest_id: u32,
     limits: Limits,
 }
@@ -79,10 +80,14 @@ impl Tokenizer {
             let special = SpecialTokens::of(&folder, Class::PhoBert, None)?;
             let phobert = PhoBert::read(&folder, &special)?;
             let id = |key: &str| special.named(key).and_then(|token| phobert.token_to_id(token));
+            let listed = |token: &str| phobert.has(token) || special.numbers(token);
+            let told = special.told().iter().filter_map(|token| phobert.token_to_id(token));
+            let declared = special.declared.keys().copied().chain(told);
             return Ok(Self {
                 padding: id("pad_token"),
                 separator: id("sep_token"),
-                largest_id: special.declared.keys().copied().chain([phobert.largest_id()]).max().unwrap_or_default(),
+                unlisted_padding: special.named("pad_token").filter(|token| !listed(token)).map(str::to_string),
+                largest_id: declared.chain([phobert.largest_id()]).max().unwrap_or_default(),
                 limits: Limits::of(&folder, None)?,
                 kind: Kind::PhoBert(Arc::new(phobert)),
             });
@@ -93,6 +98,7 @@ impl Tokenizer {
             padding: id("pad_token"),
             separator: id("sep_token"),
             largest_id: assembled.largest_id,
+            unlisted_padding: assembled.unlisted_padding.clone(),
             limits: Limits::of(&folder, assembled.cuts.as_deref())?,
             kind: Kind::Fast(Arc::new(Fast::new(assembled))),
         })
@@ -191,7 +197,12 @@ impl Tokenizer {
         self.separator
     }
 
-    /// The largest id that the folder's files give a token.
+    /// The padding token, if neither the vocabulary nor the folder's files have a number for it.
+    pub(crate) fn unlisted_padding(&self) -> Option<&str> {
+        self.unlisted_padding.as_deref()
+    }
+
+    /// The largest id of a token that the folder's files tell of, or that stands around every text.
     pub(crate) fn largest_id(&self) -> u32 {
         self.largest_id
     }

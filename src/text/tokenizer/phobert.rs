@@ -134,9 +134,14 @@ impl PhoBert {
         self.ids.len() + self.added.contents().filter(|token| !self.ids.contains_key(*token)).count()
     }
 
-    /// The largest id of the vocabulary.
+    /// Whether the vocabulary has a token.
+    pub(super) fn has(&self, token: &str) -> bool {
+        self.ids.contains_key(token)
+    }
+
+    /// The largest id of the vocabulary, and of the tokens around a text.
     pub(super) fn largest_id(&self) -> u32 {
-        self.ids.values().copied().max().unwrap_or_default()
+        self.ids.values().copied().chain([self.start.1, self.end.1]).max().unwrap_or_default()
     }
 
     /// A text in NFC, or two with a space between, and their pieces.
@@ -239,14 +244,14 @@ impl PhoBert {
             parts.push(Part { symbol, span: start..start + character.len_utf8() });
         }
         while let Some((rank, merged)) = self.best_merge(&parts) {
-            let mut index = 0;
-            while index + 1 < parts.len() {
-                if self.merge_of(&parts[index], &parts[index + 1]).is_some_and(|(other, _)| other == rank) {
-                    parts[index].symbol = Some(merged);
-                    parts[index].span.end = parts[index + 1].span.end;
-                    parts.remove(index + 1);
+            let mut rest = std::mem::take(&mut parts).into_iter().peekable();
+            while let Some(mut part) = rest.next() {
+                let merges = |next: &Part| self.merge_of(&part, next).is_some_and(|(other, _)| other == rank);
+                if let Some(next) = rest.next_if(merges) {
+                    part.symbol = Some(merged);
+                    part.span.end = next.span.end;
                 }
-                index += 1;
+                parts.push(part);
             }
         }
         let count = parts.len();

@@ -23,6 +23,8 @@ const CAMEMBERT_UNUSED: [&str; 3] = ["<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"
 pub(super) struct SpecialTokens {
     /// What the folder or its class names, in the order in which they are added.
     named: Vec<(String, Added)>,
+    /// The contents of those that the folder names or lists, and not its class alone.
+    told: Vec<String>,
     /// Special tokens without a name, if the settings tell of them.
     extra: Option<Vec<Added>>,
     /// Those that count where the settings tell of none.
@@ -59,7 +61,9 @@ impl SpecialTokens {
                 declared.insert(id as u32, Added::from_json(token)?);
             }
         }
-        let mut special = Self { named: Vec::new(), extra, additional, declared };
+        let mut special = Self { named: Vec::new(), told: Vec::new(), extra, additional, declared };
+        let unnamed = special.extra.as_ref().or(special.additional.as_ref()).into_iter().flatten();
+        special.told = unnamed.map(|token| token.content.clone()).collect();
         special.name(class, &told, fast)?;
         Ok(special)
     }
@@ -83,6 +87,9 @@ impl SpecialTokens {
             } else if plain && key == "mask_token" && matches!(class, Class::Camembert | Class::MpNet) {
                 token.lstrip = true;
             }
+            if told.contains_key(key) {
+                self.told.push(token.content.clone());
+            }
             self.named.push((key.to_string(), token));
         }
         Ok(())
@@ -96,6 +103,16 @@ impl SpecialTokens {
     /// The content of a named token, if there is one.
     pub(super) fn named(&self, key: &str) -> Option<&str> {
         self.named.iter().find(|(name, _)| name == key).map(|(_, token)| token.content.as_str())
+    }
+
+    /// The contents of the special tokens that the folder's files name or list.
+    pub(super) fn told(&self) -> &[String] {
+        &self.told
+    }
+
+    /// Whether the folder's files number a token.
+    pub(super) fn numbers(&self, content: &str) -> bool {
+        self.declared.values().any(|token| token.content == content)
     }
 
     /// The content of a token without which the class cannot do.

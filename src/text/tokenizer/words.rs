@@ -27,9 +27,34 @@ struct Word {
     whole: Range<usize>,
     /// The same without white space at its ends.
     seen: Range<usize>,
+    /// Where the last character of it ends that is neither a mark nor unseen.
+    base: Option<usize>,
+    /// Whether all of it is unseen.
+    unseen: bool,
 }
 
 impl Word {
+    fn new(text: &str, first: usize, special: bool, from: usize, whole: Range<usize>, seen: Range<usize>) -> Self {
+        let mut word = Self { first, special, from, whole, seen: seen.start..seen.start, base: None, unseen: true };
+        word.see(text, seen);
+        word
+    }
+
+    /// Widens it to what is seen of it now; only what is new of the text is looked at.
+    fn see(&mut self, text: &str, seen: Range<usize>) {
+        if self.seen.is_empty() || seen.start < self.seen.start {
+            (self.base, self.unseen, self.seen) = (None, true, seen.start..seen.start);
+        }
+        let from = self.seen.end;
+        let more = text.get(from..seen.end).unwrap_or_default();
+        let stem = more.trim_end_matches(|c| is_mark(c) || unseen(c));
+        if !stem.is_empty() {
+            self.base = Some(from + stem.len());
+        }
+        self.unseen &= more.chars().all(unseen);
+        self.seen = seen;
+    }
+
     /// Whether nothing but white space is in it, if anything.
     fn is_space(&self) -> bool {
         !self.special && self.seen.is_empty()
@@ -60,20 +85,20 @@ pub(super) fn join(text: &str, pieces: &[Piece]) -> (Vec<usize>, Vec<String>) {
         seen.start = characters.floor(seen.start);
         let last = index.checked_sub(1).map(|before| &pieces[before]);
         let shared = !piece.special && !seen.is_empty() && seen.start < end;
-        if let Some(word) = words.iter().rposition(|word| !word.is_space()).filter(|_| shared) {
+        if shared && let Some(word) = words.iter().rposition(|word| !word.is_space()) {
             // What shares a character with a word takes along what stands nowhere between them.
             words.truncate(word + 1);
-            of_piece.iter_mut().for_each(|of| *of = word.min(*of));
+            of_piece.iter_mut().rev().take_while(|of| **of > word).for_each(|of| *of = word);
         }
         match (last, words.last_mut()) {
             (Some(last), Some(word)) if belongs(text, last, word, piece, &whole, &seen) => {
                 word.whole = union(&word.whole, &whole);
-                word.seen = union(&word.seen, &seen);
-                word.seen = word.seen.start.max(word.from)..word.seen.end.max(word.from);
+                let seen = union(&word.seen, &seen);
+                word.see(text, seen.start.max(word.from)..seen.end.max(word.from));
             }
             _ => {
                 let seen = seen.start.max(end)..seen.end.max(end);
-                words.push(Word { first: index, special: piece.special, from: end, whole, seen });
+                words.push(Word::new(text, index, piece.special, end, whole, seen));
             }
         }
         end = words.last().map_or(end, |word| end.max(word.seen.end));
@@ -108,8 +133,8 @@ fn belongs(text: &str, last: &Piece, word: &Word, piece: &Piece, whole: &Range<u
     if between.contains(char::is_whitespace) || after.is_whitespace() {
         return false;
     }
-    let stem = before.trim_end_matches(|c| is_mark(c) || unseen(c));
-    let Some(base) = stem.chars().next_back() else { return unseen(after) || before.chars().all(unseen) };
+    let stem = word.base.map(|end| &text[word.seen.start..end]).unwrap_or_default();
+    let Some(base) = stem.chars().next_back() else { return unseen(after) || word.unseen };
     if unseen(after) {
         return true;
     }
@@ -259,6 +284,27 @@ mod tests {
         let white = [(0, 1, Some(0)), (1, 1, Some(1)), (1, 1, Some(2)), (1, 3, Some(3))];
         assert_eq!(words("a\u{301}", &white), ["a\u{301}"]);
         assert_eq!(words("a\u{301}", &[(0, 3, Some(0)), (0, 0, None), (0, 3, Some(1))]), ["a\u{301}", "<s>", "<s>"]);
+    }
+
+    #[test]
+    fn a_long_word_takes_time_in_proportion() {
+        const LENGTH: usize = 150_000;
+        let pieces = |count: usize, place: fn(usize) -> (usize, usize)| -> Vec<(usize, usize, Option<u32>)> {
+            (0..count).map(|index| (place(index).0, place(index).1, Some(0))).collect()
+        };
+        let marks = format!("a{}", "\u{301}".repeat(LENGTH));
+        let letters = "ي".repeat(LENGTH);
+        let hidden = "\u{2060}".repeat(LENGTH);
+        let begun = std::time::Instant::now();
+        assert_eq!(words(&marks, &pieces(2 * LENGTH, |index| (1 + index, 2 + index))), [marks.as_str()]);
+        assert_eq!(
+            words(&letters, &pieces(2 * LENGTH, |index| (index / 2 * 2, index / 2 * 2 + 2))),
+            [letters.as_str()]
+        );
+        assert_eq!(words(&hidden, &pieces(LENGTH, |index| (3 * index, 3 * index + 3))), [hidden.as_str()]);
+        let parted: Vec<_> = (0..LENGTH).map(|index| (index, index + 1, Some(index as u32))).collect();
+        assert_eq!(words(&" ".repeat(LENGTH), &parted).len(), LENGTH);
+        assert!(begun.elapsed().as_secs_f64() < 10., "{:?}", begun.elapsed());
     }
 
     #[test]
