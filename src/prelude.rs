@@ -12,7 +12,7 @@ pub use crate::model::{
     ClassifierOutput, FromLayer, Inputs, IntoModel, Layer, Layers, Model, SequenceClassifier, Sequential,
     TransformerEncoder, from_fn,
 };
-pub use crate::nn::{Activation, Conv2d, Linear};
+pub use crate::nn::{Activation, Block, Conv2d, Linear, block};
 pub use crate::render::{Chart, Figure, Heatmap, LayerMap, Palette, Row, Show, Table};
 pub use crate::seed::Seed;
 pub use crate::tabular::{Dataset, History, Parameters, Passengers, Split, Titanic, Trainer, neuron_names};

@@ -43,8 +43,9 @@ use crate::error::Result;
 /// impl Model for Wide {
 ///     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
 ///         let x = input.first();
-///         let hidden = layers.visit("hidden", self.deep.forward(x)?.relu()?)?;
-///         layers.visit("logits", (hidden + self.skip.forward(x)?)?)
+///         let hidden = layers.apply("hidden", &self.deep, x)?;
+///         let active = layers.run(&Activation::Relu, &hidden)?;
+///         layers.visit("logits", (active + layers.run(&self.skip, x)?)?)
 ///     }
 /// }
 ///
