@@ -211,6 +211,11 @@ fn an_answer_in_every_form_that_is_asked_for() {
         assert_eq!(word["word"], json!(unit.text));
         assert!((word["attribution"].as_f64().unwrap() - unit.value).abs() < 1e-6);
     }
+    let number = form("/explanations/vi", "application/json", r#"["giao 3,5 sao"]"#).json();
+    let of_number = number["rows"][0]["words"].as_array().unwrap().iter();
+    let joined: Vec<&Value> =
+        of_number.filter(|word| word["joined"] == json!(true)).map(|word| &word["word"]).collect();
+    assert_eq!(joined, [",", "5"]);
     assert_eq!(words["rows"][0]["settled"], json!(true));
     let plain = post(server, "/explanations/vi", text).json();
     assert_eq!(plain["words"].as_array().unwrap().len(), plain["importances"].as_array().unwrap().len());
