@@ -95,6 +95,19 @@ fn a_csv_row_of_another_length_costs_no_other() {
 }
 
 #[test]
+fn an_unclosed_quote_costs_its_row_alone() {
+    let server = shared().inference;
+    let open = json!({"error": "the row cannot be read as CSV: a quote is opened and not closed"});
+    let texts = "text\ntốt\n\"chậm quá\nhay\ntệ\n\"rất\ntốt\"\n";
+    let rows = ask(server, "POST", "/predictions/vi", &[CSV], texts.as_bytes()).json();
+    assert_eq!(rows, json!(["positive", open, "positive", "negative", "positive"]));
+    let passengers = "age,sibsp,parch,fare,sex,embarked,pclass\n24,0,0,80,\"female,C,1\n24,0,0,80,female,C,1\n\
+                      41,0,0,7,\"male\",S,3\n";
+    let rows = ask(server, "POST", "/predictions/titanic", &[CSV], passengers.as_bytes()).json();
+    assert_eq!(rows, json!([open, "Survived", "Not Survived"]));
+}
+
+#[test]
 fn a_request_without_a_good_row_fails() {
     let server = shared().inference;
     for (body, why) in [
