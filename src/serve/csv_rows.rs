@@ -16,6 +16,8 @@ use crate::text::{end_of_record, ends_line};
 /// What the records of one request may weigh in memory.
 const MOST_BYTES: usize = 64 << 20;
 const MOST_COLUMNS: usize = 1 << 16;
+/// What other programs part fields with.
+const OTHER_SEPARATORS: [(char, &str); 2] = [(';', "semicolons"), ('\t', "tabs")];
 /// What a field weighs beside its name and its text.
 const BYTES_OF_A_FIELD: usize = 128;
 
@@ -38,6 +40,11 @@ pub(super) fn records(bytes: &[u8], most: usize) -> Result<Vec<Result<Value>>> {
 
 fn read(mut rows: Rows, most: usize) -> Result<Vec<Result<Value>>> {
     let header: Vec<String> = rows.next().transpose()?.unwrap_or_default().into_iter().map(String::from).collect();
+    if let [only] = header.as_slice()
+        && let Some((_, marks)) = OTHER_SEPARATORS.iter().find(|(mark, _)| only.contains(*mark))
+    {
+        bail!(Input, "the header has no commas but {marks}: expected CSV whose fields are parted by commas")
+    }
     let mut seen = HashSet::with_capacity(header.len());
     if let Some(name) = header.iter().find(|name| !seen.insert(name.as_str())) {
         bail!(
@@ -173,6 +180,8 @@ mod tests {
         assert!(message(records(many.as_bytes())).contains("send fewer rows at once"));
         assert!(message(records(b"a,a\n1,2\n")).contains("\"a\" stands twice"));
         assert!(message(records(b" \r\n")).contains("is empty"));
+        assert!(message(records(b"age;fare\n22;7,5\n")).contains("no commas but semicolons"));
+        assert!(message(records(b"age\tfare\n22\t7.5\n")).contains("no commas but tabs"));
     }
 
     #[test]

@@ -60,18 +60,43 @@ pub(crate) fn check_names(record: &Map<String, Value>, expected: &[impl AsRef<st
 /// The start of a value, for an error.
 pub(crate) fn shown(value: &Value) -> String {
     const LONGEST: usize = 60;
-    let text = value.to_string();
-    if text.chars().count() <= LONGEST { text } else { text.chars().take(LONGEST).collect::<String>() + "…" }
+    start(value.to_string(), LONGEST)
+}
+
+fn start(text: String, longest: usize) -> String {
+    if text.chars().count() <= longest { text } else { text.chars().take(longest).collect::<String>() + "…" }
 }
 
 fn are(names: &[&str]) -> String {
-    let shown = shown(&Value::from(names.join(", ")));
-    format!("{} {}", shown.trim_matches('"'), if names.len() == 1 { "is" } else { "are" })
+    const LONGEST: usize = 200;
+    let shown = start(names.join(", ").escape_debug().to_string(), LONGEST);
+    format!("{shown} {}", if names.len() == 1 { "is" } else { "are" })
 }
 
 fn one_of(choices: &[&str]) -> String {
     match choices {
         [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => choices.concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn names_are_told_in_full() {
+        let names =
+            ["age", "sibsp", "parch", "fare", "embark_C", "embark_Q", "embark_S", "class_1", "class_2", "class_3"];
+        let message = |record: Value| check_names(record.as_object().unwrap(), &names).unwrap_err().to_string();
+        assert!(
+            message(json!({"age": 1})).starts_with(&format!("{} are missing: expected age", names[1..].join(", ")))
+        );
+        let mut record: Map<String, Value> = names.iter().map(|name| (name.to_string(), json!(1))).collect();
+        record.insert("\u{7}".repeat(300), json!(1));
+        let long = check_names(&record, &names).unwrap_err().to_string();
+        assert!(long.contains("… is not known: expected age") && long.chars().count() < 400, "{long}");
     }
 }

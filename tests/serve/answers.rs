@@ -319,7 +319,15 @@ fn what_cannot_be_answered_says_why() {
             &[CSV],
             text("age,fare\n1,2\n".into()),
             400,
-            "are missing: expected age, sibsp",
+            "sibsp, parch, female, male, embark_C, embark_Q, embark_S, class_1, class_2, class_3 are missing: expected age",
+        ),
+        (
+            "columns between semicolons",
+            "/predictions/titanic",
+            &[CSV],
+            text(csv(&[WOMAN_ROW]).replace(',', ";")),
+            400,
+            "no commas but semicolons",
         ),
         (
             "an extra column",
