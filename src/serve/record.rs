@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::flaws;
 use crate::error::{Result, bail, error};
 
 /// Up to here f64 holds every whole number.
@@ -39,6 +40,15 @@ pub(crate) fn choice<'a>(name: &str, value: &Value, choices: &[&'a str]) -> Resu
     found.copied().ok_or_else(|| error!(Input, "{name} is {}: expected {}", shown(value), one_of(choices)))
 }
 
+/// An error if a record holds a value that JSON does not know.
+pub(crate) fn check_values(record: &Value) -> Result<()> {
+    if let Some(flaw) = flaws::of(record) {
+        bail!(Input, "the row is {flaw}")
+    }
+    let flawed = |(name, value): (&String, &Value)| Some(error!(Input, "{name} is {}", flaws::within(value)?));
+    record.as_object().into_iter().flatten().find_map(flawed).map_or(Ok(()), Err)
+}
+
 /// An error unless a record holds exactly these names.
 pub(crate) fn check_names(record: &Map<String, Value>, expected: &[impl AsRef<str>]) -> Result<()> {
     let list = || expected.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
@@ -60,7 +70,7 @@ pub(crate) fn check_names(record: &Map<String, Value>, expected: &[impl AsRef<st
 /// The start of a value, for an error.
 pub(crate) fn shown(value: &Value) -> String {
     const LONGEST: usize = 60;
-    start(value.to_string(), LONGEST)
+    flaws::within(value).map_or_else(|| start(value.to_string(), LONGEST), str::to_string)
 }
 
 fn start(text: String, longest: usize) -> String {

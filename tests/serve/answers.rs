@@ -303,7 +303,7 @@ fn what_cannot_be_answered_says_why() {
             &[JSON],
             text(WOMAN.replacen("22", "1e999", 1)),
             400,
-            "out of range",
+            "age is 1e999, which is more than a number of 64 bits can be",
         ),
         (
             "a missing value",
