@@ -319,7 +319,7 @@ fn what_cannot_be_answered_says_why() {
             &[CSV],
             text("age,fare\n1,2\n".into()),
             400,
-            "sibsp, parch, female, male, embark_C, embark_Q, embark_S, class_1, class_2, class_3 are missing: expected age",
+            "sibsp, parch, female, male, embark_C, embark_Q, embark_S, class_1, class_2, class_3 are missing",
         ),
         (
             "columns between semicolons",
