@@ -22,8 +22,8 @@ pub(super) fn told(body: &[u8]) -> Option<Vec<u8>> {
             _ => rest.iter().take_while(is_part_of_word).count().max(1),
         };
         let (token, behind) = rest.split_at(length);
-        let is_name = behind.trim_ascii_start().first() == Some(&b':');
-        match flaw(token).filter(|_| !is_name) {
+        let is_name = || behind.trim_ascii_start().starts_with(b":");
+        match flaw(token).filter(|_| !is_name()) {
             Some(flaw) => {
                 let object = Map::from_iter([(NAME.to_string(), Value::from(flaw))]);
                 told.extend_from_slice(Value::Object(object).to_string().as_bytes());

@@ -150,6 +150,9 @@ mod tests {
         let sound = parse(r#"[{"a": "\ud83d\ude00 \\ud800"}, 1e300]"#.as_bytes(), BODY).unwrap();
         assert_eq!(flaws::within(&sound), None);
         assert!(parse(br#"{"\ud800": 1}"#, BODY).unwrap_err().to_string().contains("\\ud800"));
+        // Work that grew with the square of the spaces would take hours.
+        let spaces = " ".repeat(4_000_000);
+        assert!(parse(format!("[NaN,{spaces}x]").as_bytes(), BODY).is_err());
         let many = format!("[{}NaN]", "NaN,".repeat(10_000));
         assert!(parse(many.as_bytes(), BODY).is_err());
     }
