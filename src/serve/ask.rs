@@ -159,7 +159,9 @@ fn whole(name: &str, value: &Value) -> Result<usize> {
 /// A number, or a record that the model takes; in a form or an address also as JSON.
 fn reference(value: &Value, model: &dyn Servable) -> Result<Reference> {
     let record = match value {
-        Value::String(text) if text.trim_start().starts_with(['[', '{']) => &strict_json::parse(text.as_bytes())?,
+        Value::String(text) if text.trim_start().starts_with(['[', '{']) => {
+            &strict_json::parse(text.as_bytes(), "the baseline")?
+        }
         other => other,
     };
     if !matches!(record, Value::Array(_) | Value::Object(_)) {

@@ -11,7 +11,7 @@ use super::running::each;
 use super::servable::{Row, Servable};
 use super::told::{Warned, explained, predicted};
 use super::watched::BeforePass;
-use super::{Archive, Ask, Settings, strict_json};
+use super::{Archive, Ask, Settings, flaws, strict_json};
 use crate::error::{Result, bail, error};
 
 const LONGEST_LINE: u64 = 16 << 20;
@@ -143,9 +143,13 @@ impl Batch {
     fn read(&self, number: usize, text: Result<Vec<u8>>) -> Line {
         let mut id = None;
         let row = text.and_then(|text| {
-            let mut record = strict_json::parse(text.trim_ascii())?;
+            let mut record = strict_json::parse(text.trim_ascii(), "the line")?;
             if let Value::Object(named) = &mut record {
                 id = named.shift_remove("id");
+            }
+            if let Some(flaw) = id.as_ref().and_then(flaws::within).map(str::to_string) {
+                id = None;
+                bail!(Input, "id is {flaw}")
             }
             self.servable.read(&record)
         });

@@ -66,7 +66,7 @@ pub fn request(kind: u8, query: &str, body: &[u8]) {
 
 /// A request of KServe's second protocol.
 pub fn infer(body: &[u8]) {
-    let Ok(asked) = strict_json::parse(body) else { return };
+    let Ok(asked) = strict_json::parse(body, "the body") else { return };
     if let Ok(records) = kserve_v2::records(&asked, model().description()) {
         let payload = Payload { records, parameters: Map::new() };
         let _ = payload.records.iter().flatten().map(|record| model().read(record)).collect::<Vec<_>>();

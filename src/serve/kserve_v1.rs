@@ -99,7 +99,7 @@ async fn answer(app: &Arc<App>, open: Open, request: Request) -> Result<Response
 
 /// The parameters and the rows of a request; it may have none.
 fn read(app: &App, running: &Running, bytes: &[u8]) -> Result<(Map<String, Value>, Each<Row>), Failure> {
-    let value = strict_json::parse(bytes)?;
+    let value = strict_json::parse(bytes, "the body")?;
     if !value["instances"].is_array() {
         return Err(Failure::bad_request("Expected \"instances\" to be a list: {\"instances\": [record, ...]}"));
     }

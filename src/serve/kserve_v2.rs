@@ -140,7 +140,7 @@ struct Asked {
 
 fn read(app: &App, running: &Running, bytes: &[u8]) -> Result<Asked, Failure> {
     let description = running.servable().description();
-    let asked = strict_json::parse(bytes)?;
+    let asked = strict_json::parse(bytes, "the body")?;
     let most = app.settings.max_rows;
     if asked["inputs"][0]["shape"][0].as_u64().is_some_and(|rows| rows > most as u64) {
         return Err(payload::too_many(&app.settings).into());
@@ -183,9 +183,9 @@ pub(crate) fn records(asked: &Value, description: &Description) -> crate::Result
         (Kind::Text, [_] | [_, 1]) if datatype == "BYTES" => Ok(flat.into_iter().cloned().map(Ok).collect()),
         (Kind::Text, _) => bail!(Input, "the input is {datatype} {shape:?}: expected BYTES [texts]"),
         (Kind::Tabular, &[_, width]) if NUMBERS.contains(&datatype) && width == description.features.len() => {
-            let record = |row: &[&Value]| match row.iter().find(|value| !value.is_number()) {
+            let record = |row: &[&Value]| match row.iter().position(|value| !value.is_number()) {
                 None => Ok(row.iter().copied().cloned().collect()),
-                Some(other) => bail!(Input, "{} stands in the data: expected numbers", shown(other)),
+                Some(at) => bail!(Input, "{} is {}: expected a number", description.features[at], shown(row[at])),
             };
             Ok(flat.chunks(width).map(record).collect())
         }

@@ -21,6 +21,7 @@ mod catalog;
 mod connection;
 mod csv_rows;
 mod failure;
+mod flaws;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod handler;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::aside::{LARGE, Room};
 use super::ask::PARAMETERS;
-use super::{Failure, Settings, csv_rows, strict_json};
+use super::{Failure, Settings, csv_rows, flaws, strict_json};
 use crate::error::{Error, Result as Outcome, bail, error};
 
 /// Seconds that a body may take to come.
@@ -163,7 +163,7 @@ impl Payload {
             "text/csv" => Self { records: csv_rows::records(&bytes, settings.max_rows)?, ..Self::default() },
             "text/plain" => Self { records: vec![Ok(Value::String(utf8(bytes)?))], ..Self::default() },
             _ if media.ends_with("json") || looks_like_json(&bytes) => {
-                Self::of_json(strict_json::parse(&bytes)?, settings)?
+                Self::of_json(strict_json::parse(&bytes, "the body")?, settings)?
             }
             "" | "application/octet-stream" | "application/x-www-form-urlencoded" => {
                 Self { records: csv_rows::records(&bytes, settings.max_rows)?, ..Self::default() }
@@ -200,6 +200,9 @@ impl Payload {
             text @ Value::String(_) => return Ok(Self { records: vec![Ok(text)], ..Self::default() }),
             other => bail!(Input, "the body is {other}: expected a record, a list of records, or a text"),
         };
+        if let Some(flaw) = object.get("parameters").and_then(flaws::of) {
+            bail!(Input, "parameters is {flaw}")
+        }
         let parameters = match object.remove("parameters") {
             None | Some(Value::Null) => Map::new(),
             Some(Value::Object(parameters)) => parameters,
@@ -236,7 +239,7 @@ impl Payload {
                 DATA_FIELD => {
                     let content = value.as_str().unwrap_or_default().as_bytes();
                     given = Some(if looks_like_json(content) {
-                        let inner = Self::of_json(strict_json::parse(content)?, settings)?;
+                        let inner = Self::of_json(strict_json::parse(content, DATA_FIELD)?, settings)?;
                         payload.parameters.extend(inner.parameters);
                         inner.records
                     } else {
@@ -298,9 +301,10 @@ fn looks_like_json(bytes: &[u8]) -> bool {
     matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
-/// A list of numbers is one row; a list of anything else is a list of rows.
+/// A list of numbers is one row, with flawed ones among them too; a list of anything else is a list of rows.
 fn rows_of(list: Vec<Value>, settings: &Settings) -> Outcome<Vec<Outcome<Value>>> {
-    let one_row = !list.is_empty() && list.iter().all(Value::is_number);
+    let one_row =
+        list.iter().any(Value::is_number) && list.iter().all(|value| value.is_number() || flaws::of(value).is_some());
     if one_row { Ok(vec![Ok(Value::Array(list))]) } else { each_row(list, settings) }
 }
 
@@ -384,7 +388,9 @@ mod tests {
 
     #[test]
     fn json_in_every_form() {
-        let read = |text: &str| Payload::of_json(strict_json::parse(text.as_bytes()).unwrap(), &Settings::default());
+        let read = |text: &str| {
+            Payload::of_json(strict_json::parse(text.as_bytes(), "the body").unwrap(), &Settings::default())
+        };
         assert_eq!(read("[1, 2]").unwrap().records.len(), 1);
         assert_eq!(read("[[1, 2], {\"a\": 1}]").unwrap().records.len(), 2);
         assert_eq!(read("\"tốt\"").unwrap().records.len(), 1);

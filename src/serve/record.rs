@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::flaws;
 use crate::error::{Result, bail, error};
 
 /// Up to here f64 holds every whole number.
@@ -39,6 +40,15 @@ pub(crate) fn choice<'a>(name: &str, value: &Value, choices: &[&'a str]) -> Resu
     found.copied().ok_or_else(|| error!(Input, "{name} is {}: expected {}", shown(value), one_of(choices)))
 }
 
+/// An error if a record holds a value that JSON does not know.
+pub(crate) fn check_values(record: &Value) -> Result<()> {
+    if let Some(flaw) = flaws::of(record) {
+        bail!(Input, "the row is {flaw}")
+    }
+    let flawed = |(name, value): (&String, &Value)| Some(error!(Input, "{name} is {}", flaws::within(value)?));
+    record.as_object().into_iter().flatten().find_map(flawed).map_or(Ok(()), Err)
+}
+
 /// An error unless a record holds exactly these names.
 pub(crate) fn check_names(record: &Map<String, Value>, expected: &[impl AsRef<str>]) -> Result<()> {
     let list = || expected.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
@@ -60,18 +70,43 @@ pub(crate) fn check_names(record: &Map<String, Value>, expected: &[impl AsRef<st
 /// The start of a value, for an error.
 pub(crate) fn shown(value: &Value) -> String {
     const LONGEST: usize = 60;
-    let text = value.to_string();
-    if text.chars().count() <= LONGEST { text } else { text.chars().take(LONGEST).collect::<String>() + "…" }
+    flaws::within(value).map_or_else(|| start(value.to_string(), LONGEST), str::to_string)
+}
+
+fn start(text: String, longest: usize) -> String {
+    if text.chars().count() <= longest { text } else { text.chars().take(longest).collect::<String>() + "…" }
 }
 
 fn are(names: &[&str]) -> String {
-    let shown = shown(&Value::from(names.join(", ")));
-    format!("{} {}", shown.trim_matches('"'), if names.len() == 1 { "is" } else { "are" })
+    const LONGEST: usize = 200;
+    let shown = start(names.join(", ").escape_debug().to_string(), LONGEST);
+    format!("{shown} {}", if names.len() == 1 { "is" } else { "are" })
 }
 
 fn one_of(choices: &[&str]) -> String {
     match choices {
         [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => choices.concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn names_are_told_in_full() {
+        let names =
+            ["age", "sibsp", "parch", "fare", "embark_C", "embark_Q", "embark_S", "class_1", "class_2", "class_3"];
+        let message = |record: Value| check_names(record.as_object().unwrap(), &names).unwrap_err().to_string();
+        assert!(
+            message(json!({"age": 1})).starts_with(&format!("{} are missing: expected age", names[1..].join(", ")))
+        );
+        let mut record: Map<String, Value> = names.iter().map(|name| (name.to_string(), json!(1))).collect();
+        record.insert("\u{7}".repeat(300), json!(1));
+        let long = check_names(&record, &names).unwrap_err().to_string();
+        assert!(long.contains("… is not known: expected age") && long.chars().count() < 400, "{long}");
     }
 }

@@ -6,16 +6,25 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use super::flaws;
 use crate::error::{Result, error};
 
 /// Reads JSON in which no name stands twice in one object: of two values for one feature, none can
-/// be taken for the right one.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Value> {
+/// be taken for the right one. A value that JSON does not know becomes one of `flaws`. `what` names the text in errors.
+pub(crate) fn parse(bytes: &[u8], what: &str) -> Result<Value> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let told = |error| flaws::told(bytes).and_then(|told| read(&told).ok()).ok_or(error);
+    read(bytes).or_else(told).map_err(|e| match std::str::from_utf8(bytes).ok().and_then(flaws::half_of_a_pair) {
+        Some(half) => error!(Input, "{what} cannot be read as JSON: {e} ({half} is one half of a surrogate pair)"),
+        None => error!(Input, "{what} cannot be read as JSON: {e}"),
+    })
+}
+
+fn read(bytes: &[u8]) -> serde_json::Result<Value> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let count = Cell::new(0);
-    let value = Strict(&count).deserialize(&mut json).and_then(|value| json.end().map(|()| value));
-    value.map_err(|e| error!(Input, "the body cannot be read as JSON: {e}"))
+    let value = Strict(&count).deserialize(&mut json)?;
+    json.end().map(|()| value)
 }
 
 /// What the values of one body may weigh in memory: two bytes of it can become some hundred.
@@ -107,29 +116,53 @@ impl<'de> Visitor<'de> for Strict<'_> {
 mod tests {
     use super::*;
 
+    const BODY: &str = "the body";
+
     #[test]
     fn reads_what_serde_json_reads() {
         let text = r#" {"a": [1, -2, 2.5, true, null, "x\u00e9"], "b": {"a": {}}} "#;
-        assert_eq!(parse(text.as_bytes()).unwrap(), serde_json::from_str::<Value>(text).unwrap());
-        assert_eq!(parse(b"\xef\xbb\xbf[]").unwrap(), Value::Array(Vec::new()));
+        assert_eq!(parse(text.as_bytes(), BODY).unwrap(), serde_json::from_str::<Value>(text).unwrap());
+        assert_eq!(parse(b"\xef\xbb\xbf[]", BODY).unwrap(), Value::Array(Vec::new()));
     }
 
     #[test]
     fn refuses_what_could_mean_two_things() {
-        let message = |text: &str| parse(text.as_bytes()).unwrap_err().to_string();
+        let message = |text: &str| parse(text.as_bytes(), BODY).unwrap_err().to_string();
         assert!(message(r#"{"age": 1, "age": 2}"#).contains("\"age\" stands twice"));
-        assert!(message("[NaN]").contains("cannot be read as JSON"));
-        assert!(message("[1e999]").contains("cannot be read as JSON"));
+        assert!(message("[nan]").starts_with("the body cannot be read as JSON"));
         assert!(message(&"[".repeat(100_000)).contains("recursion limit"));
         assert!(message("{} {}").contains("trailing"));
     }
 
     #[test]
+    fn values_that_json_does_not_know_are_told() {
+        for (text, told) in [
+            ("NaN", "NaN, which JSON does not know"),
+            ("-Infinity", "-Infinity, which JSON does not know"),
+            ("-1e999", "-1e999, which is more than a number of 64 bits can be"),
+            (r#""a\ud800""#, r"a text with \ud800, one half of a surrogate pair"),
+            (r#""\\\"\udc00\ud83d""#, r"a text with \udc00, one half of a surrogate pair"),
+        ] {
+            let value = parse(format!("[1, {{\"a\": {text}}}, \"NaN\"]").as_bytes(), BODY).unwrap();
+            assert_eq!(flaws::of(&value[1]["a"]), Some(told), "{text}");
+            assert_eq!((flaws::within(&value), &value[2]), (Some(told), &Value::from("NaN")));
+        }
+        let sound = parse(r#"[{"a": "\ud83d\ude00 \\ud800"}, 1e300]"#.as_bytes(), BODY).unwrap();
+        assert_eq!(flaws::within(&sound), None);
+        assert!(parse(br#"{"\ud800": 1}"#, BODY).unwrap_err().to_string().contains("\\ud800"));
+        // Work that grew with the square of the spaces would take hours.
+        let spaces = " ".repeat(4_000_000);
+        assert!(parse(format!("[NaN,{spaces}x]").as_bytes(), BODY).is_err());
+        let many = format!("[{}NaN]", "NaN,".repeat(10_000));
+        assert!(parse(many.as_bytes(), BODY).is_err());
+    }
+
+    #[test]
     fn refuses_what_would_take_too_much_memory() {
         let list = |item: &str, count: usize| format!("[{}{item}]", format!("{item},").repeat(count - 1));
-        assert!(parse(list("0", 300_000).as_bytes()).is_ok());
+        assert!(parse(list("0", 300_000).as_bytes(), BODY).is_ok());
         for (item, count) in [("0", 1_000_000), ("[]", 1_000_000), ("{}", 200_000), (r#"{"a":0}"#, 200_000)] {
-            let error = parse(list(item, count).as_bytes()).unwrap_err().to_string();
+            let error = parse(list(item, count).as_bytes(), BODY).unwrap_err().to_string();
             assert!(error.contains("too many values"), "{item}: {error}");
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
-use super::record::{check_names, number, shown};
+use super::record::{check_names, check_values, number, shown};
 use super::servable::{Description, Explanation, Kind, Parts, Row, Servable};
 use super::watched::BeforePass;
 use super::{Ask, Feature, TabularModel};
@@ -101,6 +101,7 @@ impl Servable for Tabular {
     }
 
     fn read(&self, record: &Value) -> Result<Row> {
+        check_values(record)?;
         let values: Vec<f32> = match record {
             Value::Object(named) => match self.served.encode(named)? {
                 Some(encoded) if encoded.len() == self.features.len() => encoded,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::record::{check_names, shown};
+use super::record::{check_names, check_values, shown};
 use super::servable::{Description, Explanation, Kind, Parts, Row, Servable};
 use super::watched::BeforePass;
 use super::{Ask, Field, readable};
@@ -88,6 +88,7 @@ impl Servable for Texts {
     }
 
     fn read(&self, record: &Value) -> Result<Row> {
+        check_values(record)?;
         let text = match record {
             Value::String(text) => text,
             Value::Object(named) => {

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::servable::{Description, Explanation, Parts, Row};
 use crate::engine::NOTEWORTHY_DELTA;
+use crate::text::Unit;
 
 /// What must be said of a row, whatever the model gives.
 #[derive(Default)]
@@ -36,11 +37,15 @@ pub(crate) fn explained(description: &Description, explanation: &Explanation, wa
             row.insert("attributions".into(), Value::Object(named.collect()));
         }
         Parts::Words(text) => {
-            let words = text
-                .records()
-                .iter()
-                .flat_map(|record| record.units())
-                .map(|unit| json!({ "word": unit.text, "attribution": unit.value, "special": unit.special }));
+            let told = |unit: &Unit| {
+                json!({
+                    "word": unit.text,
+                    "attribution": unit.value,
+                    "special": unit.special,
+                    "joined": unit.joined,
+                })
+            };
+            let words = text.records().iter().flat_map(|record| record.units()).map(told);
             row.insert("words".into(), words.collect());
         }
     }

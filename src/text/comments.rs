@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::quotes::unclosed;
 use crate::error::{Result, bail, error};
 
 /// A text, and the class it really is of where that is known. A `&str`, or a pair of both, turns
@@ -43,6 +44,10 @@ impl Comments {
 
     fn parse(text: &str) -> Result<Self> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if let Some(place) = unclosed(text.as_bytes()) {
+            let line = text[..place].matches('\n').count() + 1;
+            bail!(File, "line {line}: a quote is opened and not closed; write a quote inside of quotes twice")
+        }
         let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
         let heads = reader.headers().map_err(|e| error!(File, "{e}"))?.clone();
         let column = |name: &str| heads.iter().position(|head| head.trim() == name);
@@ -134,5 +139,18 @@ impl From<(&str, usize)> for Comment {
 impl From<&Comment> for Comment {
     fn from(comment: &Comment) -> Self {
         comment.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unclosed_quote_is_named_by_its_line() {
+        let message = |text: &str| Comments::parse(text).unwrap_err().to_string();
+        assert!(message("text\ntốt\n\"chậm quá\nhay\ntệ\n").contains("line 3: a quote is opened and not closed"));
+        assert!(message("text,label\n\"tốt\nquá\",0\n\"tệ,1\n\"hay\",0\n").contains("line 4: a quote is opened"));
+        assert_eq!(Comments::parse("text\n\"tốt\nquá\"\n\"\"\"hay\"\"\"\n").unwrap().get(0).unwrap().text, "tốt\nquá");
     }
 }

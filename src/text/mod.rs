@@ -6,6 +6,7 @@ mod explainer;
 #[cfg(feature = "hub")]
 mod hub;
 mod place;
+mod quotes;
 mod segmenter;
 mod sentiment_classifier;
 mod strongest_words;
@@ -18,6 +19,8 @@ pub use batch_attributions::BatchAttributions;
 pub use comments::{Comment, Comments};
 pub use explainer::Explainer;
 pub use segmenter::Segmenter;
+#[cfg(feature = "serve")]
+pub(crate) use quotes::{end_of_record, ends_line};
 #[cfg(feature = "serve")]
 pub(crate) use sentiment_classifier::most_probable;
 pub use sentiment_classifier::{Prediction, SentimentClassifier};

@@ -211,6 +211,11 @@ fn an_answer_in_every_form_that_is_asked_for() {
         assert_eq!(word["word"], json!(unit.text));
         assert!((word["attribution"].as_f64().unwrap() - unit.value).abs() < 1e-6);
     }
+    let number = form("/explanations/vi", "application/json", r#"["giao 3,5 sao"]"#).json();
+    let of_number = number["rows"][0]["words"].as_array().unwrap().iter();
+    let joined: Vec<&Value> =
+        of_number.filter(|word| word["joined"] == json!(true)).map(|word| &word["word"]).collect();
+    assert_eq!(joined, [",", "5"]);
     assert_eq!(words["rows"][0]["settled"], json!(true));
     let plain = post(server, "/explanations/vi", text).json();
     assert_eq!(plain["words"].as_array().unwrap().len(), plain["importances"].as_array().unwrap().len());
@@ -298,7 +303,7 @@ fn what_cannot_be_answered_says_why() {
             &[JSON],
             text(WOMAN.replacen("22", "1e999", 1)),
             400,
-            "out of range",
+            "age is 1e999, which is more than a number of 64 bits can be",
         ),
         (
             "a missing value",
@@ -314,7 +319,15 @@ fn what_cannot_be_answered_says_why() {
             &[CSV],
             text("age,fare\n1,2\n".into()),
             400,
-            "are missing: expected age, sibsp",
+            "sibsp, parch, female, male, embark_C, embark_Q, embark_S, class_1, class_2, class_3 are missing",
+        ),
+        (
+            "columns between semicolons",
+            "/predictions/titanic",
+            &[CSV],
+            text(csv(&[WOMAN_ROW]).replace(',', ";")),
+            400,
+            "no commas but semicolons",
         ),
         (
             "an extra column",

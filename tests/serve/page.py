@@ -34,7 +34,7 @@ FLAGS = [
 THEMES = ["light", "dark"]
 WIDTHS = [320, 768, 1280]
 LOWEST_CONTRAST = 4.5
-KEY_CODES = {"Tab": 9, "ArrowRight": 39}
+KEY_CODES = {"Tab": 9, "ArrowLeft": 37, "ArrowRight": 39}
 
 SETTLED = "document.getElementById('reasons').ariaBusy === 'false'"
 PREDICTION = "document.getElementById('prediction').textContent"
@@ -67,7 +67,7 @@ UNREACHED = """
 (() => {
   const group = (control) => control.type === "radio" ? control.name : control.closest("[role=toolbar]") ?? control;
   const reached = new Set([...window.reached].map(group));
-  return [...document.querySelectorAll("a[href], button, input, select, textarea, summary")]
+  return [...document.querySelectorAll("a[href], button, [role=button], input, select, textarea, summary")]
     .filter((control) => control.checkVisibility() && !reached.has(group(control)))
     .map((control) => control.outerHTML);
 })()
@@ -98,6 +98,14 @@ FAINT_TEXTS = """
     .map((element) => [contrast(element), element.outerHTML])
     .filter(([found]) => found < wanted);
 })
+"""
+
+# The words, special tokens left out, by where they stand.
+WORDS_FROM_THE_LEFT = """
+[...document.querySelectorAll("#words [role=button]:not(.special)")]
+  .map((word) => [word.getBoundingClientRect().left, word.textContent])
+  .sort(([one], [other]) => one - other)
+  .map(([, word]) => word)
 """
 
 # Whether anything on the page is animated.
@@ -357,11 +365,31 @@ def words_are_walked_with_arrows_and_never_html(page: Page, models: list[dict]):
             page.open(model)
             page.fill("text", "good <img src=x> &amp; bad")
             assert page.run("document.querySelectorAll('img').length") == 0
-            words = page.texts("#words button")
+            words = page.texts("#words [role=button]")
             assert len(words) > 2 and len(words) == len(page.texts("#attributions tbody tr")), words
-            page.run("document.querySelector('#words button').focus()")
+            titles = page.run("[...document.querySelectorAll('#words [role=button]')].map(({ title }) => title)")
+            page.run("document.querySelector('#words [role=button]').focus()")
             page.press("ArrowRight")
-            assert page.texts("#reading") == [words[1]], (page.texts("#reading"), words)
+            assert page.texts("#reading") == [f"{words[1]} {titles[1]}"], (page.texts("#reading"), words)
+
+
+def words_stand_in_the_order_of_their_scripts(page: Page, models: list[dict]):
+    orders = [
+        ("كتاب جميل نعم شكرا tốt שלום עולם", ["עולם", "שלום", "tốt", "شكرا", "نعم", "جميل", "كتاب"]),
+        ("tốt כן לא hay", ["tốt", "לא", "כן", "hay"]),
+        ("שלום 3,5 tốt", ["tốt", "3", ",", "5", "שלום"]),
+    ]
+    model = next((model for model in models if model["name"] == "sentiment-vi"), None)
+    if model:
+        page.open(model)
+        for text, expected in orders:
+            page.fill("text", text)
+            words = page.run(WORDS_FROM_THE_LEFT)
+            assert words == expected, (words, expected)
+            page.run("document.querySelector('#words [role=button]').focus()")
+            page.press("ArrowLeft" if words[-1] == text.split()[0] else "ArrowRight")
+            second = page.texts("#words [role=button]")[1]
+            assert page.texts("#reading")[0].startswith(f"{second} "), page.texts("#reading")
 
 
 def nothing_overflows(page: Page, models: list[dict]):
@@ -424,6 +452,7 @@ CHECKS = [
     the_request_can_be_repeated_with_curl,
     every_control_has_a_name_and_is_reached_by_tab,
     words_are_walked_with_arrows_and_never_html,
+    words_stand_in_the_order_of_their_scripts,
     nothing_overflows,
     texts_stand_out_in_both_themes,
     motion_stops_where_it_is_not_wanted,

@@ -95,6 +95,65 @@ fn a_csv_row_of_another_length_costs_no_other() {
 }
 
 #[test]
+fn an_unclosed_quote_costs_its_row_alone() {
+    let server = shared().inference;
+    let open = json!({"error": "the row cannot be read as CSV: a quote is opened and not closed"});
+    let texts = "text\ntốt\n\"chậm quá\nhay\ntệ\n\"rất\ntốt\"\n";
+    let rows = ask(server, "POST", "/predictions/vi", &[CSV], texts.as_bytes()).json();
+    assert_eq!(rows, json!(["positive", open, "positive", "negative", "positive"]));
+    let passengers = "age,sibsp,parch,fare,sex,embarked,pclass\n24,0,0,80,\"female,C,1\n24,0,0,80,female,C,1\n\
+                      41,0,0,7,\"male\",S,3\n";
+    let rows = ask(server, "POST", "/predictions/titanic", &[CSV], passengers.as_bytes()).json();
+    assert_eq!(rows, json!([open, "Survived", "Not Survived"]));
+}
+
+#[test]
+fn what_json_does_not_know_costs_its_row_alone() {
+    let server = shared().inference;
+    let half = r"a text with \ud800, one half of a surrogate pair";
+    let error = |row: &Value| row["error"].as_str().unwrap_or_default().to_string();
+    for body in [r#"["Rất tốt", "a\ud800", "tệ"]"#, r#"["Rất tốt", {"text": "a\ud800"}, "tệ"]"#] {
+        let rows = post(server, "/predictions/vi", body).json();
+        assert_eq!((&rows[0], &rows[2]), (&json!("positive"), &json!("negative")));
+        assert!(error(&rows[1]).contains(half), "{rows}");
+        let rows = post(server, "/v1/models/vi:predict", &format!("{{\"instances\": {body}}}")).json();
+        assert_eq!(rows["predictions"][2], json!("negative"));
+        assert!(error(&rows["predictions"][1]).contains(half), "{rows}");
+    }
+    let body = r#"{"inputs": [{"name": "text", "shape": [2], "datatype": "BYTES", "data": ["Rất tốt", "\ud800"]}]}"#;
+    let answer = post(server, "/v2/models/vi/infer", body).json();
+    assert_eq!(answer["outputs"][0]["data"], json!(["positive", ""]));
+    assert!(answer["parameters"]["error_of_row_1"].as_str().unwrap().contains(half), "{answer}");
+
+    for (number, told) in [("NaN", "NaN, which JSON does not know"), ("1e999", "1e999, which is more than a number")] {
+        let list = MAN_ROW.replacen("41", number, 1);
+        let named = WOMAN.replacen("22", number, 1);
+        let rows = post(server, "/predictions/titanic", &format!("[[{WOMAN_ROW}], [{list}], {named}]")).json();
+        assert_eq!(rows[0], json!("Survived"));
+        for row in 1..3 {
+            assert!(error(&rows[row]).contains(&format!("age is {told}")), "{rows}");
+        }
+        let body = format!(
+            r#"{{"inputs": [{{"name": "features", "shape": [2, 12], "datatype": "FP32", "data": [{WOMAN_ROW},{list}]}}]}}"#
+        );
+        let answer = post(server, "/v2/models/titanic/infer", &body).json();
+        assert!(
+            answer["parameters"]["error_of_row_1"].as_str().unwrap().contains(&format!("age is {told}")),
+            "{answer}"
+        );
+        for body in [
+            format!("[{list}]"),
+            named,
+            format!(r#"{{"instances": [{WOMAN}], "parameters": {{"n_steps": {number}}}}}"#),
+        ] {
+            let refusal = post(server, "/explanations/titanic", &body);
+            assert_eq!(refusal.status, 400);
+            assert!(refusal.json()["message"].as_str().unwrap().contains(told), "{}", refusal.text());
+        }
+    }
+}
+
+#[test]
 fn a_request_without_a_good_row_fails() {
     let server = shared().inference;
     for (body, why) in [
@@ -134,5 +193,5 @@ fn kserves_answers_have_a_place_for_each_row() {
         format!(r#"{{"inputs": [{{"name": "features", "shape": [2, 12], "datatype": "FP32", "data": [{row}]}}]}}"#);
     let answer = post(server, "/v2/models/titanic/infer", &body).json();
     assert_eq!(answer["outputs"][0]["data"], json!(["Survived", ""]));
-    assert!(answer["parameters"]["error_of_row_1"].as_str().unwrap().contains("null stands in the data"));
+    assert!(answer["parameters"]["error_of_row_1"].as_str().unwrap().contains("age is null: expected a number"));
 }
