@@ -76,7 +76,7 @@ pub enum Operation<'a> {
     /// Linear in each of two inputs.
     Product,
     /// The largest of the last axis of these windows over the only input, `[batch, ..., window]`.
-    Max(Box<dyn Fn(&Tensor) -> Result<Tensor> + 'a>),
+    Max(Windows<'a>),
     /// Softmax along an axis.
     Softmax {
         /// The axis, from 0.
@@ -85,6 +85,9 @@ pub enum Operation<'a> {
     /// Anything else that is differentiable.
     Other,
 }
+
+/// The windows of a tensor, made of differentiable operations.
+pub type Windows<'a> = Box<dyn Fn(&Tensor) -> Result<Tensor> + 'a>;
 
 /// What goes into a block: one tensor, or several.
 pub trait BlockInputs {

@@ -27,7 +27,7 @@ mod softmax;
 use candle_core::{Tensor, Var};
 
 pub use activation::Activation;
-pub use block::{Block, BlockInputs, Closure, Operation, block};
+pub use block::{Block, BlockInputs, Closure, Operation, Windows, block};
 pub use conv2d::Conv2d;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
