@@ -18,9 +18,9 @@ mod training;
 pub use batch_attributions::BatchAttributions;
 pub use comments::{Comment, Comments};
 pub use explainer::Explainer;
-pub use segmenter::Segmenter;
 #[cfg(feature = "serve")]
 pub(crate) use quotes::{end_of_record, ends_line};
+pub use segmenter::Segmenter;
 #[cfg(feature = "serve")]
 pub(crate) use sentiment_classifier::most_probable;
 pub use sentiment_classifier::{Prediction, SentimentClassifier};
