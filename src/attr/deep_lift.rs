@@ -25,10 +25,10 @@ use crate::model::{Inputs, IntoModel, Model};
 ///   the block's sum comes out, for softmax, layer norm and all else.
 /// * **Costs** one forward pass over twice the rows and one backward pass, in which each block is computed again, once
 ///   for every point.
-/// * **Differs from Captum** in that softmax and max-pool add up (Captum's own rules, with
-///   [`captum_rules`](Self::captum_rules), are off by up to several times the output), that blocks
-///   may be used twice, and that nothing falls back to the plain gradient in silence. Several baselines
-///   ([`Baseline::Distribution`]) are averaged, as DeepLiftShap does.
+/// * **Differs from Captum** in that softmax adds up, and so does max-pool behind an activation, whose rule is not heard
+///   in Captum ([`captum_rules`](Self::captum_rules) gives its numbers), that blocks may be used twice, and that nothing
+///   falls back to the plain gradient in silence. Several baselines ([`Baseline::Distribution`]) are averaged, as
+///   DeepLiftShap does.
 /// * **Errors** if a shape, the target or the baseline does not fit, a value is not finite, or
 ///   no gradient reaches an input.
 /// * **Paper**: Shrikumar, Greenside and Kundaje, *Learning Important Features Through Propagating
@@ -86,7 +86,7 @@ impl DeepLift {
 
     flag_setter!(
         captum_rules,
-        "Whether softmax and max-pool follow Captum's own rules, which do not add up; for parity. They look at the whole batch, which is then one pass."
+        "Whether softmax and max-pool follow Captum's own rules, for parity: softmax does not add up by them, nor max-pool behind an activation. They look at the whole batch, which is then one pass."
     );
 
     fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {

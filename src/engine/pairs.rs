@@ -76,7 +76,8 @@ impl Question<'_> {
         if let Some(example) = worst {
             let lines = example * lines.baselines()..example * lines.baselines() + 1;
             self.warn(if how.captum {
-                "Captum's rules for softmax and the largest of a window do not add up; without captum_rules they do"
+                "by Captum's rules softmax does not add up, nor does the largest of a window behind a nonlinear block; \
+                 without captum_rules both do"
                     .to_string()
             } else {
                 self.where_the_sum_is_lost(&self.pairs(baselines, baselines.lines(self.batch_size()), &lines)?)?

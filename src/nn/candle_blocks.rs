@@ -4,6 +4,7 @@ use candle_core::{Module, Tensor};
 
 use super::LayerNorm;
 use super::block::{Block, Operation, only};
+use super::correlation::Correlation;
 use crate::error::Result;
 
 impl Block for candle_nn::Linear {
@@ -21,14 +22,14 @@ impl Block for candle_nn::Linear {
     }
 }
 
+/// With the backward of a sequence as an image of height 1: candle's own is wrong beyond the first row.
 impl Block for candle_nn::Conv1d {
     fn compute(&self, inputs: &[&Tensor]) -> Result<Tensor> {
-        let frozen = Self::new(self.weight().detach(), self.bias().map(Tensor::detach), *self.config());
-        Ok(frozen.forward(only("a convolution", inputs)?)?)
+        over_sequence(self, inputs, &self.weight().detach(), self.bias().map(Tensor::detach).as_ref())
     }
 
     fn compute_tracked(&self, inputs: &[&Tensor]) -> Result<Tensor> {
-        Ok(self.forward(only("a convolution", inputs)?)?)
+        over_sequence(self, inputs, self.weight(), self.bias())
     }
 
     fn operation(&self) -> Operation<'_> {
@@ -36,18 +37,46 @@ impl Block for candle_nn::Conv1d {
     }
 }
 
+fn over_sequence(
+    conv: &candle_nn::Conv1d,
+    inputs: &[&Tensor],
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+) -> Result<Tensor> {
+    let config = conv.config();
+    let correlation = Correlation {
+        stride: (1, config.stride),
+        padding: (0, config.padding),
+        dilation: (1, config.dilation),
+        groups: config.groups,
+    };
+    let image = only("a convolution", inputs)?.unsqueeze(2)?;
+    Ok(correlation.apply(&image, &weight.unsqueeze(2)?, bias)?.squeeze(2)?)
+}
+
+/// With the right backward where a stride leaves a remainder, which candle's own lacks.
 impl Block for candle_nn::Conv2d {
     fn compute(&self, inputs: &[&Tensor]) -> Result<Tensor> {
-        let frozen = Self::new(self.weight().detach(), self.bias().map(Tensor::detach), *self.config());
-        Ok(frozen.forward(only("a convolution", inputs)?)?)
+        let bias = self.bias().map(Tensor::detach);
+        over_image(self.config()).apply(only("a convolution", inputs)?, &self.weight().detach(), bias.as_ref())
     }
 
     fn compute_tracked(&self, inputs: &[&Tensor]) -> Result<Tensor> {
-        Ok(self.forward(only("a convolution", inputs)?)?)
+        over_image(self.config()).apply(only("a convolution", inputs)?, self.weight(), self.bias())
     }
 
     fn operation(&self) -> Operation<'_> {
         Operation::Affine
+    }
+}
+
+fn over_image(config: &candle_nn::Conv2dConfig) -> Correlation {
+    let square = |side: usize| (side, side);
+    Correlation {
+        stride: square(config.stride),
+        padding: square(config.padding),
+        dilation: square(config.dilation),
+        groups: config.groups,
     }
 }
 

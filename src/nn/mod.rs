@@ -15,6 +15,7 @@ mod activation;
 mod block;
 mod candle_blocks;
 mod conv2d;
+mod correlation;
 mod layer_norm;
 mod linear;
 mod max;

@@ -28,7 +28,7 @@ from torch import nn
 HERE = pathlib.Path(__file__).resolve().parent
 TOLERANCE = 1e-6
 QUADRATURES = ["riemann_left", "riemann_middle", "riemann_right", "riemann_trapezoid"]
-WITH_DELTA = {"IntegratedGradients", "LayerIntegratedGradients", "LayerConductance"}
+WITH_DELTA = {"IntegratedGradients", "DeepLift", "LayerIntegratedGradients", "LayerConductance"}
 
 
 # Building blocks. A layer is written as it stands in the file.
@@ -156,6 +156,16 @@ DENSE = network(  # 1x4x4 -> 2x4x4 -> 3x2x2: one distribution over 3 classes per
 )
 TILES = sample(34, 2, 1, 4, 4)
 PLACES = [[0, 1, 0], [2, 0, 1]]
+
+POOLED = network(  # 1x7x7 -> 2x5x5 -> 2x2x2: maxima of what no nonlinear layer has made
+    26,
+    conv2d("conv1", 1, 2, 3),
+    layer("pool1", "max_pool2d", kernel=2),
+    layer("flatten", "flatten"),
+    linear("fc", 8, 3),
+    layer("tanh", "tanh"),
+    linear("head", 3, 2),
+)
 
 TIED = network(
     25,
@@ -342,6 +352,21 @@ def input_cases():
     yield define(name + "gelu_elu_softmax", CURVED, ROWS, target=[1, 2, 0])
     yield define(name + "relu_kinks", kinks("relu"), KINKED, target=1)
     yield define(name + "conv_strided", STRIDED, COLOURED, target=0)
+
+
+def rescaled_cases():
+    name = "DeepLift/"
+    yield define(name + "softmax", SMOOTH, ROWS, baselines=ORIGINS, target=[2, 0, 1])
+    yield define(name + "relu_leaky_relu", KINKY, ROWS, target=0)
+    yield define(name + "softplus_single_output", SCORE, ROWS, baselines=ORIGIN)
+    yield define(name + "elu_sigmoid", mlp(16, "elu", "sigmoid", softmax=False), ROWS, baselines=0.3, target=2)
+    yield define(name + "local", SMOOTH, ROWS, baselines=ORIGIN, target=1, multiply_by_inputs=False)
+    yield define(name + "baseline_is_input", KINKY, ROWS, baselines=ROWS, target=1)
+    yield define(name + "relu_kinks", kinks("relu"), KINKED, target=1)
+    yield define(name + "max_pool", POOLED, GREY, baselines=sample(35, 2, 1, 7, 7), target=[1, 0])
+    yield define(name + "max_pool_after_relu", PADDED, IMAGES, baselines=0.2, target=[2, 0])
+    yield define(name + "avg_pool_softmax", STRIDED, COLOURED, target=1)
+    yield define(name + "dense_output", DENSE, TILES, baselines=0.5, target=PLACES)
 
 
 def layer_cases():
@@ -608,7 +633,7 @@ def main():
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
 
-    cases = [*input_cases(), *layer_cases(), *neuron_cases(), *text_cases()]
+    cases = [*input_cases(), *rescaled_cases(), *layer_cases(), *neuron_cases(), *text_cases()]
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         files = checkpoints()

@@ -36,6 +36,9 @@ mod gradients;
 /// Every block in every type and layout against finite differences.
 mod blocks;
 
+/// Blocks as rules see them.
+mod block_faces;
+
 /// Convolution against loops and PyTorch.
 mod convolution;
 

@@ -1,4 +1,4 @@
-//! Captum's own rules for softmax and the largest of a window, for parity. They do not add up.
+//! Captum's own rules for softmax and the largest of a window, for parity. That for softmax does not add up.
 
 use candle_core::{Tensor, Var};
 
