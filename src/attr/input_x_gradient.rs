@@ -22,7 +22,7 @@ use crate::model::{Inputs, IntoModel, Model};
 /// * **Errors** if a shape or the target does not fit, a value is not finite, or no gradient
 ///   reaches an input.
 /// * **Checks** once that the model's gradient is the slope of its output, unless it is a `Sequential`, an encoder
-///   or a classifier of this crate: three rows more, forward alone ([`Check`](crate::engine::Check)).
+///   or a classifier of this crate: three rows forward, two there and back ([`Check`](crate::engine::Check)).
 /// * **Paper**: Shrikumar, Greenside, Shcherbina and Kundaje, *Not Just a Black Box*, 2016.
 ///
 /// ```

@@ -20,7 +20,7 @@ use crate::model::{Inputs, IntoModel, Model, Place};
 /// * **Errors** if there is no such layer (the message lists those there are), a shape or the
 ///   target does not fit, a value is not finite, or the output does not depend on the layer.
 /// * **Checks** once that the model's gradient is the slope of its output, unless it is a `Sequential`, an encoder
-///   or a classifier of this crate: three rows more, forward alone ([`Check`](crate::engine::Check)).
+///   or a classifier of this crate: three rows forward, two there and back ([`Check`](crate::engine::Check)).
 ///
 /// ```
 /// use candle_explain::prelude::*;
@@ -73,14 +73,17 @@ impl Attribute for LayerGradientXActivation {
         self.model.ask(|| {
             let places = self.layers.places()?;
             let question = Question::at_inputs(&self.model, inputs, target)?;
-            let pass = |at: &Expansion| question.layer_gradients(&places, question.input_points(at)?, at);
-            let both = for_every_row(&question, pass, |first| {
-                question.check_gradient(Attributed::Layers(&places), &first.values[..places.len()], first)
-            })?;
-            question.check_other_targets(Attributed::Layers(&places), &|question, at| {
+            let of = Attributed::Layers(&places);
+            let pass = |question: &Question, at: &Expansion| {
                 let sample = question.layer_gradients(&places, question.input_points(at)?, at)?;
                 Ok((sample.values[..places.len()].to_vec(), sample))
-            })?;
+            };
+            let both = for_every_row(
+                &question,
+                |at| Ok(pass(&question, at)?.1),
+                |first| question.check_gradient(of, &first.values[..places.len()], first, &pass),
+            )?;
+            question.check_other_targets(of, &pass)?;
             let (activations, gradients) = both.split_at(places.len());
             let values = if self.multiply_by_inputs {
                 let pairs = gradients.iter().zip(activations);

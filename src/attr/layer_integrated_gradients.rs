@@ -27,7 +27,7 @@ use crate::model::{Inputs, IntoModel, Model};
 ///   target or the baseline does not fit, a value is not finite, or the output does not depend
 ///   on the layer.
 /// * **Checks** once that the model's gradient is the slope of its output, unless it is a `Sequential`, an encoder
-///   or a classifier of this crate: three rows more, forward alone ([`Check`](crate::engine::Check)).
+///   or a classifier of this crate: three rows forward, two there and back ([`Check`](crate::engine::Check)).
 /// * **Paper**: Sundararajan, Taly and Yan, *Axiomatic Attribution for Deep Networks*, ICML 2017,
 ///   applied to a layer.
 ///

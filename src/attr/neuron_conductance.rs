@@ -26,7 +26,7 @@ use crate::model::{Inputs, IntoModel, Model};
 ///   the target or the baseline does not fit, a value is not finite, or no gradient passes from
 ///   the output through the layer to an input.
 /// * **Checks** once that both of the model's gradients are the slopes they should be, unless it is a `Sequential`, an
-///   encoder or a classifier of this crate: three rows more for each, forward alone ([`Check`](crate::engine::Check)).
+///   encoder or a classifier of this crate: three rows forward, two there and back, for each ([`Check`](crate::engine::Check)).
 /// * **Paper**: Dhamdhere, Sundararajan and Yan, *How Important Is a Neuron?*, ICLR 2019.
 ///
 /// ```

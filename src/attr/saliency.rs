@@ -22,7 +22,7 @@ use crate::model::{Inputs, IntoModel, Model};
 /// * **Errors** if a shape or the target does not fit, a value is not finite, or no gradient
 ///   reaches an input.
 /// * **Checks** once that the model's gradient is the slope of its output, unless it is a `Sequential`, an encoder
-///   or a classifier of this crate: three rows more, forward alone ([`Check`](crate::engine::Check)).
+///   or a classifier of this crate: three rows forward, two there and back ([`Check`](crate::engine::Check)).
 /// * **Paper**: Simonyan, Vedaldi and Zisserman, *Deep Inside Convolutional Networks*, 2013.
 ///
 /// ```
@@ -91,14 +91,18 @@ pub(super) fn finite_input_gradients(question: &Question) -> Result<Vec<Tensor>>
 /// The gradient of the question's number at the inputs themselves.
 pub(super) fn input_gradients(question: &Question) -> Result<Vec<Tensor>> {
     question.require_float_inputs()?;
-    let pass = |at: &Expansion| question.input_gradients(question.input_points(at)?, at);
-    let gradients = for_every_row(question, pass, |first| {
-        let point = question.input_points(&Expansion::new(vec![0], 1))?;
-        question.check_gradient(Attributed::Inputs, &point, first)
-    })?;
-    question.check_other_targets(Attributed::Inputs, &|question, at| {
-        let point = question.input_points(at)?;
-        Ok((point.clone(), question.input_gradients(point, at)?))
-    })?;
+    let pass = |question: &Question, at: &Expansion| {
+        let points = question.input_points(at)?;
+        Ok((points.clone(), question.input_gradients(points, at)?))
+    };
+    let gradients = for_every_row(
+        question,
+        |at| Ok(pass(question, at)?.1),
+        |first| {
+            let point = question.input_points(&Expansion::new(vec![0], 1))?;
+            question.check_gradient(Attributed::Inputs, &point, first, &pass)
+        },
+    )?;
+    question.check_other_targets(Attributed::Inputs, &pass)?;
     Ok(gradients)
 }

@@ -32,14 +32,26 @@ impl Attributed<'_> {
     }
 }
 
+/// How far the gradients of the same example may be apart, as a share of the largest: passes of other sizes round
+/// otherwise.
+const UNEVEN: f64 = 0.02;
+const ADVICE: &str = "To go on all the same: gradient_check(Check::Warn), or gradient_check=warn of a server, makes it a \
+                      remark, and Check::Off does not look.";
+
 /// A pass over some examples: the attributed tensors there, and what it gave.
 pub(crate) type Evaluate<'a> = &'a dyn Fn(&Question, &Expansion) -> Result<(Vec<Tensor>, Sample)>;
 
 impl Question<'_> {
     /// Compares the gradients of a pass over the first example alone with the function, once for each model, target and
     /// layer: an error, or a warning, if they disagree.
-    pub(crate) fn check_gradient(&self, of: Attributed, point: &[Tensor], sample: &Sample) -> Result<()> {
-        self.check_gradient_at(0, of, point, sample)
+    pub(crate) fn check_gradient(
+        &self,
+        of: Attributed,
+        point: &[Tensor],
+        sample: &Sample,
+        evaluate: Evaluate,
+    ) -> Result<()> {
+        self.check_gradient_at(0, of, point, sample, evaluate)
     }
 
     /// The same for each further target that an example has.
@@ -52,19 +64,26 @@ impl Question<'_> {
                 continue;
             }
             let (point, sample) = evaluate(&about_it, &Expansion::new(vec![example], 1))?;
-            about_it.check_gradient_at(example, of, &point, &sample)?;
+            about_it.check_gradient_at(example, of, &point, &sample, evaluate)?;
             about_it.hand_warnings_to(self);
         }
         Ok(())
     }
 
-    fn check_gradient_at(&self, example: usize, of: Attributed, point: &[Tensor], sample: &Sample) -> Result<()> {
+    fn check_gradient_at(
+        &self,
+        example: usize,
+        of: Attributed,
+        point: &[Tensor],
+        sample: &Sample,
+        evaluate: Evaluate,
+    ) -> Result<()> {
         let kind = self.kind(of);
         if let Some(look) = self.subject.look(&kind) {
             let gradient = &sample.values[sample.values.len() - point.len()..];
             let claim = Claim { point, gradient, value: host(&sample.scalars)?[0] };
             let fault = match examine(&claim, look, &|rows| self.numbers(example, of, point, rows))? {
-                Verdict::Right => Some(None),
+                Verdict::Right => Some(self.unevenness(example, gradient, evaluate)?),
                 Verdict::Still => return Ok(()),
                 Verdict::Hidden => None,
                 verdict => Some(Some(self.describe(example, of, verdict)?)),
@@ -75,6 +94,29 @@ impl Question<'_> {
             self.warn(warning);
         }
         Ok(())
+    }
+
+    /// What is wrong if an example that stands in a batch twice has not the gradient that it has alone both times.
+    fn unevenness(&self, example: usize, gradient: &[Tensor], evaluate: Evaluate) -> Result<Option<String>> {
+        // A model that takes one row alone gives no batch.
+        let Ok((_, twice)) = evaluate(self, &Expansion::new(vec![example; 2], 1)) else { return Ok(None) };
+        let of_batch = &twice.values[twice.values.len() - gradient.len()..];
+        for (alone, of_batch) in gradient.iter().zip(of_batch) {
+            let (alone, of_batch) = (host(alone)?, host(of_batch)?);
+            let largest = alone.iter().fold(0., |largest: f64, value| largest.max(value.abs()));
+            let rows = of_batch.chunks(alone.len().max(1)).flat_map(|row| row.iter().zip(&alone));
+            let apart = rows.fold(0., |apart: f64, (value, alone)| apart.max((value - alone).abs()));
+            if apart > UNEVEN * largest {
+                return Ok(Some(format!(
+                    "the gradient of example {example} depends on where in a batch it stands, by up to {} of {}: an \
+                     operation has a backward that is wrong for batches (candle's conv1d; run it as a block, with \
+                     layers.apply or layers.run, or put candle_explain::nn::Conv2d in its place). {ADVICE}",
+                    readable(apart),
+                    readable(largest)
+                )));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether a gradient of this kind is still to be compared with the function, or was found wrong.
@@ -91,7 +133,10 @@ impl Question<'_> {
         let below = self.about_its_neuron(place.clone(), neuron);
         if below.needs_check(Attributed::Inputs) {
             let sample = below.input_gradients(points.clone(), &at)?;
-            below.check_gradient(Attributed::Inputs, &points, &sample)?;
+            below.check_gradient(Attributed::Inputs, &points, &sample, &|below, at| {
+                let points = below.input_points(at)?;
+                Ok((points.clone(), below.input_gradients(points, at)?))
+            })?;
             below.hand_warnings_to(self);
         }
         let places = std::slice::from_ref(place);
@@ -101,7 +146,7 @@ impl Question<'_> {
         };
         if self.needs_check(Attributed::Layers(places)) {
             let (point, sample) = above(self, &at)?;
-            self.check_gradient(Attributed::Layers(places), &point, &sample)?;
+            self.check_gradient(Attributed::Layers(places), &point, &sample, &above)?;
         }
         self.check_other_targets(Attributed::Layers(places), &above)
     }
@@ -137,25 +182,23 @@ impl Question<'_> {
     }
 
     fn describe(&self, example: usize, of: Attributed, verdict: Verdict) -> Result<String> {
-        let advice = "To go on all the same: gradient_check(Check::Warn), or gradient_check=warn of a server, makes it a \
-                      remark, and Check::Off does not look.";
         Ok(match verdict {
             Verdict::Wrong { measured, claimed } => format!(
                 "the gradient is not the derivative of the model's output: an operation {} has no backward, or a wrong \
                  one. (Example {example} was moved a little in a direction: the output changed at the rate {}, and the \
                  gradient says {}.) Operations of candle that are like that: candle_nn's layer_norm, rms_norm, \
                  softmax_last_dim and rope, max_pool2d, upsampling, the maximum of equal values; candle_explain::nn has \
-                 right ones. {advice}",
+                 right ones. {ADVICE}",
                 self.locate(example, of)?,
                 readable(measured),
                 readable(claimed),
             ),
             Verdict::Random(first, second) => format!(
-                "the model is random: for the same example it gave {first} and then {second}. Is dropout left on? {advice}"
+                "the model is random: for the same example it gave {first} and then {second}. Is dropout left on? {ADVICE}"
             ),
             Verdict::Dependent(one, other) => format!(
                 "the model's rows depend on each other: for the same example it gave {one} alone and {other} beside \
-                 another row. Is batch normalisation in training mode, or the batch's size a part of the result? {advice}"
+                 another row. Is batch normalisation in training mode, or the batch's size a part of the result? {ADVICE}"
             ),
             Verdict::Right | Verdict::Still | Verdict::Hidden => String::new(),
         })

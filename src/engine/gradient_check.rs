@@ -10,9 +10,10 @@ use crate::error::Result;
 /// A gradient is compared with the function itself, once for each model, target and layer of a method, at the
 /// first example that has the target: along directions d that are drawn from the values and from the places,
 /// ⟨gradient, d⟩ must be (F(x + hd) − F(x)) / h. It takes three more rows through the model, forward alone, the third
-/// of them another example or half of this one, which tells of rows that depend on each other. Only where the numbers
-/// disagree more rows are asked for, to tell a wrong gradient from a kink, from rounding and from a model that is
-/// random.
+/// of them half of this one, which tells of rows that depend on each other. A gradient that is right so far is taken once
+/// more for the example twice in one batch, where both rows must have it: candle's conv1d has a right one in the first
+/// row alone. Only where the numbers disagree more rows are asked for, to tell a wrong gradient from a kink, from rounding
+/// and from a model that is random.
 ///
 /// Where the numbers are too coarse to tell, nothing is said; in half precision they mostly are. What is wrong at
 /// another example alone (a tie, say) is not found. `Sequential`, the encoders and classifiers, and models whose
@@ -97,8 +98,7 @@ pub(super) enum Look {
     Close,
 }
 
-/// Holds the claim against `evaluate`, which gives the number of each row of points `[rows, ...]`; what goes into the
-/// model beside the points is another example's in the last of three rows.
+/// Holds the claim against `evaluate`, which gives the number of each row of points `[rows, ...]`.
 pub(super) fn examine(
     claim: &Claim,
     look: Look,

@@ -46,7 +46,7 @@ impl Question<'_> {
             return self.plan(settings, total, |at| Ok(evaluate(self, at)?.1));
         }
         let (point, first) = evaluate(self, &Expansion::new(vec![0], 1))?;
-        self.check_gradient(of, &point, &first)?;
+        self.check_gradient(of, &point, &first, evaluate)?;
         let two = || Some(evaluate(self, &Expansion::new(vec![0, 0], 1)).ok()?.1.graph_bytes);
         Ok(Survey::new(settings, total, &first, two))
     }

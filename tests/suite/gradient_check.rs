@@ -168,6 +168,30 @@ fn random_models_and_rows_that_depend_on_each_other_are_told_apart() {
 }
 
 #[test]
+fn a_backward_that_is_wrong_for_batches_is_found() {
+    let kernel = wave(&[3, 2, 2], 0.4, 1.);
+    let of = |kernel: Tensor| move |x: &Tensor| x.conv1d(&kernel, 0, 1, 1, 1)?.tanh()?.sum((1, 2));
+    let x = wave(&[3, 2, 5], 0.1, 1.);
+    for rows in [1, 3] {
+        let x = x.narrow(0, 0, rows).unwrap();
+        assert_found(Saliency::new(of(kernel.clone())).attribute(&x, Target::None), &["where in a batch it stands"]);
+        assert_found(IntegratedGradients::new(of(kernel.clone())).attribute(&x, Target::None), &["conv1d"]);
+    }
+    let conv = candle_nn::Conv1d::new(kernel.clone(), None, Default::default());
+    let as_block = from_fn(move |input: &Inputs, layers: &mut Layers| {
+        let convolved = layers.apply("conv", &conv, input.first())?;
+        Ok(convolved.tanh()?.sum((1, 2))?)
+    });
+    let together = Saliency::new(as_block.clone()).attribute(&x, Target::None).unwrap();
+    for row in 0..3 {
+        let alone = Saliency::new(as_block.clone()).attribute(x.narrow(0, row, 1).unwrap(), Target::None).unwrap();
+        let of_batch = together.tensor().narrow(0, row, 1).unwrap();
+        let apart = (alone.tensor() - of_batch).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(apart < 1e-6, "{apart}");
+    }
+}
+
+#[test]
 fn every_way_in_which_rows_depend_on_each_other_is_found() {
     let models: [(&str, Norm); 6] = [
         ("centred by the batch", |x| (x.broadcast_sub(&x.mean_keepdim(0)?)?.sqr()? + x.sqr()?)?.sum(1)),
@@ -367,7 +391,7 @@ fn a_fault_can_be_a_remark_or_ignored_and_is_remembered() {
 }
 
 #[test]
-fn the_check_costs_three_rows_once() {
+fn the_check_costs_three_rows_and_a_second_gradient_once() {
     let rows = Arc::new(AtomicUsize::new(0));
     let seen = rows.clone();
     let model = from_fn(move |input: &Inputs, layers: &mut Layers| {
@@ -382,11 +406,11 @@ fn the_check_costs_three_rows_once() {
         rows.load(Ordering::Relaxed)
     };
     let saliency = Saliency::new(model.clone());
-    assert_eq!(count(&|| saliency.attribute(&x, Target::None)), 1 + 3);
+    assert_eq!(count(&|| saliency.attribute(&x, Target::None)), 1 + 3 + 2);
     assert_eq!(count(&|| saliency.attribute(&x, Target::None)), 1);
     assert_eq!(count(&|| saliency.gradient_check(Check::Off).attribute(&x, Target::None)), 1);
     let layer = LayerGradientXActivation::new(model, "hidden");
-    assert_eq!(count(&|| layer.attribute(&x, Target::None)), 1 + 3);
+    assert_eq!(count(&|| layer.attribute(&x, Target::None)), 1 + 3 + 2);
     assert_eq!(count(&|| layer.attribute(&x, Target::None)), 1);
 }
 
