@@ -95,6 +95,8 @@ fn peak(info: &MethodInfo, model: Arc<dyn Model>, options: &Options, inputs: &Te
 
 /// The most that a method may hold beside the inputs: 45 rows of these.
 const MOST: usize = 180;
+/// The same for a method whose passes take each example beside its baseline: two rows where others take one.
+const MOST_OF_PAIRS: usize = 220;
 /// The same for a model that keeps a dozen rows for its backward.
 const MOST_COMPOSED: usize = 400;
 /// The same to a tolerance, whose estimates have a budget of their own of 256 MiB.
@@ -118,8 +120,9 @@ fn no_method_holds_more_for_more_steps_or_baselines() {
         let (many, kept_of_many) = peak(info, squares(), &spread, &row);
         let (rich, kept_of_rich) = peak(info, composed(), &options(info, steps.div_ceil(10)), &row);
         println!("{:26} {long:6} {many:20} {rich:20} {kept:6}", info.name);
-        assert!(long <= MOST, "{}, {steps} steps: {long} megabytes", info.name);
-        assert!(many <= MOST, "{}, 100 baselines: {many} megabytes", info.name);
+        let most = if info.name == "DeepLift" { MOST_OF_PAIRS } else { MOST };
+        assert!(long <= most, "{}, {steps} steps: {long} megabytes", info.name);
+        assert!(many <= most, "{}, 100 baselines: {many} megabytes", info.name);
         assert!(rich <= MOST_COMPOSED, "{}, candle's operations: {rich} megabytes", info.name);
         for kept in [kept, kept_of_many, kept_of_rich] {
             assert!(kept <= RESULT, "{} keeps {kept} megabytes", info.name);

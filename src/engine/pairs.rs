@@ -26,7 +26,7 @@ pub(crate) struct Pairing {
 /// Some pairs as one batch: the rows of the inputs, and behind them the rows that they are compared with.
 struct Pairs {
     at: Expansion,
-    points: Vec<Tensor>,
+    points: Vec<(String, Var)>,
 }
 
 /// What a pass over some pairs gave.
@@ -62,9 +62,7 @@ impl Question<'_> {
                 let Multipliers { values, differences, .. } = self.multipliers(&pairs, how)?;
                 let mut numbers = values.iter().map(host).collect::<Result<Vec<_>>>()?;
                 if how.multiply {
-                    for (numbers, distances) in numbers.iter_mut().zip(pairs.distances()?) {
-                        numbers.iter_mut().zip(distances).for_each(|(number, by)| *number = product(*number, by));
-                    }
+                    pairs.multiply_by_distances(&mut numbers)?;
                 }
                 Ok(Finished::new(block, numbers, &values, how.multiply.then_some(differences)))
             };
@@ -89,20 +87,21 @@ impl Question<'_> {
     fn pairs(&self, baselines: &Baselines, lines: Lines, block: &Range<usize>) -> Result<Pairs> {
         let examples = lines.at(block, 1);
         let (ends, starts) = (self.input_points(&examples)?, baselines.starts(block)?);
-        let joined = ends.iter().zip(&starts).map(|(end, start)| Ok(Tensor::cat(&[end, start], 0)?));
+        let joined = ends.iter().zip(&starts).enumerate().map(|(index, (end, start))| {
+            Ok((format!("input {index}"), Var::from_tensor(&Tensor::cat(&[end, start], 0)?)?))
+        });
         Ok(Pairs { points: joined.collect::<Result<_>>()?, at: lines.at(block, 2) })
     }
 
     fn multipliers(&self, pairs: &Pairs, how: Pairing) -> Result<Multipliers> {
         let count = pairs.count();
-        let vars = pairs.vars()?;
-        let tracked = vars.iter().map(|(_, var)| var.as_tensor().clone()).collect();
         let rule = Arc::new(Rescale::new(count, how.captum));
-        let inputs = pairs.at.with_tensors(&self.inputs, tracked)?;
+        let inputs = pairs.at.with_tensors(&self.inputs, pairs.tensors())?;
         let pass = self.scalars_under(Some(rule), &inputs, [], &pairs.at);
         let (scalars, _) =
             pass.map_err(|e| e.at("a pass with an input and what it is compared with, row beside row"))?;
-        let sample = gradients(&scalars, &vars)?;
+        let sample = gradients(&scalars, &pairs.points)?;
+        drop(scalars);
         let upper = sample.values.iter().map(|value| Ok(value.narrow(0, 0, count)?.contiguous()?));
         let numbers = host(&sample.scalars)?;
         let differences = numbers[..count].iter().zip(&numbers[count..]).map(|(end, start)| end - start).collect();
@@ -111,7 +110,7 @@ impl Question<'_> {
 
     /// Between which layers a pair's multipliers stop to add up: there something is computed that is in no block.
     fn where_the_sum_is_lost(&self, pair: &Pairs) -> Result<String> {
-        let inputs = pair.at.with_tensors(&self.inputs, pair.points.clone())?;
+        let inputs = pair.at.with_tensors(&self.inputs, pair.tensors())?;
         let rule = || Arc::new(Rescale::new(1, false));
         let (_, plain) = self.scalars_under(None, &inputs, [], &pair.at)?;
         let names = plain.names();
@@ -152,18 +151,18 @@ impl Pairs {
         self.at.len() / 2
     }
 
-    fn vars(&self) -> Result<Vec<(String, Var)>> {
-        let points = self.points.iter().enumerate();
-        points.map(|(index, point)| Ok((format!("input {index}"), Var::from_tensor(point)?))).collect()
+    fn tensors(&self) -> Vec<Tensor> {
+        self.points.iter().map(|(_, var)| var.as_tensor().clone()).collect()
     }
 
-    /// x − b, the numbers of each input.
-    fn distances(&self) -> Result<Vec<Vec<f64>>> {
-        let distance = |point: &Tensor| {
-            let numbers = host(point)?;
-            let (ends, starts) = numbers.split_at(numbers.len() / 2);
-            Ok(ends.iter().zip(starts).map(|(end, start)| end - start).collect())
-        };
-        self.points.iter().map(distance).collect()
+    /// Multiplies each input's numbers by x − b.
+    fn multiply_by_distances(&self, numbers: &mut [Vec<f64>]) -> Result<()> {
+        for (numbers, (_, point)) in numbers.iter_mut().zip(&self.points) {
+            let starts = host(&point.narrow(0, self.count(), self.count())?)?;
+            let ends = host(&point.narrow(0, 0, self.count())?)?;
+            let distances = ends.iter().zip(&starts).map(|(end, start)| end - start);
+            numbers.iter_mut().zip(distances).for_each(|(number, by)| *number = product(*number, by));
+        }
+        Ok(())
     }
 }
