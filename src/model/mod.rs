@@ -45,7 +45,8 @@ use crate::error::Result;
 ///         let x = input.first();
 ///         let hidden = layers.apply("hidden", &self.deep, x)?;
 ///         let active = layers.run(&Activation::Relu, &hidden)?;
-///         layers.visit("logits", (active + layers.run(&self.skip, x)?)?)
+///         let skip = layers.run(&self.skip, x)?;
+///         layers.visit("logits", (active + skip)?)
 ///     }
 /// }
 ///
