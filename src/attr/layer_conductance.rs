@@ -130,12 +130,17 @@ impl Fold for Flow {
     fn add(&mut self, _step: usize, values: &[&[f64]]) {
         let (activations, gradients) = (values[0], values[1]);
         self.sum.resize(activations.len(), 0.);
-        if let Some((last, slopes)) = &self.last {
-            for (index, sum) in self.sum.iter_mut().enumerate() {
-                *sum += product(slopes[index], difference(activations[index], last[index]));
+        match &mut self.last {
+            Some((last, slopes)) => {
+                let moves = activations.iter().zip(last.iter()).map(|(to, from)| difference(*to, *from));
+                for ((sum, slope), by) in self.sum.iter_mut().zip(slopes.iter()).zip(moves) {
+                    *sum += product(*slope, by);
+                }
+                last.copy_from_slice(activations);
+                slopes.copy_from_slice(gradients);
             }
+            None => self.last = Some((activations.to_vec(), gradients.to_vec())),
         }
-        self.last = Some((activations.to_vec(), gradients.to_vec()));
     }
 
     fn finish(self) -> Vec<Vec<f64>> {
