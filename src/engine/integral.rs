@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use super::gradient::Sample;
 use super::host::{host, product};
 use super::passes::{Passes, allowing_single_rows};
-use super::refinement::{Stieltjes, refine};
+use super::refinement::{Integrand, refine};
 use super::totals::{Finished, Totals};
 use super::{Convergence, Expansion, Lines, Path, PathSettings};
 use crate::error::{ErrorKind, Result};
@@ -56,7 +56,7 @@ where
     /// The integral of the samples by the quadrature of the settings, or to their tolerance.
     pub(crate) fn integrate(&self) -> Result<Integral> {
         if self.settings.tolerance.is_some() {
-            return allowing_single_rows(self.passes, |passes| refine(self, passes, Stieltjes::No));
+            return allowing_single_rows(self.passes, |passes| refine(self, passes, Integrand::Sample));
         }
         let nodes = self.settings.quadrature.nodes(self.settings.n_steps)?;
         let alphas: Vec<f64> = nodes.iter().map(|node| node.alpha).collect();
@@ -66,7 +66,7 @@ where
 
     /// The integral of G dY for samples of Y and G, to the tolerance of the settings.
     pub(crate) fn integrate_product(&self) -> Result<Integral> {
-        allowing_single_rows(self.passes, |passes| refine(self, passes, Stieltjes::Yes))
+        allowing_single_rows(self.passes, |passes| refine(self, passes, Integrand::GradientTimesSlope))
     }
 
     /// Evaluates every alpha on every line. Blocks of lines are independent and run on all cores; within a

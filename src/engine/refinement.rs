@@ -9,16 +9,17 @@ use super::host::{host, product};
 use super::integral::{Integral, Walk};
 use super::kronrod::{NODES, Rule};
 use super::passes::Passes;
-use super::totals::{Finished, Outcome, Refined, Totals};
+use super::totals::{Ending, Finished, Refined, Totals};
 use super::{Expansion, Path};
 use crate::error::{Result, bail};
 
-/// Whether the integrand is F'(α) itself or the product G(α) · dY(α), where the samples hold
-/// first all Y and then all G.
+/// What is integrated along a line.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Stieltjes {
-    No,
-    Yes,
+pub(crate) enum Integrand {
+    /// The samples themselves.
+    Sample,
+    /// G · dY/dα of samples that hold first all Y and then all G.
+    GradientTimesSlope,
 }
 
 /// Rounds that halved every interval and hardly lowered the error, after which more steps are
@@ -59,14 +60,14 @@ struct Line {
     accepted: Vec<f64>,
     accepted_error: f64,
     steps: usize,
-    outcome: Option<Outcome>,
+    ending: Option<Ending>,
     stalls: usize,
     last_error: f64,
 }
 
 /// The integral along the lines of a walk to the tolerance of its settings, with an error estimate for
 /// each example. Lines are refined in groups whose estimates fit the memory budget.
-pub(crate) fn refine<P, E>(walk: &Walk<P, E>, passes: Passes, stieltjes: Stieltjes) -> Result<Integral>
+pub(crate) fn refine<P, E>(walk: &Walk<P, E>, passes: Passes, integrand: Integrand) -> Result<Integral>
 where
     P: Fn(&Range<usize>, usize) -> Result<Path> + Sync,
     E: Fn(Vec<Tensor>, &Expansion) -> Result<Sample> + Sync,
@@ -74,15 +75,15 @@ where
     let tolerance = walk.settings.tolerance.unwrap_or_default();
     let mut totals = Totals::new(walk.lines, 0);
     let line_bytes = size_of::<f64>() * walk.width.max(1);
-    let passes = match stieltjes {
-        Stieltjes::No => passes,
-        Stieltjes::Yes => passes.holding(NODES * line_bytes, walk.settings),
+    let passes = match integrand {
+        Integrand::Sample => passes,
+        Integrand::GradientTimesSlope => passes.holding(NODES * line_bytes, walk.settings),
     };
     let group = (walk.settings.memory_budget / (FEWEST_INTERVALS * line_bytes)).max(1);
     for first in (0..walk.lines.count()).step_by(group) {
         let lines = first..walk.lines.count().min(first + group);
         let path = (walk.prepare)(&lines, passes.rows)?;
-        let estimator = Estimator { rule: Rule::new(), walk, path: &path, first, stieltjes, passes };
+        let estimator = Estimator { rule: Rule::new(), walk, path: &path, first, integrand, passes };
         totals.add(estimator.refine(lines, tolerance)?)?;
     }
     totals.finish_refined(tolerance)
@@ -105,7 +106,7 @@ impl Line {
     /// Decides whether the line has settled; if not, takes out the intervals to halve and gives their
     /// halves. No more than `most` intervals are kept: the best of the others are added up.
     fn judge(&mut self, tolerance: f64, difference: Option<f64>, max_steps: usize, most: usize) -> Vec<Part> {
-        if self.outcome.is_some() {
+        if self.ending.is_some() {
             return Vec::new();
         }
         let total = self.total();
@@ -120,16 +121,16 @@ impl Line {
         let share = allowed / self.intervals.len().max(1) as f64;
         self.intervals.sort_by(|a, b| b.error.total_cmp(&a.error));
         let wanted = self.intervals.iter().take_while(|interval| interval.error > share).count().max(1);
-        self.outcome = if error <= allowed && delta.abs() <= allowed {
-            Some(Outcome::Settled)
+        self.ending = if error <= allowed && delta.abs() <= allowed {
+            Some(Ending::Settled)
         } else if error <= allowed || self.stalls == MOST_STALLS {
-            Some(Outcome::Stalled)
+            Some(Ending::Stalled)
         } else if affordable == 0 || self.intervals.is_empty() {
-            Some(Outcome::Exhausted)
+            Some(Ending::Exhausted)
         } else {
             None
         };
-        if self.outcome.is_some() {
+        if self.ending.is_some() {
             return Vec::new();
         }
         let hardly_lower = error > 0.9 * self.last_error;
@@ -163,7 +164,7 @@ struct Estimator<'a, 'w, P, E> {
     path: &'a Path,
     /// The first line of the group.
     first: usize,
-    stieltjes: Stieltjes,
+    integrand: Integrand,
     passes: Passes,
 }
 
@@ -202,7 +203,7 @@ where
         let refined = |state: &Line| Refined {
             steps: state.steps,
             error: state.error(),
-            outcome: state.outcome.unwrap_or(Outcome::Exhausted),
+            ending: state.ending.unwrap_or(Ending::Exhausted),
         };
         let refined = states.iter().map(refined).collect();
         let totals: Vec<Vec<f64>> = states.iter().map(Line::total).collect();
@@ -264,14 +265,14 @@ where
             let rows = host_rows(&sample.values)?;
             for (position, row) in rows.into_iter().enumerate() {
                 let (node, part) = (chunk * nodes_at_once + position / parts.len(), position % parts.len());
-                match self.stieltjes {
-                    Stieltjes::No => self.add(&mut estimates[part], node, &parts[part], &row),
-                    Stieltjes::Yes => ahead.push(row),
+                match self.integrand {
+                    Integrand::Sample => self.add(&mut estimates[part], node, &parts[part], &row),
+                    Integrand::GradientTimesSlope => ahead.push(row),
                 }
             }
             like = sample.values;
         }
-        if self.stieltjes == Stieltjes::Yes {
+        if self.integrand == Integrand::GradientTimesSlope {
             like.truncate(like.len() / 2);
             for (index, part) in parts.iter().enumerate() {
                 for node in 0..NODES {

@@ -25,11 +25,11 @@ pub(super) struct Finished {
 pub(super) struct Refined {
     pub(super) steps: usize,
     pub(super) error: f64,
-    pub(super) outcome: Outcome,
+    pub(super) ending: Ending,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Outcome {
+pub(super) enum Ending {
     Settled,
     /// No steps are left.
     Exhausted,
@@ -75,7 +75,7 @@ pub(super) struct Totals {
     /// Whether a baseline of the example has a delta that is pointed out.
     beyond: Vec<bool>,
     errors: Vec<f64>,
-    outcomes: Vec<Outcome>,
+    endings: Vec<Ending>,
 }
 
 impl Totals {
@@ -90,7 +90,7 @@ impl Totals {
             farthest: None,
             beyond: vec![false; examples],
             errors: vec![0.; examples],
-            outcomes: vec![Outcome::Settled; examples],
+            endings: vec![Ending::Settled; examples],
         }
     }
 
@@ -135,8 +135,8 @@ impl Totals {
     fn add_refined(&mut self, example: usize, refined: Refined) {
         self.steps[example] += refined.steps;
         self.errors[example] += refined.error / self.lines.baselines() as f64;
-        if self.outcomes[example] != Outcome::Stalled && refined.outcome != Outcome::Settled {
-            self.outcomes[example] = refined.outcome;
+        if self.endings[example] != Ending::Stalled && refined.ending != Ending::Settled {
+            self.endings[example] = refined.ending;
         }
     }
 
@@ -165,8 +165,8 @@ impl Totals {
         let refinement = Refinement {
             tolerance,
             errors: self.errors.clone(),
-            settled: self.outcomes.iter().map(|outcome| *outcome == Outcome::Settled).collect(),
-            stalled: self.outcomes.iter().filter(|outcome| **outcome == Outcome::Stalled).count(),
+            settled: self.endings.iter().map(|ending| *ending == Ending::Settled).collect(),
+            stalled: self.endings.iter().filter(|ending| **ending == Ending::Stalled).count(),
         };
         let Integral { values, convergence } = self.finish()?;
         Ok(Integral { values, convergence: Convergence { refinement: Some(refinement), ..convergence } })

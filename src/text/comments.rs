@@ -35,7 +35,7 @@ impl Comments {
     /// 0 on, or nothing. Other columns are left alone. A path that is not there is looked for in
     /// the crate's own folder too.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let path = super::place::find(path.as_ref());
+        let path = super::shipped::find(path.as_ref());
         let text = std::fs::read_to_string(&path).map_err(|e| {
             error!(File, "cannot read {}: {e}; expected a CSV file in UTF-8 with a column \"text\"", path.display())
         })?;

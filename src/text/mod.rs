@@ -5,10 +5,10 @@ mod comments;
 mod explainer;
 #[cfg(feature = "hub")]
 mod hub;
-mod place;
 mod quotes;
 mod segmenter;
 mod sentiment_classifier;
+mod shipped;
 mod strongest_words;
 mod text_input;
 mod token_attributions;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Tensor, Var};
 
-use super::place::find;
+use super::shipped::find;
 use super::{Comment, Segmenter, TextInput, Tokenizer};
 use crate::error::{Result, bail, error};
 use crate::file::read;
