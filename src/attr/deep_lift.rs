@@ -21,8 +21,8 @@ use crate::model::{Inputs, IntoModel, Model};
 ///   and the encoders are; for others a remark names the layer below which the sum is lost.
 /// * **Rules**: m·Δy/Δx for what is computed element by element (the rescale rule), and m where x = b. For
 ///   every other block the mean of its Jacobian along the straight line between its own two inputs: by shares of the
-///   line for the largest of a window, by one point for products, and by 4 to 64 points of Gauss and Legendre, until
-///   the block's sum comes out, for softmax, layer norm and all else.
+///   line for the largest of a window, by one point for products, and by 4 to 16 points of Gauss and Legendre, then by
+///   halves of the line, until the block's sum comes out, for softmax, layer norm and all else.
 /// * **Costs** one forward pass over twice the rows and one backward pass, in which each block is computed again, once
 ///   for every point.
 /// * **Differs from Captum** in that softmax adds up, and so does max-pool behind an activation, whose rule is not heard

@@ -96,8 +96,7 @@ pub(super) fn along_inputs(question: &Question, settings: &PathSettings, multipl
     let baselines = settings.baseline.resolve(question.inputs())?;
     let lines = baselines.lines(question.batch_size());
     let survey = question.survey(settings, lines.count() * settings.n_steps, Attributed::Inputs, &|question, at| {
-        let points = question.input_points(at)?;
-        Ok((points.clone(), question.input_gradients(points, at)?))
+        question.inputs_with_gradients(at)
     })?;
     let ends = multiply_by_inputs.then(|| question.ends(survey.passes.rows)).transpose()?;
     let walk = Walk {

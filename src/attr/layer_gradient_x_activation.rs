@@ -74,10 +74,7 @@ impl Attribute for LayerGradientXActivation {
             let places = self.layers.places()?;
             let question = Question::at_inputs(&self.model, inputs, target)?;
             let of = Attributed::Layers(&places);
-            let pass = |question: &Question, at: &Expansion| {
-                let sample = question.layer_gradients(&places, question.input_points(at)?, at)?;
-                Ok((sample.values[..places.len()].to_vec(), sample))
-            };
+            let pass = |question: &Question, at: &Expansion| question.layers_with_gradients(&places, at);
             let both = for_every_row(
                 &question,
                 |at| Ok(pass(&question, at)?.1),

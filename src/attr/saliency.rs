@@ -91,10 +91,7 @@ pub(super) fn finite_input_gradients(question: &Question) -> Result<Vec<Tensor>>
 /// The gradient of the question's number at the inputs themselves.
 pub(super) fn input_gradients(question: &Question) -> Result<Vec<Tensor>> {
     question.require_float_inputs()?;
-    let pass = |question: &Question, at: &Expansion| {
-        let points = question.input_points(at)?;
-        Ok((points.clone(), question.input_gradients(points, at)?))
-    };
+    let pass = |question: &Question, at: &Expansion| question.inputs_with_gradients(at);
     let gradients = for_every_row(
         question,
         |at| Ok(pass(question, at)?.1),

@@ -129,21 +129,14 @@ impl Question<'_> {
     /// to its layer.
     pub(crate) fn check_through_neuron(&self, place: &Place, neuron: &Neuron) -> Result<()> {
         let at = Expansion::new(vec![0], 1);
-        let points = self.input_points(&at)?;
         let below = self.about_its_neuron(place.clone(), neuron);
         if below.needs_check(Attributed::Inputs) {
-            let sample = below.input_gradients(points.clone(), &at)?;
-            below.check_gradient(Attributed::Inputs, &points, &sample, &|below, at| {
-                let points = below.input_points(at)?;
-                Ok((points.clone(), below.input_gradients(points, at)?))
-            })?;
+            let (points, sample) = below.inputs_with_gradients(&at)?;
+            below.check_gradient(Attributed::Inputs, &points, &sample, &|below, at| below.inputs_with_gradients(at))?;
             below.hand_warnings_to(self);
         }
         let places = std::slice::from_ref(place);
-        let above = |question: &Question, at: &Expansion| {
-            let sample = question.layer_gradients(places, question.input_points(at)?, at)?;
-            Ok((sample.values[..1].to_vec(), sample))
-        };
+        let above = |question: &Question, at: &Expansion| question.layers_with_gradients(places, at);
         if self.needs_check(Attributed::Layers(places)) {
             let (point, sample) = above(self, &at)?;
             self.check_gradient(Attributed::Layers(places), &point, &sample, &above)?;

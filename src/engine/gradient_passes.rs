@@ -9,6 +9,18 @@ use crate::error::{ErrorKind, Result, bail};
 use crate::model::{Place, Tap};
 
 impl Question<'_> {
+    /// These rows of the inputs, and the gradient there.
+    pub(crate) fn inputs_with_gradients(&self, at: &Expansion) -> Result<(Vec<Tensor>, Sample)> {
+        let points = self.input_points(at)?;
+        Ok((points.clone(), self.input_gradients(points, at)?))
+    }
+
+    /// What layers give for these rows of the inputs, and the gradient with respect to it.
+    pub(crate) fn layers_with_gradients(&self, places: &[Place], at: &Expansion) -> Result<(Vec<Tensor>, Sample)> {
+        let sample = self.layer_gradients(places, self.input_points(at)?, at)?;
+        Ok((sample.values[..places.len()].to_vec(), sample))
+    }
+
     /// The gradient with respect to the inputs at these points, `[points, ...]` for each input.
     pub(crate) fn input_gradients(&self, points: Vec<Tensor>, at: &Expansion) -> Result<Sample> {
         let vars = input_vars(&points)?;
@@ -90,7 +102,7 @@ impl Question<'_> {
     }
 }
 
-fn input_vars(points: &[Tensor]) -> Result<Vec<(String, Var)>> {
+pub(super) fn input_vars(points: &[Tensor]) -> Result<Vec<(String, Var)>> {
     let named = points.iter().enumerate();
     named.map(|(index, point)| Ok((format!("input {index}"), Var::from_tensor(point)?))).collect()
 }

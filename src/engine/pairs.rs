@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::{Tensor, Var};
 
 use super::gradient::gradients;
+use super::gradient_passes::input_vars;
 use super::host::{host, product};
 use super::passes::{Passes, allowing_single_rows};
 use super::rules::Rescale;
@@ -72,13 +73,13 @@ impl Question<'_> {
         integral.convergence.steps.clear();
         let worst = integral.convergence.beyond.iter().position(|beyond| *beyond);
         if let Some(example) = worst {
-            let lines = example * lines.baselines()..example * lines.baselines() + 1;
+            let first = example * lines.baselines();
             self.warn(if how.captum {
                 "by Captum's rules softmax does not add up, nor does the largest of a window behind a nonlinear block; \
                  without captum_rules both do"
                     .to_string()
             } else {
-                self.where_the_sum_is_lost(&self.pairs(baselines, baselines.lines(self.batch_size()), &lines)?)?
+                self.where_the_sum_is_lost(&self.pairs(baselines, lines, &(first..first + 1))?)?
             });
         }
         Ok(integral)
@@ -87,10 +88,8 @@ impl Question<'_> {
     fn pairs(&self, baselines: &Baselines, lines: Lines, block: &Range<usize>) -> Result<Pairs> {
         let examples = lines.at(block, 1);
         let (ends, starts) = (self.input_points(&examples)?, baselines.starts(block)?);
-        let joined = ends.iter().zip(&starts).enumerate().map(|(index, (end, start))| {
-            Ok((format!("input {index}"), Var::from_tensor(&Tensor::cat(&[end, start], 0)?)?))
-        });
-        Ok(Pairs { points: joined.collect::<Result<_>>()?, at: lines.at(block, 2) })
+        let joined = ends.iter().zip(&starts).map(|(end, start)| Ok(Tensor::cat(&[end, start], 0)?));
+        Ok(Pairs { points: input_vars(&joined.collect::<Result<Vec<_>>>()?)?, at: lines.at(block, 2) })
     }
 
     fn multipliers(&self, pairs: &Pairs, how: Pairing) -> Result<Multipliers> {
@@ -112,7 +111,7 @@ impl Question<'_> {
     fn where_the_sum_is_lost(&self, pair: &Pairs) -> Result<String> {
         let inputs = pair.at.with_tensors(&self.inputs, pair.tensors())?;
         let rule = || Arc::new(Rescale::new(1, false));
-        let (_, plain) = self.scalars_under(None, &inputs, [], &pair.at)?;
+        let (_, plain) = self.scalars(&inputs, [], &pair.at)?;
         let names = plain.names();
         let mut lost_below = None;
         for name in names.iter().rev() {

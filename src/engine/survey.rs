@@ -54,8 +54,7 @@ impl Question<'_> {
     /// The survey of a method that takes the gradients of layers at points of the inputs.
     pub(crate) fn survey_of_layers(&self, settings: &PathSettings, total: usize, places: &[Place]) -> Result<Survey> {
         self.survey(settings, total, Attributed::Layers(places), &|question, at| {
-            let sample = question.layer_gradients(places, question.input_points(at)?, at)?;
-            Ok((sample.values[..places.len()].to_vec(), sample))
+            question.layers_with_gradients(places, at)
         })
     }
 

@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor, ToUsize2, Var};
 use super::{Inputs, Layers, Model};
 use crate::error::{Result, bail, error};
 use crate::file::{cannot_write, write_whole};
-use crate::nn::{Activation, AvgPool2d, Block, Conv2d, Linear, MaxPool2d, Operation, Softmax};
+use crate::nn::{Activation, AvgPool2d, Block, Conv2d, Linear, MaxPool2d, Operation, Softmax, only};
 use crate::seed::Seed;
 
 /// One step of a [`Sequential`].
@@ -36,7 +36,7 @@ struct Flatten;
 
 impl Block for Flatten {
     fn compute(&self, inputs: &[&Tensor]) -> Result<Tensor> {
-        Ok(inputs[0].flatten_from(1)?)
+        Ok(only("flattening", inputs)?.flatten_from(1)?)
     }
 
     fn operation(&self) -> Operation<'_> {

@@ -28,6 +28,7 @@ mod softmax;
 use candle_core::{Tensor, Var};
 
 pub use activation::Activation;
+pub(crate) use block::only;
 pub use block::{Block, BlockInputs, Closure, Operation, Windows, block};
 pub use conv2d::Conv2d;
 pub use layer_norm::LayerNorm;

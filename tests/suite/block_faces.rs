@@ -5,6 +5,7 @@ use candle_explain::candle_nn;
 use candle_explain::nn::{AvgPool2d, LayerNorm, MatMul, Max, MaxPool2d, Multiply, Operation, Softmax};
 use candle_explain::prelude::*;
 
+use crate::gradients::ACTIVATIONS;
 use crate::plain::numbers;
 
 /// A block with tensors that fit it.
@@ -31,15 +32,7 @@ fn cases() -> Vec<Case> {
     add("Conv2d", Box::new(conv), &[&[2, 2, 4, 5]]);
     let (scale, shift) = (tensor(5, &[4]), tensor(6, &[4]));
     add("LayerNorm", Box::new(LayerNorm::new(&scale, &shift, 1e-2).unwrap()), &[&[2, 3, 4]]);
-    for kind in [
-        Activation::Relu,
-        Activation::LeakyRelu { slope: 0.1 },
-        Activation::Elu { alpha: 0.7 },
-        Activation::Sigmoid,
-        Activation::Tanh,
-        Activation::Softplus,
-        Activation::Gelu,
-    ] {
+    for kind in ACTIVATIONS {
         add("Activation", Box::new(kind), &[&[2, 7]]);
     }
     add("Softmax", Box::new(Softmax { axis: 1 }), &[&[2, 4, 3]]);

@@ -4,6 +4,7 @@ use candle_explain::model::SequenceClassifier;
 use candle_explain::nn::{Block, LayerNorm, MatMul, Max, Multiply, Operation, Softmax, block};
 use candle_explain::prelude::*;
 
+use crate::gradients::ACTIVATIONS;
 use crate::plain::numbers;
 
 /// The largest delta, relative to max(1, |F(x) − F(b)|).
@@ -102,17 +103,7 @@ fn network(seed: u64, dtype: DType) -> Network {
         let (weight, bias) = ((&ones * 1.3).unwrap(), (&ones * 0.2).unwrap());
         match below(11) {
             0..=2 => Step::Linear(linear(0)),
-            3 | 4 => Step::Activation(
-                [
-                    Activation::Relu,
-                    Activation::LeakyRelu { slope: 0.1 },
-                    Activation::Elu { alpha: 0.8 },
-                    Activation::Sigmoid,
-                    Activation::Tanh,
-                    Activation::Softplus,
-                    Activation::Gelu,
-                ][below(7)],
-            ),
+            3 | 4 => Step::Activation(ACTIVATIONS[below(ACTIVATIONS.len())]),
             5 => Step::Norm(LayerNorm::new(&weight, &bias, 1e-5).unwrap()),
             6 => Step::CandleNorm(candle_explain::candle_nn::LayerNorm::new(weight, bias, 1e-5)),
             7 | 8 => Step::Attention(linear(1), linear(2)),
@@ -301,5 +292,6 @@ fn a_block_of_two_inputs_takes_two() {
     assert!(
         Softmax { axis: 1 }.compute(&[&one, &one]).unwrap_err().to_string().contains("got 2 tensors: it takes one")
     );
+    assert!(Layer::Flatten.compute(&[]).unwrap_err().to_string().contains("got 0 tensors: it takes one"));
     assert!(matches!(Multiply.operation(), Operation::Product));
 }

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 type Operation = dyn Fn(&Tensor) -> candle_explain::candle_core::Result<Tensor>;
 
-const ACTIVATIONS: [Activation; 7] = [
+/// Every kind of activation.
+pub const ACTIVATIONS: [Activation; 7] = [
     Activation::Relu,
     Activation::LeakyRelu { slope: 0.1 },
     Activation::Elu { alpha: 0.7 },

@@ -1,9 +1,10 @@
 //! Captum's own rules for softmax and the largest of a window, for parity. That for softmax does not add up.
 
-use candle_core::{Tensor, Var};
+use candle_core::Tensor;
 
+use super::gradient::gradient_at;
 use super::pair::{Ends, in_upper_rows};
-use super::rescale::ratio;
+use super::rescale::{divided, ratio};
 use crate::error::Result;
 
 /// The rescale rule element by element, less the mean over the whole batch.
@@ -22,16 +23,15 @@ pub(super) fn largest(
     plain: &Tensor,
 ) -> Result<Tensor> {
     let above = output.x.maximum(&output.b)?;
-    let to_places = |at: &Tensor, amount: Tensor| -> Result<Tensor> {
-        let var = Var::from_tensor(at)?;
-        let numbers = windows(var.as_tensor())?;
-        let axis = numbers.rank() - 1;
-        let first = numbers.detach().contiguous()?.argmax_keepdim(axis)?;
-        let picked = numbers.contiguous()?.gather(&first, axis)?.squeeze(axis)?;
-        let mut store = (picked * amount)?.sum_all()?.backward()?;
-        Ok(store.remove(&var).map_or_else(|| at.zeros_like(), |gradient| Ok(gradient.detach()))?)
+    let to_places = |at: &Tensor, amount: Tensor| {
+        gradient_at(at, |x| {
+            let numbers = windows(x)?;
+            let axis = numbers.rank() - 1;
+            let first = numbers.detach().contiguous()?.argmax_keepdim(axis)?;
+            Ok((numbers.contiguous()?.gather(&first, axis)?.squeeze(axis)? * amount)?)
+        })
     };
     let gained = to_places(&input.x, (gradient * (&above - &output.b)?)?)?;
     let lost = to_places(&input.b, (gradient * (&output.x - &above)?)?)?;
-    in_upper_rows(&super::rescale::divided(&(gained + lost)?, input, plain)?)
+    in_upper_rows(&divided(&(gained + lost)?, input, plain)?)
 }

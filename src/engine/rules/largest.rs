@@ -1,7 +1,8 @@
 //! The exact rule for the largest of a window: how long each number is the largest along the line.
 
-use candle_core::{Tensor, Var};
+use candle_core::Tensor;
 
+use super::gradient::gradient_at;
 use super::pair::{Ends, in_upper_rows};
 use crate::engine::host::host;
 use crate::error::Result;
@@ -10,21 +11,18 @@ use crate::error::Result;
 /// which a number is the largest, times the gradient of its window. It is ∫₀¹ J(b + t(x − b))ᵀ g dt itself, found
 /// from line to line.
 pub(super) fn shares(windows: &dyn Fn(&Tensor) -> Result<Tensor>, input: &Ends, gradient: &Tensor) -> Result<Tensor> {
-    let x = Var::from_tensor(&input.x)?;
-    let numbers = windows(x.as_tensor())?;
-    let [to, from] = [host(&numbers)?, host(&windows(&input.b)?)?];
-    let window = numbers.dims().last().copied().unwrap_or(1).max(1);
-    let mut shares = vec![0.; to.len()];
-    for ((shares, to), from) in shares.chunks_mut(window).zip(to.chunks(window)).zip(from.chunks(window)) {
-        share_out(from, to, shares);
-    }
-    let shares = Tensor::from_vec(shares, numbers.dims(), gradient.device())?.to_dtype(gradient.dtype())?;
-    let weights = shares.broadcast_mul(&gradient.unsqueeze(gradient.rank())?)?;
-    let mut store = (numbers * weights)?.sum_all()?.backward()?;
-    match store.remove(&x) {
-        Some(gradient) => in_upper_rows(&gradient.detach()),
-        None => in_upper_rows(&input.x.zeros_like()?),
-    }
+    let reached = gradient_at(&input.x, |x| {
+        let numbers = windows(x)?;
+        let [to, from] = [host(&numbers)?, host(&windows(&input.b)?)?];
+        let window = numbers.dims().last().copied().unwrap_or(1).max(1);
+        let mut shares = vec![0.; to.len()];
+        for ((shares, to), from) in shares.chunks_mut(window).zip(to.chunks(window)).zip(from.chunks(window)) {
+            share_out(from, to, shares);
+        }
+        let shares = Tensor::from_vec(shares, numbers.dims(), gradient.device())?.to_dtype(gradient.dtype())?;
+        Ok((numbers * shares.broadcast_mul(&gradient.unsqueeze(gradient.rank())?)?)?)
+    })?;
+    in_upper_rows(&reached)
 }
 
 /// The share of t in [0, 1] at which each `from + t (to − from)` is the largest; at a tie the first.

@@ -1,6 +1,7 @@
 //! How methods have gradients pass through blocks.
 
 mod captum;
+mod gradient;
 mod largest;
 mod local;
 mod pair;

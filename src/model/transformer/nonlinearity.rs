@@ -2,7 +2,7 @@
 
 use candle_core::{Module, Result, Tensor};
 
-use crate::nn::{Activation, Block, Operation};
+use crate::nn::{Activation, Block, Operation, only};
 
 /// √(2/π), of the tanh approximation of GELU.
 const GELU_SCALE: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
@@ -83,7 +83,7 @@ impl Nonlinearity {
 
 impl Block for Nonlinearity {
     fn compute(&self, inputs: &[&Tensor]) -> crate::Result<Tensor> {
-        Ok(self.forward(inputs[0])?)
+        Ok(self.forward(only("a nonlinearity", inputs)?)?)
     }
 
     fn operation(&self) -> Operation<'_> {

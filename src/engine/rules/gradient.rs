@@ -1,0 +1,13 @@
+//! The plain gradient of what is made of one tensor.
+
+use candle_core::{Tensor, Var};
+
+use crate::error::Result;
+
+/// The gradient of the sum of what `make` makes, with respect to the tensor that it is made of; zeros if it is made of
+/// nothing there.
+pub(super) fn gradient_at(point: &Tensor, make: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    let var = Var::from_tensor(point)?;
+    let mut store = make(var.as_tensor())?.sum_all()?.backward()?;
+    Ok(store.remove(&var).map_or_else(|| point.zeros_like(), |gradient| Ok(gradient.detach()))?)
+}
