@@ -1,13 +1,10 @@
 //! DeepLift, with the rescale rule and the mean of each block's Jacobian.
 
-use std::sync::Arc;
-
 use crate::engine::{
-    Attribute, Attributions, Baseline, Cost, Family, MethodInfo, Options, Pairing, PathSettings, Question, Subject,
-    Target, flag_setter,
+    Attribute, Attributions, Baseline, Budget, Cost, Family, MethodInfo, Pairing, Question, Subject, Target, settings,
 };
 use crate::error::Result;
-use crate::model::{Inputs, IntoModel, Model};
+use crate::model::{Inputs, IntoModel};
 
 /// DeepLift.
 ///
@@ -52,6 +49,16 @@ pub struct DeepLift {
     captum_rules: bool,
 }
 
+settings! {
+    DeepLift {
+        baseline,
+        multiply_by_inputs: bool =
+            "Whether the multipliers are multiplied by x − b (the default); without it they add up to nothing.",
+        captum_rules: bool =
+            "Whether softmax and max-pool follow Captum's own rules, for parity: softmax does not add up by them, nor max-pool behind an activation. They look at the whole batch, which is then one pass.",
+    }
+}
+
 impl DeepLift {
     pub(crate) const INFO: MethodInfo = MethodInfo {
         name: "DeepLift",
@@ -60,8 +67,8 @@ impl DeepLift {
         has_delta: true,
         cost: Cost::ForwardBackward,
         paper: "Shrikumar, Greenside and Kundaje 2017",
-        options: &[&["baseline", "multiply_by_inputs", "captum_rules"]],
-        build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
+        options: Self::OPTIONS,
+        build: Self::build,
     };
 
     /// The method for a model, with zero baseline.
@@ -73,42 +80,16 @@ impl DeepLift {
             captum_rules: false,
         }
     }
-
-    /// What inputs are compared with; zeros by default.
-    pub fn baseline(&self, baseline: impl Into<Baseline>) -> Self {
-        Self { baseline: baseline.into(), ..self.clone() }
-    }
-
-    flag_setter!(
-        multiply_by_inputs,
-        "Whether the multipliers are multiplied by x − b (the default); without it they add up to nothing."
-    );
-
-    flag_setter!(
-        captum_rules,
-        "Whether softmax and max-pool follow Captum's own rules, for parity: softmax does not add up by them, nor max-pool behind an activation. They look at the whole batch, which is then one pass."
-    );
-
-    fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(&Self::INFO)?;
-        let method = Self::new(model);
-        Ok(Self {
-            baseline: options.baseline.clone().unwrap_or_default(),
-            multiply_by_inputs: options.multiply_by_inputs.unwrap_or(true),
-            captum_rules: options.captum_rules.unwrap_or(false),
-            ..method
-        })
-    }
 }
 
 impl Attribute for DeepLift {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
         self.model.ask(|| {
-            let question = Question::about_output(&self.model, inputs, target, &PathSettings::default())?;
+            let question = Question::about_output(&self.model, inputs, target, &Budget::default())?;
             let baselines = self.baseline.resolve(question.inputs())?;
             let how = Pairing { multiply: self.multiply_by_inputs, captum: self.captum_rules };
             let integral = question.rescaled(&baselines, how)?;
-            question.attributions_to_inputs(Self::INFO.name, integral)
+            Attributions::to_inputs(Self::INFO.name, &question, integral)
         })
     }
 }

@@ -1,14 +1,12 @@
 //! Input times gradient.
 
-use std::sync::Arc;
-
 use super::saliency::input_gradients;
 use crate::engine::{
-    Attribute, Attributions, Cost, Family, MethodInfo, Options, Question, Subject, Target, check_finite, check_setter,
-    products,
+    Attribute, Attributions, Budget, Cost, Family, MethodInfo, Question, Subject, Target, check_finite, products,
+    settings,
 };
 use crate::error::Result;
-use crate::model::{Inputs, IntoModel, Model};
+use crate::model::{Inputs, IntoModel};
 
 /// Input times gradient.
 ///
@@ -39,6 +37,12 @@ pub struct InputXGradient {
     model: Subject,
 }
 
+settings! {
+    InputXGradient {
+        gradient_check,
+    }
+}
+
 impl InputXGradient {
     pub(crate) const INFO: MethodInfo = MethodInfo {
         name: "InputXGradient",
@@ -47,32 +51,25 @@ impl InputXGradient {
         has_delta: false,
         cost: Cost::ForwardBackward,
         paper: "Shrikumar, Greenside, Shcherbina and Kundaje 2016",
-        options: &[&["gradient_check"]],
-        build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
+        options: Self::OPTIONS,
+        build: Self::build,
     };
 
     /// The method for a model.
     pub fn new<Marker>(model: impl IntoModel<Marker>) -> Self {
         Self { model: Subject::new(model) }
     }
-
-    check_setter!();
-
-    fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(&Self::INFO)?;
-        Ok(Self { model: options.subject(model) })
-    }
 }
 
 impl Attribute for InputXGradient {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
         self.model.ask(|| {
-            let question = Question::at_inputs(&self.model, inputs, target)?;
+            let question = Question::about_output(&self.model, inputs, target, &Budget::default())?;
             let gradients = input_gradients(&question)?;
             let products = gradients.iter().zip(inputs.tensors()).map(|(gradient, input)| products(gradient, input));
             let values = products.collect::<Result<Vec<_>>>()?;
             check_finite(&values, "attribution")?;
-            question.plain_attributions_to_inputs(Self::INFO.name, values)
+            Attributions::to_inputs(Self::INFO.name, &question, values)
         })
     }
 }

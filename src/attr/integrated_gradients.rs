@@ -1,14 +1,13 @@
 //! Integrated Gradients: the gradient averaged along the straight line from a baseline to the input.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::engine::{
-    Attribute, Attributed, Attributions, Cost, Expansion, Family, Integral, MethodInfo, Options, PATH_OPTIONS,
-    PathSettings, Question, Subject, Target, Walk, check_setter, flag_setter, path_setters,
+    Attribute, Attributed, Attributions, Cost, Expansion, Family, Integral, MethodInfo, PathSettings, Question,
+    Subject, Target, Walk, settings,
 };
 use crate::error::Result;
-use crate::model::{Inputs, IntoModel, Model};
+use crate::model::{Inputs, IntoModel};
 
 /// Integrated Gradients.
 ///
@@ -45,6 +44,15 @@ pub struct IntegratedGradients {
     multiply_by_inputs: bool,
 }
 
+settings! {
+    IntegratedGradients {
+        path,
+        gradient_check,
+        multiply_by_inputs: bool =
+            "Whether the averaged gradient is multiplied by x − b (the default); without it the result is a local sensitivity that adds up to nothing.",
+    }
+}
+
 impl IntegratedGradients {
     pub(crate) const INFO: MethodInfo = MethodInfo {
         name: "IntegratedGradients",
@@ -53,29 +61,13 @@ impl IntegratedGradients {
         has_delta: true,
         cost: Cost::PerStep,
         paper: "Sundararajan, Taly and Yan 2017",
-        options: &[PATH_OPTIONS, &["multiply_by_inputs"]],
-        build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
+        options: Self::OPTIONS,
+        build: Self::build,
     };
 
     /// The method for a model, with zero baseline and 50 Gauss-Legendre steps.
     pub fn new<Marker>(model: impl IntoModel<Marker>) -> Self {
         Self { model: Subject::new(model), path: PathSettings::default(), multiply_by_inputs: true }
-    }
-
-    path_setters!();
-
-    check_setter!();
-
-    flag_setter!(
-        multiply_by_inputs,
-        "Whether the averaged gradient is multiplied by x − b (the default); without it the result is a local sensitivity that adds up to nothing."
-    );
-
-    fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(&Self::INFO)?;
-        let method = Self::new(model).gradient_check(options.gradient_check.unwrap_or_default());
-        let path = options.path(method.path.clone());
-        Ok(Self { path, multiply_by_inputs: options.multiply_by_inputs.unwrap_or(true), ..method })
     }
 }
 
@@ -83,28 +75,27 @@ impl Attribute for IntegratedGradients {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
         self.model.ask(|| {
             self.path.check()?;
-            let question = Question::about_output(&self.model, inputs, target, &self.path)?;
+            let question = Question::about_output(&self.model, inputs, target, &self.path.budget)?;
             let integral = along_inputs(&question, &self.path, self.multiply_by_inputs)?;
-            question.attributions_to_inputs(Self::INFO.name, integral)
+            Attributions::to_inputs(Self::INFO.name, &question, integral)
         })
     }
 }
 
-/// The gradient of the question's number, integrated from the baseline to the inputs.
+/// The integral of the gradient along the inputs, for the output or a neuron.
 pub(super) fn along_inputs(question: &Question, settings: &PathSettings, multiply_by_inputs: bool) -> Result<Integral> {
     question.require_float_inputs()?;
     let baselines = settings.baseline.resolve(question.inputs())?;
     let lines = baselines.lines(question.batch_size());
-    let survey = question.survey(settings, lines.count() * settings.n_steps, Attributed::Inputs, &|question, at| {
-        question.inputs_with_gradients(at)
+    let survey = question.survey(&baselines, settings.n_steps, Attributed::Inputs, &|question, at| {
+        question.input_gradients(question.input_points(at)?, at)
     })?;
-    let ends = multiply_by_inputs.then(|| question.ends(survey.passes.rows)).transpose()?;
     let walk = Walk {
         settings,
         lines,
         passes: survey.passes,
         width: survey.width,
-        ends: ends.as_deref(),
+        ends: multiply_by_inputs.then_some(&survey.ends),
         scaled: multiply_by_inputs,
         prepare: |block: &Range<usize>, rows| question.input_path(&baselines, lines, block, multiply_by_inputs, rows),
         evaluate: |points, at: &Expansion| question.input_gradients(points, at),

@@ -1,14 +1,13 @@
 //! Internal influence: a layer's gradient averaged along the path of the inputs.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::engine::{
-    Attribute, Attributions, Cost, Expansion, Family, LayerNames, MethodInfo, Options, PATH_OPTIONS, PathSettings,
-    Question, Sample, Subject, Target, Walk, check_setter, layer_input_setter, path_setters,
+    Attribute, Attributed, Attributions, Cost, Expansion, Family, LayerNames, MethodInfo, PathSettings, Question,
+    Subject, Target, Walk, settings,
 };
 use crate::error::Result;
-use crate::model::{Inputs, IntoModel, Model, Place};
+use crate::model::{Inputs, IntoModel};
 
 /// Internal influence of a layer.
 ///
@@ -44,6 +43,15 @@ pub struct InternalInfluence {
     path: PathSettings,
 }
 
+settings! {
+    InternalInfluence(layers) {
+        path,
+        gradient_check,
+        attribute_to_layer_input =
+            "Whether what goes into the layer is attributed instead of its output; not by default.",
+    }
+}
+
 impl InternalInfluence {
     pub(crate) const INFO: MethodInfo = MethodInfo {
         name: "InternalInfluence",
@@ -52,27 +60,13 @@ impl InternalInfluence {
         has_delta: false,
         cost: Cost::PerStep,
         paper: "Leino, Sen, Datta, Fredrikson and Li 2018",
-        options: &[PATH_OPTIONS, &["layer", "attribute_to_layer_input"]],
-        build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
+        options: Self::OPTIONS,
+        build: Self::build,
     };
 
     /// The method for a model and a layer's name, or several.
     pub fn new<Marker>(model: impl IntoModel<Marker>, layers: impl Into<LayerNames>) -> Self {
         Self { model: Subject::new(model), layers: layers.into(), path: PathSettings::default() }
-    }
-
-    path_setters!();
-
-    check_setter!();
-
-    layer_input_setter!("Whether what goes into the layer is attributed instead of its output; not by default.");
-
-    fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(&Self::INFO)?;
-        let method = Self::new(model, options.layers(Self::INFO.name)?)
-            .gradient_check(options.gradient_check.unwrap_or_default());
-        let path = options.path(method.path.clone());
-        Ok(Self { path, ..method })
     }
 }
 
@@ -81,11 +75,14 @@ impl Attribute for InternalInfluence {
         self.model.ask(|| {
             self.path.check()?;
             let places = self.layers.places()?;
-            let question = Question::about_output(&self.model, inputs, target, &self.path)?;
+            let question = Question::about_output(&self.model, inputs, target, &self.path.budget)?;
             question.require_float_inputs()?;
             let baselines = self.path.baseline.resolve(inputs)?;
             let lines = baselines.lines(question.batch_size());
-            let survey = question.survey_of_layers(&self.path, lines.count() * self.path.n_steps, &places)?;
+            let survey =
+                question.survey(&baselines, self.path.n_steps, Attributed::Layers(&places), &|question, at| {
+                    question.layer_gradients(&places, question.input_points(at)?, at)
+                })?;
             let walk = Walk {
                 settings: &self.path,
                 lines,
@@ -94,14 +91,9 @@ impl Attribute for InternalInfluence {
                 ends: None,
                 scaled: false,
                 prepare: |block: &Range<usize>, rows| question.input_path(&baselines, lines, block, false, rows),
-                evaluate: |points, at: &Expansion| {
-                    let mut sample = question.layer_gradients(&places, points, at)?;
-                    Ok(Sample { values: sample.values.split_off(places.len()), ..sample })
-                },
+                evaluate: |points, at: &Expansion| question.layer_gradients(&places, points, at),
             };
-            let integral = walk.integrate()?;
-            let names = places.iter().map(Place::to_string).collect();
-            question.attributions(Self::INFO.name, integral.values, names, Some(integral.convergence))
+            Attributions::to_layers(Self::INFO.name, &question, walk.integrate()?, &places)
         })
     }
 }

@@ -1,13 +1,10 @@
 //! What a layer gives.
 
-use std::sync::Arc;
-
 use crate::engine::{
-    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Options, Subject, Target, activations, check_finite,
-    layer_input_setter,
+    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Subject, Target, activations, check_finite, settings,
 };
 use crate::error::Result;
-use crate::model::{Inputs, IntoModel, Model, Place};
+use crate::model::{Inputs, IntoModel, Place};
 
 /// The activations of one layer or several.
 ///
@@ -32,6 +29,12 @@ pub struct LayerActivation {
     layers: LayerNames,
 }
 
+settings! {
+    LayerActivation(layers) {
+        attribute_to_layer_input = "Whether what goes into the layer is given instead of its output; not by default.",
+    }
+}
+
 impl LayerActivation {
     pub(crate) const INFO: MethodInfo = MethodInfo {
         name: "LayerActivation",
@@ -40,8 +43,8 @@ impl LayerActivation {
         has_delta: false,
         cost: Cost::Forward,
         paper: "",
-        options: &[&["layer", "attribute_to_layer_input"]],
-        build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
+        options: Self::OPTIONS,
+        build: Self::build,
     };
 
     /// The method for a model and a layer's name, or several.
@@ -49,16 +52,9 @@ impl LayerActivation {
         Self { model: Subject::new(model), layers: layers.into() }
     }
 
-    layer_input_setter!("Whether what goes into the layer is given instead of its output; not by default.");
-
     /// The activations for these inputs; there is no target.
     pub fn attribute(&self, inputs: impl Into<Inputs>) -> Result<Attributions> {
         self.attribute_to(&inputs.into(), &Target::None)
-    }
-
-    fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(&Self::INFO)?;
-        Ok(Self { model: Subject::new(model), layers: options.layers(Self::INFO.name)? })
     }
 }
 
@@ -68,8 +64,7 @@ impl Attribute for LayerActivation {
             let places = self.layers.places()?;
             let values = activations(self.model.model(), inputs, &places)?;
             check_finite(&values, "activation")?;
-            let places = places.iter().map(Place::to_string).collect();
-            Ok(Attributions { texts: inputs.shared_texts(), ..Attributions::new(Self::INFO.name, values, places) })
+            Ok(Attributions::new(Self::INFO.name, values, places.iter().map(Place::to_string).collect()))
         })
     }
 }

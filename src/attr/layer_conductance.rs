@@ -1,14 +1,13 @@
 //! Conductance: how much of the attribution flows through each neuron of a layer.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::engine::{
-    Attribute, Attributions, Cost, Expansion, Family, Fold, LayerNames, MethodInfo, Options, PATH_OPTIONS,
-    PathSettings, Question, Subject, Target, Walk, check_setter, difference, layer_input_setter, path_setters, product,
+    Attribute, Attributed, Attributions, Cost, Expansion, Family, Fold, LayerNames, MethodInfo, PathSettings, Question,
+    Subject, Target, Walk, difference, product, settings,
 };
 use crate::error::Result;
-use crate::model::{Inputs, IntoModel, Model, Place};
+use crate::model::{Inputs, IntoModel};
 
 /// Conductance of a layer: the part of the attribution that flows through each of its neurons.
 ///
@@ -47,6 +46,15 @@ pub struct LayerConductance {
     path: PathSettings,
 }
 
+settings! {
+    LayerConductance(layer) {
+        path,
+        gradient_check,
+        attribute_to_layer_input =
+            "Whether what goes into the layer is attributed instead of its output; not by default.",
+    }
+}
+
 impl LayerConductance {
     pub(crate) const INFO: MethodInfo = MethodInfo {
         name: "LayerConductance",
@@ -55,8 +63,8 @@ impl LayerConductance {
         has_delta: true,
         cost: Cost::PerStep,
         paper: "Dhamdhere, Sundararajan and Yan 2019",
-        options: &[PATH_OPTIONS, &["layer", "attribute_to_layer_input"]],
-        build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
+        options: Self::OPTIONS,
+        build: Self::build,
     };
 
     /// The method for a model and a layer's name.
@@ -68,20 +76,6 @@ impl LayerConductance {
     pub(crate) fn with_settings(self, path: PathSettings) -> Self {
         Self { path, ..self }
     }
-
-    path_setters!();
-
-    check_setter!();
-
-    layer_input_setter!("Whether what goes into the layer is attributed instead of its output; not by default.");
-
-    fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(&Self::INFO)?;
-        let method = Self::new(model, options.one_layer(Self::INFO.name)?)
-            .gradient_check(options.gradient_check.unwrap_or_default());
-        let path = options.path(method.path.clone());
-        Ok(Self { path, layers: options.layers(Self::INFO.name)?, ..method })
-    }
 }
 
 impl Attribute for LayerConductance {
@@ -89,20 +83,21 @@ impl Attribute for LayerConductance {
         self.model.ask(|| {
             self.path.check()?;
             let places = self.layers.places()?;
-            let question = Question::about_output(&self.model, inputs, target, &self.path)?;
+            let question = Question::about_output(&self.model, inputs, target, &self.path.budget)?;
             question.require_float_inputs()?;
             let baselines = self.path.baseline.resolve(inputs)?;
             let lines = baselines.lines(question.batch_size());
             let nodes = self.path.quadrature.nodes(self.path.n_steps.saturating_add(1))?;
             let alphas: Vec<f64> = nodes.iter().map(|node| node.alpha).collect();
-            let survey = question.survey_of_layers(&self.path, lines.count() * alphas.len(), &places)?;
-            let ends = question.ends(survey.passes.rows)?;
+            let survey = question.survey(&baselines, alphas.len(), Attributed::Layers(&places), &|question, at| {
+                question.layer_gradients(&places, question.input_points(at)?, at)
+            })?;
             let walk = Walk {
                 settings: &self.path,
                 lines,
                 passes: survey.passes,
                 width: survey.width,
-                ends: Some(&ends),
+                ends: Some(&survey.ends),
                 scaled: false,
                 prepare: |block: &Range<usize>, rows| question.input_path(&baselines, lines, block, true, rows),
                 evaluate: |points, at: &Expansion| question.layer_gradients(&places, points, at),
@@ -112,8 +107,7 @@ impl Attribute for LayerConductance {
             } else {
                 walk.fold(&alphas, Flow::default)
             }?;
-            let names = places.iter().map(Place::to_string).collect();
-            question.attributions(Self::INFO.name, integral.values, names, Some(integral.convergence))
+            Attributions::to_layers(Self::INFO.name, &question, integral, &places)
         })
     }
 }
@@ -127,8 +121,10 @@ struct Flow {
 }
 
 impl Fold for Flow {
-    fn add(&mut self, _step: usize, values: &[&[f64]]) {
-        let (activations, gradients) = (values[0], values[1]);
+    const READS_ACTIVATIONS: bool = true;
+
+    fn add(&mut self, _step: usize, activations: &[&[f64]], gradients: &[&[f64]]) {
+        let (activations, gradients) = (activations[0], gradients[0]);
         self.sum.resize(activations.len(), 0.);
         match &mut self.last {
             Some((last, slopes)) => {

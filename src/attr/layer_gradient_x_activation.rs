@@ -1,13 +1,11 @@
 //! A layer's activation times its gradient.
 
-use std::sync::Arc;
-
 use crate::engine::{
-    Attribute, Attributed, Attributions, Cost, Expansion, Family, LayerNames, MethodInfo, Options, Question, Subject,
-    Target, check_finite, check_setter, flag_setter, for_every_row, layer_input_setter, products,
+    Attribute, Attributed, Attributions, Budget, Cost, Family, LayerNames, MethodInfo, Question, Subject, Target,
+    check_finite, products, settings,
 };
 use crate::error::Result;
-use crate::model::{Inputs, IntoModel, Model, Place};
+use crate::model::{Inputs, IntoModel};
 
 /// A layer's activation times the gradient with respect to it.
 ///
@@ -38,6 +36,15 @@ pub struct LayerGradientXActivation {
     multiply_by_inputs: bool,
 }
 
+settings! {
+    LayerGradientXActivation(layers) {
+        attribute_to_layer_input =
+            "Whether what goes into the layer is attributed instead of its output; not by default.",
+        multiply_by_inputs: bool = "Whether the gradient is multiplied by the activation (the default).",
+        gradient_check,
+    }
+}
+
 impl LayerGradientXActivation {
     pub(crate) const INFO: MethodInfo = MethodInfo {
         name: "LayerGradientXActivation",
@@ -46,25 +53,13 @@ impl LayerGradientXActivation {
         has_delta: false,
         cost: Cost::ForwardBackward,
         paper: "",
-        options: &[&["layer", "attribute_to_layer_input", "multiply_by_inputs", "gradient_check"]],
-        build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
+        options: Self::OPTIONS,
+        build: Self::build,
     };
 
     /// The method for a model and a layer's name, or several.
     pub fn new<Marker>(model: impl IntoModel<Marker>, layers: impl Into<LayerNames>) -> Self {
         Self { model: Subject::new(model), layers: layers.into(), multiply_by_inputs: true }
-    }
-
-    check_setter!();
-
-    flag_setter!(multiply_by_inputs, "Whether the gradient is multiplied by the activation (the default).");
-
-    layer_input_setter!("Whether what goes into the layer is attributed instead of its output; not by default.");
-
-    fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(&Self::INFO)?;
-        let multiply_by_inputs = options.multiply_by_inputs.unwrap_or(true);
-        Ok(Self { model: options.subject(model), layers: options.layers(Self::INFO.name)?, multiply_by_inputs })
     }
 }
 
@@ -72,25 +67,18 @@ impl Attribute for LayerGradientXActivation {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
         self.model.ask(|| {
             let places = self.layers.places()?;
-            let question = Question::at_inputs(&self.model, inputs, target)?;
-            let of = Attributed::Layers(&places);
-            let pass = |question: &Question, at: &Expansion| question.layers_with_gradients(&places, at);
-            let both = for_every_row(
-                &question,
-                |at| Ok(pass(&question, at)?.1),
-                |first| question.check_gradient(of, &first.values[..places.len()], first, &pass),
-            )?;
-            question.check_other_targets(of, &pass)?;
-            let (activations, gradients) = both.split_at(places.len());
+            let question = Question::about_output(&self.model, inputs, target, &Budget::default())?;
+            let sample = question.at_every_row(Attributed::Layers(&places), &|question, at| {
+                question.layer_gradients(&places, question.input_points(at)?, at)
+            })?;
             let values = if self.multiply_by_inputs {
-                let pairs = gradients.iter().zip(activations);
+                let pairs = sample.gradients.iter().zip(&sample.activations);
                 pairs.map(|(gradient, activation)| products(gradient, activation)).collect::<Result<_>>()?
             } else {
-                gradients.to_vec()
+                sample.gradients
             };
             check_finite(&values, "attribution")?;
-            let names = places.iter().map(Place::to_string).collect();
-            question.attributions(Self::INFO.name, values, names, None)
+            Attributions::to_layers(Self::INFO.name, &question, values, &places)
         })
     }
 }

@@ -1,15 +1,13 @@
 //! Integrated Gradients between two activations of a layer.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::engine::{
-    Attribute, Attributed, Attributions, Baseline, Cost, Expansion, Family, LayerNames, MethodInfo, Options,
-    PATH_OPTIONS, PathSettings, Question, Subject, Target, Walk, check_setter, flag_setter, layer_input_setter,
-    path_setters,
+    Attribute, Attributed, Attributions, Baseline, Cost, Expansion, Family, LayerNames, MethodInfo, PathSettings,
+    Question, Subject, Target, Walk, Warning, settings,
 };
 use crate::error::Result;
-use crate::model::{Inputs, IntoModel, Model};
+use crate::model::{Inputs, IntoModel};
 
 /// Integrated Gradients between a layer's activation for the baseline and that for the input.
 ///
@@ -48,9 +46,15 @@ pub struct LayerIntegratedGradients {
     multiply_by_inputs: bool,
 }
 
-/// What is said where ids are compared with zeros that nobody chose.
-const COMPARED_WITH_ZERO: &str = "no baseline was given, so every id is compared with the id 0, whatever that stands for: for \
-    texts give baseline(text.reference()), which has padding in the place of all but the special tokens";
+settings! {
+    LayerIntegratedGradients(layers) {
+        path,
+        gradient_check,
+        multiply_by_inputs: bool = "Whether the averaged gradient is multiplied by y₁ − y₀ (the default).",
+        attribute_to_layer_input =
+            "Whether what goes into the layer is attributed instead of its output; not by default.",
+    }
+}
 
 impl LayerIntegratedGradients {
     pub(crate) const INFO: MethodInfo = MethodInfo {
@@ -60,8 +64,8 @@ impl LayerIntegratedGradients {
         has_delta: true,
         cost: Cost::PerStep,
         paper: "Sundararajan, Taly and Yan 2017",
-        options: &[PATH_OPTIONS, &["layer", "multiply_by_inputs", "attribute_to_layer_input"]],
-        build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
+        options: Self::OPTIONS,
+        build: Self::build,
     };
 
     /// The method for a model and a layer's name, or several: `"embeddings"`, `["words", "positions"]`.
@@ -78,22 +82,6 @@ impl LayerIntegratedGradients {
     pub(crate) fn with_settings(self, path: PathSettings) -> Self {
         Self { path, ..self }
     }
-
-    path_setters!();
-
-    check_setter!();
-
-    flag_setter!(multiply_by_inputs, "Whether the averaged gradient is multiplied by y₁ − y₀ (the default).");
-
-    layer_input_setter!("Whether what goes into the layer is attributed instead of its output; not by default.");
-
-    fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(&Self::INFO)?;
-        let method = Self::new(model, options.layers(Self::INFO.name)?)
-            .gradient_check(options.gradient_check.unwrap_or_default());
-        let path = options.path(method.path.clone());
-        Ok(Self { path, multiply_by_inputs: options.multiply_by_inputs.unwrap_or(true), ..method })
-    }
 }
 
 impl Attribute for LayerIntegratedGradients {
@@ -101,33 +89,30 @@ impl Attribute for LayerIntegratedGradients {
         self.model.ask(|| {
             self.path.check()?;
             let places = self.layers.places()?;
-            let question = Question::about_output(&self.model, inputs, target, &self.path)?;
+            let question = Question::about_output(&self.model, inputs, target, &self.path.budget)?;
             let baselines = self.path.baseline.resolve(inputs)?;
             if matches!(self.path.baseline, Baseline::Zero) && inputs.tensors().iter().any(|ids| ids.dtype().is_int()) {
-                question.warn(COMPARED_WITH_ZERO.to_string());
+                question.warn(Warning::IdsAgainstZero);
             }
             let lines = baselines.lines(question.batch_size());
             let of = Attributed::Replaced(&places);
-            let survey = question.survey(&self.path, lines.count() * self.path.n_steps, of, &|question, at| {
+            let survey = question.survey(&baselines, self.path.n_steps, of, &|question, at| {
                 let activations = question.activations_at(&places, &question.input_points(at)?, at, at.len())?;
-                Ok((activations.clone(), question.replaced_layer_gradients(&places, activations, at)?))
+                question.replaced_layer_gradients(&places, activations, at)
             })?;
-            let ends = self.multiply_by_inputs.then(|| question.ends(survey.passes.rows)).transpose()?;
             let walk = Walk {
                 settings: &self.path,
                 lines,
                 passes: survey.passes,
                 width: survey.width,
-                ends: ends.as_deref(),
+                ends: self.multiply_by_inputs.then_some(&survey.ends),
                 scaled: self.multiply_by_inputs,
                 prepare: |block: &Range<usize>, rows| {
                     question.layer_path(&places, &baselines, lines, block, self.multiply_by_inputs, rows)
                 },
                 evaluate: |activations, at: &Expansion| question.replaced_layer_gradients(&places, activations, at),
             };
-            let integral = walk.integrate()?;
-            let names = places.iter().map(ToString::to_string).collect();
-            question.attributions(Self::INFO.name, integral.values, names, Some(integral.convergence))
+            Attributions::to_layers(Self::INFO.name, &question, walk.integrate()?, &places)
         })
     }
 }

@@ -1,15 +1,13 @@
 //! Conductance of one neuron, split among the inputs.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::engine::{
-    Attribute, Attributions, Cost, Expansion, Family, LayerNames, MethodInfo, Neuron, Options, PATH_OPTIONS,
-    PathSettings, Quadrature, Question, Subject, Target, Walk, check_setter, flag_setter, layer_input_setter,
-    path_setters,
+    Attribute, Attributions, Cost, Expansion, Family, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature,
+    Question, Subject, Target, Walk, settings,
 };
 use crate::error::Result;
-use crate::model::{Inputs, IntoModel, Model};
+use crate::model::{Inputs, IntoModel};
 
 /// Conductance of one neuron: the part of each input's attribution that flows through it.
 ///
@@ -47,6 +45,16 @@ pub struct NeuronConductance {
     multiply_by_inputs: bool,
 }
 
+settings! {
+    NeuronConductance(layer, neuron) {
+        path,
+        gradient_check,
+        multiply_by_inputs: bool = "Whether the averaged gradient is multiplied by x − b (the default).",
+        attribute_to_layer_input =
+            "Whether the neuron is one of the layer's input instead of its output; not by default.",
+    }
+}
+
 impl NeuronConductance {
     pub(crate) const INFO: MethodInfo = MethodInfo {
         name: "NeuronConductance",
@@ -55,8 +63,8 @@ impl NeuronConductance {
         has_delta: false,
         cost: Cost::PerStep,
         paper: "Dhamdhere, Sundararajan and Yan 2019",
-        options: &[PATH_OPTIONS, &["layer", "neuron", "multiply_by_inputs", "attribute_to_layer_input"]],
-        build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
+        options: Self::OPTIONS,
+        build: Self::build,
     };
 
     /// The method for a model, a layer's name and a neuron's index in it: `3`, or `[channel, row, column]`.
@@ -69,24 +77,6 @@ impl NeuronConductance {
             multiply_by_inputs: true,
         }
     }
-
-    path_setters!();
-
-    check_setter!();
-
-    flag_setter!(multiply_by_inputs, "Whether the averaged gradient is multiplied by x − b (the default).");
-
-    layer_input_setter!("Whether the neuron is one of the layer's input instead of its output; not by default.");
-
-    fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(&Self::INFO)?;
-        let name = Self::INFO.name;
-        let method = Self::new(model, options.one_layer(name)?, options.neuron(name)?)
-            .gradient_check(options.gradient_check.unwrap_or_default());
-        let path = options.path(method.path.clone());
-        let multiply_by_inputs = options.multiply_by_inputs.unwrap_or(true);
-        Ok(Self { path, multiply_by_inputs, layers: options.layers(name)?, ..method })
-    }
 }
 
 impl Attribute for NeuronConductance {
@@ -94,14 +84,17 @@ impl Attribute for NeuronConductance {
         self.model.ask(|| {
             self.path.check()?;
             let place = self.layers.only()?;
-            let question = Question::about_output(&self.model, inputs, target, &self.path)?;
+            let question = Question::about_output(&self.model, inputs, target, &self.path.budget)?;
             question.require_float_inputs()?;
             let baselines = self.path.baseline.resolve(inputs)?;
             let lines = baselines.lines(question.batch_size());
+            let through = |question: &Question, points, at: &Expansion| {
+                question.gradients_through_neuron(&place, &self.neuron, points, at)
+            };
+            let survey = question.survey_unchecked(&baselines, self.path.n_steps, &|question, at| {
+                through(question, question.input_points(at)?, at)
+            })?;
             question.check_through_neuron(&place, &self.neuron)?;
-            let through = |points, at: &Expansion| question.gradients_through_neuron(&place, &self.neuron, points, at);
-            let survey = question
-                .plan(&self.path, lines.count() * self.path.n_steps, |at| through(question.input_points(at)?, at))?;
             let walk = Walk {
                 settings: &self.path,
                 lines,
@@ -110,9 +103,9 @@ impl Attribute for NeuronConductance {
                 ends: None,
                 scaled: self.multiply_by_inputs,
                 prepare: |block: &Range<usize>, rows| question.input_path(&baselines, lines, block, false, rows),
-                evaluate: through,
+                evaluate: |points, at: &Expansion| through(&question, points, at),
             };
-            question.attributions_to_inputs(Self::INFO.name, walk.integrate()?)
+            Attributions::to_inputs(Self::INFO.name, &question, walk.integrate()?)
         })
     }
 }

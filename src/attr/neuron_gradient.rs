@@ -1,14 +1,11 @@
 //! The gradient of one neuron.
 
-use std::sync::Arc;
-
 use super::saliency::finite_input_gradients;
 use crate::engine::{
-    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Neuron, Options, Question, Subject, Target,
-    check_setter, layer_input_setter,
+    Attribute, Attributions, Budget, Cost, Family, LayerNames, MethodInfo, Neuron, Question, Subject, Target, settings,
 };
 use crate::error::Result;
-use crate::model::{Inputs, IntoModel, Model};
+use crate::model::{Inputs, IntoModel};
 
 /// The gradient of one neuron's activation with respect to the inputs.
 ///
@@ -39,6 +36,14 @@ pub struct NeuronGradient {
     neuron: Neuron,
 }
 
+settings! {
+    NeuronGradient(layer, neuron) {
+        attribute_to_layer_input =
+            "Whether the neuron is one of the layer's input instead of its output; not by default.",
+        gradient_check,
+    }
+}
+
 impl NeuronGradient {
     pub(crate) const INFO: MethodInfo = MethodInfo {
         name: "NeuronGradient",
@@ -47,8 +52,8 @@ impl NeuronGradient {
         has_delta: false,
         cost: Cost::ForwardBackward,
         paper: "",
-        options: &[&["layer", "neuron", "attribute_to_layer_input", "gradient_check"]],
-        build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
+        options: Self::OPTIONS,
+        build: Self::build,
     };
 
     /// The method for a model, a layer's name and a neuron's index in it: `3`, or `[channel, row, column]`.
@@ -56,29 +61,19 @@ impl NeuronGradient {
         Self { model: Subject::new(model), layers: LayerNames::from(layer.into()), neuron: neuron.into() }
     }
 
-    check_setter!();
-
-    layer_input_setter!("Whether the neuron is one of the layer's input instead of its output; not by default.");
-
     /// The gradient for these inputs; there is no target.
     pub fn attribute(&self, inputs: impl Into<Inputs>) -> Result<Attributions> {
         self.attribute_to(&inputs.into(), &Target::None)
-    }
-
-    fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(&Self::INFO)?;
-        let name = Self::INFO.name;
-        options.one_layer(name)?;
-        Ok(Self { model: options.subject(model), layers: options.layers(name)?, neuron: options.neuron(name)? })
     }
 }
 
 impl Attribute for NeuronGradient {
     fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
         self.model.ask(|| {
-            let question = Question::about_neuron(&self.model, inputs, self.layers.only()?, &self.neuron)?;
+            let (place, budget) = (self.layers.only()?, Budget::default());
+            let question = Question::about_neuron(&self.model, inputs, place, &self.neuron, &budget)?;
             let values = finite_input_gradients(&question)?;
-            question.plain_attributions_to_inputs(Self::INFO.name, values)
+            Attributions::to_inputs(Self::INFO.name, &question, values)
         })
     }
 }

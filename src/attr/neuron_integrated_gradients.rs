@@ -1,14 +1,12 @@
 //! Integrated Gradients of one neuron.
 
-use std::sync::Arc;
-
 use super::integrated_gradients::along_inputs;
 use crate::engine::{
-    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Neuron, Options, PATH_OPTIONS, PathSettings,
-    Question, Subject, Target, check_setter, flag_setter, layer_input_setter, path_setters,
+    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Neuron, PathSettings, Question, Subject, Target,
+    settings,
 };
 use crate::error::Result;
-use crate::model::{Inputs, IntoModel, Model};
+use crate::model::{Inputs, IntoModel};
 
 /// Integrated Gradients of one neuron's activation.
 ///
@@ -46,6 +44,16 @@ pub struct NeuronIntegratedGradients {
     multiply_by_inputs: bool,
 }
 
+settings! {
+    NeuronIntegratedGradients(layer, neuron) {
+        path,
+        gradient_check,
+        multiply_by_inputs: bool = "Whether the averaged gradient is multiplied by x − b (the default).",
+        attribute_to_layer_input =
+            "Whether the neuron is one of the layer's input instead of its output; not by default.",
+    }
+}
+
 impl NeuronIntegratedGradients {
     pub(crate) const INFO: MethodInfo = MethodInfo {
         name: "NeuronIntegratedGradients",
@@ -54,8 +62,8 @@ impl NeuronIntegratedGradients {
         has_delta: true,
         cost: Cost::PerStep,
         paper: "Sundararajan, Taly and Yan 2017",
-        options: &[PATH_OPTIONS, &["layer", "neuron", "multiply_by_inputs", "attribute_to_layer_input"]],
-        build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
+        options: Self::OPTIONS,
+        build: Self::build,
     };
 
     /// The method for a model, a layer's name and a neuron's index in it: `3`, or `[channel, row, column]`.
@@ -69,27 +77,9 @@ impl NeuronIntegratedGradients {
         }
     }
 
-    path_setters!();
-
-    check_setter!();
-
-    flag_setter!(multiply_by_inputs, "Whether the averaged gradient is multiplied by x − b (the default).");
-
-    layer_input_setter!("Whether the neuron is one of the layer's input instead of its output; not by default.");
-
     /// The attributions for these inputs; there is no target.
     pub fn attribute(&self, inputs: impl Into<Inputs>) -> Result<Attributions> {
         self.attribute_to(&inputs.into(), &Target::None)
-    }
-
-    fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(&Self::INFO)?;
-        let name = Self::INFO.name;
-        let method = Self::new(model, options.one_layer(name)?, options.neuron(name)?)
-            .gradient_check(options.gradient_check.unwrap_or_default());
-        let path = options.path(method.path.clone());
-        let multiply_by_inputs = options.multiply_by_inputs.unwrap_or(true);
-        Ok(Self { path, multiply_by_inputs, layers: options.layers(name)?, ..method })
     }
 }
 
@@ -97,9 +87,10 @@ impl Attribute for NeuronIntegratedGradients {
     fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
         self.model.ask(|| {
             self.path.check()?;
-            let question = Question::about_neuron(&self.model, inputs, self.layers.only()?, &self.neuron)?;
+            let (place, budget) = (self.layers.only()?, &self.path.budget);
+            let question = Question::about_neuron(&self.model, inputs, place, &self.neuron, budget)?;
             let integral = along_inputs(&question, &self.path, self.multiply_by_inputs)?;
-            question.attributions_to_inputs(Self::INFO.name, integral)
+            Attributions::to_inputs(Self::INFO.name, &question, integral)
         })
     }
 }

@@ -1,15 +1,13 @@
 //! Saliency: how strongly the output reacts to each input.
 
-use std::sync::Arc;
-
 use candle_core::Tensor;
 
 use crate::engine::{
-    Attribute, Attributed, Attributions, Cost, Expansion, Family, MethodInfo, Options, Question, Subject, Target,
-    check_finite, check_setter, flag_setter, for_every_row,
+    Attribute, Attributed, Attributions, Budget, Cost, Family, MethodInfo, Question, Subject, Target, check_finite,
+    settings,
 };
 use crate::error::Result;
-use crate::model::{Inputs, IntoModel, Model};
+use crate::model::{Inputs, IntoModel};
 
 /// Saliency.
 ///
@@ -41,6 +39,13 @@ pub struct Saliency {
     abs: bool,
 }
 
+settings! {
+    Saliency {
+        abs: bool = "Whether the sign is dropped; it is by default.",
+        gradient_check,
+    }
+}
+
 impl Saliency {
     pub(crate) const INFO: MethodInfo = MethodInfo {
         name: "Saliency",
@@ -49,34 +54,25 @@ impl Saliency {
         has_delta: false,
         cost: Cost::ForwardBackward,
         paper: "Simonyan, Vedaldi and Zisserman 2013",
-        options: &[&["abs", "gradient_check"]],
-        build: |model, options| Ok(Box::new(Self::from_options(model, options)?)),
+        options: Self::OPTIONS,
+        build: Self::build,
     };
 
     /// The method for a model, with the gradient's absolute value.
     pub fn new<Marker>(model: impl IntoModel<Marker>) -> Self {
         Self { model: Subject::new(model), abs: true }
     }
-
-    check_setter!();
-
-    flag_setter!(abs, "Whether the sign is dropped; it is by default.");
-
-    fn from_options(model: Arc<dyn Model>, options: &Options) -> Result<Self> {
-        options.check(&Self::INFO)?;
-        Ok(Self { model: options.subject(model), abs: options.abs.unwrap_or(true) })
-    }
 }
 
 impl Attribute for Saliency {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
         self.model.ask(|| {
-            let question = Question::at_inputs(&self.model, inputs, target)?;
+            let question = Question::about_output(&self.model, inputs, target, &Budget::default())?;
             let mut values = finite_input_gradients(&question)?;
             if self.abs {
                 values = values.iter().map(|gradient| Ok(gradient.abs()?)).collect::<Result<_>>()?;
             }
-            question.plain_attributions_to_inputs(Self::INFO.name, values)
+            Attributions::to_inputs(Self::INFO.name, &question, values)
         })
     }
 }
@@ -91,15 +87,7 @@ pub(super) fn finite_input_gradients(question: &Question) -> Result<Vec<Tensor>>
 /// The gradient of the question's number at the inputs themselves.
 pub(super) fn input_gradients(question: &Question) -> Result<Vec<Tensor>> {
     question.require_float_inputs()?;
-    let pass = |question: &Question, at: &Expansion| question.inputs_with_gradients(at);
-    let gradients = for_every_row(
-        question,
-        |at| Ok(pass(question, at)?.1),
-        |first| {
-            let point = question.input_points(&Expansion::new(vec![0], 1))?;
-            question.check_gradient(Attributed::Inputs, &point, first, &pass)
-        },
-    )?;
-    question.check_other_targets(Attributed::Inputs, &pass)?;
-    Ok(gradients)
+    let sample = question
+        .at_every_row(Attributed::Inputs, &|question, at| question.input_gradients(question.input_points(at)?, at))?;
+    Ok(sample.gradients)
 }

@@ -5,11 +5,8 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 
 use super::Series;
+use super::remarks::Warning;
 use crate::error::{Result, bail, error};
-use crate::model::TokenizedText;
-
-/// A convergence delta beyond this share of max(1, |F(input) − F(baseline)|) is pointed out.
-pub(crate) const NOTEWORTHY_DELTA: f64 = 0.01;
 
 /// The attributions of a batch: one tensor for each attributed input or layer, with the batch
 /// as first axis; how well they converged; and what was asked.
@@ -26,10 +23,9 @@ pub struct Attributions {
     pub(crate) targets: Vec<Vec<usize>>,
     /// What the model gave for the inputs, where its output was asked about.
     pub(crate) output: Option<Tensor>,
-    pub(crate) texts: Arc<Vec<TokenizedText>>,
     pub(crate) convergence: Option<Convergence>,
     /// What was found wrong, and did not end the call.
-    pub(crate) warnings: Vec<String>,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// How an integral along the path went, for each example.
@@ -65,18 +61,9 @@ impl Attributions {
             names: Arc::default(),
             targets: Vec::new(),
             output: None,
-            texts: Arc::default(),
             convergence: None,
             warnings: Vec::new(),
         }
-    }
-
-    /// The same with the features' names, if they fit the first tensor's last axis.
-    pub(crate) fn with_names(mut self, names: &[String]) -> Self {
-        if self.values[0].dims().last() == Some(&names.len()) {
-            self.names = Arc::new(names.to_vec());
-        }
-        self
     }
 
     /// The name of the method that made them.
@@ -126,11 +113,6 @@ impl Attributions {
         self.output.as_ref()
     }
 
-    /// The texts that the examples are, empty if they are none.
-    pub fn texts(&self) -> &[TokenizedText] {
-        &self.texts
-    }
-
     /// For each example the sum of its attributions minus what they must add up to,
     /// F(input) − F(baseline). 0 is perfect. Of several baselines, the delta that is farthest from 0: their mean
     /// would hide those that cancel. An error for a method without such a sum.
@@ -155,57 +137,6 @@ impl Attributions {
     /// The error estimate of each example; none unless a tolerance was asked for.
     pub fn error_estimates(&self) -> Option<&[f64]> {
         self.convergence.as_ref()?.refinement.as_ref().map(|refinement| refinement.errors.as_slice())
-    }
-
-    /// What the reader of these numbers must know: steps taken, the largest delta, what has not settled.
-    pub fn remarks(&self) -> Vec<String> {
-        let mut remarks = self.warnings.clone();
-        let Some(convergence) = &self.convergence else { return remarks };
-        let (fewest, most) = (convergence.steps.iter().min(), convergence.steps.iter().max());
-        if let (Some(fewest), Some(most)) = (fewest, most) {
-            remarks.push(if fewest == most {
-                format!("{most} steps for each example")
-            } else {
-                format!("{fewest} to {most} steps for an example")
-            });
-        }
-        if let Some(delta) = &convergence.delta {
-            let largest = delta.iter().fold(0., |largest: f64, delta| largest.max(delta.abs()));
-            let noteworthy = convergence.beyond.iter().filter(|beyond| **beyond).count();
-            let beyond = if convergence.refinement.is_some() { 0 } else { noteworthy };
-            let of = if convergence.baselines > 1 { " of a single baseline" } else { "" };
-            remarks.push(match beyond {
-                0 => format!("largest convergence delta{of} {largest:.2e}"),
-                _ => format!(
-                    "largest convergence delta{of} {largest:.4}: beyond {NOTEWORTHY_DELTA} for {beyond} of {} examples; \
-                     take more steps, or tolerance(1e-3)",
-                    delta.len()
-                ),
-            });
-        }
-        if let Some(refinement) = &convergence.refinement {
-            let (tolerance, examples) = (refinement.tolerance, refinement.settled.len());
-            let open = refinement.settled.iter().filter(|settled| !**settled).count();
-            let short_of_steps = open.saturating_sub(refinement.stalled);
-            if open == 0 {
-                remarks.push(format!("settled within the tolerance {tolerance}"));
-            }
-            if short_of_steps > 0 {
-                remarks.push(format!(
-                    "{short_of_steps} of {examples} examples did NOT settle within the tolerance {tolerance}: allow \
-                     more with max_steps"
-                ));
-            }
-            if refinement.stalled > 0 {
-                remarks.push(format!(
-                    "{} of {examples} examples do NOT add up within the tolerance {tolerance}, and more steps did not \
-                     help: a part of the output goes past this layer, or through an operation whose backward is wrong, or the \
-                     sum is finer than the model's number type",
-                    refinement.stalled
-                ));
-            }
-        }
-        remarks
     }
 
     /// The mean over the examples, one number for each feature or neuron, with their names.

@@ -9,6 +9,7 @@ use super::gradient::Sample;
 use super::gradient_check::{Claim, Look, Verdict, examine};
 use super::host::host;
 use super::question::Quantity;
+use super::remarks::Warning;
 use super::{Expansion, Neuron, Question, Target};
 use crate::error::{ErrorKind, Result};
 use crate::model::{Layers, Place, Tap};
@@ -38,49 +39,39 @@ const UNEVEN: f64 = 0.02;
 const ADVICE: &str = "To go on all the same: gradient_check(Check::Warn), or gradient_check=warn of a server, makes it a \
                       remark, and Check::Off does not look.";
 
-/// A pass over some examples: the attributed tensors there, and what it gave.
-pub(crate) type Evaluate<'a> = &'a dyn Fn(&Question, &Expansion) -> Result<(Vec<Tensor>, Sample)>;
+/// A pass over some examples.
+pub(crate) type Evaluate<'a> = &'a (dyn Fn(&Question, &Expansion) -> Result<Sample> + Sync);
 
 impl Question<'_> {
     /// Compares the gradients of a pass over the first example alone with the function, once for each model, target and
     /// layer: an error, or a warning, if they disagree.
-    pub(crate) fn check_gradient(
-        &self,
-        of: Attributed,
-        point: &[Tensor],
-        sample: &Sample,
-        evaluate: Evaluate,
-    ) -> Result<()> {
-        self.check_gradient_at(0, of, point, sample, evaluate)
+    pub(crate) fn check_gradient(&self, of: Attributed, sample: &Sample, evaluate: Evaluate) -> Result<()> {
+        self.check_gradient_at(0, of, sample, evaluate)
     }
 
     /// The same for each further target that an example has.
     pub(crate) fn check_other_targets(&self, of: Attributed, evaluate: Evaluate) -> Result<()> {
-        let indices = self.target_indices();
+        if matches!(self.quantity, Quantity::Neuron { .. }) {
+            return Ok(());
+        }
+        let indices = self.answers().indices();
         let mut looked_at: BTreeSet<&[usize]> = indices.iter().take(1).map(Vec::as_slice).collect();
         for (example, index) in indices.iter().enumerate() {
             let about_it = self.about_index(index.clone());
             if !looked_at.insert(index) || !about_it.needs_check(of) {
                 continue;
             }
-            let (point, sample) = evaluate(&about_it, &Expansion::new(vec![example], 1))?;
-            about_it.check_gradient_at(example, of, &point, &sample, evaluate)?;
+            let sample = evaluate(&about_it, &Expansion::of_inputs(vec![example]))?;
+            about_it.check_gradient_at(example, of, &sample, evaluate)?;
             about_it.hand_warnings_to(self);
         }
         Ok(())
     }
 
-    fn check_gradient_at(
-        &self,
-        example: usize,
-        of: Attributed,
-        point: &[Tensor],
-        sample: &Sample,
-        evaluate: Evaluate,
-    ) -> Result<()> {
+    fn check_gradient_at(&self, example: usize, of: Attributed, sample: &Sample, evaluate: Evaluate) -> Result<()> {
         let kind = self.kind(of);
         if let Some(look) = self.subject.look(&kind) {
-            let gradient = &sample.values[sample.values.len() - point.len()..];
+            let (point, gradient) = (&sample.activations, &sample.gradients);
             let claim = Claim { point, gradient, value: host(&sample.scalars)?[0] };
             let fault = match examine(&claim, look, &|rows| self.numbers(example, of, point, rows))? {
                 Verdict::Right => Some(self.unevenness(example, gradient, evaluate)?),
@@ -91,7 +82,7 @@ impl Question<'_> {
             self.subject.record(kind.clone(), fault);
         }
         if let Some(warning) = self.subject.verdict(&kind)? {
-            self.warn(warning);
+            self.warn(Warning::WrongGradient(warning));
         }
         Ok(())
     }
@@ -99,9 +90,8 @@ impl Question<'_> {
     /// What is wrong if an example that stands in a batch twice has not the gradient that it has alone both times.
     fn unevenness(&self, example: usize, gradient: &[Tensor], evaluate: Evaluate) -> Result<Option<String>> {
         // A model that takes one row alone gives no batch.
-        let Ok((_, twice)) = evaluate(self, &Expansion::new(vec![example; 2], 1)) else { return Ok(None) };
-        let of_batch = &twice.values[twice.values.len() - gradient.len()..];
-        for (alone, of_batch) in gradient.iter().zip(of_batch) {
+        let Ok(twice) = evaluate(self, &Expansion::of_inputs(vec![example; 2])) else { return Ok(None) };
+        for (alone, of_batch) in gradient.iter().zip(&twice.gradients) {
             let (alone, of_batch) = (host(alone)?, host(of_batch)?);
             let largest = alone.iter().fold(0., |largest: f64, value| largest.max(value.abs()));
             let rows = of_batch.chunks(alone.len().max(1)).flat_map(|row| row.iter().zip(&alone));
@@ -128,18 +118,18 @@ impl Question<'_> {
     /// The check for one neuron between the inputs and the output: of its own gradient, and of the output's with respect
     /// to its layer.
     pub(crate) fn check_through_neuron(&self, place: &Place, neuron: &Neuron) -> Result<()> {
-        let at = Expansion::new(vec![0], 1);
+        let at = Expansion::of_inputs(vec![0]);
         let below = self.about_its_neuron(place.clone(), neuron);
         if below.needs_check(Attributed::Inputs) {
-            let (points, sample) = below.inputs_with_gradients(&at)?;
-            below.check_gradient(Attributed::Inputs, &points, &sample, &|below, at| below.inputs_with_gradients(at))?;
+            let of_neuron = |below: &Question, at: &Expansion| below.input_gradients(below.input_points(at)?, at);
+            below.check_gradient(Attributed::Inputs, &of_neuron(&below, &at)?, &of_neuron)?;
             below.hand_warnings_to(self);
         }
         let places = std::slice::from_ref(place);
-        let above = |question: &Question, at: &Expansion| question.layers_with_gradients(places, at);
+        let above =
+            |question: &Question, at: &Expansion| question.layer_gradients(places, question.input_points(at)?, at);
         if self.needs_check(Attributed::Layers(places)) {
-            let (point, sample) = above(self, &at)?;
-            self.check_gradient(Attributed::Layers(places), &point, &sample, &above)?;
+            self.check_gradient(Attributed::Layers(places), &above(self, &at)?, &above)?;
         }
         self.check_other_targets(Attributed::Layers(places), &above)
     }
@@ -148,8 +138,8 @@ impl Question<'_> {
     fn kind(&self, of: Attributed) -> String {
         let about = match &self.quantity {
             Quantity::Neuron { place, neuron } => format!("neuron {neuron} of {place}"),
-            Quantity::Open { target: Target::Index(index), .. } => format!("{:?}", Some(index)),
-            Quantity::Output { .. } | Quantity::Open { .. } => format!("{:?}", self.target_indices().first()),
+            Quantity::Output(Target::Index(index)) => format!("{:?}", Some(index)),
+            Quantity::Output(_) => format!("{:?}", self.answers().first_index()),
         };
         let places: Vec<String> = of.places().iter().map(Place::to_string).collect();
         let replaced = matches!(of, Attributed::Replaced(_));
@@ -160,15 +150,15 @@ impl Question<'_> {
     fn numbers(&self, example: usize, of: Attributed, point: &[Tensor], rows: Vec<Tensor>) -> Result<Vec<f64>> {
         let at = Expansion::new(vec![example; rows[0].dims()[0]], 1);
         let (inputs, taps) = match of {
-            Attributed::Inputs => (at.with_tensors(&self.inputs, rows)?, Vec::new()),
+            Attributed::Inputs => (at.with_tensors(self.inputs(), rows)?, Vec::new()),
             Attributed::Layers(places) => {
                 let shift = |(row, point): (&Tensor, &Tensor)| Ok(Tap::Shift(row.broadcast_sub(point)?));
                 let taps = rows.iter().zip(point).map(shift).collect::<Result<Vec<_>>>()?;
-                (at.expand_inputs(&self.inputs)?, places.iter().cloned().zip(taps).collect())
+                (at.expand_inputs(self.inputs())?, places.iter().cloned().zip(taps).collect())
             }
             Attributed::Replaced(places) => {
                 let taps = places.iter().cloned().zip(rows.into_iter().map(Tap::Replace));
-                (at.expand_inputs(&self.inputs)?, taps.collect())
+                (at.expand_inputs(self.inputs())?, taps.collect())
             }
         };
         host(&self.scalars(&inputs, taps, &at)?.0)
@@ -200,7 +190,7 @@ impl Question<'_> {
     /// Between which layers a wrong gradient arises, by bisection over the named ones.
     fn locate(&self, example: usize, of: Attributed) -> Result<String> {
         let first = Expansion::new(vec![example], 1);
-        let pass = Pass::run(self.subject.model(), &first.expand_inputs(&self.inputs)?, Layers::plain())?;
+        let pass = Pass::run(self.model(), &first.expand_inputs(self.inputs())?, Layers::plain())?;
         let mut names = pass.into_layers().names();
         if let Quantity::Neuron { place, .. } = &self.quantity {
             names.truncate(names.iter().position(|name| name == place.layer()).unwrap_or(names.len()));
@@ -234,7 +224,7 @@ impl Question<'_> {
             Ok(sample) => sample,
             Err(error) => return Ok(error.kind() == ErrorKind::Gradient),
         };
-        let (point, gradient) = sample.values.split_at(1);
+        let (point, gradient) = (&sample.activations, &sample.gradients);
         let claim = Claim { point, gradient, value: host(&sample.scalars)?[0] };
         let of = Attributed::Layers(&places);
         let verdict = examine(&claim, Look::Close, &|rows| self.numbers(example, of, point, rows))?;

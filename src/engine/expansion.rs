@@ -10,11 +10,32 @@ use crate::model::Inputs;
 pub(crate) struct Expansion {
     rows: Vec<usize>,
     copies: usize,
+    /// Whether the first copy is of the inputs themselves.
+    begins_with_inputs: bool,
 }
 
 impl Expansion {
     pub(crate) fn new(rows: Vec<usize>, copies: usize) -> Self {
-        Self { rows, copies }
+        Self { rows, copies, begins_with_inputs: false }
+    }
+
+    /// Some rows of the inputs themselves.
+    pub(crate) fn of_inputs(rows: Vec<usize>) -> Self {
+        Self::new(rows, 1).beginning_with_inputs()
+    }
+
+    /// The same where the first copy is of the inputs themselves.
+    pub(crate) fn beginning_with_inputs(self) -> Self {
+        Self { begins_with_inputs: true, ..self }
+    }
+
+    pub(crate) fn begins_with_inputs(&self) -> bool {
+        self.begins_with_inputs
+    }
+
+    /// As many rows, counted from the first, as often: of a tensor that has these rows alone.
+    pub(crate) fn in_order(&self) -> Self {
+        Self::new((0..self.rows.len()).collect(), self.copies)
     }
 
     pub(crate) fn rows(&self) -> &[usize] {

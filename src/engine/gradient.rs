@@ -1,31 +1,27 @@
 //! Gradients that are either there or an error.
 
-use candle_core::{DType, Tensor, Var};
+use candle_core::{Tensor, Var};
 
 use crate::error::{Result, bail};
 use crate::finite;
 
-/// What one pass over some points of the path gave.
+/// What one pass over some points gave.
 pub(crate) struct Sample {
-    /// `[points, ...]` for each attributed tensor.
-    pub(crate) values: Vec<Tensor>,
+    /// What is attributed at each point: inputs, or activations of layers, `[points, ...]` each.
+    pub(crate) activations: Vec<Tensor>,
+    /// The gradient with respect to each of them.
+    pub(crate) gradients: Vec<Tensor>,
     /// The attributed number at each point, `[points]`.
     pub(crate) scalars: Tensor,
     /// What the pass kept in memory for its backward.
     pub(crate) graph_bytes: usize,
 }
 
-impl Sample {
-    pub(crate) fn host_scalars(&self) -> Result<Vec<f64>> {
-        Ok(self.scalars.to_dtype(DType::F64)?.to_vec1()?)
-    }
-}
-
-/// The gradient of the sum of `scalars` (one per row) with respect to each variable. Rows are
-/// independent, so each row's gradient is that of its own scalar.
+/// The gradient of the sum of `scalars` (one per row) with respect to each variable, whose values are
+/// `activations`. Rows are independent, so each row's gradient is that of its own scalar.
 ///
 /// An error that names the tensor if no gradient reaches it.
-pub(crate) fn gradients(scalars: &Tensor, wanted: &[(String, Var)]) -> Result<Sample> {
+pub(crate) fn gradients(scalars: &Tensor, wanted: &[(String, Var)], activations: Vec<Tensor>) -> Result<Sample> {
     let nodes = scalars.sorted_nodes();
     for (name, var) in wanted {
         if !nodes.iter().any(|node| node.id() == var.id()) {
@@ -44,8 +40,8 @@ pub(crate) fn gradients(scalars: &Tensor, wanted: &[(String, Var)]) -> Result<Sa
         Some(gradient) => Ok(gradient.detach()),
         None => bail!(Gradient, "no gradient reaches {name}: an operation on the way to it has no backward"),
     };
-    let values = wanted.iter().map(take).collect::<Result<_>>()?;
-    Ok(Sample { values, scalars: scalars.detach(), graph_bytes })
+    let gradients = wanted.iter().map(take).collect::<Result<_>>()?;
+    Ok(Sample { activations, gradients, scalars: scalars.detach(), graph_bytes })
 }
 
 /// An error if an attribution is not a number, which the weights or the model must have caused.

@@ -9,24 +9,12 @@ use crate::error::{ErrorKind, Result, bail};
 use crate::model::{Place, Tap};
 
 impl Question<'_> {
-    /// These rows of the inputs, and the gradient there.
-    pub(crate) fn inputs_with_gradients(&self, at: &Expansion) -> Result<(Vec<Tensor>, Sample)> {
-        let points = self.input_points(at)?;
-        Ok((points.clone(), self.input_gradients(points, at)?))
-    }
-
-    /// What layers give for these rows of the inputs, and the gradient with respect to it.
-    pub(crate) fn layers_with_gradients(&self, places: &[Place], at: &Expansion) -> Result<(Vec<Tensor>, Sample)> {
-        let sample = self.layer_gradients(places, self.input_points(at)?, at)?;
-        Ok((sample.values[..places.len()].to_vec(), sample))
-    }
-
-    /// The gradient with respect to the inputs at these points, `[points, ...]` for each input.
+    /// The gradient with respect to the inputs at these points of theirs, `[points, ...]` each.
     pub(crate) fn input_gradients(&self, points: Vec<Tensor>, at: &Expansion) -> Result<Sample> {
         let vars = input_vars(&points)?;
         let tracked = vars.iter().map(|(_, var)| var.as_tensor().clone()).collect();
-        let (scalars, _) = self.scalars(&at.with_tensors(&self.inputs, tracked)?, [], at)?;
-        gradients(&scalars, &vars)
+        let (scalars, _) = self.scalars(&at.with_tensors(self.inputs(), tracked)?, [], at)?;
+        gradients(&scalars, &vars, points)
     }
 
     /// The gradient with respect to layers whose activations are put in place of their own,
@@ -44,8 +32,8 @@ impl Question<'_> {
             .collect::<Result<Vec<_>>>()?;
         let taps =
             places.iter().zip(&vars).map(|(place, (_, var))| (place.clone(), Tap::Replace(var.as_tensor().clone())));
-        let (scalars, _) = self.scalars(&at.expand_inputs(&self.inputs)?, taps, at)?;
-        match gradients(&scalars, &vars) {
+        let (scalars, _) = self.scalars(&at.expand_inputs(self.inputs())?, taps, at)?;
+        match gradients(&scalars, &vars, activations.clone()) {
             Err(error) if error.kind() == ErrorKind::Gradient && places.len() > 1 => {
                 for (place, activation) in places.iter().zip(activations) {
                     self.replaced_layer_gradients(std::slice::from_ref(place), vec![activation], at)?;
@@ -62,12 +50,11 @@ impl Question<'_> {
         }
     }
 
-    /// The activations of layers and the gradients with respect to them, at these inputs:
-    /// first all activations, then all gradients.
+    /// The activations of layers and the gradients with respect to them, at these points of the inputs.
     pub(crate) fn layer_gradients(&self, places: &[Place], points: Vec<Tensor>, at: &Expansion) -> Result<Sample> {
         let how = || if places.len() == 1 { Tap::Cut } else { Tap::AddZero };
         let taps = places.iter().map(|place| (place.clone(), how()));
-        let (scalars, mut layers) = self.scalars(&at.with_tensors(&self.inputs, points)?, taps, at)?;
+        let (scalars, mut layers) = self.scalars(&at.with_tensors(self.inputs(), points)?, taps, at)?;
         let mut activations = Vec::new();
         let mut vars = Vec::new();
         for place in places {
@@ -75,12 +62,10 @@ impl Question<'_> {
             activations.push(caught.activation.detach());
             vars.extend(caught.var.map(|var| (place.to_string(), var)));
         }
-        let sample = gradients(&scalars, &vars)?;
-        activations.extend(sample.values.iter().cloned());
-        Ok(Sample { values: activations, ..sample })
+        gradients(&scalars, &vars, activations)
     }
 
-    /// (dF/dy)(dy/dx) for one neuron y of a layer, at these inputs.
+    /// (dF/dy)(dy/dx) for one neuron y of a layer, at these points of the inputs.
     pub(crate) fn gradients_through_neuron(
         &self,
         place: &Place,
@@ -91,14 +76,14 @@ impl Question<'_> {
         let inputs = input_vars(&points)?;
         let tracked = inputs.iter().map(|(_, var)| var.as_tensor().clone()).collect();
         let taps = [(place.clone(), Tap::Cut)];
-        let (scalars, mut layers) = self.scalars(&at.with_tensors(&self.inputs, tracked)?, taps, at)?;
+        let (scalars, mut layers) = self.scalars(&at.with_tensors(self.inputs(), tracked)?, taps, at)?;
         let caught = take(&mut layers, place, at)?;
         let upper: Vec<_> = caught.var.map(|var| (place.to_string(), var)).into_iter().collect();
-        let above = gradients(&scalars, &upper)?;
-        let sensitivity = neuron.select(&above.values[0], place.layer(), at)?;
+        let above = gradients(&scalars, &upper, vec![caught.activation.clone()])?;
+        let sensitivity = neuron.select(&above.gradients[0], place.layer(), at)?;
         let activation = neuron.select(&caught.activation, place.layer(), at)?;
-        let below = gradients(&(activation * sensitivity)?, &inputs)?;
-        Ok(Sample { values: below.values, graph_bytes: above.graph_bytes + below.graph_bytes, ..above })
+        let below = gradients(&(activation * sensitivity)?, &inputs, points)?;
+        Ok(Sample { scalars: above.scalars, graph_bytes: above.graph_bytes + below.graph_bytes, ..below })
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Walk<'a, P, E> {
     pub(crate) ends: Option<&'a [f64]>,
     /// Whether the integral is multiplied by the line's difference.
     pub(crate) scaled: bool,
-    /// How many numbers a line's sample holds.
+    /// How many numbers a point of a line has.
     pub(crate) width: usize,
     /// The path of some lines, evaluating the model on so many rows at once.
     pub(crate) prepare: P,
@@ -41,8 +41,12 @@ pub(crate) struct Walk<'a, P, E> {
 
 /// Folds the points of a block of lines, α ascending.
 pub(crate) trait Fold {
-    /// Takes the numbers of every line at one point.
-    fn add(&mut self, step: usize, values: &[&[f64]]);
+    /// Whether activations are read beside gradients.
+    const READS_ACTIVATIONS: bool = false;
+
+    /// Takes the numbers of every line at one point, for each attributed tensor; no activations where they are not
+    /// read.
+    fn add(&mut self, step: usize, activations: &[&[f64]], gradients: &[&[f64]]);
 
     /// The integrals of the lines, for each attributed tensor.
     fn finish(self) -> Vec<Vec<f64>>;
@@ -53,10 +57,10 @@ where
     P: Fn(&Range<usize>, usize) -> Result<Path> + Sync,
     E: Fn(Vec<Tensor>, &Expansion) -> Result<Sample> + Sync,
 {
-    /// The integral of the samples by the quadrature of the settings, or to their tolerance.
+    /// The integral of the gradients by the quadrature of the settings, or to their tolerance.
     pub(crate) fn integrate(&self) -> Result<Integral> {
         if self.settings.tolerance.is_some() {
-            return allowing_single_rows(self.passes, |passes| refine(self, passes, Integrand::Sample));
+            return allowing_single_rows(self.passes, |passes| refine(self, passes, Integrand::Gradient));
         }
         let nodes = self.settings.quadrature.nodes(self.settings.n_steps)?;
         let alphas: Vec<f64> = nodes.iter().map(|node| node.alpha).collect();
@@ -64,7 +68,7 @@ where
         self.fold(&alphas, || WeightedSum { weights: &weights, sums: Vec::new() })
     }
 
-    /// The integral of G dY for samples of Y and G, to the tolerance of the settings.
+    /// The integral of G dY over activations Y and gradients G, to the tolerance of the settings.
     pub(crate) fn integrate_product(&self) -> Result<Integral> {
         allowing_single_rows(self.passes, |passes| refine(self, passes, Integrand::GradientTimesSlope))
     }
@@ -103,21 +107,19 @@ where
         let mut like = Vec::new();
         for (index, alphas) in alphas.chunks(chunk).enumerate() {
             let sample = (self.evaluate)(path.points(alphas)?, &self.lines.at(&lines, alphas.len()))?;
-            let numbers = sample.values.iter().map(host).collect::<Result<Vec<_>>>()?;
+            let read = if S::READS_ACTIVATIONS { sample.activations.as_slice() } else { &[] };
+            let activations = read.iter().map(host).collect::<Result<Vec<_>>>()?;
+            let gradients = sample.gradients.iter().map(host).collect::<Result<Vec<_>>>()?;
             for copy in 0..alphas.len() {
-                let of_point = |numbers: &'_ Vec<f64>| {
-                    let width = numbers.len() / alphas.len();
-                    copy * width..(copy + 1) * width
-                };
-                let values: Vec<&[f64]> = numbers.iter().map(|numbers| &numbers[of_point(numbers)]).collect();
-                state.add(index * chunk + copy, &values);
+                let activations = of_point(&activations, copy, alphas.len());
+                let gradients = of_point(&gradients, copy, alphas.len());
+                state.add(index * chunk + copy, &activations, &gradients);
             }
             if like.is_empty() {
-                like = sample.values;
+                like = sample.gradients;
             }
         }
         let mut values = state.finish();
-        like.truncate(values.len());
         if self.scaled {
             for (values, differences) in values.iter_mut().zip(path.differences()?) {
                 values.iter_mut().zip(differences).for_each(|(value, by)| *value = product(*value, by));
@@ -129,10 +131,20 @@ where
 
     /// F's difference along each line, where attributions must add up to it.
     pub(super) fn line_differences(&self, lines: &Range<usize>, path: &Path) -> Option<Vec<f64>> {
-        let (ends, starts) = (self.ends?, path.starts()?);
-        let difference = |(line, start): (usize, &f64)| ends[self.lines.example(line)] - start;
-        Some(lines.clone().zip(starts).map(difference).collect())
+        Some(self.line_ends(lines, path)?.into_iter().map(|(start, end)| end - start).collect())
     }
+
+    /// F at both ends of each line, where attributions must add up to its difference.
+    pub(super) fn line_ends(&self, lines: &Range<usize>, path: &Path) -> Option<Vec<(f64, f64)>> {
+        let (ends, starts) = (self.ends?, path.starts()?);
+        Some(lines.clone().zip(starts).map(|(line, start)| (*start, ends[self.lines.example(line)])).collect())
+    }
+}
+
+/// The numbers of one of several points, for each tensor.
+fn of_point(numbers: &[Vec<f64>], point: usize, points: usize) -> Vec<&[f64]> {
+    let width = |numbers: &[f64]| numbers.len() / points;
+    numbers.iter().map(|numbers| &numbers[point * width(numbers)..(point + 1) * width(numbers)]).collect()
 }
 
 /// Σₖ weightₖ · valueₖ over the points.
@@ -142,9 +154,9 @@ struct WeightedSum<'a> {
 }
 
 impl Fold for WeightedSum<'_> {
-    fn add(&mut self, step: usize, values: &[&[f64]]) {
-        self.sums.resize_with(values.len(), Vec::new);
-        for (sum, values) in self.sums.iter_mut().zip(values) {
+    fn add(&mut self, step: usize, _activations: &[&[f64]], gradients: &[&[f64]]) {
+        self.sums.resize_with(gradients.len(), Vec::new);
+        for (sum, values) in self.sums.iter_mut().zip(gradients) {
             sum.resize(values.len(), 0.);
             sum.iter_mut().zip(*values).for_each(|(sum, value)| *sum += self.weights[step] * value);
         }

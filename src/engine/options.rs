@@ -1,90 +1,83 @@
 //! A method's settings by their names, for callers that choose the method at run time.
 
-use std::sync::Arc;
-
-use super::subject::Subject;
 use super::{Baseline, Check, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature};
 use crate::error::{Result, bail, error};
-use crate::model::Model;
 
-/// A method's settings by their names, for callers that choose the method at run time (a server,
-/// a table of cases). In a program or notebook use the methods' own builders.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// The layers of a layer or neuron method.
-    pub layers: Vec<String>,
-    /// The neuron of a neuron method.
-    pub neuron: Option<Neuron>,
-    /// What inputs are compared with.
-    pub baseline: Option<Baseline>,
-    /// How many points of the path.
-    pub n_steps: Option<usize>,
-    /// The rule that weighs the points.
-    pub quadrature: Option<Quadrature>,
-    /// The rows of one pass.
-    pub internal_batch_size: Option<usize>,
-    /// The tolerance that chooses the steps.
-    pub tolerance: Option<f64>,
-    /// The most steps that the tolerance may take.
-    pub max_steps: Option<usize>,
-    /// Whether gradients are multiplied by what they are gradients of.
-    pub multiply_by_inputs: Option<bool>,
-    /// Whether signs are dropped.
-    pub abs: Option<bool>,
-    /// Whether the layer's input is meant instead of its output.
-    pub attribute_to_layer_input: Option<bool>,
-    /// What is done about a gradient that disagrees with the model's outputs.
-    pub gradient_check: Option<Check>,
-    /// Whether softmax and max-pool follow Captum's own rules.
-    pub captum_rules: Option<bool>,
+/// Declares [`Options`]: the layers, and one field for each setting that may be set or not.
+macro_rules! options {
+    ($(#[$about:meta])* { $($(#[$doc:meta])* $name:ident: $kind:ty,)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, Default)]
+        pub struct Options {
+            /// The layers of a layer or neuron method.
+            pub layers: Vec<String>,
+            $($(#[$doc])* pub $name: Option<$kind>,)*
+        }
+
+        impl Options {
+            /// The names of those that are set.
+            fn set(&self) -> impl Iterator<Item = &'static str> {
+                let settings = [("layer", !self.layers.is_empty()), $((stringify!($name), self.$name.is_some()),)*];
+                settings.into_iter().filter(|(_, set)| *set).map(|(name, _)| name)
+            }
+        }
+    };
 }
 
-/// The settings of every method along a path.
-pub(crate) const PATH_OPTIONS: &[&str] =
-    &["baseline", "n_steps", "quadrature", "internal_batch_size", "tolerance", "max_steps", "gradient_check"];
+options! {
+    /// A method's settings by their names, for callers that choose the method at run time (a server,
+    /// a table of cases). In a program or notebook use the methods' own builders.
+    {
+        /// The neuron of a neuron method.
+        neuron: Neuron,
+        /// What inputs are compared with.
+        baseline: Baseline,
+        /// How many points of the path.
+        n_steps: usize,
+        /// The rule that weighs the points.
+        quadrature: Quadrature,
+        /// The rows of one pass.
+        internal_batch_size: usize,
+        /// The tolerance that chooses the steps.
+        tolerance: f64,
+        /// The most steps that the tolerance may take.
+        max_steps: usize,
+        /// Whether gradients are multiplied by what they are gradients of.
+        multiply_by_inputs: bool,
+        /// Whether signs are dropped.
+        abs: bool,
+        /// Whether the layer's input is meant instead of its output.
+        attribute_to_layer_input: bool,
+        /// What is done about a gradient that disagrees with the model's outputs.
+        gradient_check: Check,
+        /// Whether softmax and max-pool follow Captum's own rules.
+        captum_rules: bool,
+    }
+}
 
 impl Options {
     /// An error that names the first option that is set and that the method does not have.
     pub(crate) fn check(&self, method: &MethodInfo) -> Result<()> {
-        let set = [
-            ("layer", !self.layers.is_empty()),
-            ("neuron", self.neuron.is_some()),
-            ("baseline", self.baseline.is_some()),
-            ("n_steps", self.n_steps.is_some()),
-            ("quadrature", self.quadrature.is_some()),
-            ("internal_batch_size", self.internal_batch_size.is_some()),
-            ("tolerance", self.tolerance.is_some()),
-            ("max_steps", self.max_steps.is_some()),
-            ("multiply_by_inputs", self.multiply_by_inputs.is_some()),
-            ("abs", self.abs.is_some()),
-            ("attribute_to_layer_input", self.attribute_to_layer_input.is_some()),
-            ("gradient_check", self.gradient_check.is_some()),
-            ("captum_rules", self.captum_rules.is_some()),
-        ];
-        let Some((option, _)) = set.into_iter().find(|(name, set)| *set && !method.takes(name)) else { return Ok(()) };
+        let Some(option) = self.set().find(|name| !method.takes(name)) else { return Ok(()) };
         match method.option_names().collect::<Vec<_>>().as_slice() {
             [] => bail!(Input, "{} has no option \"{option}\": it has none", method.name),
             known => bail!(Input, "{} has no option \"{option}\"; it has: {}", method.name, known.join(", ")),
         }
     }
 
-    /// A model with the gradient check that was asked for.
-    pub(crate) fn subject(&self, model: Arc<dyn Model>) -> Subject {
-        Subject::new(model).with_check(self.gradient_check.unwrap_or_default())
-    }
-
-    /// The layers, at their inputs if that was asked for.
+    /// The layers of a method that takes several.
     pub(crate) fn layers(&self, method: &str) -> Result<LayerNames> {
-        if self.layers.is_empty() {
-            bail!(Input, "{method} needs a layer: name one of the model's")
+        match self.layers.as_slice() {
+            [] => Err(no_layer(method)),
+            layers => Ok(LayerNames::from(layers.to_vec())),
         }
-        Ok(LayerNames::from(self.layers.clone()).at_input(self.attribute_to_layer_input.unwrap_or(false)))
     }
 
+    /// The layer of a method that takes one.
     pub(crate) fn one_layer(&self, method: &str) -> Result<&str> {
         match self.layers.as_slice() {
             [layer] => Ok(layer),
-            [] => bail!(Input, "{method} needs a layer: name one of the model's"),
+            [] => Err(no_layer(method)),
             several => bail!(Input, "{method} takes one layer, and {} came: {}", several.len(), several.join(", ")),
         }
     }
@@ -93,16 +86,22 @@ impl Options {
         self.neuron.clone().ok_or_else(|| error!(Input, "{method} needs a neuron: its index within the layer"))
     }
 
-    /// These settings, with the given ones where nothing is set.
-    pub(crate) fn path(&self, defaults: PathSettings) -> PathSettings {
-        PathSettings {
-            baseline: self.baseline.clone().unwrap_or(defaults.baseline),
-            n_steps: self.n_steps.unwrap_or(defaults.n_steps),
-            quadrature: self.quadrature.unwrap_or(defaults.quadrature),
-            internal_batch_size: self.internal_batch_size.or(defaults.internal_batch_size),
-            memory_budget: defaults.memory_budget,
-            tolerance: self.tolerance.or(defaults.tolerance),
-            max_steps: self.max_steps.unwrap_or(defaults.max_steps),
+    /// Changes what is set of a path's settings.
+    pub(crate) fn set_path(&self, path: &mut PathSettings) {
+        fn set<T: Clone>(setting: &mut T, option: &Option<T>) {
+            if let Some(value) = option {
+                *setting = value.clone();
+            }
         }
+        set(&mut path.baseline, &self.baseline);
+        set(&mut path.n_steps, &self.n_steps);
+        set(&mut path.quadrature, &self.quadrature);
+        set(&mut path.max_steps, &self.max_steps);
+        path.budget.rows = self.internal_batch_size.or(path.budget.rows);
+        path.tolerance = self.tolerance.or(path.tolerance);
     }
+}
+
+fn no_layer(method: &str) -> crate::Error {
+    error!(Input, "{method} needs a layer: name one of the model's")
 }

@@ -8,10 +8,11 @@ use candle_core::{Tensor, Var};
 use super::gradient::gradients;
 use super::gradient_passes::input_vars;
 use super::host::{host, product};
-use super::passes::{Passes, allowing_single_rows};
+use super::passes::in_measured_passes;
+use super::remarks::{Warning, is_noteworthy};
 use super::rules::Rescale;
 use super::totals::{Finished, Totals};
-use super::{Baselines, Expansion, Integral, Lines, PathSettings, Question};
+use super::{Baselines, Expansion, Integral, Lines, Question};
 use crate::error::Result;
 use crate::model::{Layers, Place, Tap};
 
@@ -45,41 +46,29 @@ impl Question<'_> {
         self.require_float_inputs()?;
         let lines = baselines.lines(self.batch_size());
         let count = lines.count();
-        let passes = if how.captum || count == 1 {
-            Passes::of(count)
-        } else {
-            let first = self.multipliers(&self.pairs(baselines, lines, &(0..1))?, how)?;
-            Passes::plan(&PathSettings::default(), count, first.graph_bytes, || {
-                let two = self.pairs(baselines, lines, &(0..count.min(2)));
-                two.and_then(|pairs| self.multipliers(&pairs, how)).ok().map(|two| two.graph_bytes)
-            })
+        let finished = |block: Range<usize>| {
+            let pairs = self.pairs(baselines, lines, &block)?;
+            let Multipliers { values, differences, graph_bytes } = self.multipliers(&pairs, how)?;
+            let mut numbers = values.iter().map(host).collect::<Result<Vec<_>>>()?;
+            if how.multiply {
+                pairs.multiply_by_distances(&mut numbers)?;
+            }
+            let differences = how.multiply.then_some(differences);
+            Ok((Finished::new(block, numbers, &values, differences), graph_bytes))
         };
-        let mut integral = allowing_single_rows(passes, |passes| {
-            let block = passes.rows.clamp(1, count);
-            let mut totals = Totals::new(lines, 0);
-            let job = |index: usize| {
-                let block = index * block..count.min((index + 1) * block);
-                let pairs = self.pairs(baselines, lines, &block)?;
-                let Multipliers { values, differences, .. } = self.multipliers(&pairs, how)?;
-                let mut numbers = values.iter().map(host).collect::<Result<Vec<_>>>()?;
-                if how.multiply {
-                    pairs.multiply_by_distances(&mut numbers)?;
-                }
-                Ok(Finished::new(block, numbers, &values, how.multiply.then_some(differences)))
-            };
-            passes.run(count.div_ceil(block), job, |finished| totals.add(finished))?;
-            totals.finish()
-        })?;
+        let mut totals = Totals::new(lines, 0);
+        if how.captum {
+            totals.add(finished(0..count)?.0)?;
+        } else {
+            in_measured_passes(&self.budget, count, finished, |finished| totals.add(finished))?;
+        }
+        let mut integral = totals.finish()?;
         integral.convergence.steps.clear();
-        let worst = integral.convergence.beyond.iter().position(|beyond| *beyond);
-        if let Some(example) = worst {
+        if let Some(example) = integral.convergence.beyond.iter().position(|beyond| *beyond) {
             let first = example * lines.baselines();
-            self.warn(if how.captum {
-                "by Captum's rules softmax does not add up, nor does the largest of a window behind a nonlinear block; \
-                 without captum_rules both do"
-                    .to_string()
-            } else {
-                self.where_the_sum_is_lost(&self.pairs(baselines, lines, &(first..first + 1))?)?
+            self.warn(match how.captum {
+                true => Warning::CaptumRules,
+                false => self.where_the_sum_is_lost(&self.pairs(baselines, lines, &(first..first + 1))?)?,
             });
         }
         Ok(integral)
@@ -89,27 +78,28 @@ impl Question<'_> {
         let examples = lines.at(block, 1);
         let (ends, starts) = (self.input_points(&examples)?, baselines.starts(block)?);
         let joined = ends.iter().zip(&starts).map(|(end, start)| Ok(Tensor::cat(&[end, start], 0)?));
-        Ok(Pairs { points: input_vars(&joined.collect::<Result<Vec<_>>>()?)?, at: lines.at(block, 2) })
+        let points = input_vars(&joined.collect::<Result<Vec<_>>>()?)?;
+        Ok(Pairs { points, at: lines.at(block, 2).beginning_with_inputs() })
     }
 
     fn multipliers(&self, pairs: &Pairs, how: Pairing) -> Result<Multipliers> {
         let count = pairs.count();
         let rule = Arc::new(Rescale::new(count, how.captum));
-        let inputs = pairs.at.with_tensors(&self.inputs, pairs.tensors())?;
+        let inputs = pairs.at.with_tensors(self.inputs(), pairs.tensors())?;
         let pass = self.scalars_under(Some(rule), &inputs, [], &pairs.at);
         let (scalars, _) =
             pass.map_err(|e| e.at("a pass with an input and what it is compared with, row beside row"))?;
-        let sample = gradients(&scalars, &pairs.points)?;
+        let sample = gradients(&scalars, &pairs.points, pairs.tensors())?;
         drop(scalars);
-        let upper = sample.values.iter().map(|value| Ok(value.narrow(0, 0, count)?.contiguous()?));
+        let upper = sample.gradients.iter().map(|value| Ok(value.narrow(0, 0, count)?.contiguous()?));
         let numbers = host(&sample.scalars)?;
         let differences = numbers[..count].iter().zip(&numbers[count..]).map(|(end, start)| end - start).collect();
         Ok(Multipliers { values: upper.collect::<Result<_>>()?, differences, graph_bytes: sample.graph_bytes })
     }
 
     /// Between which layers a pair's multipliers stop to add up: there something is computed that is in no block.
-    fn where_the_sum_is_lost(&self, pair: &Pairs) -> Result<String> {
-        let inputs = pair.at.with_tensors(&self.inputs, pair.tensors())?;
+    fn where_the_sum_is_lost(&self, pair: &Pairs) -> Result<Warning> {
+        let inputs = pair.at.with_tensors(self.inputs(), pair.tensors())?;
         let rule = || Arc::new(Rescale::new(1, false));
         let (_, plain) = self.scalars(&inputs, [], &pair.at)?;
         let names = plain.names();
@@ -119,16 +109,10 @@ impl Question<'_> {
             let tap = [(place.clone(), Tap::AddZero)];
             let (scalars, mut layers) = self.scalars_under(Some(rule()), &inputs, tap, &pair.at)?;
             if self.adds_up(&scalars, &mut layers, &place)? {
-                lost_below = Some(name);
+                lost_below = Some(name.clone());
             }
         }
-        let advice = "run what is not linear there as a block, with layers.apply or layers.run: only through blocks \
-                      do multipliers add up";
-        Ok(match lost_below {
-            Some(layer) => format!("the multipliers add up down to layer \"{layer}\" and not below it: {advice}"),
-            None if names.is_empty() => format!("the multipliers do not add up: {advice}"),
-            None => format!("the multipliers do not add up above the last layer: {advice}"),
-        })
+        Ok(Warning::SumLost { below: lost_below, layers: !names.is_empty() })
     }
 
     /// Whether the multipliers of a layer add up to F(x) − F(b) of the only pair.
@@ -136,12 +120,12 @@ impl Question<'_> {
         let Some(caught) = layers.take(place) else { return Ok(false) };
         let Some(var) = caught.var else { return Ok(false) };
         let numbers = host(scalars)?;
-        let Ok(sample) = gradients(scalars, &[(place.to_string(), var)]) else { return Ok(false) };
-        let (multipliers, activation) = (host(&sample.values[0])?, host(&caught.activation)?);
+        let Ok(sample) = gradients(scalars, &[(place.to_string(), var)], Vec::new()) else { return Ok(false) };
+        let (multipliers, activation) = (host(&sample.gradients[0])?, host(&caught.activation)?);
         let half = activation.len() / 2;
         let sum: f64 = (0..half).map(|index| multipliers[index] * (activation[index] - activation[half + index])).sum();
         let wanted = numbers[0] - numbers[1];
-        Ok((sum - wanted).abs() <= super::NOTEWORTHY_DELTA * wanted.abs().max(1.))
+        Ok(!is_noteworthy(sum - wanted, wanted))
     }
 }
 

@@ -1,23 +1,15 @@
 //! Passes over the model: of a size that fits the memory, on all cores.
 
-use std::num::NonZero;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use candle_core::Tensor;
 
-use super::gradient::Sample;
-use super::{Expansion, PathSettings, Question};
+use super::Budget;
 use crate::deep_stack;
 use crate::error::{Result, error};
-
-/// Passes under way at once at most; the memory budget is divided by it.
-const MOST_WORKERS: usize = 8;
-/// What one pass should keep, so that its backward finds it in the processor's cache.
-const CACHE_BYTES: usize = 2 << 20;
-/// A pass keeps its activations, their gradients and what is being computed.
-const BYTES_PER_GRAPH_BYTE: usize = 3;
 
 /// How many rows a pass takes, and how many passes may be under way.
 #[derive(Clone, Copy)]
@@ -32,28 +24,16 @@ impl Passes {
         Self { rows, workers: 1 }
     }
 
-    /// Passes for `total` rows, unless the user has chosen their size. A pass of one row has kept `one` bytes;
-    /// `two` tells what a pass of two rows keeps, if the model takes two.
-    pub(crate) fn plan(settings: &PathSettings, total: usize, one: usize, two: impl FnOnce() -> Option<usize>) -> Self {
-        if let Some(rows) = settings.internal_batch_size {
-            return Self::of(rows);
-        }
-        let pass_bytes = CACHE_BYTES.min(settings.memory_budget / MOST_WORKERS);
-        if total.saturating_mul(one * BYTES_PER_GRAPH_BYTE) <= pass_bytes {
-            return Self::of(total.max(1));
-        }
-        // Tracked weights are in every graph once: the difference of two rows and one is a row's own.
-        let two = two();
-        let row_bytes = two.map_or(one, |two| two.saturating_sub(one)).max(1) * BYTES_PER_GRAPH_BYTE;
-        let rows = if two.is_some() { (pass_bytes / row_bytes).max(1) } else { 1 };
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let workers = (settings.memory_budget / (rows * row_bytes)).clamp(1, cores.min(MOST_WORKERS));
+    /// Passes for `total` rows within a budget. A pass of one row has kept `one` bytes; `two` tells what a pass of two
+    /// rows keeps, if the model takes two.
+    pub(crate) fn plan(budget: &Budget, total: usize, one: usize, two: impl FnOnce() -> Option<usize>) -> Self {
+        let (rows, workers) = budget.plan(total, one, two);
         Self { rows, workers }
     }
 
-    /// The same with so few workers that jobs that hold this much each stay in the memory budget.
-    pub(crate) fn holding(self, bytes: usize, settings: &PathSettings) -> Self {
-        Self { workers: (settings.memory_budget / bytes.max(1)).clamp(1, self.workers), ..self }
+    /// The same with so many workers at most.
+    pub(crate) fn with_workers(self, most: usize) -> Self {
+        Self { workers: self.workers.min(most).max(1), ..self }
     }
 
     /// Runs the jobs `0..count` on the workers, and folds their results in the order of the jobs. A worker
@@ -135,41 +115,40 @@ impl<F> Turn<F> {
     }
 }
 
-/// What `evaluate` gives for every example at the inputs themselves, in passes of bounded memory: one for the
-/// first example, which `examine` sees, one for the next two, and the rest in passes of the size that the
-/// first two suggest.
-pub(crate) fn for_every_row(
-    question: &Question,
-    evaluate: impl Fn(&Expansion) -> Result<Sample> + Sync,
-    examine: impl FnOnce(&Sample) -> Result<()>,
-) -> Result<Vec<Tensor>> {
-    let batch = question.batch_size();
-    let rows = |first: usize, count: usize| Expansion::new((first..batch.min(first + count)).collect(), 1);
-    let first = evaluate(&rows(0, 1))?;
-    examine(&first)?;
+/// Folds what `evaluate` gives for `0..count`, with the bytes that it kept, in order and in passes of bounded memory:
+/// one for the first, one for the next two where that does not suffice, and the rest in passes of the size that these
+/// suggest.
+pub(crate) fn in_measured_passes<T: Send>(
+    budget: &Budget,
+    count: usize,
+    evaluate: impl Fn(Range<usize>) -> Result<(T, usize)> + Sync,
+    mut fold: impl FnMut(T) -> Result<()> + Send,
+) -> Result<()> {
+    let (first, one) = evaluate(0..1)?;
+    fold(first)?;
     let mut second = None;
-    let passes = Passes::plan(&PathSettings::default(), batch - 1, first.graph_bytes, || {
-        second = Some(evaluate(&rows(1, 2)).ok()?);
-        second.as_ref().filter(|_| batch > 2).map(|sample| sample.graph_bytes)
+    let next = 1..count.min(3);
+    let passes = Passes::plan(budget, count - 1, one, || {
+        let (result, bytes) = evaluate(next.clone()).ok()?;
+        second = Some(result);
+        (next.len() == 2).then_some(bytes)
     });
-    let mut parts = vec![first.values];
     let mut done = 1;
     if let Some(second) = second {
-        done += second.scalars.elem_count();
-        parts.push(second.values);
+        fold(second)?;
+        done = next.end;
     }
-    let start = parts.len();
-    let mut run = |passes: Passes| {
-        parts.truncate(start);
-        let count = (batch - done).div_ceil(passes.rows);
-        let evaluate = |index: usize| Ok(evaluate(&rows(done + index * passes.rows, passes.rows))?.values);
-        passes.run(count, evaluate, |values| {
-            parts.push(values);
+    // Where a pass of several rows fails, those behind the last that was folded are taken one by one.
+    allowing_single_rows(passes, |passes| {
+        let start = done;
+        let rows = |index: usize| start + index * passes.rows..count.min(start + (index + 1) * passes.rows);
+        let job = |index: usize| Ok((evaluate(rows(index))?.0, rows(index).end));
+        passes.run((count - start).div_ceil(passes.rows), job, |(result, end)| {
+            fold(result)?;
+            done = end;
             Ok(())
         })
-    };
-    allowing_single_rows(passes, &mut run)?;
-    join_blocks(parts)
+    })
 }
 
 /// Tensors of consecutive rows, each joined along the batch.
@@ -189,4 +168,9 @@ pub(crate) fn allowing_single_rows<T>(passes: Passes, mut run: impl FnMut(Passes
         Err(error) if passes.rows > 1 => run(Passes::of(1)).map_err(|_| error),
         result => result,
     }
+}
+
+/// `0..count` in blocks of so many.
+pub(super) fn blocks(count: usize, rows: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..count).step_by(rows.max(1)).map(move |first| first..count.min(first + rows))
 }

@@ -10,8 +10,10 @@ pub(crate) struct Path {
     from: Vec<Tensor>,
     to: Vec<Tensor>,
     difference: Vec<Tensor>,
-    /// F at the start of each line, where attributions must add up to its difference.
+    /// F at the baseline of each line, where attributions must add up to its difference.
     starts: Option<Vec<f64>>,
+    /// Whether layers move while the inputs stay: then F where a line begins need not be F at its baseline.
+    within: bool,
 }
 
 impl Path {
@@ -24,11 +26,20 @@ impl Path {
             Ok(to.eq(from)?.where_cond(&difference.zeros_like()?, &difference)?.contiguous()?)
         };
         let difference = from.iter().zip(&to).map(apart).collect::<Result<_>>()?;
-        Ok(Self { from, to: ends, difference, starts: None })
+        Ok(Self { from, to: ends, difference, starts: None, within: false })
     }
 
     pub(crate) fn with_starts(self, starts: Option<Vec<f64>>) -> Self {
         Self { starts, ..self }
+    }
+
+    /// The same lines between activations of layers, while the inputs stay.
+    pub(crate) fn within_model(self) -> Self {
+        Self { within: true, ..self }
+    }
+
+    pub(crate) fn is_within_model(&self) -> bool {
+        self.within
     }
 
     pub(crate) fn starts(&self) -> Option<&[f64]> {

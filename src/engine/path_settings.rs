@@ -1,6 +1,7 @@
 //! What every method along a path lets its user choose.
 
-use super::{Baseline, Quadrature};
+use super::kronrod::NODES;
+use super::{Baseline, Budget, Quadrature};
 use crate::error::{Result, bail};
 
 /// What every method along a path lets its user choose; set through the method's own builder.
@@ -9,8 +10,7 @@ pub struct PathSettings {
     pub(crate) baseline: Baseline,
     pub(crate) n_steps: usize,
     pub(crate) quadrature: Quadrature,
-    pub(crate) internal_batch_size: Option<usize>,
-    pub(crate) memory_budget: usize,
+    pub(crate) budget: Budget,
     pub(crate) tolerance: Option<f64>,
     pub(crate) max_steps: usize,
 }
@@ -21,8 +21,7 @@ impl Default for PathSettings {
             baseline: Baseline::Zero,
             n_steps: 50,
             quadrature: Quadrature::GaussLegendre,
-            internal_batch_size: None,
-            memory_budget: 256 << 20,
+            budget: Budget::default(),
             tolerance: None,
             max_steps: 5000,
         }
@@ -40,7 +39,7 @@ impl PathSettings {
         if self.n_steps == 0 {
             bail!(Input, "n_steps is 0: expected at least 1 (50 is the default)")
         }
-        if self.internal_batch_size == Some(0) {
+        if self.budget.rows == Some(0) {
             bail!(Input, "internal_batch_size is 0: expected at least 1, the rows that one pass evaluates")
         }
         if let Some(tolerance) = self.tolerance
@@ -48,8 +47,12 @@ impl PathSettings {
         {
             bail!(Input, "the tolerance is {tolerance}: expected a number above 0, for example 1e-3")
         }
-        if self.tolerance.is_some() && self.max_steps < 17 {
-            bail!(Input, "max_steps is {}: with a tolerance the first estimate alone takes 17 steps", self.max_steps)
+        if self.tolerance.is_some() && self.max_steps < NODES {
+            bail!(
+                Input,
+                "max_steps is {}: with a tolerance the first estimate alone takes {NODES} steps",
+                self.max_steps
+            )
         }
         Ok(())
     }

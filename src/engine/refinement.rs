@@ -16,9 +16,9 @@ use crate::error::{Result, bail};
 /// What is integrated along a line.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Integrand {
-    /// The samples themselves.
-    Sample,
-    /// G · dY/dα of samples that hold first all Y and then all G.
+    /// The gradients.
+    Gradient,
+    /// G · dY/dα, of gradients G and activations Y.
     GradientTimesSlope,
 }
 
@@ -29,9 +29,6 @@ const MOST_STALLS: usize = 5;
 /// Parts to begin with where the attributions add up to nothing known: no sum would tell of a jump
 /// between the nodes, so they lie closer from the start.
 const PARTS_WITHOUT_SUM: usize = 16;
-
-/// Estimates that a line holds at least, however wide they are.
-const FEWEST_INTERVALS: usize = 8;
 
 /// A part of a line that is to be estimated.
 #[derive(Clone, Copy)]
@@ -74,12 +71,12 @@ where
 {
     let tolerance = walk.settings.tolerance.unwrap_or_default();
     let mut totals = Totals::new(walk.lines, 0);
-    let line_bytes = size_of::<f64>() * walk.width.max(1);
+    let budget = &walk.settings.budget;
     let passes = match integrand {
-        Integrand::Sample => passes,
-        Integrand::GradientTimesSlope => passes.holding(NODES * line_bytes, walk.settings),
+        Integrand::Gradient => passes,
+        Integrand::GradientTimesSlope => passes.with_workers(budget.workers_with_nodes(walk.width)),
     };
-    let group = (walk.settings.memory_budget / (FEWEST_INTERVALS * line_bytes)).max(1);
+    let group = budget.lines_at_once(walk.width);
     for first in (0..walk.lines.count()).step_by(group) {
         let lines = first..walk.lines.count().min(first + group);
         let path = (walk.prepare)(&lines, passes.rows)?;
@@ -178,10 +175,9 @@ where
         let settings = self.walk.settings;
         let differences = self.walk.line_differences(&lines, self.path);
         let mut states: Vec<Line> = lines.clone().map(|_| Line::default()).collect();
-        let mut pending = self.first_parts(lines.len(), differences.is_some(), &mut states)?;
+        let mut pending = self.first_parts(&lines, &mut states)?;
         let mut like: Vec<Tensor> = Vec::new();
-        let most = settings.memory_budget / (size_of::<f64>() * self.walk.width.max(1) * lines.len());
-        let most = most.max(FEWEST_INTERVALS);
+        let most = settings.budget.parts_of_a_line(self.walk.width, lines.len());
         while !pending.is_empty() {
             let jobs: Vec<&[Part]> = pending.chunks((self.passes.rows / NODES).max(1)).collect();
             let fold = |(intervals, forms): (Vec<Interval>, Vec<Tensor>)| {
@@ -211,29 +207,31 @@ where
         Ok(finished.with_refined(refined))
     }
 
-    /// Each line's parts to begin with, and F at their ends, where that is needed.
-    fn first_parts(&self, count: usize, has_sum: bool, states: &mut [Line]) -> Result<Vec<Part>> {
-        if has_sum {
-            let (starts, ends) = (self.at_alpha(count, 0.)?, self.at_alpha(count, 1.)?);
-            states.iter_mut().for_each(|state| state.steps += 2);
+    /// Each line's parts to begin with.
+    fn first_parts(&self, lines: &Range<usize>, states: &mut [Line]) -> Result<Vec<Part>> {
+        if let Some(mut ends) = self.walk.line_ends(lines, self.path) {
+            if self.path.is_within_model() {
+                let starts = self.starts(lines.len())?;
+                ends.iter_mut().zip(starts).for_each(|((start, _), own)| *start = own);
+                states.iter_mut().for_each(|state| state.steps += 1);
+            }
             let part = |(line, ends)| Part { line, start: 0., end: 1., ends: Some(ends) };
-            return Ok(starts.into_iter().zip(ends).enumerate().map(part).collect());
+            return Ok(ends.into_iter().enumerate().map(part).collect());
         }
         let parts = PARTS_WITHOUT_SUM.min(self.walk.settings.max_steps / NODES).max(1);
         let edge = |index: usize| index as f64 / parts as f64;
         let part =
             |line| (0..parts).map(move |index| Part { line, start: edge(index), end: edge(index + 1), ends: None });
-        Ok((0..count).flat_map(part).collect())
+        Ok((0..lines.len()).flat_map(part).collect())
     }
 
-    /// F at the same alpha of every line.
-    fn at_alpha(&self, count: usize, alpha: f64) -> Result<Vec<f64>> {
+    /// F where each line begins.
+    fn starts(&self, count: usize) -> Result<Vec<f64>> {
         let rows = self.passes.rows;
         let mut values = Vec::new();
         let job = |block: usize| {
             let lines: Vec<usize> = (block * rows..count.min((block + 1) * rows)).collect();
-            let alphas = vec![alpha; lines.len()];
-            self.sample(&lines, &alphas)?.host_scalars()
+            host(&self.sample(&lines, &vec![0.; lines.len()])?.scalars)
         };
         self.passes.run(count.div_ceil(rows), job, |block| {
             values.extend(block);
@@ -261,19 +259,23 @@ where
             let alpha = |x: f64, part: &Part| 0.5 * (part.start + part.end) + 0.5 * (part.end - part.start) * x;
             let alphas: Vec<f64> = nodes.iter().flat_map(|&x| parts.iter().map(move |part| alpha(x, part))).collect();
             let sample = self.sample(&lines, &alphas)?;
-            middles.extend(sample.host_scalars()?);
-            let rows = host_rows(&sample.values)?;
-            for (position, row) in rows.into_iter().enumerate() {
-                let (node, part) = (chunk * nodes_at_once + position / parts.len(), position % parts.len());
-                match self.integrand {
-                    Integrand::Sample => self.add(&mut estimates[part], node, &parts[part], &row),
-                    Integrand::GradientTimesSlope => ahead.push(row),
+            middles.extend(host(&sample.scalars)?);
+            let gradients = host_rows(&sample.gradients)?;
+            match self.integrand {
+                Integrand::Gradient => {
+                    for (position, row) in gradients.iter().enumerate() {
+                        let (node, part) = (chunk * nodes_at_once + position / parts.len(), position % parts.len());
+                        self.add(&mut estimates[part], node, &parts[part], row);
+                    }
+                }
+                Integrand::GradientTimesSlope => {
+                    ahead.activations.extend(host_rows(&sample.activations)?);
+                    ahead.gradients.extend(gradients);
                 }
             }
-            like = sample.values;
+            like = sample.gradients;
         }
         if self.integrand == Integrand::GradientTimesSlope {
-            like.truncate(like.len() / 2);
             for (index, part) in parts.iter().enumerate() {
                 for node in 0..NODES {
                     let product = ahead.product(&self.rule, node, index, parts);
@@ -325,24 +327,19 @@ struct Estimate {
     rough: Vec<f64>,
 }
 
-/// Samples Y and G of all nodes: the slope of Y at a node takes every other.
+/// Activations Y and gradients G at all nodes: the slope of Y at a node takes every other.
 #[derive(Default)]
 struct Ahead {
-    functions: Vec<Vec<f64>>,
+    activations: Vec<Vec<f64>>,
     gradients: Vec<Vec<f64>>,
 }
 
 impl Ahead {
-    fn push(&mut self, mut row: Vec<f64>) {
-        self.gradients.push(row.split_off(row.len() / 2));
-        self.functions.push(row);
-    }
-
     /// G · dY/dα at a node of a part, dY/dα by differentiating the polynomial through the nodes.
     fn product(&self, rule: &Rule, node: usize, index: usize, parts: &[Part]) -> Vec<f64> {
         let half = 0.5 * (parts[index].end - parts[index].start);
         let slope = |element: usize| {
-            let at = |other: usize| self.functions[other * parts.len() + index][element];
+            let at = |other: usize| self.activations[other * parts.len() + index][element];
             if (0..NODES).all(|other| at(other) == f64::NEG_INFINITY) {
                 return 0.;
             }

@@ -5,9 +5,8 @@ use std::ops::Range;
 use candle_core::Tensor;
 
 use super::examination::{Attributed, Evaluate};
-use super::gradient::Sample;
 use super::passes::Passes;
-use super::{Baselines, Expansion, Lines, Path, PathSettings, Question};
+use super::{Baselines, Expansion, Lines, Path, Question};
 use crate::error::Result;
 use crate::model::Place;
 
@@ -17,65 +16,66 @@ const EMBEDDING: usize = 1024;
 /// Where a model that takes the inputs may fail all the same.
 const AT_BASELINE: &str = "at the baseline";
 
-/// What a first pass told.
+/// What the first passes told.
 pub(crate) struct Survey {
     pub(crate) passes: Passes,
-    /// How many numbers the sample of a point holds.
+    /// How many numbers a point has.
     pub(crate) width: usize,
-}
-
-impl Survey {
-    fn new(settings: &PathSettings, total: usize, first: &Sample, two: impl FnOnce() -> Option<usize>) -> Self {
-        let width = first.values.iter().map(Tensor::elem_count).sum();
-        Self { passes: Passes::plan(settings, total, first.graph_bytes, two), width }
-    }
+    /// The attributed number of each example.
+    pub(crate) ends: Vec<f64>,
 }
 
 impl Question<'_> {
-    /// A pass over the first example: its gradient is compared with the function, at the point that `evaluate` gives
-    /// beside its sample, and its size plans the passes over `total` points.
+    /// Asks for every example's number, compares the gradient of `evaluate` with the function, and plans the passes
+    /// over so many points of each line.
     pub(crate) fn survey(
         &self,
-        settings: &PathSettings,
-        total: usize,
+        baselines: &Baselines,
+        points: usize,
         of: Attributed,
         evaluate: Evaluate,
     ) -> Result<Survey> {
+        let survey = self.plan(baselines, points, Some(of), evaluate)?;
         self.check_other_targets(of, evaluate)?;
-        if !self.needs_check(of) {
-            return self.plan(settings, total, |at| Ok(evaluate(self, at)?.1));
-        }
-        let (point, first) = evaluate(self, &Expansion::new(vec![0], 1))?;
-        self.check_gradient(of, &point, &first, evaluate)?;
-        let two = || Some(evaluate(self, &Expansion::new(vec![0, 0], 1)).ok()?.1.graph_bytes);
-        Ok(Survey::new(settings, total, &first, two))
+        Ok(survey)
     }
 
-    /// The survey of a method that takes the gradients of layers at points of the inputs.
-    pub(crate) fn survey_of_layers(&self, settings: &PathSettings, total: usize, places: &[Place]) -> Result<Survey> {
-        self.survey(settings, total, Attributed::Layers(places), &|question, at| {
-            question.layers_with_gradients(places, at)
-        })
+    /// The same without comparing gradients.
+    pub(crate) fn survey_unchecked(&self, baselines: &Baselines, points: usize, evaluate: Evaluate) -> Result<Survey> {
+        self.plan(baselines, points, None, evaluate)
     }
 
-    /// The passes over `total` points, from the size of one; none is evaluated where the user has chosen them.
-    pub(crate) fn plan(
-        &self,
-        settings: &PathSettings,
-        total: usize,
-        evaluate: impl Fn(&Expansion) -> Result<Sample>,
-    ) -> Result<Survey> {
-        if let Some(rows) = settings.internal_batch_size {
+    fn plan(&self, baselines: &Baselines, points: usize, of: Option<Attributed>, evaluate: Evaluate) -> Result<Survey> {
+        let lines = baselines.lines(self.batch_size());
+        let first = Expansion::of_inputs(vec![0]);
+        if let Some(rows) = self.budget.rows {
+            let ends = self.values()?;
+            if let Some(of) = of.filter(|of| self.needs_check(*of)) {
+                self.check_gradient(of, &evaluate(self, &first)?, evaluate)?;
+            }
             let numbers = |input: &Tensor| {
                 let row = input.elem_count() / self.batch_size();
                 if input.dtype().is_int() { EMBEDDING * row } else { row }
             };
             let width = self.inputs().tensors().iter().map(numbers).sum();
-            return Ok(Survey { passes: Passes::of(rows), width });
+            return Ok(Survey { passes: Passes::of(rows), width, ends });
         }
-        let first = evaluate(&Expansion::new(vec![0], 1))?;
-        let two = || Some(evaluate(&Expansion::new(vec![0, 0], 1)).ok()?.graph_bytes);
-        Ok(Survey::new(settings, total, &first, two))
+        let sample = evaluate(self, &first)?;
+        if let Some(of) = of {
+            self.check_gradient(of, &sample, evaluate)?;
+        }
+        let ends = self.values()?;
+        let width = sample.gradients.iter().map(Tensor::elem_count).sum();
+        // Two rows are measured where the lines begin: the inputs were asked already.
+        let two = || {
+            let at = Expansion::new(vec![0, 0], 1);
+            let starts = [baselines.starts(&(0..1)).ok()?, baselines.starts(&(0..1)).ok()?];
+            let pair = starts[0].iter().zip(&starts[1]).map(|(one, two)| Tensor::cat(&[one, two], 0));
+            let elsewhere = self.elsewhere(pair.collect::<candle_core::Result<_>>().ok()?, &at).ok()?;
+            Some(evaluate(&elsewhere, &Expansion::new(vec![0, 1], 1)).ok()?.graph_bytes)
+        };
+        let passes = Passes::plan(&self.budget, lines.count() * points, sample.graph_bytes, two);
+        Ok(Survey { passes, width, ends })
     }
 
     /// The lines of a block from the baselines to the inputs, with F at their starts if attributions must add up.
@@ -108,6 +108,6 @@ impl Question<'_> {
         let starts = adds_up.then(|| self.values_at(&below, &at, rows)).transpose().map_err(|e| e.at(AT_BASELINE))?;
         let from = self.activations_at(places, &below, &at, rows).map_err(|e| e.at(AT_BASELINE))?;
         let to = self.activations_at(places, &self.input_points(&at)?, &at, rows)?;
-        Ok(Path::new(from, to)?.with_starts(starts))
+        Ok(Path::new(from, to)?.with_starts(starts).within_model())
     }
 }

@@ -129,6 +129,21 @@ impl Selection {
         Ok(Self { axes, position })
     }
 
+    /// The numbers at these positions of outputs with these axes after the batch.
+    pub(crate) fn at(axes: Vec<usize>, position: Vec<usize>) -> Self {
+        Self { axes, position }
+    }
+
+    /// The axes of the output after the batch.
+    pub(crate) fn axes(&self) -> &[usize] {
+        &self.axes
+    }
+
+    /// The position within each example's output, flattened.
+    pub(crate) fn positions(&self) -> &[usize] {
+        &self.position
+    }
+
     /// An output as `[rows, ...]`; a model may give a scalar for one row.
     pub(crate) fn rows_of(output: &Tensor, rows: usize) -> Result<Tensor> {
         match output.dims() {

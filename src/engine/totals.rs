@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::attributions::{NOTEWORTHY_DELTA, Refinement};
+use super::attributions::Refinement;
 use super::gradient::check_finite;
 use super::host::delivered;
+use super::remarks::is_noteworthy;
 use super::{Convergence, Integral, Lines};
 use crate::error::Result;
 
@@ -129,7 +130,7 @@ impl Totals {
         if delta.abs() > farthest[example].abs() {
             farthest[example] = delta;
         }
-        self.beyond[example] |= delta.abs() > NOTEWORTHY_DELTA * difference.abs().max(1.);
+        self.beyond[example] |= is_noteworthy(delta, difference);
     }
 
     fn add_refined(&mut self, example: usize, refined: Refined) {

@@ -5,7 +5,6 @@ use std::sync::{Arc, LazyLock};
 use candle_core::op::BackpropOp;
 use candle_core::{CpuStorage, Storage, Tensor};
 
-use super::TokenizedText;
 use crate::error::{Result, bail, error};
 
 /// What [`Inputs::first`] gives where there are no inputs.
@@ -33,13 +32,12 @@ pub struct Inputs {
     tensors: Vec<Tensor>,
     args: Vec<Tensor>,
     names: Arc<Vec<String>>,
-    texts: Arc<Vec<TokenizedText>>,
 }
 
 impl Inputs {
     /// Several tensors to attribute, each `[batch, ...]`.
     pub fn new(tensors: impl IntoIterator<Item = Tensor>) -> Self {
-        Self { tensors: tensors.into_iter().collect(), args: Vec::new(), names: Arc::default(), texts: Arc::default() }
+        Self { tensors: tensors.into_iter().collect(), args: Vec::new(), names: Arc::default() }
     }
 
     /// Extra forward arguments, each `[batch, ...]`: repeated with the inputs when a method
@@ -53,12 +51,6 @@ impl Inputs {
     /// Names of the features along the last axis of the first tensor; results carry them on.
     pub fn with_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.names = Arc::new(names.into_iter().map(Into::into).collect());
-        self
-    }
-
-    /// The texts that the rows are the tokens of, one for each row; results carry them on.
-    pub fn with_texts(mut self, texts: Vec<TokenizedText>) -> Self {
-        self.texts = Arc::new(texts);
         self
     }
 
@@ -99,16 +91,6 @@ impl Inputs {
     /// The names given with [`Inputs::with_names`], empty if there are none.
     pub fn names(&self) -> &[String] {
         &self.names
-    }
-
-    /// The texts given with [`Inputs::with_texts`], empty if there are none.
-    pub fn texts(&self) -> &[TokenizedText] {
-        &self.texts
-    }
-
-    /// The texts, to be carried on.
-    pub(crate) fn shared_texts(&self) -> Arc<Vec<TokenizedText>> {
-        self.texts.clone()
     }
 
     /// The number of examples, or an error if the tensors disagree about it.
@@ -153,7 +135,7 @@ impl Inputs {
 
     /// The same call with other tensors and arguments in place.
     pub(crate) fn replaced(&self, tensors: Vec<Tensor>, args: Vec<Tensor>) -> Self {
-        Self { tensors, args, names: self.names.clone(), texts: self.texts.clone() }
+        Self { tensors, args, names: self.names.clone() }
     }
 }
 

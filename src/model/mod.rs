@@ -7,7 +7,6 @@ mod layers;
 pub(crate) mod pickle;
 mod sequential;
 mod single_copy;
-mod tokens;
 mod transformer;
 
 use candle_core::{Tensor, Var};
@@ -19,7 +18,6 @@ pub(crate) use layers::{Caught, Place, Tap};
 pub use layers::{LayerInfo, Layers};
 pub use sequential::{InputShape, Layer, LayerSummary, Sequential, SequentialBuilder};
 pub(crate) use single_copy::check as check_single_copy;
-pub use tokens::{Token, TokenizedText};
 pub use transformer::{ClassifierOutput, RobertaShape, SequenceClassifier, TransformerEncoder};
 
 use crate::deep_stack::Mark;

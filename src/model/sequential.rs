@@ -254,8 +254,14 @@ impl Model for Sequential {
         input.require(1, 0)?;
         let x = input.first();
         if x.dims().get(1..) != Some(&self.input_shape) {
-            let expected = self.input_shape.iter().fold(String::from("batch"), |text, dim| format!("{text}, {dim}"));
-            bail!(Input, "this network takes inputs of the shape [{expected}], and {:?} came", x.dims())
+            // How many rows a pass has is a method's choice.
+            let rows_of =
+                |dims: &[usize]| dims.iter().fold("[batch".to_string(), |text, dim| format!("{text}, {dim}")) + "]";
+            let came = match x.dims() {
+                [_, of_row @ ..] if of_row.len() == self.input_shape.len() => rows_of(of_row),
+                other => format!("{other:?}"),
+            };
+            bail!(Input, "this network takes inputs of the shape {}, and {came} came", rows_of(&self.input_shape))
         }
         if x.dtype() != self.dtype() {
             bail!(

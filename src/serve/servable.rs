@@ -6,8 +6,7 @@ use super::watched::BeforePass;
 use super::{Ask, Field};
 use crate::engine::Target;
 use crate::error::Result;
-use crate::model::TokenizedText;
-use crate::text::{TokenAttributions, most_probable};
+use crate::text::{TokenAttributions, TokenizedText, most_probable};
 
 /// A model with everything between a request's records and its answer.
 pub(crate) trait Servable: Send + Sync {

@@ -169,7 +169,11 @@ impl Servable for Tabular {
             delta: deltas.as_ref().and_then(|deltas| deltas.values().get(row).copied()),
             steps: attributions.steps().get(row).copied(),
             settled: attributions.settled().and_then(|settled| settled.get(row).copied()),
-            remarks: attributions.warnings.clone(),
+            remarks: attributions
+                .warnings()
+                .into_iter()
+                .chain(attributions.shortfall(row).map(|s| s.to_string()))
+                .collect(),
         };
         Ok(values.into_iter().zip(outputs).enumerate().map(explanation).collect())
     }

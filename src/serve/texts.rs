@@ -10,8 +10,7 @@ use super::watched::BeforePass;
 use super::{Ask, Field, readable};
 use crate::engine::{Baseline, Options, Target};
 use crate::error::{Result, bail};
-use crate::model::TokenizedText;
-use crate::text::{Comment, Prediction, SentimentClassifier, TextInput};
+use crate::text::{Comment, Prediction, SentimentClassifier, TextInput, TokenizedText};
 
 /// Bytes of one text, of which a model reads the first few hundred words: its pieces take a hundred
 /// times as much memory.
@@ -127,7 +126,7 @@ impl Servable for Texts {
         }
         let method = (info.build)(before_pass.of(Arc::new(self.model.clone())), &options)?;
         let attributions = method.attribute_to(&(&input).into(), &ask.target)?;
-        let words = attributions.sum_hidden()?.normalize()?.by_word();
+        let words = attributions.sum_hidden(&input)?.normalize()?.by_word();
         let predictions = match attributions.output() {
             Some(output) => self.model.predictions_from(output)?,
             None => self.model.predictions(&input)?,
@@ -138,7 +137,11 @@ impl Servable for Texts {
             delta: words.records()[row].convergence_delta(),
             steps: attributions.steps().get(row).copied(),
             settled: attributions.settled().and_then(|settled| settled.get(row).copied()),
-            remarks: attributions.warnings.clone(),
+            remarks: attributions
+                .warnings()
+                .into_iter()
+                .chain(attributions.shortfall(row).map(|s| s.to_string()))
+                .collect(),
             parts: Parts::Words(words.only(row)),
         };
         Ok(probabilities(predictions).into_iter().enumerate().map(explanation).collect())

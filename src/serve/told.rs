@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 
 use super::servable::{Description, Explanation, Parts, Row};
-use crate::engine::NOTEWORTHY_DELTA;
 use crate::text::Unit;
 
 /// What must be said of a row, whatever the model gives.
@@ -73,17 +72,5 @@ fn prediction(description: &Description, output: &[f64]) -> Map<String, Value> {
 
 /// What the reader of one row's explanation must know.
 pub(crate) fn warnings(explanation: &Explanation, warned: &Warned) -> Vec<String> {
-    let delta = explanation.delta.filter(|delta| delta.abs() > NOTEWORTHY_DELTA);
-    let missed = match (explanation.settled, delta) {
-        (Some(false), _) => Some(
-            "the attributions did not settle within the tolerance: allow more, or attribute to a layer that all of the \
-             output goes through"
-                .to_string(),
-        ),
-        (None, Some(delta)) => Some(format!(
-            "the attributions add up to what they must only within {delta:.3}: take more steps, or a tolerance"
-        )),
-        _ => None,
-    };
-    warned.0.iter().chain(&explanation.remarks).cloned().chain(missed).collect()
+    warned.0.iter().chain(&explanation.remarks).cloned().collect()
 }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{BatchAttributions, Comment, Comments, SentimentClassifier, TextInput, TextRecord, TokenAttributions};
+use super::{
+    BatchAttributions, Comment, Comments, SentimentClassifier, TextInput, TextRecord, TokenAttributions, TokenizedText,
+};
 use crate::attr::{LayerConductance, LayerIntegratedGradients};
 use crate::engine::{Attribute, Baseline, PathSettings, Target};
 use crate::error::{Error, Result, bail};
-use crate::model::{FromLayer, TokenizedText};
+use crate::model::FromLayer;
 use crate::progress::Progress;
 
 /// How many texts go through the model together.
@@ -76,7 +78,9 @@ impl Explainer {
 
     /// How many rows one pass evaluates at most; see [`LayerIntegratedGradients::internal_batch_size`].
     pub fn internal_batch_size(&self, rows: usize) -> Self {
-        Self { path: PathSettings { internal_batch_size: Some(rows), ..self.path.clone() }, ..self.clone() }
+        let mut changed = self.clone();
+        changed.path.budget.rows = Some(rows);
+        changed
     }
 
     /// Another layer than `embeddings`: `embeddings.word_embeddings`, `encoder.layer.0`, ...
@@ -145,7 +149,7 @@ impl Explainer {
         for (index, name) in names.iter().enumerate() {
             let method = LayerConductance::new(&upper, name.as_str()).with_settings(self.against(&reference));
             let attributions = method.attribute(&embedded, self.target.clone())?;
-            let layer = self.summarized(attributions.sum_hidden()?)?;
+            let layer = self.summarized(attributions.sum_hidden(&input)?)?;
             all = Some(all.map_or(layer.clone(), |all| all.with(&layer)));
             progress.step(index + 1, || name.clone());
         }
@@ -171,7 +175,7 @@ impl Explainer {
     fn words_of(&self, input: &TextInput) -> Result<TokenAttributions> {
         let method = LayerIntegratedGradients::new(&self.model, self.layer.as_str())
             .with_settings(self.against(input.reference()?));
-        self.summarized(method.attribute(input, self.target.clone())?.sum_hidden()?)
+        self.summarized(method.attribute(input, self.target.clone())?.sum_hidden(input)?)
     }
 
     fn against(&self, baseline: impl Into<Baseline>) -> PathSettings {

@@ -13,6 +13,7 @@ mod strongest_words;
 mod text_input;
 mod token_attributions;
 mod tokenizer;
+mod tokens;
 mod training;
 
 pub use batch_attributions::BatchAttributions;
@@ -28,4 +29,5 @@ pub use strongest_words::{StrongestWords, WordStrength};
 pub use text_input::TextInput;
 pub use token_attributions::{TextRecord, TokenAttributions, Unit};
 pub use tokenizer::Tokenizer;
+pub use tokens::{Token, TokenizedText};
 pub use training::{SentimentTrainer, TrainedSentiment};

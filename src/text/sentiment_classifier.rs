@@ -6,11 +6,11 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor, Var};
 
 use super::shipped::find;
-use super::{Comment, Segmenter, TextInput, Tokenizer};
+use super::{Comment, Segmenter, TextInput, TokenizedText, Tokenizer};
 use crate::error::{Result, bail, error};
 use crate::file::read;
 use crate::finite;
-use crate::model::{Inputs, Layers, Model, SequenceClassifier, TokenizedText};
+use crate::model::{Inputs, Layers, Model, SequenceClassifier};
 use crate::visible::visible;
 
 /// A text classifier with everything between a text and its prediction: word segmentation for
@@ -28,7 +28,7 @@ use crate::visible::visible;
 /// let attributions = LayerIntegratedGradients::new(&model, "embeddings")
 ///     .baseline(input.reference()?)
 ///     .attribute(&input, Target::Predicted)?;
-/// let words = attributions.sum_hidden()?.normalize()?.by_word();
+/// let words = attributions.sum_hidden(&input)?.normalize()?.by_word();
 /// assert_eq!(words.records()[0].prediction().map(|(label, _)| label), Some("positive"));
 /// # Ok::<(), Error>(())
 /// ```

@@ -2,9 +2,10 @@
 
 use candle_core::{Device, Tensor};
 
+use super::TokenizedText;
 use crate::engine::Baseline;
 use crate::error::Result;
-use crate::model::{Inputs, TokenizedText};
+use crate::model::Inputs;
 
 /// Texts as a model takes them: ids `[texts, tokens]`, with a mask where they differ in length, and with token
 /// types where some are pairs. It goes where inputs or a baseline are expected.
@@ -33,7 +34,7 @@ impl TextInput {
         let ragged = texts.iter().any(|text| text.tokens.len() != longest);
         let mask = (ragged || typed).then(|| filled(&|text| vec![1; text.tokens.len()], 0)).transpose()?;
         let types = typed.then(|| filled(&types, 0)).transpose()?;
-        let inputs = Inputs::from(ids).with_args(mask.into_iter().chain(types)).with_texts(texts.clone());
+        let inputs = Inputs::from(ids).with_args(mask.into_iter().chain(types));
         Ok(Self { texts, padding, inputs })
     }
 

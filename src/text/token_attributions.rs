@@ -6,10 +6,9 @@ use candle_core::{DType, Tensor};
 use unicode_normalization::UnicodeNormalization;
 
 use super::sentiment_classifier::{class_probabilities, most_probable};
-use super::{StrongestWords, WordStrength};
-use crate::engine::{Attributions, NOTEWORTHY_DELTA, Series};
+use super::{StrongestWords, TextInput, Token, TokenizedText, WordStrength};
+use crate::engine::{Attributions, Series, Shortfall};
 use crate::error::{Result, bail};
-use crate::model::TokenizedText;
 use crate::script::unseen;
 
 /// The attributions of texts, one number for each token or word, with what a reader must know
@@ -33,7 +32,7 @@ pub struct TextRecord {
     pub(crate) attributed: Option<Attributed>,
     pub(crate) delta: Option<f64>,
     pub(crate) steps: Option<usize>,
-    pub(crate) settled: Option<bool>,
+    pub(crate) shortfall: Option<Shortfall>,
     pub(crate) words: Vec<String>,
     pub(crate) cut: usize,
     pub(crate) unknown: usize,
@@ -65,15 +64,15 @@ pub struct Unit {
 
 impl Attributions {
     /// The sum over the hidden axis: one number for each token of each text. Needs attributions
-    /// `[batch, tokens, hidden]` of inputs that a [`SentimentClassifier`](super::SentimentClassifier)
-    /// has tokenized; those of several layers give a record for each.
-    pub fn sum_hidden(&self) -> Result<TokenAttributions> {
-        let texts = self.texts();
+    /// `[batch, tokens, hidden]`, and the input that they are of, as a
+    /// [`SentimentClassifier`](super::SentimentClassifier) has tokenized it: it knows words and tokens. Attributions to
+    /// several layers give a record for each.
+    pub fn sum_hidden(&self, input: &TextInput) -> Result<TokenAttributions> {
+        let texts = input.texts();
         if texts.len() != self.batch_size() {
             bail!(
                 Input,
-                "these attributions are of {} examples, and {} texts are known: make the input with \
-                 SentimentClassifier::tokenize, which keeps words and tokens",
+                "these attributions are of {} examples, and the input is of {} texts: give the one that was attributed",
                 self.batch_size(),
                 texts.len()
             )
@@ -82,12 +81,16 @@ impl Attributions {
         let outputs = self.output().map(host_rows).transpose()?;
         let mut records = Vec::new();
         for (place, value) in self.places().iter().zip(self.values()) {
-            let longest = texts.iter().map(|text| text.tokens.len()).max().unwrap_or(0);
+            let longest = input.ids().dims()[1];
             let &[_, tokens, _] = value.dims() else {
                 bail!(Input, "the attributions of {place} are {:?}: expected [batch, tokens, hidden]", value.dims())
             };
-            if tokens < longest {
-                bail!(Input, "the attributions of {place} are of {tokens} tokens, and a text has {longest}")
+            if tokens != longest {
+                bail!(
+                    Input,
+                    "the attributions of {place} are of {tokens} tokens, and the input is of {longest}: give the one that \
+                     was attributed"
+                )
             }
             let sums = value.to_dtype(DType::F64)?.sum(2)?.to_vec2::<f64>()?;
             if let Some(sum) = sums.iter().flatten().find(|sum| !sum.is_finite()) {
@@ -106,7 +109,7 @@ impl Attributions {
                     attributed: target.zip(output).map(|(target, output)| attributed(text, target, output.len())),
                     delta: deltas.as_ref().and_then(|deltas| deltas.values().get(row).copied()),
                     steps: self.steps().get(row).copied(),
-                    settled: self.settled().and_then(|settled| settled.get(row).copied()),
+                    shortfall: self.shortfall(row),
                     words: text.words.clone(),
                     cut: text.cut,
                     unknown: text.unknown(),
@@ -127,7 +130,7 @@ fn units(text: &TokenizedText, values: &[f64]) -> Vec<Unit> {
         let between = text.text.get(last.span.end..start).unwrap_or_default();
         !last.special && !token.special && !between.contains(char::is_whitespace)
     };
-    let unit = |(index, (token, value)): (usize, (&crate::model::Token, &f64))| Unit {
+    let unit = |(index, (token, value)): (usize, (&Token, &f64))| Unit {
         text: token.piece.clone(),
         value: *value,
         special: token.special,
@@ -243,19 +246,12 @@ impl TokenAttributions {
                  their colours do not compare"
             )),
         }
+        let shortfalls: Vec<_> = self.records.iter().map(|record| record.shortfall).collect();
+        remarks.extend(Shortfall::of_several(&shortfalls));
         let mut count = |what: &str, is: fn(&TextRecord) -> bool| match self.records.iter().filter(|r| is(r)).count() {
             0 => {}
             some => remarks.push(format!("{some} of {all} {what}")),
         };
-        count(
-            "did NOT settle within the tolerance: allow more steps, or attribute to a layer that all of the output goes through",
-            |r| r.settled == Some(false),
-        );
-        count(
-            "do NOT add up, their delta is beyond 0.01: take more steps, or tolerance(1e-3); if that changes nothing, attribute to a \
-             layer that all of the output goes through",
-            |r| r.settled.is_none() && r.delta.is_some_and(|delta| delta.abs() > NOTEWORTHY_DELTA),
-        );
         count("show a text that was longer than the model takes and was cut", |r| r.cut > 0);
         count("show a text with tokens that are not in the model's vocabulary: to it they are all the same", |r| {
             r.unknown > 0
@@ -396,7 +392,7 @@ mod tests {
             attributed: Some(Attributed { class, name: format!("class {class}"), opposite }),
             delta: None,
             steps: None,
-            settled: None,
+            shortfall: None,
             words: vec!["tốt".to_string()],
             cut: 0,
             unknown: 0,

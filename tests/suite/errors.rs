@@ -25,7 +25,7 @@ fn assert_error<T>(result: Result<T>, kind: ErrorKind, parts: &[&str]) {
 fn wrong_feature_count() {
     let x = Tensor::ones((4, 11), DType::F32, &Device::Cpu).unwrap();
     let result = IntegratedGradients::new(&net()).attribute(&x, Target::Class(1));
-    assert_error(result, ErrorKind::Input, &["[batch, 12]", "[4, 11] came"]);
+    assert_error(result, ErrorKind::Input, &["[batch, 12]", "[batch, 11] came"]);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn steps_and_passes_out_of_range() {
     assert_error(attribute(ig.internal_batch_size(0)), ErrorKind::Input, &["internal_batch_size is 0"]);
     assert_error(attribute(ig.tolerance(0.)), ErrorKind::Input, &["tolerance is 0", "above 0"]);
     assert_error(attribute(ig.tolerance(f64::NAN)), ErrorKind::Input, &["tolerance is NaN"]);
-    assert_error(attribute(ig.tolerance(1e-3).max_steps(3)), ErrorKind::Input, &["max_steps is 3", "17 steps"]);
+    assert_error(attribute(ig.tolerance(1e-3).max_steps(3)), ErrorKind::Input, &["max_steps is 3", "15 steps"]);
     let trapezoid = ig.quadrature(Quadrature::Trapezoid).n_steps(1);
     assert_error(attribute(trapezoid), ErrorKind::Input, &["at least 2 points"]);
 }

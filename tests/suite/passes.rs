@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use crate::laws::options;
 use crate::plain::{Plain, rows, tensor};
 use candle_explain::attr::METHODS;
-use candle_explain::engine::MethodInfo;
+use candle_explain::engine::{MethodInfo, Options};
 use candle_explain::prelude::*;
 
 /// A network that notes the rows of each of its passes, and whether its operations are known.
@@ -39,22 +39,22 @@ impl Model for Counted {
 
 /// The rows of each pass for one example and 50 steps, and for one example, 20 baselines and 5 steps.
 const PASSES: [(&str, &[usize], &[usize]); 12] = [
-    // F at the input, where the target is checked; one row to learn what a pass keeps; F at the baselines; the steps.
-    ("IntegratedGradients", &[1, 1, 1, 50], &[1, 1, 20, 100]),
+    // The gradient at the input, which tells F there and what a pass keeps; F at the baselines; the steps.
+    ("IntegratedGradients", &[1, 1, 50], &[1, 20, 100]),
     ("Saliency", &[1], &[1]),
     ("InputXGradient", &[1], &[1]),
-    // F at the input; the input beside its baseline; to learn what a pair keeps, one of them; all pairs.
-    ("DeepLift", &[1, 2], &[1, 2, 40]),
-    // The layer at the input and at the baselines, and F with each put in its place.
-    ("LayerIntegratedGradients", &[1, 1, 1, 1, 1, 1, 50], &[1, 1, 1, 20, 20, 20, 100]),
+    // The input beside its baseline, which tells what a pair keeps; the other pairs.
+    ("DeepLift", &[2], &[2, 38]),
+    // The layer at the input, and the gradient there; F and the layer at the baselines; the layer at the inputs.
+    ("LayerIntegratedGradients", &[1, 1, 1, 1, 1, 50], &[1, 1, 20, 20, 20, 100]),
     // The layer is also wanted at each step's beginning.
-    ("LayerConductance", &[1, 1, 1, 51], &[1, 1, 20, 120]),
+    ("LayerConductance", &[1, 1, 51], &[1, 20, 120]),
     ("LayerActivation", &[1], &[1]),
     ("LayerGradientXActivation", &[1], &[1]),
-    ("InternalInfluence", &[1, 1, 50], &[1, 1, 100]),
-    ("NeuronConductance", &[1, 1, 50], &[1, 1, 100]),
+    ("InternalInfluence", &[1, 50], &[1, 100]),
+    ("NeuronConductance", &[1, 50], &[1, 100]),
     ("NeuronGradient", &[1], &[1]),
-    ("NeuronIntegratedGradients", &[1, 1, 1, 50], &[1, 1, 20, 100]),
+    ("NeuronIntegratedGradients", &[1, 1, 50], &[1, 20, 100]),
 ];
 
 fn passes(info: &MethodInfo, model: &Arc<Counted>, examples: usize, baselines: usize) -> [Vec<usize>; 2] {
@@ -109,7 +109,53 @@ fn the_gradient_check_is_three_rows_once_for_each_gradient() {
 fn the_passes_of_a_gradient_take_each_example_once() {
     for (info, (name, one, _)) in METHODS.iter().zip(PASSES).filter(|(_, (_, one, _))| one.len() == 1) {
         let [first, _] = passes(info, &Counted::new(true), 5, 1);
-        assert_eq!(first.iter().sum::<usize>(), 5, "{name}: {first:?} where one takes {one:?}");
+        assert_eq!(first.iter().sum::<usize>(), 5 * one[0], "{name}: {first:?} where one takes {one:?}");
+    }
+}
+
+/// How often a model gives each of these numbers, for one example and another.
+fn given(info: &MethodInfo, options: &Options, examples: usize, width: usize) -> Vec<usize> {
+    let inputs = tensor(&rows(7, examples));
+    let numbers: Arc<Mutex<Vec<f64>>> = Arc::default();
+    let seen = numbers.clone();
+    let model = from_fn(move |input, layers| {
+        let square = block(Tensor::sqr);
+        let x = layers.apply("tanh1", &Activation::Tanh, &input.first().affine(0.7, 0.1)?)?;
+        // Wide enough for a pass of few rows to fill the cache.
+        let wide = x.sum_keepdim(1)?.repeat((1, width))?.affine(1. / width as f64, 0.)?;
+        let output = (layers.run(&square, &x)?.sum_keepdim(1)? + layers.run(&square, &wide)?.sum_keepdim(1)?)?;
+        seen.lock().unwrap().extend(output.flatten_all()?.to_vec1::<f64>()?);
+        Ok(Tensor::cat(&[&output, &output.neg()?], 1)?)
+    });
+    let expected = model.predict(&inputs).unwrap();
+    let expected = expected.narrow(1, 0, 1).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    numbers.lock().unwrap().clear();
+    let method = (info.build)(model, options).unwrap();
+    method.attribute_to(&Inputs::from(&inputs), &Target::Predicted).unwrap();
+    let numbers = numbers.lock().unwrap();
+    let times = |wanted: &f64| numbers.iter().filter(|number| (*number - wanted).abs() < 1e-12).count();
+    expected.iter().map(times).collect()
+}
+
+#[test]
+fn the_output_at_the_input_is_computed_once() {
+    for info in METHODS.iter().filter(|info| info.name != "LayerActivation") {
+        let check = info.takes("gradient_check").then_some(Check::Off);
+        let plain = Options { gradient_check: check, ..options(info) };
+        let quadrature = info.takes("quadrature").then_some(Quadrature::GaussLegendre);
+        let mut variants = vec![Options { quadrature, ..plain.clone() }];
+        if info.takes("tolerance") {
+            variants.push(Options { tolerance: Some(1e-3), ..plain.clone() });
+            variants.push(Options { internal_batch_size: Some(3), quadrature, ..plain.clone() });
+        }
+        // The activation of a neuron is computed below the output.
+        let expected = if info.name.starts_with("Neuron") && info.name != "NeuronConductance" { 0 } else { 1 };
+        for options in &variants {
+            for (examples, width) in [(1, 1), (2, 1), (5, 1), (1, 3_000), (2, 3_000), (5, 3_000)] {
+                let times = given(info, options, examples, width);
+                assert_eq!(times, vec![expected; examples], "{}, {width} wide, {options:?}", info.name);
+            }
+        }
     }
 }
 

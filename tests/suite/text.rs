@@ -77,7 +77,7 @@ fn predictions_and_attributions_are_those_of_transformers_and_captum() {
         if case["attributions"].is_array() {
             let lig = LayerIntegratedGradients::new(&exact, "embeddings").n_steps(500).internal_batch_size(3);
             let attributions = lig.baseline(&reference).attribute(&input, Target::Predicted).unwrap();
-            let words = attributions.sum_hidden().unwrap().normalize().unwrap();
+            let words = attributions.sum_hidden(&input).unwrap().normalize().unwrap();
             close(words.records()[0].values().values(), &numbers(&case["attributions"]), text);
             explained += 1;
         }
@@ -86,7 +86,7 @@ fn predictions_and_attributions_are_those_of_transformers_and_captum() {
                 let names: Vec<String> =
                     ["word", "position", "token_type"].map(|kind| format!("embeddings.{kind}_embeddings")).to_vec();
                 let lig = LayerIntegratedGradients::new(&exact, names).baseline(&reference);
-                let summed = lig.attribute(&input, Target::Predicted).unwrap().sum_hidden().unwrap();
+                let summed = lig.attribute(&input, Target::Predicted).unwrap().sum_hidden(&input).unwrap();
                 let record = summed.records().iter().find(|record| record.place().contains(name.as_str())).unwrap();
                 close(record.values().values(), &numbers(expected), name);
             }
@@ -107,7 +107,7 @@ fn a_classifier_of_logits_predicts_with_probabilities() {
     for ((_, expected), (_, probability)) in expected.classes.iter().zip(&prediction.classes) {
         assert!((expected - probability).abs() < 1e-6, "{expected} and {probability}");
     }
-    let words = attributed(&logits, &["embeddings"], TEXT).sum_hidden().unwrap();
+    let words = attributed(&logits, &["embeddings"], TEXT).sum_hidden(&logits.tokenize(TEXT).unwrap()).unwrap();
     let (label, probability) = words.records()[0].prediction().unwrap();
     assert!(label == expected.label && (probability - expected.probability).abs() < 1e-6, "{probability}");
     let input = logits.tokenize(TEXT).unwrap();
@@ -125,7 +125,7 @@ fn words_add_up_to_what_the_prediction_moved() {
     let predictions = [model.predictions(&input).unwrap(), model.predictions(&input.reference().unwrap()).unwrap()];
     let class = predictions[0][0].class;
     let moved = predictions[0][0].classes[class].1 - predictions[1][0].classes[class].1;
-    let pieces = result.sum_hidden().unwrap();
+    let pieces = result.sum_hidden(&input).unwrap();
     assert!((sum(&pieces.records()[0]) - moved).abs() < 1e-4);
     let words = pieces.by_word();
     assert!(words.records()[0].units().len() < pieces.records()[0].units().len());
@@ -143,7 +143,7 @@ fn a_text_against_itself_gets_zeros_and_they_stay_zeros() {
     let model = model();
     let input = model.tokenize(TEXT).unwrap();
     let lig = LayerIntegratedGradients::new(&model, "embeddings").baseline(&input).n_steps(5);
-    let zeros = lig.attribute(&input, 0).unwrap().sum_hidden().unwrap().normalize().unwrap().by_word();
+    let zeros = lig.attribute(&input, 0).unwrap().sum_hidden(&input).unwrap().normalize().unwrap().by_word();
     assert!(zeros.records()[0].values().values().iter().all(|value| *value == 0.));
     assert!(zeros.html().contains("Sản_phẩm") && zeros.text().contains("tốt 0"));
 }
@@ -153,7 +153,8 @@ fn one_call_gives_what_the_steps_give() {
     let model = model();
     let input = model.tokenize(TEXT).unwrap();
     let lig = LayerIntegratedGradients::new(&model, "embeddings").baseline(input.reference().unwrap()).n_steps(20);
-    let steps = lig.attribute(&input, Target::Predicted).unwrap().sum_hidden().unwrap().normalize().unwrap().by_word();
+    let steps =
+        lig.attribute(&input, Target::Predicted).unwrap().sum_hidden(&input).unwrap().normalize().unwrap().by_word();
     let call = Explainer::new(&model).n_steps(20).visualize(TEXT).unwrap();
     assert_eq!(call.records()[0].units(), steps.records()[0].units());
     assert_eq!(call.html(), steps.html());
@@ -182,8 +183,9 @@ fn many_texts_at_once_give_what_each_gives_alone() {
 fn several_layers_give_a_record_each_and_add_up_together() {
     let parts = ["embeddings.word_embeddings", "embeddings.position_embeddings", "embeddings.token_type_embeddings"];
     let model = model();
-    let by_part = attributed(&model, &parts, TEXT).sum_hidden().unwrap();
-    let whole = attributed(&model, &["embeddings"], TEXT).sum_hidden().unwrap();
+    let input = model.tokenize(TEXT).unwrap();
+    let by_part = attributed(&model, &parts, TEXT).sum_hidden(&input).unwrap();
+    let whole = attributed(&model, &["embeddings"], TEXT).sum_hidden(&input).unwrap();
     assert_eq!(by_part.records().len(), 3);
     let total: f64 = by_part.records().iter().map(sum).sum();
     assert!((total - sum(&whole.records()[0])).abs() < 1e-3);
@@ -551,7 +553,7 @@ fn every_layer_method_takes_texts() {
         match method.attribute_to(&Inputs::from(&input), &Target::Class(0)) {
             Ok(result) => {
                 taken += 1;
-                let words = result.sum_hidden().unwrap().by_word();
+                let words = result.sum_hidden(&input).unwrap().by_word();
                 assert_eq!(words.records()[0].units().len(), input.texts()[0].words.len(), "{}", info.name);
             }
             Err(error) => assert!(error.to_string().contains("for token ids"), "{}: {error}", info.name),

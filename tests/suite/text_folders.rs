@@ -151,7 +151,7 @@ fn two_texts_are_given_as_two() {
         (vec![2, 1, 1, 3, 1, 1, 1, 3], flat(&args[1]))
     );
     let words = LayerIntegratedGradients::new(&model, "embeddings").baseline(&reference).tolerance(1e-4);
-    let words = words.attribute(&pair, Target::Predicted).unwrap().sum_hidden().unwrap().by_word();
+    let words = words.attribute(&pair, Target::Predicted).unwrap().sum_hidden(&pair).unwrap().by_word();
     assert_eq!(words.records()[0].units().len(), 7);
 
     let typed = message(model.tokenize("good movie[SEP]bad film"));

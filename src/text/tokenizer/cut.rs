@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::{Result, bail};
-use crate::model::TokenizedText;
+use crate::text::TokenizedText;
 
 /// Takes tokens out until `most` are left, and none that stand around the texts: at the ends of the texts or at
 /// their beginnings. Of two texts the longer one gives way until both are alike, as in `transformers`.

@@ -29,7 +29,7 @@ use self::phobert::PhoBert;
 use self::special_tokens::SpecialTokens;
 use self::words::{Piece, join, place};
 use crate::error::Result;
-use crate::model::{Token, TokenizedText};
+use crate::text::{Token, TokenizedText};
 
 /// The tokenizer of a checkpoint's folder, as `AutoTokenizer` of `transformers` makes it.
 ///

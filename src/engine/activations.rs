@@ -1,0 +1,43 @@
+//! What layers give; nothing above the last of them is computed.
+
+use std::ops::Range;
+
+use candle_core::Tensor;
+
+use super::forward::Pass;
+use super::passes::{Passes, allowing_single_rows, blocks, join_blocks};
+use super::question::check_inputs;
+use super::{Budget, Expansion, Question};
+use crate::error::Result;
+use crate::model::{Inputs, Layers, Model, Place, Tap};
+
+/// What layers give for these inputs.
+pub(crate) fn activations(model: &dyn Model, inputs: &Inputs, places: &[Place]) -> Result<Vec<Tensor>> {
+    check_inputs(inputs)?;
+    let rows = Budget::default().rows_without_graph(inputs);
+    allowing_single_rows(Passes::of(rows), |passes| capture(model, inputs, places, passes.rows))
+}
+
+impl Question<'_> {
+    /// What layers give for other inputs of the same shapes, evaluated so many rows at once.
+    pub(crate) fn activations_at(
+        &self,
+        places: &[Place],
+        tensors: &[Tensor],
+        at: &Expansion,
+        rows: usize,
+    ) -> Result<Vec<Tensor>> {
+        let all = at.with_tensors(self.inputs(), tensors.to_vec())?;
+        capture(self.model(), &all, places, rows)
+    }
+}
+
+fn capture(model: &dyn Model, inputs: &Inputs, places: &[Place], rows: usize) -> Result<Vec<Tensor>> {
+    let block = |rows: Range<usize>| {
+        let at = Expansion::new(rows.collect(), 1);
+        let taps = places.iter().map(|place| (place.clone(), Tap::Capture));
+        let mut pass = Pass::run(model, &at.expand_inputs(inputs)?, Layers::with_taps(taps).stop_when_caught())?;
+        places.iter().map(|place| Ok(pass.caught(place, &at)?.activation.detach().contiguous()?)).collect()
+    };
+    join_blocks(blocks(inputs.batch_size()?, rows).map(block).collect::<Result<_>>()?)
+}

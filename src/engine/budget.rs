@@ -1,0 +1,93 @@
+//! How much a call may hold at once.
+
+use std::num::NonZero;
+
+use candle_core::Tensor;
+
+use super::kronrod::NODES;
+use crate::model::Inputs;
+
+/// Passes under way at once at most; the budget is divided by it.
+const MOST_WORKERS: usize = 8;
+/// What one pass should keep, so that its backward finds it in the processor's cache.
+const CACHE_BYTES: usize = 2 << 20;
+/// A pass keeps its activations, their gradients and what is being computed.
+const BYTES_PER_GRAPH_BYTE: usize = 3;
+/// Rows that one pass without a graph evaluates at most.
+const MOST_ROWS: usize = 256;
+/// Numbers, or ids, that one pass without a graph takes in at most: an id becomes an embedding.
+const MOST_NUMBERS: usize = 1 << 21;
+const MOST_IDS: usize = 1 << 13;
+/// Estimates of parts of a line that are kept at least, however wide they are.
+const FEWEST_PARTS: usize = 8;
+
+/// How much a call may hold at once, from which the size of its passes follows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    /// Bytes of activations that the passes under way hold together.
+    pub(crate) bytes: usize,
+    /// The rows of a pass, where the user has chosen them.
+    pub(crate) rows: Option<usize>,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { bytes: 256 << 20, rows: None }
+    }
+}
+
+impl Budget {
+    /// How many rows a pass takes, and how many passes are under way, for `total` rows. A pass of one row has kept
+    /// `one` bytes; `two` tells what a pass of two rows keeps, if the model takes two.
+    pub(super) fn plan(&self, total: usize, one: usize, two: impl FnOnce() -> Option<usize>) -> (usize, usize) {
+        if let Some(rows) = self.rows {
+            return (rows, 1);
+        }
+        let pass_bytes = CACHE_BYTES.min(self.bytes / MOST_WORKERS);
+        if total.saturating_mul(one * BYTES_PER_GRAPH_BYTE) <= pass_bytes {
+            return (total.max(1), 1);
+        }
+        // Tracked weights are in every graph once: the difference of two rows and one is a row's own.
+        let two = two();
+        let row_bytes = two.map_or(one, |two| two.saturating_sub(one)).max(1) * BYTES_PER_GRAPH_BYTE;
+        let rows = if two.is_some() { (pass_bytes / row_bytes).max(1) } else { 1 };
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        (rows, self.at_once(rows * row_bytes).clamp(1, cores.min(MOST_WORKERS)))
+    }
+
+    /// How many things of this size fit.
+    pub(super) fn at_once(&self, bytes: usize) -> usize {
+        self.bytes / bytes.max(1)
+    }
+
+    /// How many rows of these inputs a pass without a graph takes.
+    pub(super) fn rows_without_graph(&self, inputs: &Inputs) -> usize {
+        let rows = |tensor: &Tensor| {
+            let most = if tensor.dtype().is_int() && tensor.rank() > 1 { MOST_IDS } else { MOST_NUMBERS };
+            let row = tensor.elem_count() / tensor.dims()[0].max(1);
+            (most / row.max(1)).clamp(1, MOST_ROWS)
+        };
+        let rows = inputs.tensors().iter().map(rows).min().unwrap_or(1);
+        rows.min(self.rows.unwrap_or(MOST_ROWS)).max(1)
+    }
+
+    /// How many lines are refined together, each of so many numbers.
+    pub(super) fn lines_at_once(&self, width: usize) -> usize {
+        self.at_once(FEWEST_PARTS * numbers(width)).max(1)
+    }
+
+    /// How many estimates of parts each of these lines keeps at most.
+    pub(super) fn parts_of_a_line(&self, width: usize, lines: usize) -> usize {
+        self.at_once(numbers(width) * lines).max(FEWEST_PARTS)
+    }
+
+    /// How many workers may each hold the activations and gradients of all nodes of a part.
+    pub(super) fn workers_with_nodes(&self, width: usize) -> usize {
+        self.at_once(2 * NODES * numbers(width)).max(1)
+    }
+}
+
+/// The bytes of so many numbers on the host.
+fn numbers(width: usize) -> usize {
+    size_of::<f64>() * width.max(1)
+}

@@ -1,0 +1,40 @@
+//! One gradient for every example, at the inputs themselves.
+
+use std::ops::Range;
+
+use super::examination::{Attributed, Evaluate};
+use super::gradient::Sample;
+use super::passes::{in_measured_passes, join_blocks};
+use super::{Expansion, Question};
+use crate::error::Result;
+
+impl Question<'_> {
+    /// What `evaluate` gives for every example, in passes of bounded memory; its gradient is compared with the
+    /// function.
+    pub(crate) fn at_every_row(&self, of: Attributed, evaluate: Evaluate) -> Result<Sample> {
+        let (mut activations, mut gradients, mut scalars) = (Vec::new(), Vec::new(), Vec::new());
+        let mut graph_bytes = 0;
+        let block = |rows: Range<usize>| {
+            let sample = evaluate(self, &Expansion::of_inputs(rows.collect()))?;
+            let bytes = sample.graph_bytes;
+            Ok((sample, bytes))
+        };
+        in_measured_passes(&self.budget, self.batch_size(), block, |sample| {
+            if gradients.is_empty() {
+                self.check_gradient(of, &sample, evaluate)?;
+            }
+            graph_bytes = graph_bytes.max(sample.graph_bytes);
+            activations.push(sample.activations);
+            gradients.push(sample.gradients);
+            scalars.push(vec![sample.scalars]);
+            Ok(())
+        })?;
+        self.check_other_targets(of, evaluate)?;
+        let activations = match of {
+            Attributed::Inputs => self.inputs().tensors().to_vec(),
+            Attributed::Layers(_) | Attributed::Replaced(_) => join_blocks(activations)?,
+        };
+        let scalars = join_blocks(scalars)?.swap_remove(0);
+        Ok(Sample { activations, gradients: join_blocks(gradients)?, scalars, graph_bytes })
+    }
+}

@@ -1,0 +1,176 @@
+//! What the reader of a result must know: one threshold for each thing, and its wording.
+
+use std::fmt::{Display, Formatter};
+
+use super::Attributions;
+
+/// A convergence delta beyond this share of max(1, |F(input) − F(baseline)|) is pointed out.
+const NOTEWORTHY_DELTA: f64 = 0.01;
+
+/// Whether a convergence delta is to be pointed out, where attributions must add up to this difference.
+pub(crate) fn is_noteworthy(delta: f64, difference: f64) -> bool {
+    delta.abs() > NOTEWORTHY_DELTA * difference.abs().max(1.)
+}
+
+/// What came up while the model was asked.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Warning {
+    /// The model gives one number for the whole batch.
+    OneNumber,
+    /// No baseline was given for ids.
+    IdsAgainstZero,
+    /// The gradient is not the function's, in these words.
+    WrongGradient(String),
+    /// Captum's rules were asked for, and do not add up.
+    CaptumRules,
+    /// The multipliers add up down to this layer, or to none of those there are.
+    SumLost { below: Option<String>, layers: bool },
+}
+
+impl Display for Warning {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        const BLOCKS: &str = "run what is not linear there as a block, with layers.apply or layers.run: only through \
+                              blocks do multipliers add up";
+        match self {
+            Warning::OneNumber => f.write_str(
+                "the model gives one number, and was asked one example at a time: what is explained is each example's \
+                 own number, not a mean or sum over the batch",
+            ),
+            Warning::IdsAgainstZero => f.write_str(
+                "no baseline was given, so every id is compared with the id 0, whatever that stands for: for texts give \
+                 baseline(text.reference()), which has padding in the place of all but the special tokens",
+            ),
+            Warning::WrongGradient(fault) => f.write_str(fault),
+            Warning::CaptumRules => f.write_str(
+                "by Captum's rules softmax does not add up, nor does the largest of a window behind a nonlinear block; \
+                 without captum_rules both do",
+            ),
+            Warning::SumLost { below: Some(layer), .. } => {
+                write!(f, "the multipliers add up down to layer \"{layer}\" and not below it: {BLOCKS}")
+            }
+            Warning::SumLost { layers: false, .. } => write!(f, "the multipliers do not add up: {BLOCKS}"),
+            Warning::SumLost { layers: true, .. } => {
+                write!(f, "the multipliers do not add up above the last layer: {BLOCKS}")
+            }
+        }
+    }
+}
+
+/// How the attributions of one example fall short.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Shortfall {
+    /// They did not settle within the tolerance that was asked for.
+    NotSettled,
+    /// They add up to what they must only within this convergence delta.
+    DoesNotAddUp(f64),
+}
+
+impl Shortfall {
+    /// The same of some of several examples.
+    pub(crate) fn of_several(shortfalls: &[Option<Shortfall>]) -> Vec<String> {
+        let all = shortfalls.len();
+        let count = |is: fn(&Shortfall) -> bool| shortfalls.iter().flatten().filter(|shortfall| is(shortfall)).count();
+        let (open, apart) = (
+            count(|shortfall| matches!(shortfall, Shortfall::NotSettled)),
+            count(|shortfall| matches!(shortfall, Shortfall::DoesNotAddUp(_))),
+        );
+        let open = (open > 0).then(|| {
+            format!(
+                "{open} of {all} did NOT settle within the tolerance: allow more steps, or attribute to a layer that all \
+                 of the output goes through"
+            )
+        });
+        let apart = (apart > 0).then(|| {
+            format!(
+                "{apart} of {all} do NOT add up, their delta is beyond {NOTEWORTHY_DELTA}: take more steps, or \
+                 tolerance(1e-3); if that changes nothing, attribute to a layer that all of the output goes through"
+            )
+        });
+        open.into_iter().chain(apart).collect()
+    }
+}
+
+impl Display for Shortfall {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Shortfall::NotSettled => f.write_str(
+                "the attributions did not settle within the tolerance: allow more, or attribute to a layer that all of \
+                 the output goes through",
+            ),
+            Shortfall::DoesNotAddUp(delta) => write!(
+                f,
+                "the attributions add up to what they must only within {delta:.3}: take more steps, or a tolerance"
+            ),
+        }
+    }
+}
+
+impl Attributions {
+    /// What the reader of these numbers must know: steps taken, the largest delta, what has not settled.
+    pub fn remarks(&self) -> Vec<String> {
+        let mut remarks = self.warnings();
+        let Some(convergence) = &self.convergence else { return remarks };
+        let (fewest, most) = (convergence.steps.iter().min(), convergence.steps.iter().max());
+        if let (Some(fewest), Some(most)) = (fewest, most) {
+            remarks.push(if fewest == most {
+                format!("{most} steps for each example")
+            } else {
+                format!("{fewest} to {most} steps for an example")
+            });
+        }
+        if let Some(delta) = &convergence.delta {
+            let largest = delta.iter().fold(0., |largest: f64, delta| largest.max(delta.abs()));
+            let noteworthy = convergence.beyond.iter().filter(|beyond| **beyond).count();
+            let beyond = if convergence.refinement.is_some() { 0 } else { noteworthy };
+            let of = if convergence.baselines > 1 { " of a single baseline" } else { "" };
+            remarks.push(match beyond {
+                0 => format!("largest convergence delta{of} {largest:.2e}"),
+                _ => format!(
+                    "largest convergence delta{of} {largest:.4}: beyond {NOTEWORTHY_DELTA} for {beyond} of {} examples; \
+                     take more steps, or tolerance(1e-3)",
+                    delta.len()
+                ),
+            });
+        }
+        if let Some(refinement) = &convergence.refinement {
+            let (tolerance, examples) = (refinement.tolerance, refinement.settled.len());
+            let open = refinement.settled.iter().filter(|settled| !**settled).count();
+            let short_of_steps = open.saturating_sub(refinement.stalled);
+            if open == 0 {
+                remarks.push(format!("settled within the tolerance {tolerance}"));
+            }
+            if short_of_steps > 0 {
+                remarks.push(format!(
+                    "{short_of_steps} of {examples} examples did NOT settle within the tolerance {tolerance}: allow \
+                     more with max_steps"
+                ));
+            }
+            if refinement.stalled > 0 {
+                remarks.push(format!(
+                    "{} of {examples} examples do NOT add up within the tolerance {tolerance}, and more steps did not \
+                     help: a part of the output goes past this layer, or through an operation whose backward is wrong, or the \
+                     sum is finer than the model's number type",
+                    refinement.stalled
+                ));
+            }
+        }
+        remarks
+    }
+
+    /// What came up while the model was asked, other than how the attributions converged.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.iter().map(Warning::to_string).collect()
+    }
+
+    /// How the attributions of an example fall short, if they do.
+    pub fn shortfall(&self, example: usize) -> Option<Shortfall> {
+        let convergence = self.convergence.as_ref()?;
+        match &convergence.refinement {
+            Some(refinement) => (refinement.settled.get(example) == Some(&false)).then_some(Shortfall::NotSettled),
+            None if convergence.beyond.get(example) == Some(&true) => {
+                convergence.delta.as_ref().and_then(|delta| delta.get(example)).map(|d| Shortfall::DoesNotAddUp(*d))
+            }
+            None => None,
+        }
+    }
+}

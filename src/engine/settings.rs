@@ -1,0 +1,173 @@
+//! A method's settings from one list: its builder methods, their names, and the method made of [`Options`].
+//!
+//! [`Options`]: super::Options
+
+/// Gives a method its settings, from what [`new`] takes besides the model and a list of what can be changed:
+///
+/// ```ignore
+/// settings! {
+///     NeuronConductance(layer, neuron) {
+///         path,
+///         gradient_check,
+///         multiply_by_inputs: bool = "Whether the averaged gradient is multiplied by x − b (the default).",
+///     }
+/// }
+/// ```
+///
+/// For each setting there is a builder method, which returns a changed copy, so that a method made in one notebook
+/// cell can be varied in the next; its name in `OPTIONS`; and its part of `build`, which makes the method of
+/// [`Options`](super::Options), whose field of the same name it reads.
+///
+/// * `layers`, `layer`, `neuron` stand in parentheses, in the order in which `new` takes them.
+/// * `path` is all that methods along a path let their user choose, over the field `path: PathSettings`.
+/// * `gradient_check` is over the field `model: Subject`.
+/// * `baseline` is over a field of that name, for a method without a path.
+/// * `attribute_to_layer_input = "..."` is over the field `layers: LayerNames`.
+/// * `name: Type = "..."` is over the field `name: Type`.
+///
+/// [`new`]: crate::attr::IntegratedGradients::new
+macro_rules! settings {
+    (
+        $method:ident $(($($given:ident),+))? {
+            $($setting:ident $(: $kind:ty)? $(= $doc:literal)?,)*
+        }
+    ) => {
+        impl $method {
+            $($crate::engine::setting! { setter $setting $(: $kind)? $(= $doc)? })*
+
+            const OPTIONS: &'static [&'static [&'static str]] = &[
+                $($(&[$crate::engine::setting!(given name $given)],)+)?
+                $($crate::engine::setting!(names $setting),)*
+            ];
+
+            fn build(
+                model: std::sync::Arc<dyn $crate::model::Model>,
+                options: &$crate::engine::Options,
+            ) -> $crate::error::Result<Box<dyn $crate::engine::Attribute>> {
+                options.check(&Self::INFO)?;
+                let method = Self::new(
+                    model,
+                    $($($crate::engine::setting!(given value $given, options, Self::INFO.name),)+)?
+                );
+                $(let method = $crate::engine::setting!(apply $setting, options, method);)*
+                Ok(Box::new(method))
+            }
+        }
+    };
+}
+
+/// One setting of [`settings`].
+macro_rules! setting {
+    (given name layers) => {
+        "layer"
+    };
+    (given name layer) => {
+        "layer"
+    };
+    (given name neuron) => {
+        "neuron"
+    };
+    (given value layers, $options:ident, $method:expr) => {
+        $options.layers($method)?
+    };
+    (given value layer, $options:ident, $method:expr) => {
+        $options.one_layer($method)?
+    };
+    (given value neuron, $options:ident, $method:expr) => {
+        $options.neuron($method)?
+    };
+
+    (setter path) => {
+        /// What the inputs are compared with; zeros by default.
+        pub fn baseline(&self, baseline: impl Into<$crate::engine::Baseline>) -> Self {
+            self.with_path(|path| path.baseline = baseline.into())
+        }
+
+        /// How many points of the path are evaluated; 50 by default, at least 1. It takes the place of
+        /// a `tolerance`.
+        pub fn n_steps(&self, n_steps: usize) -> Self {
+            self.with_path(|path| path.fix_steps(n_steps))
+        }
+
+        /// The rule that weighs the points.
+        pub fn quadrature(&self, quadrature: $crate::engine::Quadrature) -> Self {
+            self.with_path(|path| path.quadrature = quadrature)
+        }
+
+        /// How many rows (examples times steps) one pass evaluates at most, at least 1; chosen
+        /// from the memory budget by default. It changes memory and speed, not the numbers.
+        pub fn internal_batch_size(&self, rows: usize) -> Self {
+            self.with_path(|path| path.budget.rows = Some(rows))
+        }
+
+        /// How many bytes of activations the passes under way may hold together; 256 MiB by default.
+        pub fn memory_budget(&self, bytes: usize) -> Self {
+            self.with_path(|path| path.budget.bytes = bytes)
+        }
+
+        /// Chooses the steps by itself, in place of `n_steps` and the quadrature: the path of
+        /// each example is halved where the error is largest, by nested Gauss-Kronrod rules of 7
+        /// and 15 points, until the error estimate of every attribution and the convergence delta
+        /// are at most `tolerance * max(1, |F(input) - F(baseline)|)`; without a known sum, the
+        /// largest attribution takes its place.
+        pub fn tolerance(&self, tolerance: f64) -> Self {
+            self.with_path(|path| path.tolerance = Some(tolerance))
+        }
+
+        /// The most steps that `tolerance` may spend on one example; 5000 by default, at least 15.
+        pub fn max_steps(&self, max_steps: usize) -> Self {
+            self.with_path(|path| path.max_steps = max_steps)
+        }
+
+        fn with_path(&self, change: impl FnOnce(&mut $crate::engine::PathSettings)) -> Self {
+            let mut changed = self.clone();
+            change(&mut changed.path);
+            changed
+        }
+    };
+    (names path) => {
+        &["baseline", "n_steps", "quadrature", "internal_batch_size", "tolerance", "max_steps"]
+    };
+    (apply path, $options:ident, $method:ident) => {
+        $method.with_path(|path| $options.set_path(path))
+    };
+
+    (setter gradient_check) => {
+        /// What is done when the model's gradient disagrees with its outputs: an error by default, a
+        /// remark on the result, or nothing. See [`Check`](crate::engine::Check) for what is looked at.
+        pub fn gradient_check(&self, check: $crate::engine::Check) -> Self {
+            let mut changed = self.clone();
+            changed.model = changed.model.with_check(check);
+            changed
+        }
+    };
+    (setter baseline) => {
+        /// What the inputs are compared with; zeros by default.
+        pub fn baseline(&self, baseline: impl Into<$crate::engine::Baseline>) -> Self {
+            Self { baseline: baseline.into(), ..self.clone() }
+        }
+    };
+    (setter attribute_to_layer_input = $doc:literal) => {
+        #[doc = $doc]
+        pub fn attribute_to_layer_input(&self, input: bool) -> Self {
+            Self { layers: self.layers.clone().at_input(input), ..self.clone() }
+        }
+    };
+    (setter $name:ident : $kind:ty = $doc:literal) => {
+        #[doc = $doc]
+        pub fn $name(&self, $name: $kind) -> Self {
+            Self { $name, ..self.clone() }
+        }
+    };
+    (names $name:ident) => {
+        &[stringify!($name)]
+    };
+    (apply $name:ident, $options:ident, $method:ident) => {
+        match $options.$name.clone() {
+            Some(value) => $method.$name(value),
+            None => $method,
+        }
+    };
+}
+
+pub(crate) use {setting, settings};
