@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::Expansion;
 use crate::deep_stack::Mark;
-use crate::error::{Error, Result, bail, error};
+use crate::error::{Result, bail, error};
 use crate::finite;
 use crate::model::{Caught, Inputs, Layers, Model, Place, Tap, check_single_copy};
 
@@ -29,7 +29,7 @@ impl Pass {
         let output = result?;
         before.require_room(&output)?;
         match layers.missing() {
-            Some(place) => Err(no_such(place, &layers)),
+            Some(place) => Err(layers.no_such(place)),
             None => Ok(Self { output: Some(output), layers }),
         }
     }
@@ -50,32 +50,12 @@ impl Pass {
 
 /// What was caught at a place; an error unless its first axis is the batch.
 pub(super) fn take(layers: &mut Layers, place: &Place, at: &Expansion) -> Result<Caught> {
-    let Some(caught) = layers.take(place) else { return Err(no_such(place, layers)) };
+    let Some(caught) = layers.take(place) else { return Err(layers.no_such(place)) };
     let dims = caught.activation.dims();
     if dims.first() != Some(&at.len()) {
         bail!(Layer, "{place} gives {dims:?} for {} rows: to be attributed, its first axis must be the batch", at.len())
     }
     Ok(caught)
-}
-
-fn no_such(place: &Place, layers: &Layers) -> Error {
-    let names = layers.names();
-    let name = place.layer();
-    if names.is_empty() {
-        return error!(
-            Layer,
-            "no layer named \"{name}\" in this model: it names none (a closure or candle Module has no layers; \
-             implement Model and call layers.visit in its forward)"
-        );
-    }
-    if names.iter().any(|other| other == name) {
-        return error!(
-            Layer,
-            "layer \"{name}\" does not name its input: call layers.visit_input(\"{name}\", x) before it in the \
-             model's forward"
-        );
-    }
-    error!(Layer, "no layer named \"{name}\" in this model; it has: {}", names.join(", "))
 }
 
 /// An error that names the first layer whose output is not finite.

@@ -18,6 +18,17 @@ pub(crate) fn host(tensor: &Tensor) -> Result<Vec<f64>> {
     Ok(tensor.detach().to_device(&Device::Cpu)?.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?)
 }
 
+/// Each row of several tensors `[rows, ...]` as one list of numbers.
+pub(crate) fn host_rows(tensors: &[Tensor]) -> Result<Vec<Vec<f64>>> {
+    let mut rows: Vec<Vec<f64>> = vec![Vec::new(); tensors[0].dims()[0]];
+    for tensor in tensors {
+        let values = host(tensor)?;
+        let width = values.len() / rows.len();
+        rows.iter_mut().zip(values.chunks(width.max(1))).for_each(|(row, values)| row.extend(values));
+    }
+    Ok(rows)
+}
+
 /// The numbers of several tensors `[1, ...]`, one after another.
 pub(crate) fn host_row(tensors: &[Tensor]) -> Result<Vec<f64>> {
     Ok(tensors.iter().map(host).collect::<Result<Vec<_>>>()?.concat())

@@ -1,6 +1,6 @@
 //! Which layers a method attributes to.
 
-use crate::error::{Result, bail};
+use crate::error::{Error, Result, bail, error};
 use crate::model::Place;
 
 /// One layer's name or several: `"embeddings"`, `["words", "positions"]`.
@@ -15,10 +15,15 @@ impl LayerNames {
         Self { at_input, ..self }
     }
 
+    /// The error where no layer was named.
+    pub(crate) fn none() -> Error {
+        error!(Layer, "no layer was named: give one of the model's")
+    }
+
     /// The places in the model; an error if there are none or one is there twice.
     pub(crate) fn places(&self) -> Result<Vec<Place>> {
         if self.names.is_empty() {
-            bail!(Layer, "no layer was named: give at least one of the model's")
+            return Err(Self::none());
         }
         for (index, name) in self.names.iter().enumerate() {
             if self.names[..index].contains(name) {

@@ -48,7 +48,7 @@ pub(crate) use examination::Attributed;
 pub(crate) use expansion::Expansion;
 pub(crate) use gradient::check_finite;
 pub use gradient_check::Check;
-pub(crate) use host::{difference, product, products};
+pub(crate) use host::{difference, host_rows, product, products};
 pub(crate) use integral::{Fold, Integral, Walk};
 pub use layer_names::LayerNames;
 pub(crate) use lines::Lines;

@@ -103,5 +103,5 @@ impl Options {
 }
 
 fn no_layer(method: &str) -> crate::Error {
-    error!(Input, "{method} needs a layer: name one of the model's")
+    LayerNames::none().at(method)
 }

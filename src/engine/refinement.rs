@@ -5,7 +5,7 @@ use std::ops::Range;
 use candle_core::Tensor;
 
 use super::gradient::Sample;
-use super::host::{host, product};
+use super::host::{host, host_rows, product};
 use super::integral::{Integral, Walk};
 use super::kronrod::{NODES, Rule};
 use super::passes::Passes;
@@ -348,17 +348,6 @@ impl Ahead {
         let gradients = self.gradients[node * parts.len() + index].iter().enumerate();
         gradients.map(|(element, gradient)| product(*gradient, slope(element))).collect()
     }
-}
-
-/// Each row of several tensors `[rows, ...]` as one list of numbers.
-fn host_rows(tensors: &[Tensor]) -> Result<Vec<Vec<f64>>> {
-    let mut rows: Vec<Vec<f64>> = vec![Vec::new(); tensors[0].dims()[0]];
-    for tensor in tensors {
-        let values = host(tensor)?;
-        let width = values.len() / rows.len();
-        rows.iter_mut().zip(values.chunks(width.max(1))).for_each(|(row, values)| row.extend(values));
-    }
-    Ok(rows)
 }
 
 /// The rows of [`host_rows`] as lists for each tensor, over all lines.

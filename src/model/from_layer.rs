@@ -52,12 +52,7 @@ impl FromLayer {
             let result = self.model.forward(&inputs, &mut layers);
             let Some(caught) = layers.take(&self.place) else {
                 result?;
-                bail!(
-                    Layer,
-                    "no layer named \"{}\" in this model; it has: {}",
-                    self.place.layer(),
-                    layers.names().join(", ")
-                )
+                return Err(layers.no_such(&self.place));
             };
             Ok(caught.activation.detach().contiguous()?)
         })?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{Tensor, TensorId, Var};
 
-use crate::error::{Result, bail};
+use crate::error::{Error, Result, bail, error};
 use crate::nn::{Block, BlockInputs, Operation, Rule, run_ruled};
 use crate::seed::Seed;
 
@@ -212,6 +212,27 @@ impl Layers {
 
     pub(crate) fn stopped(&self) -> bool {
         self.stopped
+    }
+
+    /// The error for a place that the pass did not come by.
+    pub(crate) fn no_such(&self, place: &Place) -> Error {
+        let names = self.names();
+        let name = place.layer();
+        if names.is_empty() {
+            return error!(
+                Layer,
+                "no layer named \"{name}\" in this model: it names none (a closure or candle Module has no layers; \
+                 implement Model and call layers.visit in its forward)"
+            );
+        }
+        if names.iter().any(|other| other == name) {
+            return error!(
+                Layer,
+                "layer \"{name}\" does not name its input: call layers.visit_input(\"{name}\", x) before it in the \
+                 model's forward"
+            );
+        }
+        error!(Layer, "no layer named \"{name}\" in this model; it has: {}", names.join(", "))
     }
 
     pub(crate) fn names(&self) -> Vec<String> {

@@ -2,6 +2,7 @@
 
 use super::html::{FAINT, GROUND, escape};
 use super::lettering;
+use super::svg::size;
 
 const LINE_HEIGHT: f64 = 17.;
 const MARGIN: f64 = 14.;
@@ -20,13 +21,6 @@ pub(crate) fn captioned(svg: String, remarks: &[String]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
          font-family=\"sans-serif\" font-size=\"12\"><rect width=\"100%\" height=\"100%\" fill=\"{GROUND}\"/>{svg}{texts}</svg>"
     )
-}
-
-/// Width and height, as the picture's first element tells them.
-fn size(svg: &str) -> Option<(f64, f64)> {
-    let element = svg.split_once('>')?.0;
-    let attribute = |name: &str| element.split_once(&format!(" {name}=\""))?.1.split_once('"')?.0.parse().ok();
-    Some((attribute("width")?, attribute("height")?))
 }
 
 #[cfg(test)]

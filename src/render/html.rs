@@ -114,15 +114,6 @@ pub(super) fn remarks<'a>(remarks: impl IntoIterator<Item = &'a String>) -> Stri
     remarks.into_iter().map(line).collect()
 }
 
-/// The ground of a table cell for a signed value, stronger the nearer it is to `largest`; the
-/// text on it stays dark and readable.
-pub(super) fn tint(value: f64, largest: f64) -> String {
-    let share = if largest > 0. { (value.abs() / largest).min(1.) * 0.45 } else { 0. };
-    let (red, green, blue) = if value < 0. { NEGATIVE } else { POSITIVE };
-    let blend = |channel: u8| (255. - share * (255. - f64::from(channel))).round() as u8;
-    format!("#{:02x}{:02x}{:02x}", blend(red), blend(green), blend(blue))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,6 +23,7 @@ mod palette;
 mod png;
 mod results;
 mod row;
+mod svg;
 mod table;
 
 #[cfg(feature = "serve")]

@@ -1,6 +1,7 @@
 //! Several figures in one cell.
 
 use super::Figure;
+use super::svg::size;
 use crate::error::{Error, Result};
 
 /// Figures side by side, made with [`row!`](crate::row); they wrap where there is no room.
@@ -65,18 +66,13 @@ impl Figure for Row {
             let drawing = figure.svg.as_deref()?;
             let inside = drawing.get(drawing.find("<svg")? + "<svg".len()..)?;
             parts += &format!("<svg x=\"{width}\"{inside}");
-            width += size(inside, "width")?;
-            height = size(inside, "height")?.max(height);
+            let (own_width, own_height) = size(drawing)?;
+            width += own_width;
+            height = own_height.max(height);
         }
         let size = format!("width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\"");
         Some(format!("<svg {size} xmlns=\"http://www.w3.org/2000/svg\">{parts}</svg>"))
     }
-}
-
-/// A size that a drawing gives in its first tag.
-fn size(drawing: &str, name: &str) -> Option<f64> {
-    let tag = drawing.split('>').next()?;
-    tag.split(&format!(" {name}=\"")).nth(1)?.split('"').next()?.parse().ok()
 }
 
 /// Figures side by side in one cell: `row![chart, table, another?]`. Figures that may fail can

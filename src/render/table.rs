@@ -1,8 +1,9 @@
 //! A table of text and numbers.
 
 use super::Figure;
+use super::Palette;
 use super::bidi;
-use super::html::{self, GROUND, INK, LINE, escape, number, tint};
+use super::html::{self, GROUND, INK, LINE, escape, number};
 use crate::script::free_standing;
 
 /// A table with a caption, a row of heads, and remarks below it.
@@ -78,7 +79,7 @@ impl Cell {
             Cell::Text(_) if bidi::is_right_to_left(&text) => ("right", GROUND.to_string()),
             Cell::Text(_) => ("left", GROUND.to_string()),
             Cell::Number(_) => ("right", GROUND.to_string()),
-            Cell::Signed(value, largest) => ("right", tint(*value, *largest)),
+            Cell::Signed(value, largest) => ("right", Palette::default().ground(*value, *largest)),
         };
         format!(
             "<td{} style=\"padding:2px 10px;text-align:{align};background:{ground};color:{INK};border:0\">{}</td>",

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 use unicode_normalization::UnicodeNormalization;
 
 use super::sentiment_classifier::{class_probabilities, most_probable};
 use super::{StrongestWords, TextInput, Token, TokenizedText, WordStrength};
-use crate::engine::{Attributions, Series, Shortfall};
+use crate::engine::{Attributions, Series, Shortfall, host_rows};
 use crate::error::{Result, bail};
 use crate::script::unseen;
 
@@ -78,7 +78,7 @@ impl Attributions {
             )
         }
         let deltas = self.convergence_delta().ok();
-        let outputs = self.output().map(host_rows).transpose()?;
+        let outputs = self.output().map(|output| host_rows(std::slice::from_ref(output))).transpose()?;
         let mut records = Vec::new();
         for (place, value) in self.places().iter().zip(self.values()) {
             let longest = input.ids().dims()[1];
@@ -160,10 +160,6 @@ fn attributed(text: &TokenizedText, target: usize, outputs: usize) -> Attributed
     let class = if outputs == 1 { 1 } else { target };
     let opposite = (text.classes.len() == 2).then(|| class_name(text, 1 - class.min(1)));
     Attributed { class, name: class_name(text, class), opposite }
-}
-
-fn host_rows(output: &Tensor) -> Result<Vec<Vec<f64>>> {
-    Ok(output.reshape((output.dims()[0], ()))?.to_dtype(DType::F64)?.to_vec2()?)
 }
 
 impl TokenAttributions {

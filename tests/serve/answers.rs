@@ -537,7 +537,7 @@ fn what_cannot_be_answered_says_why() {
             &[JSON],
             text(WOMAN.into()),
             400,
-            "needs a layer",
+            "no layer was named",
         ),
         (
             "a layer for a method without",

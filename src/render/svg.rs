@@ -1,0 +1,8 @@
+//! What a picture tells of itself.
+
+/// Width and height, as the picture's first element tells them.
+pub(super) fn size(svg: &str) -> Option<(f64, f64)> {
+    let element = svg.split_once('>')?.0;
+    let attribute = |name: &str| element.split_once(&format!(" {name}=\""))?.1.split_once('"')?.0.parse().ok();
+    Some((attribute("width")?, attribute("height")?))
+}
