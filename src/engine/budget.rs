@@ -8,7 +8,7 @@ use super::kronrod::NODES;
 use crate::model::Inputs;
 
 /// Passes under way at once at most; the budget is divided by it.
-const MOST_WORKERS: usize = 8;
+pub(super) const MOST_WORKERS: usize = 8;
 /// What one pass should keep, so that its backward finds it in the processor's cache.
 const CACHE_BYTES: usize = 2 << 20;
 /// A pass keeps its activations, their gradients and what is being computed.
@@ -28,11 +28,13 @@ pub(crate) struct Budget {
     pub(crate) bytes: usize,
     /// The rows of a pass, where the user has chosen them.
     pub(crate) rows: Option<usize>,
+    /// Passes under way at once at most; as many as there are cores where the user has not chosen.
+    pub(crate) workers: Option<usize>,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { bytes: 256 << 20, rows: None }
+        Self { bytes: 256 << 20, rows: None, workers: None }
     }
 }
 
@@ -51,8 +53,9 @@ impl Budget {
         let two = two();
         let row_bytes = two.map_or(one, |two| two.saturating_sub(one)).max(1) * BYTES_PER_GRAPH_BYTE;
         let rows = if two.is_some() { (pass_bytes / row_bytes).max(1) } else { 1 };
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        (rows, self.at_once(rows * row_bytes).clamp(1, cores.min(MOST_WORKERS)))
+        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        let workers = self.workers.unwrap_or_else(cores).min(MOST_WORKERS);
+        (rows, self.at_once(rows * row_bytes).clamp(1, workers))
     }
 
     /// How many things of this size fit.

@@ -1,5 +1,6 @@
 //! What every method along a path lets its user choose.
 
+use super::budget::MOST_WORKERS;
 use super::kronrod::NODES;
 use super::{Baseline, Budget, Quadrature};
 use crate::error::{Result, bail};
@@ -41,6 +42,9 @@ impl PathSettings {
         }
         if self.budget.rows == Some(0) {
             bail!(Input, "internal_batch_size is 0: expected at least 1, the rows that one pass evaluates")
+        }
+        if let Some(workers) = self.budget.workers.filter(|workers| !(1..=MOST_WORKERS).contains(workers)) {
+            bail!(Input, "workers is {workers}: expected 1 to {MOST_WORKERS} passes at once")
         }
         if let Some(tolerance) = self.tolerance
             && !(tolerance.is_finite() && tolerance > 0.)

@@ -105,6 +105,12 @@ macro_rules! setting {
             self.with_path(|path| path.budget.bytes = bytes)
         }
 
+        /// How many passes run at once at most, each on a thread of its own: 1 to 8, as many as there are cores by
+        /// default. It changes speed, not the numbers.
+        pub fn workers(&self, workers: usize) -> Self {
+            self.with_path(|path| path.budget.workers = Some(workers))
+        }
+
         /// Chooses the steps by itself, in place of `n_steps` and the quadrature: the path of
         /// each example is halved where the error is largest, by nested Gauss-Kronrod rules of 7
         /// and 15 points, until the error estimate of every attribution and the convergence delta

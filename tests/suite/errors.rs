@@ -102,6 +102,7 @@ fn steps_and_passes_out_of_range() {
     assert_error(attribute(ig.tolerance(0.)), ErrorKind::Input, &["tolerance is 0", "above 0"]);
     assert_error(attribute(ig.tolerance(f64::NAN)), ErrorKind::Input, &["tolerance is NaN"]);
     assert_error(attribute(ig.tolerance(1e-3).max_steps(3)), ErrorKind::Input, &["max_steps is 3", "15 steps"]);
+    assert_error(attribute(ig.workers(0)), ErrorKind::Input, &["workers is 0", "1 to 8"]);
     let trapezoid = ig.quadrature(Quadrature::Trapezoid).n_steps(1);
     assert_error(attribute(trapezoid), ErrorKind::Input, &["at least 2 points"]);
 }

@@ -15,6 +15,15 @@ mod models;
 /// What every method obeys, and identities between methods.
 mod laws;
 
+/// Models of every kind that laws are held on.
+mod subjects;
+
+/// What every method obeys, on each of them.
+mod laws_on_models;
+
+/// The axioms of attribution.
+mod axioms;
+
 /// DeepLift over blocks of every kind.
 mod deep_lift;
 

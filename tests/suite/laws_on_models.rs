@@ -1,0 +1,180 @@
+//! What every method obeys, on models of every kind and in both number types.
+
+use candle_explain::attr::METHODS;
+use candle_explain::engine::{Cost, Family, Options};
+use candle_explain::prelude::*;
+
+use crate::subjects::{Subject, TYPES, subjects};
+
+fn each(law: impl Fn(&Subject, DType)) {
+    for dtype in TYPES {
+        for subject in subjects(dtype) {
+            law(&subject, dtype);
+        }
+    }
+}
+
+fn numbers(tensor: &Tensor) -> Vec<f64> {
+    tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// How far numbers that should be the same may be apart by rounding, as a share of the largest.
+fn rounding(dtype: DType) -> f64 {
+    if dtype == DType::F64 { 1e-11 } else { 2e-4 }
+}
+
+#[track_caller]
+fn assert_same(got: &Attributions, expected: &Attributions, share: f64, what: &str) {
+    assert_eq!(got.values().len(), expected.values().len(), "{what}");
+    for (got, expected) in got.values().iter().zip(expected.values()) {
+        assert_eq!(got.dims(), expected.dims(), "{what}");
+        let expected = numbers(expected);
+        let largest = expected.iter().fold(1e-3, |largest: f64, value| largest.max(value.abs()));
+        for (got, expected) in numbers(got).iter().zip(&expected) {
+            assert!((got - expected).abs() <= share * largest, "{what}: {got} and {expected}, of {largest}");
+        }
+    }
+}
+
+#[test]
+fn rows_get_alone_what_they_get_in_a_batch() {
+    each(|subject, dtype| {
+        for info in METHODS {
+            let options = subject.options(info);
+            let together = subject.attribute(info, &options);
+            for row in [0, 3] {
+                let alone = subject.attribute_rows(info, &options, row, 1);
+                for (alone, together) in alone.values().iter().zip(together.values()) {
+                    let of_row = numbers(&together.narrow(0, row, 1).unwrap());
+                    let largest = numbers(together).iter().fold(1e-3, |largest: f64, value| largest.max(value.abs()));
+                    for (alone, of_row) in numbers(alone).iter().zip(&of_row) {
+                        let apart = (alone - of_row).abs();
+                        assert!(apart <= rounding(dtype) * largest, "{} of {}: {apart}", info.name, subject.name);
+                    }
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn the_size_of_a_pass_changes_nothing() {
+    each(|subject, dtype| {
+        for info in METHODS.iter().filter(|info| info.cost == Cost::PerStep) {
+            let options = Options { n_steps: Some(11), ..subject.options(info) };
+            let whole = subject.attribute(info, &options);
+            for rows in [1, 4, 23] {
+                let cut = Options { internal_batch_size: Some(rows), ..options.clone() };
+                let what = format!("{} of {} in passes of {rows}", info.name, subject.name);
+                assert_same(&subject.attribute(info, &cut), &whole, rounding(dtype), &what);
+            }
+        }
+    });
+}
+
+#[test]
+fn the_same_question_has_the_same_answer_to_the_bit() {
+    each(|subject, _| {
+        for info in METHODS {
+            let options = subject.options(info);
+            let first = subject.attribute(info, &options);
+            let second = subject.attribute(info, &options);
+            for (first, second) in first.values().iter().zip(second.values()) {
+                assert_eq!(numbers(first), numbers(second), "{} of {}", info.name, subject.name);
+            }
+        }
+    });
+}
+
+#[test]
+fn attributions_have_the_shape_and_type_of_what_they_belong_to() {
+    each(|subject, dtype| {
+        for info in METHODS {
+            let result = subject.attribute(info, &subject.options(info));
+            if info.family == Family::Layer {
+                let activation = LayerActivation::new(subject.model.clone(), subject.layer);
+                let activation = activation.attribute(&subject.inputs).unwrap();
+                assert_eq!(result.tensor().dims(), activation.tensor().dims(), "{} of {}", info.name, subject.name);
+            } else {
+                assert_eq!(result.values().len(), subject.inputs.tensors().len(), "{}", info.name);
+                for (value, input) in result.values().iter().zip(subject.inputs.tensors()) {
+                    assert_eq!(value.dims(), input.dims(), "{} of {}", info.name, subject.name);
+                }
+            }
+            assert_eq!(result.tensor().dtype(), dtype, "{} of {}", info.name, subject.name);
+        }
+    });
+}
+
+#[test]
+fn single_precision_gives_what_double_gives() {
+    let pairs = subjects(DType::F32).into_iter().zip(subjects(DType::F64));
+    for (single, double) in pairs {
+        for info in METHODS {
+            let what = format!("{} of {}", info.name, single.name);
+            let got = single.attribute(info, &single.options(info));
+            let expected = double.attribute(info, &double.options(info));
+            let of_type = |value: &Tensor| value.to_dtype(DType::F64).unwrap();
+            for (got, expected) in got.values().iter().zip(expected.values()) {
+                let expected = numbers(expected);
+                let largest = expected.iter().fold(1e-3, |largest: f64, value| largest.max(value.abs()));
+                for (got, expected) in numbers(&of_type(got)).iter().zip(&expected) {
+                    assert!((got - expected).abs() <= 1e-3 * largest, "{what}: {got} and {expected} of {largest}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_baseline_against_itself_gets_nothing() {
+    each(|subject, _| {
+        for info in METHODS.iter().filter(|info| info.takes("baseline") && info.name != "InternalInfluence") {
+            let baseline = Baseline::Tensors(subject.inputs.tensors().to_vec());
+            let options = Options { baseline: Some(baseline), ..subject.options(info) };
+            for value in subject.attribute(info, &options).values() {
+                assert!(numbers(value).iter().all(|value| *value == 0.), "{} of {}", info.name, subject.name);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_tolerance_is_kept_on_every_model() {
+    each(|subject, dtype| {
+        for info in METHODS.iter().filter(|info| info.has_delta && info.takes("tolerance")) {
+            let options = Options { tolerance: Some(subject.tolerance(dtype)), ..subject.options(info) };
+            let result = subject.attribute(info, &options);
+            assert!(
+                result.settled().unwrap().iter().all(|settled| *settled),
+                "{} of {}: {:?}",
+                info.name,
+                subject.name,
+                result.remarks()
+            );
+        }
+    });
+}
+
+#[test]
+fn workers_change_no_bit() {
+    each(|subject, _| {
+        let bits = |workers: usize| {
+            let ig = IntegratedGradients::new(subject.model.clone()).workers(workers).memory_budget(1 << 16);
+            let conductance = LayerConductance::new(subject.model.clone(), subject.layer).workers(workers);
+            let conductance = conductance.memory_budget(1 << 16);
+            let refined = ig.tolerance(1e-4);
+            let baseline = Baseline::Tensors(subject.baseline.clone());
+            let all = [
+                ig.baseline(baseline.clone()).attribute(&subject.inputs, Target::Class(1)).unwrap(),
+                conductance.baseline(baseline.clone()).attribute(&subject.inputs, Target::Class(1)).unwrap(),
+                refined.baseline(baseline).attribute(&subject.inputs, Target::Class(1)).unwrap(),
+            ];
+            all.iter().flat_map(|result| result.values().iter().flat_map(numbers)).map(f64::to_bits).collect::<Vec<_>>()
+        };
+        let one = bits(1);
+        for workers in [2, 7] {
+            assert!(bits(workers) == one, "{} with {workers} workers", subject.name);
+        }
+    });
+}
