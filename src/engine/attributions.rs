@@ -9,7 +9,7 @@ use crate::error::{Result, bail, error};
 use crate::model::TokenizedText;
 
 /// A convergence delta beyond this share of max(1, |F(input) − F(baseline)|) is pointed out.
-pub(crate) const NOTEWORTHY_DELTA: f64 = 0.01;
+pub const NOTEWORTHY_DELTA: f64 = 0.01;
 
 /// The attributions of a batch: one tensor for each attributed input or layer, with the batch
 /// as first axis; how well they converged; and what was asked.
@@ -155,6 +155,11 @@ impl Attributions {
     /// The error estimate of each example; none unless a tolerance was asked for.
     pub fn error_estimates(&self) -> Option<&[f64]> {
         self.convergence.as_ref()?.refinement.as_ref().map(|refinement| refinement.errors.as_slice())
+    }
+
+    /// What the method itself has to say of these numbers.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// What the reader of these numbers must know: steps taken, the largest delta, what has not settled.

@@ -33,8 +33,7 @@ mod target;
 mod totals;
 
 pub(crate) use attributions::Convergence;
-pub(crate) use attributions::NOTEWORTHY_DELTA;
-pub use attributions::{Attributions, Column};
+pub use attributions::{Attributions, Column, NOTEWORTHY_DELTA};
 pub use baseline::Baseline;
 pub(crate) use baseline::Baselines;
 pub(crate) use examination::Attributed;
