@@ -33,3 +33,7 @@ pub use models::tabular_model::{Feature, Field, TabularModel};
 pub use models::titanic::TitanicModel;
 pub use ports::server::{BoundServer, Server};
 pub use settings::Settings;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
