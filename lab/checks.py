@@ -4,19 +4,27 @@ import os
 import sys
 from collections.abc import Callable
 
-from lab import console, installation, template, walkthrough
-from lab.place import NOTEBOOKS, PYTHON, ROOT, TEST_NOTEBOOKS, shown
+from lab import console, crates, installation, template, walkthrough
+from lab.place import BIN, NOTEBOOKS, PYTHON, ROOT, TEST_NOTEBOOKS, shown
 from lab.problem import Problem
 
 # Given each file by name: `cargo fmt` does not find those that a macro declares.
 FORMAT = "rustfmt --check"
 RUST = (
-    ("cargo clippy --release --all-targets --all-features -- -D warnings", {}),
-    ("cargo doc --no-deps --all-features", {"RUSTDOCFLAGS": "-Dwarnings"}),
+    ("cargo clippy --release --workspace --all-targets --all-features -- -D warnings", {}),
+    ("cargo doc --no-deps --workspace --all-features", {"RUSTDOCFLAGS": "-Dwarnings"}),
+    # The library as notebooks compile it: what it does must not follow from a feature that another package wants.
     ("cargo test --release", {}),
-    ("cargo test --release --all-features --test hub --test mlflow --test png --test serve", {}),
+    ("cargo test --release --workspace --all-features", {}),
 )
-SOURCES = ("src", "tests", "benches", "examples")
+# Each with the program that runs it: name, version, what it is, minutes to install it.
+WITH_TOOLS = (
+    # Every choice of features compiles by itself.
+    ("cargo hack clippy --workspace --feature-powerset -- -D warnings",
+     ("cargo-hack", "0.6.46", "the check of features", 1)),
+    ("cargo deny --locked check licenses bans sources", ("cargo-deny", "0.20.2", "the check of licences", 3)),
+)
+SOURCES = ("src", "tests", "benches", "examples", "server", "cli", "fuzz/targets")
 LAB = "The lab's own tests"
 READY = "Everything that notebooks need"
 
@@ -34,10 +42,13 @@ def run() -> bool:
             print(problem, file=sys.stderr, flush=True)
             console.say(f"  FAILED: {name}")
 
+    with_tools = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     files = sorted(shown(path) for folder in SOURCES for path in (ROOT / folder).rglob("*.rs"))
     check(FORMAT, lambda: console.run(FORMAT, [*FORMAT.split(), "--edition", "2024", *files]))
     for line, env in RUST:
         check(line, lambda: console.run(line, line.split(), env=os.environ | env))
+    for line, program in WITH_TOOLS:
+        check(line, lambda: (crates.install(*program), console.run(line, line.split(), env=with_tools)))
     check(READY, lambda: (installation.install(), template.warm()))
     if outcome[READY]:
         check(LAB, lambda: console.run(LAB, [PYTHON, "-m", "unittest", "discover", "-t", ".", "-s", "lab/tests"]))

@@ -5,26 +5,15 @@ import os
 import shutil
 import subprocess
 
-from lab import console
-from lab.place import EVCXR, JUPYTER_DATA, LAB, PYTHON, ROOT
+from lab import crates
+from lab.place import EVCXR, JUPYTER_DATA, PYTHON, ROOT
 from lab.swap import swap
 
 VERSION = "0.22.0"
 
 
 def install() -> None:
-    installed = LAB / ".crates.toml"
-    if EVCXR.is_file() and installed.is_file() and f'"evcxr_jupyter {VERSION} ' in installed.read_text():
-        return
-    # A build folder of its own: after an interruption cargo goes on where it was.
-    build = LAB / "build"
-    console.run(
-        f"Installing the Rust kernel, evcxr_jupyter {VERSION} (about 5 minutes on 2 cores)",
-        ["cargo", "install", "evcxr_jupyter", "--version", VERSION, "--locked"]
-        + ["--root", str(LAB), "--target-dir", str(build), "--force"],
-        hint="It needs the network once; run this again when there is one.",
-    )
-    shutil.rmtree(build, ignore_errors=True)
+    crates.install(EVCXR.name, VERSION, "the Rust kernel", minutes=5)
 
 
 def install_kernelspec() -> None:

@@ -17,7 +17,7 @@ def key() -> str:
     """What a kernel's compiled code depends on, in one word."""
     digest = hashlib.sha256(rust.version().encode())
     settings = [ROOT / "lab" / name for name in ("kernel.py", "workspace.py", "evcxr.py", "rust.py")]
-    manifests = [path for path in (ROOT / "Cargo.toml", ROOT / "Cargo.lock") if path.is_file()]
+    manifests = [ROOT / "Cargo.toml", ROOT / "Cargo.lock"]
     for path in [*settings, *manifests, *_sources()]:
         content = path.read_bytes()
         digest.update(f"{path.relative_to(ROOT)} {len(content)} ".encode() + content)

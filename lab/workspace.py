@@ -3,14 +3,15 @@
 evcxr writes a package `ctx` and compiles it again for every cell. On its own, that package loses
 candle-explain from its lock file whenever a kernel starts (each start would then ask the network, and might
 take other versions than the project's), and its profile cannot tell cells from dependencies. So `ctx` is a
-member, `cell/`, of a workspace whose root package names candle-explain: the lock holds, also offline, and
-the dependencies are optimised while cells compile fast.
+member, `cell/`, of a workspace whose root package names candle-explain: the project's own Cargo.lock holds,
+also offline, and the dependencies are optimised while cells compile fast.
 """
 
 import json
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from lab.place import ROOT
@@ -28,9 +29,10 @@ edition = "2024"
 [lib]
 path = "kernel.rs"
 
-# Locked, but for no platform at all: nothing is loaded or built before a notebook asks for it.
+# Locked with all its features, but for no platform at all: nothing is loaded or built before a notebook asks
+# for it, and whatever a notebook asks for has the version that the project was tested with.
 [target."cfg(any())".dependencies]
-candle-explain = {{ path = {root} }}
+candle-explain = {{ path = {root}, features = {features} }}
 
 # For the cells alone: optimising them would double the wait for each. A notebook with loops of its own says
 # `:build_env CARGO_PROFILE_DEV_OPT_LEVEL=2`; evcxr's `:opt` reaches only its own package's profile.
@@ -74,11 +76,10 @@ def dependency() -> str:
 def lay_out(workspace: Path) -> None:
     """Write, or bring up to date, all but what cargo and evcxr make themselves."""
     cell(workspace).mkdir(parents=True, exist_ok=True)
-    (workspace / "Cargo.toml").write_text(MANIFEST.format(root=_root()))
+    features = json.dumps(sorted(tomllib.loads((ROOT / "Cargo.toml").read_text())["features"]))
+    (workspace / "Cargo.toml").write_text(MANIFEST.format(root=_root(), features=features))
     (workspace / "kernel.rs").write_text("")
-    lock = ROOT / "Cargo.lock"
-    if lock.is_file():
-        shutil.copyfile(lock, workspace / "Cargo.lock")
+    shutil.copyfile(ROOT / "Cargo.lock", workspace / "Cargo.lock")
 
 
 def copy(source: Path, target: Path) -> None:

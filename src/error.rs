@@ -34,7 +34,8 @@ pub enum ErrorKind {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    /// An error of this family; [`error!`](crate::error!) and [`bail!`](crate::bail!) format its message.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
     }
 
@@ -44,7 +45,7 @@ impl Error {
     }
 
     /// The same error with the place where it arose in front.
-    pub(crate) fn at(self, place: impl fmt::Display) -> Self {
+    pub fn at(self, place: impl fmt::Display) -> Self {
         Self { kind: self.kind, message: format!("{place}: {}", self.message) }
     }
 }
@@ -90,15 +91,19 @@ fn without_backtrace(error: &candle_core::Error) -> String {
     }
 }
 
+/// Returns an [`Error`](crate::Error) of a family: `bail!(Input, "the row has {count} numbers: expected 12")`.
+#[macro_export]
 macro_rules! bail {
     ($kind:ident, $($message:tt)+) => {
-        return Err($crate::error::Error::new($crate::error::ErrorKind::$kind, format!($($message)+)))
+        return Err($crate::error!($kind, $($message)+))
     };
 }
 
+/// An [`Error`](crate::Error) of a family: `error!(File, "cannot read {}", path.display())`.
+#[macro_export]
 macro_rules! error {
     ($kind:ident, $($message:tt)+) => {
-        $crate::error::Error::new($crate::error::ErrorKind::$kind, format!($($message)+))
+        $crate::Error::new($crate::ErrorKind::$kind, format!($($message)+))
     };
 }
 

@@ -9,7 +9,7 @@ use crate::error::{Error, Result, bail, error};
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 /// Lets `write` fill a temporary file beside `path`, then moves it into place.
-pub(crate) fn write_whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+pub fn write_whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{}.part", std::process::id()));
     let temporary = path.with_file_name(name);
@@ -21,7 +21,7 @@ pub(crate) fn write_whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) 
 }
 
 /// The error of a file that cannot be written.
-pub(crate) fn cannot_write(path: &Path, why: impl std::fmt::Display) -> Error {
+pub fn cannot_write(path: &Path, why: impl std::fmt::Display) -> Error {
     error!(File, "cannot write {}: {why}: is the folder there and writable?", path.display())
 }
 

@@ -60,12 +60,10 @@
 #![warn(missing_docs)]
 
 pub mod attr;
-#[cfg(feature = "cli")]
-pub mod cli;
 mod deep_stack;
 pub mod engine;
 mod error;
-mod file;
+pub mod file;
 mod finite;
 pub mod model;
 pub mod nn;
@@ -74,12 +72,8 @@ mod progress;
 pub mod render;
 mod script;
 mod seed;
-#[cfg(feature = "serve")]
-pub mod serve;
 pub mod tabular;
 pub mod text;
-#[cfg(feature = "mlflow")]
-pub mod tracking;
 mod training;
 mod visible;
 

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use candle_explain::serve::fuzzing;
+use candle_explain_server::fuzzing;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Some((kind, rest)) = bytes.split_first() {

@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    candle_explain::serve::fuzzing::settings(&String::from_utf8_lossy(bytes));
+    candle_explain_server::fuzzing::settings(&String::from_utf8_lossy(bytes));
 });

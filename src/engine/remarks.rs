@@ -58,7 +58,7 @@ impl Display for Warning {
 
 /// How the attributions of one example fall short.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Shortfall {
+pub(crate) enum Shortfall {
     /// They did not settle within the tolerance that was asked for.
     NotSettled,
     /// They add up to what they must only within this convergence delta.
@@ -108,7 +108,7 @@ impl Display for Shortfall {
 impl Attributions {
     /// What the reader of these numbers must know: steps taken, the largest delta, what has not settled.
     pub fn remarks(&self) -> Vec<String> {
-        let mut remarks = self.warnings();
+        let mut remarks: Vec<String> = self.warnings.iter().map(Warning::to_string).collect();
         let Some(convergence) = &self.convergence else { return remarks };
         let (fewest, most) = (convergence.steps.iter().min(), convergence.steps.iter().max());
         if let (Some(fewest), Some(most)) = (fewest, most) {
@@ -157,13 +157,14 @@ impl Attributions {
         remarks
     }
 
-    /// What came up while the model was asked, other than how the attributions converged.
-    pub fn warnings(&self) -> Vec<String> {
-        self.warnings.iter().map(Warning::to_string).collect()
+    /// What the reader of one example's numbers must know.
+    pub fn remarks_of(&self, example: usize) -> Vec<String> {
+        let warnings = self.warnings.iter().map(Warning::to_string);
+        warnings.chain(self.shortfall(example).as_ref().map(Shortfall::to_string)).collect()
     }
 
     /// How the attributions of an example fall short, if they do.
-    pub fn shortfall(&self, example: usize) -> Option<Shortfall> {
+    pub(crate) fn shortfall(&self, example: usize) -> Option<Shortfall> {
         let convergence = self.convergence.as_ref()?;
         match &convergence.refinement {
             Some(refinement) => (refinement.settled.get(example) == Some(&false)).then_some(Shortfall::NotSettled),

@@ -4,7 +4,7 @@ mod from_layer;
 mod inputs;
 mod into_model;
 mod layers;
-pub(crate) mod pickle;
+pub mod pickle;
 mod sequential;
 mod single_copy;
 mod transformer;

@@ -15,10 +15,10 @@ use zip::ZipArchive;
 use crate::error::{Result, bail, error};
 
 /// A tensor, or why it cannot be read: many files hold some that nobody needs.
-pub(crate) type Loaded = std::result::Result<Tensor, String>;
+pub type Loaded = std::result::Result<Tensor, String>;
 
 /// The tensors, by name, of a state dict that is the file's whole content, or stands in it under a key.
-pub(crate) fn state_dict(path: &Path, key: Option<&str>) -> Result<Vec<(String, Loaded)>> {
+pub fn state_dict(path: &Path, key: Option<&str>) -> Result<Vec<(String, Loaded)>> {
     let file = File::open(path).map_err(|e| error!(File, "{e}"))?;
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|e| error!(File, "{e}"))?;
     let names: Vec<String> = (0..zip.len())

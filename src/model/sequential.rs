@@ -188,7 +188,7 @@ impl Sequential {
     }
 
     /// The same from the bytes of a file that is known as `place`.
-    pub(crate) fn load_bytes(&self, bytes: &[u8], place: impl std::fmt::Display) -> Result<()> {
+    pub fn load_bytes(&self, bytes: &[u8], place: impl std::fmt::Display) -> Result<()> {
         let mut found = candle_core::safetensors::load_buffer(bytes, &Device::Cpu).map_err(|e| {
             error!(
                 File,

@@ -51,7 +51,7 @@ pub trait Figure {
 }
 
 /// A page with nothing but this figure in it, and remarks below it.
-pub(crate) fn page_of(figure: &(impl Figure + ?Sized), remarks: &[String]) -> String {
+pub fn page_of(figure: &(impl Figure + ?Sized), remarks: &[String]) -> String {
     html::page(&html::framed(&(figure.html() + &html::remarks(remarks))))
 }
 

@@ -26,16 +26,13 @@ mod row;
 mod svg;
 mod table;
 
-#[cfg(feature = "serve")]
-pub(crate) use captioned::captioned;
+pub use captioned::captioned;
 pub use chart::Chart;
-#[cfg(feature = "serve")]
-pub(crate) use figure::page_of;
-pub use figure::{Figure, Show};
+pub use figure::{Figure, Show, page_of};
 pub use heatmap::Heatmap;
 pub use layer_map::LayerMap;
 pub use palette::Palette;
-#[cfg(feature = "serve")]
-pub(crate) use png::from_svg as png_from_svg;
+#[cfg(feature = "png")]
+pub use png::from_svg as png_from_svg;
 pub use row::Row;
-pub use table::Table;
+pub use table::{Cells, Table};

@@ -18,7 +18,7 @@ const SCALE: f32 = 2.;
 const SANS_SERIF: [&str; 5] = ["DejaVu Sans", "Arial", "Noto Sans", "Liberation Sans", "Helvetica"];
 
 /// The PNG of a drawing, twice as large; letters come from the system's fonts.
-pub(crate) fn from_svg(svg: &str) -> Result<Vec<u8>> {
+pub fn from_svg(svg: &str) -> Result<Vec<u8>> {
     let fonts = fonts();
     if fonts.is_empty() {
         bail!(File, "there are no fonts on this machine to draw letters with: install some, for example DejaVu")

@@ -24,7 +24,8 @@ enum Cell {
 }
 
 impl Table {
-    pub(crate) fn new(caption: impl Into<String>, heads: &[&str]) -> Self {
+    /// A table without rows.
+    pub fn new(caption: impl Into<String>, heads: &[&str]) -> Self {
         let heads = heads.iter().map(ToString::to_string).collect();
         Self { caption: caption.into(), heads, rows: Vec::new(), remarks: Vec::new() }
     }
@@ -39,22 +40,26 @@ impl Table {
         self
     }
 
-    pub(crate) fn row(mut self, fill: impl FnOnce(Cells) -> Cells) -> Self {
+    /// The same with one more row, whose cells `fill` gives from left to right.
+    pub fn row(mut self, fill: impl FnOnce(Cells) -> Cells) -> Self {
         self.rows.push(fill(Cells(Vec::new())).0);
         self
     }
 }
 
 /// The cells of one row, from left to right.
-pub(crate) struct Cells(Vec<Cell>);
+#[derive(Clone, Debug)]
+pub struct Cells(Vec<Cell>);
 
 impl Cells {
-    pub(crate) fn text(mut self, text: impl Into<String>) -> Self {
+    /// The same with a text.
+    pub fn text(mut self, text: impl Into<String>) -> Self {
         self.0.push(Cell::Text(text.into()));
         self
     }
 
-    pub(crate) fn number(mut self, value: f64) -> Self {
+    /// The same with a number.
+    pub fn number(mut self, value: f64) -> Self {
         self.0.push(Cell::Number(value));
         self
     }

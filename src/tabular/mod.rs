@@ -7,8 +7,6 @@ mod trainer;
 
 pub use dataset::{Dataset, neuron_names};
 pub use split::Split;
-#[cfg(feature = "serve")]
-pub(crate) use titanic::{PASSENGER_FEATURES, passenger_features};
 pub use titanic::{Passengers, Source, Titanic};
 pub use trainer::{History, Trainer};
 

@@ -15,15 +15,10 @@ const FILE: &str = "titanic3.csv";
 const FOLDER_VARIABLE: &str = "CANDLE_EXPLAIN_DATA";
 const ADDRESS: &str = "https://biostat.app.vumc.org/wiki/pub/Main/DataSets/titanic3.csv";
 const SYNTHETIC: &str = include_str!("../../data/synthetic_passengers.csv");
+const WEIGHTS: &[u8] = include_bytes!("../../data/titanic.safetensors");
 const SYNTHETIC_NAME: &str = "Synthetic passenger";
 const SECONDS_TO_CONNECT: &str = "4";
 const SECONDS_TO_DOWNLOAD: &str = "30";
-
-/// The features of a passenger, in the order of the network's inputs.
-pub(crate) const PASSENGER_FEATURES: [&str; 12] = [
-    "age", "sibsp", "parch", "fare", "female", "male", "embark_C", "embark_Q", "embark_S", "class_1", "class_2",
-    "class_3",
-];
 
 /// What the complete passenger list holds: rows, survivors, missing ages.
 const COMPLETE: (usize, usize, usize) = (1309, 500, 263);
@@ -70,6 +65,12 @@ pub struct Passengers {
 }
 
 impl Titanic {
+    /// The features of a passenger, in the order of the network's inputs.
+    pub const FEATURES: [&str; 12] = [
+        "age", "sibsp", "parch", "fare", "female", "male", "embark_C", "embark_Q", "embark_S", "class_1", "class_2",
+        "class_3",
+    ];
+
     /// The passengers from the first source there is: `titanic3.csv` in the folder that the
     /// environment variable `CANDLE_EXPLAIN_DATA` names, in the crate's `data` folder, in a folder
     /// `shared/data` beside the crate; a download into `data`; and without a network a synthetic
@@ -104,7 +105,7 @@ impl Titanic {
 
     /// The tutorials' network: 12 features, 12 and 8 sigmoid neurons, softmax over 2 classes.
     pub fn network(seed: Seed) -> Result<Sequential> {
-        Sequential::builder(PASSENGER_FEATURES.len())
+        Sequential::builder(Self::FEATURES.len())
             .linear("linear1", 12)
             .sigmoid("sigmoid1")
             .linear("linear2", 8)
@@ -112,6 +113,32 @@ impl Titanic {
             .linear("linear3", 2)
             .softmax("softmax")
             .build(seed)
+    }
+
+    /// The same network with the weights that come with the crate (`data/titanic.md` tells how they were made).
+    pub fn pretrained() -> Result<Sequential> {
+        let network = Self::network(Seed::default())?;
+        network.load_bytes(WEIGHTS, "titanic.safetensors")?;
+        Ok(network)
+    }
+
+    /// The features of one passenger; `numbers` are age, siblings and spouses, parents and children, fare. The port is
+    /// `'C'`, `'Q'` or `'S'`, the class 1, 2 or 3.
+    ///
+    /// ```
+    /// use candle_explain::prelude::*;
+    ///
+    /// let passenger = Titanic::encode([24., 0., 0., 80.], true, Some('C'), 1);
+    /// let survival = Titanic::pretrained()?.predict(Tensor::new(&[passenger], &Device::Cpu)?)?;
+    /// assert!(survival.to_vec2::<f32>()?[0][1] > 0.9);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn encode(numbers: [f64; 4], female: bool, port: Option<char>, class: usize) -> [f32; 12] {
+        let flag = |condition: bool| f32::from(u8::from(condition));
+        let [age, sibsp, parch, fare] = numbers.map(|number| number as f32);
+        let [c, q, s] = ['C', 'Q', 'S'].map(|name| flag(port == Some(name)));
+        let [first, second, third] = [1, 2, 3].map(|number| flag(class == number));
+        [age, sibsp, parch, fare, flag(female), flag(!female), c, q, s, first, second, third]
     }
 
     fn synthetic(why: String) -> Result<Passengers> {
@@ -278,28 +305,19 @@ fn encode(passengers: &[Passenger], source: Source) -> Result<Passengers> {
         .flat_map(|passenger| {
             let (age, fare) = (passenger.age.unwrap_or(mean_age), passenger.fare.unwrap_or(mean_fare));
             let numbers = [age, passenger.sibsp, passenger.parch, fare];
-            passenger_features(numbers, passenger.female, passenger.port, passenger.class)
+            Titanic::encode(numbers, passenger.female, passenger.port, passenger.class)
         })
         .collect();
     let labels: Vec<u32> = passengers.iter().map(|passenger| u32::from(passenger.survived)).collect();
     let survivors = labels.iter().sum::<u32>() as usize;
-    let features = Tensor::from_vec(features, (passengers.len(), PASSENGER_FEATURES.len()), &Device::Cpu)?;
+    let features = Tensor::from_vec(features, (passengers.len(), Titanic::FEATURES.len()), &Device::Cpu)?;
     Ok(Passengers {
-        data: Dataset::new(features, PASSENGER_FEATURES, labels)?,
+        data: Dataset::new(features, Titanic::FEATURES, labels)?,
         source,
         ages_filled,
         fares_filled,
         survivors,
     })
-}
-
-/// The features of one passenger; `numbers` are age, siblings and spouses, parents and children, fare.
-pub(crate) fn passenger_features(numbers: [f64; 4], female: bool, port: Option<char>, class: usize) -> [f32; 12] {
-    let flag = |condition: bool| f32::from(u8::from(condition));
-    let [age, sibsp, parch, fare] = numbers.map(|number| number as f32);
-    let [c, q, s] = ['C', 'Q', 'S'].map(|name| flag(port == Some(name)));
-    let [first, second, third] = [1, 2, 3].map(|number| flag(class == number));
-    [age, sibsp, parch, fare, flag(female), flag(!female), c, q, s, first, second, third]
 }
 
 /// Fetches the list with the system's `curl`, which spares every notebook the compilation of a

@@ -19,11 +19,8 @@ mod training;
 pub use batch_attributions::BatchAttributions;
 pub use comments::{Comment, Comments};
 pub use explainer::Explainer;
-#[cfg(feature = "serve")]
-pub(crate) use quotes::{end_of_record, ends_line};
+pub use quotes::end_of_record;
 pub use segmenter::Segmenter;
-#[cfg(feature = "serve")]
-pub(crate) use sentiment_classifier::most_probable;
 pub use sentiment_classifier::{Prediction, SentimentClassifier};
 pub use strongest_words::{StrongestWords, WordStrength};
 pub use text_input::TextInput;

@@ -14,7 +14,7 @@ enum Place {
 /// Where the first record of a CSV ends, or else where the quote stands that it opens and does not close.
 ///
 /// A quote that is closed in another line has its field end there: otherwise it took the rows between for text.
-pub(crate) fn end_of_record(text: &[u8]) -> Result<usize, usize> {
+pub fn end_of_record(text: &[u8]) -> Result<usize, usize> {
     let mut place = Place::StartOfField;
     let mut opened = 0;
     for (index, byte) in text.iter().enumerate() {
@@ -49,7 +49,7 @@ pub(super) fn unclosed(text: &[u8]) -> Option<usize> {
 }
 
 /// Whether a byte ends a line of CSV.
-pub(crate) fn ends_line(byte: &u8) -> bool {
+fn ends_line(byte: &u8) -> bool {
     matches!(byte, b'\n' | b'\r')
 }
 

@@ -266,7 +266,7 @@ impl SentimentClassifier {
     }
 
     /// The prediction for each row of what the model gave.
-    pub(crate) fn predictions_from(&self, output: &Tensor) -> Result<Vec<Prediction>> {
+    pub fn predictions_from(&self, output: &Tensor) -> Result<Vec<Prediction>> {
         finite::check(output).map_err(|e| e.at("the model's output (check the weights)"))?;
         let rows = output.to_dtype(DType::F64)?.to_vec2::<f64>()?;
         rows.into_iter().map(|row| self.prediction(&row)).collect()
@@ -380,7 +380,7 @@ pub(super) fn class_probabilities(output: &[f64], logits: bool) -> Vec<f64> {
 }
 
 /// The class of the largest probability, of equal ones the first.
-pub(crate) fn most_probable(probabilities: &[f64]) -> Option<(usize, f64)> {
+pub(super) fn most_probable(probabilities: &[f64]) -> Option<(usize, f64)> {
     probabilities.iter().copied().enumerate().rev().max_by(|a, b| a.1.total_cmp(&b.1))
 }
 

@@ -18,7 +18,7 @@ pub struct TextInput {
 
 impl TextInput {
     /// Shorter texts are filled up with the padding id.
-    pub(crate) fn new(texts: Vec<TokenizedText>, padding: u32) -> Result<Self> {
+    pub fn new(texts: Vec<TokenizedText>, padding: u32) -> Result<Self> {
         let longest = texts.iter().map(|text| text.tokens.len()).max().unwrap_or(0);
         let filled = |of: &dyn Fn(&TokenizedText) -> Vec<u32>, filler: u32| {
             let rows = texts.iter().flat_map(|text| {

@@ -59,7 +59,7 @@ pub struct Unit {
     /// The number of the word it is or belongs to.
     pub(crate) word: usize,
     /// Whether no white space parts it from the one before.
-    pub(crate) joined: bool,
+    pub joined: bool,
 }
 
 impl Attributions {
@@ -256,8 +256,7 @@ impl TokenAttributions {
     }
 
     /// One record alone, without what its reader is told of the text itself: what was cut, and what is unknown.
-    #[cfg(feature = "serve")]
-    pub(crate) fn only(&self, index: usize) -> Self {
+    pub fn only(&self, index: usize) -> Self {
         Self { records: vec![TextRecord { cut: 0, unknown: 0, ..self.records[index].clone() }] }
     }
 
@@ -408,7 +407,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(feature = "serve")]
     fn what_is_told_of_a_text_is_not_told_again_of_its_record() {
         let mut unknown = attributed_for(0, None);
         unknown.records[0] = TextRecord { cut: 1, unknown: 1, ..unknown.records[0].clone() };

@@ -5,77 +5,158 @@ use std::path::{Path, PathBuf};
 
 use candle_explain::attr::METHODS;
 
-/// Which modules a module may import from. Everything may use `error`.
-const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("error", &[]),
-    ("seed", &[]),
-    ("progress", &[]),
-    ("visible", &[]),
-    ("script", &[]),
-    ("finite", &["error"]),
-    ("file", &["error"]),
-    ("deep_stack", &["error"]),
-    ("nn", &["error", "seed"]),
-    ("model", &["error", "seed", "file", "finite", "deep_stack", "nn"]),
-    ("engine", &["error", "finite", "deep_stack", "nn", "model"]),
-    ("attr", &["error", "model", "engine"]),
-    ("training", &["error", "seed", "finite", "model"]),
-    ("tabular", &["error", "seed", "file", "finite", "progress", "deep_stack", "model", "engine", "training"]),
-    (
-        "text",
-        &["error", "seed", "file", "finite", "progress", "visible", "script", "model", "engine", "attr", "training"],
-    ),
-    ("render", &["error", "file", "visible", "script", "engine", "model", "tabular", "text"]),
-    ("serve", &["error", "seed", "file", "finite", "model", "engine", "attr", "tabular", "text", "render"]),
-    ("tracking", &["error", "file"]),
-    ("cli", &["error", "seed", "file", "model", "engine", "attr", "tabular", "render", "serve", "tracking"]),
-    ("main", &["cli"]),
-    ("prelude", &["error", "seed", "nn", "model", "engine", "attr", "tabular", "text", "render", "row", "heatmap"]),
-];
+/// A package of the workspace: its folder, and which of its modules a module may import from. Between packages cargo
+/// holds the direction: the command line uses the server, both the library.
+struct Package {
+    folder: &'static str,
+    may_import: &'static [(&'static str, &'static [&'static str])],
+}
+
+const LIBRARY: Package = Package {
+    folder: ".",
+    // Everything may use `error`.
+    may_import: &[
+        ("error", &[]),
+        ("seed", &[]),
+        ("progress", &[]),
+        ("visible", &[]),
+        ("script", &[]),
+        ("finite", &["error"]),
+        ("file", &["error"]),
+        ("deep_stack", &["error"]),
+        ("nn", &["error", "seed"]),
+        ("model", &["error", "seed", "file", "finite", "deep_stack", "nn"]),
+        ("engine", &["error", "finite", "deep_stack", "nn", "model"]),
+        ("attr", &["error", "model", "engine"]),
+        ("training", &["error", "seed", "finite", "model"]),
+        ("tabular", &["error", "seed", "file", "finite", "progress", "deep_stack", "model", "engine", "training"]),
+        (
+            "text",
+            &[
+                "error", "seed", "file", "finite", "progress", "visible", "script", "model", "engine", "attr",
+                "training",
+            ],
+        ),
+        ("render", &["error", "file", "visible", "script", "engine", "model", "tabular", "text"]),
+        ("prelude", &["error", "seed", "nn", "model", "engine", "attr", "tabular", "text", "render", "row", "heatmap"]),
+    ],
+};
+
+const SERVER: Package = Package {
+    folder: "server",
+    may_import: &[
+        ("body", &[]),
+        ("metrics", &[]),
+        ("json", &[]),
+        ("files", &[]),
+        ("failure", &["body"]),
+        ("settings", &["files"]),
+        ("models", &["json"]),
+        ("work", &["failure", "metrics", "settings", "models"]),
+        ("request", &["failure", "settings", "json", "models"]),
+        ("answers", &["body", "failure", "models", "work"]),
+        ("routes", &["body", "failure", "metrics", "settings", "json", "models", "work", "request", "answers"]),
+        ("ports", &["body", "failure", "metrics", "settings", "models", "work", "request", "routes"]),
+        ("json_lines", &["settings", "json", "models", "work", "answers"]),
+        ("fuzzing", &["settings", "json", "models", "request", "routes"]),
+    ],
+};
+
+const COMMAND_LINE: Package = Package {
+    folder: "cli",
+    may_import: &[
+        ("console", &[]),
+        ("tracking", &[]),
+        ("archive", &["console"]),
+        ("batch", &["console"]),
+        ("serve", &["console"]),
+        ("titanic", &["console", "tracking"]),
+        ("main", &[]),
+    ],
+};
+
+const PACKAGES: [Package; 3] = [LIBRARY, SERVER, COMMAND_LINE];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn sources() -> Vec<(PathBuf, String)> {
-    fn collect(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                collect(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = std::fs::read_to_string(&path).unwrap();
-                found.push((path, text));
+impl Package {
+    fn source(&self) -> PathBuf {
+        root().join(self.folder).join("src")
+    }
+
+    fn files(&self) -> Vec<(PathBuf, String)> {
+        fn collect(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    collect(&path, found);
+                } else if path.extension().is_some_and(|extension| extension == "rs") {
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    found.push((path, text));
+                }
             }
         }
+        let mut found = Vec::new();
+        collect(&self.source(), &mut found);
+        found
     }
-    let mut found = Vec::new();
-    collect(&root().join("src"), &mut found);
-    found
+
+    fn module(&self, path: &Path) -> String {
+        let inside = path.strip_prefix(self.source()).unwrap();
+        let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
+        first.trim_end_matches(".rs").to_string()
+    }
 }
 
-fn module(path: &Path) -> String {
-    let inside = path.strip_prefix(root().join("src")).unwrap();
-    let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
-    first.trim_end_matches(".rs").to_string()
+fn sources() -> Vec<(PathBuf, String)> {
+    PACKAGES.iter().flat_map(Package::files).collect()
+}
+
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| !line.trim_start().starts_with("//"))
+}
+
+/// What a line takes from its own crate: `crate::name`, or each of `crate::{a, b}`.
+fn imported(line: &str) -> impl Iterator<Item = String> + '_ {
+    let listed = |rest: &str| -> Vec<String> {
+        let list = rest.strip_prefix('{').map_or(rest.split(',').take(1), |list| list.split(',').take(usize::MAX));
+        let name = |item: &str| item.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        list.map(name).collect()
+    };
+    line.split("crate::").skip(1).flat_map(listed)
 }
 
 #[test]
 fn imports_point_one_way() {
-    let allowed: BTreeMap<_, _> = MAY_IMPORT.iter().copied().collect();
-    for (path, text) in sources() {
-        let here = module(&path);
-        if here == "lib" {
-            continue;
+    for package in PACKAGES {
+        let allowed: BTreeMap<_, _> = package.may_import.iter().copied().collect();
+        for (path, text) in package.files() {
+            let here = package.module(&path);
+            if here == "lib" {
+                continue;
+            }
+            let allowed = allowed.get(here.as_str()).unwrap_or_else(|| panic!("{here} is not in the table of imports"));
+            for line in code(&text) {
+                for name in imported(line) {
+                    let is_module = name.starts_with(|c: char| c.is_lowercase());
+                    let fine = !is_module || name == here || allowed.contains(&name.as_str());
+                    assert!(fine, "{}: {here} may not import {name}", path.display());
+                }
+            }
         }
-        let allowed = allowed.get(here.as_str()).unwrap_or_else(|| panic!("{here} is not in the table of imports"));
-        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-        for line in code {
-            for import in line.split("crate::").skip(1) {
-                let name: String = import.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                let is_module = name.starts_with(|c: char| c.is_lowercase());
-                let fine = !is_module || name == here || allowed.contains(&name.as_str());
-                assert!(fine, "{}: {here} may not import {name}", path.display());
+    }
+}
+
+#[test]
+fn a_module_imports_what_stands_above_it_in_the_table() {
+    const MACROS: [&str; 2] = ["row", "heatmap"];
+    for package in PACKAGES {
+        for (index, (module, imports)) in package.may_import.iter().enumerate() {
+            for import in imports.iter().filter(|import| !MACROS.contains(import)) {
+                let above = package.may_import[..index].iter().any(|(other, _)| other == import);
+                assert!(above, "{}: {import} does not stand above {module}, which imports it", package.folder);
             }
         }
     }
@@ -125,8 +206,7 @@ fn the_readme_lists_every_method() {
 fn the_library_neither_panics_nor_prints() {
     let forbidden = [".unwrap()", ".expect(", "panic!(", "unreachable!(", "todo!(", "println!(", "print!(", "assert!("];
     for (path, text) in sources() {
-        let code = text.split("#[cfg(test)]").next().unwrap();
-        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        for line in code(text.split("#[cfg(test)]").next().unwrap()) {
             for call in forbidden {
                 assert!(!line.contains(call), "{}: {call} in {line}", path.display());
             }

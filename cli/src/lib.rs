@@ -1,0 +1,48 @@
+//! The command line: a file each command.
+
+#![warn(missing_docs)]
+
+mod archive;
+mod batch;
+mod console;
+mod serve;
+mod titanic;
+pub mod tracking;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Why did the model say that?
+#[derive(Parser)]
+#[command(name = "candle-explain", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Archive(archive::Arguments),
+    Batch(batch::Arguments),
+    Serve(serve::Arguments),
+    Titanic(titanic::Arguments),
+}
+
+/// Runs the command that the arguments name. Messages go to the standard error stream; the exit
+/// status is 0 where all went well, 1 where it did not, and 2 where the arguments cannot be read.
+pub fn run() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Archive(arguments) => archive::run(&arguments),
+        Command::Batch(arguments) => batch::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Titanic(arguments) => titanic::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::say(format!("error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}

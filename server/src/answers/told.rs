@@ -1,0 +1,76 @@
+//! What is told of one row, in full.
+
+use candle_explain::text::Unit;
+use serde_json::{Map, Value, json};
+
+use crate::models::servable::{Description, Explanation, Parts, Row};
+
+/// What must be said of a row, whatever the model gives.
+#[derive(Default)]
+pub(crate) struct Warned(pub(crate) Vec<String>);
+
+impl From<&Row> for Warned {
+    fn from(row: &Row) -> Self {
+        Self(row.warnings())
+    }
+}
+
+/// A row's prediction with every class's probability.
+pub(crate) fn predicted(description: &Description, output: &[f64], warned: &Warned) -> Value {
+    let mut row = prediction(description, output);
+    row.insert("warnings".into(), json!(warned.0));
+    Value::Object(row)
+}
+
+/// A row's prediction with its reasons.
+pub(crate) fn explained(description: &Description, explanation: &Explanation, warned: &Warned) -> Value {
+    let mut row = prediction(description, &explanation.output);
+    let class = explanation.class.filter(|_| !description.classes.is_empty());
+    row.insert(
+        "target".into(),
+        class.map_or(Value::Null, |class| json!({ "class": class, "label": description.class_name(class) })),
+    );
+    match &explanation.parts {
+        Parts::Features(features) => {
+            let named = features.iter().map(|(name, value)| (name.clone(), json!(value)));
+            row.insert("attributions".into(), Value::Object(named.collect()));
+        }
+        Parts::Words(text) => {
+            let told = |unit: &Unit| {
+                json!({
+                    "word": unit.text,
+                    "attribution": unit.value,
+                    "special": unit.special,
+                    "joined": unit.joined,
+                })
+            };
+            let words = text.records().iter().flat_map(|record| record.units()).map(told);
+            row.insert("words".into(), words.collect());
+        }
+    }
+    row.insert("convergence_delta".into(), json!(explanation.delta));
+    row.insert("steps".into(), json!(explanation.steps));
+    row.insert("settled".into(), json!(explanation.settled));
+    row.insert("warnings".into(), warnings(explanation, warned).into());
+    Value::Object(row)
+}
+
+fn prediction(description: &Description, output: &[f64]) -> Map<String, Value> {
+    let (class, label, value) = description.prediction(output);
+    let mut row = Map::new();
+    match class {
+        None => drop(row.insert("value".into(), json!(value))),
+        Some(class) => {
+            let named = description.classes.iter().cloned().zip(output.iter().map(|probability| json!(probability)));
+            row.insert("class".into(), json!(class));
+            row.insert("label".into(), json!(label));
+            row.insert("probabilities".into(), Value::Object(named.collect()));
+        }
+    }
+    row
+}
+
+/// What the reader of one row's explanation must know.
+pub(crate) fn warnings(explanation: &Explanation, warned: &Warned) -> Vec<String> {
+    warned.0.iter().chain(&explanation.remarks).cloned().collect()
+}

@@ -1,0 +1,12 @@
+//! What is served: a model with everything between a record and its answer, and where it is loaded from.
+
+pub(crate) mod archive;
+pub(crate) mod ask;
+pub(crate) mod handler;
+pub(crate) mod readable;
+pub(crate) mod servable;
+pub(crate) mod tabular;
+pub(crate) mod tabular_model;
+pub(crate) mod texts;
+pub(crate) mod titanic;
+pub(crate) mod watched;

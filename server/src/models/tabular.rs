@@ -1,0 +1,192 @@
+//! A table's model as the server runs it.
+
+use std::sync::Arc;
+
+use candle_explain::attr::METHODS;
+use candle_explain::candle_core::{self, DType, Device, Tensor};
+use candle_explain::engine::{Attribute, Attributions, MethodInfo, Options};
+use candle_explain::model::{Inputs, Model};
+use candle_explain::{Result, bail};
+use serde_json::Value;
+
+use super::ask::Ask;
+use super::servable::{Description, Explanation, Kind, Parts, Row, Servable};
+use super::tabular_model::{Feature, TabularModel};
+use super::watched::BeforePass;
+use crate::json::record::{check_names, check_values, number, shown};
+
+/// Rows of one pass: small networks are fastest with many.
+const ROWS_OF_A_PASS: usize = 2048;
+/// Rows of different requests that are computed together.
+const ROWS_AT_ONCE: usize = 256;
+
+/// A table's model as the server runs it.
+pub(crate) struct Tabular {
+    served: Box<dyn TabularModel>,
+    model: Arc<dyn Model>,
+    features: Vec<Feature>,
+    description: Description,
+}
+
+impl Tabular {
+    /// Takes a model in, after it has answered for one row of typical values.
+    pub(crate) fn new(served: impl TabularModel) -> Result<Self> {
+        let (features, classes) = (served.features(), served.classes());
+        if features.is_empty() || classes.len() == 1 {
+            bail!(
+                Input,
+                "the model names {} features and {} classes: expected at least one feature, and no or several classes",
+                features.len(),
+                classes.len()
+            )
+        }
+        let description = Description {
+            kind: Kind::Tabular,
+            target: served.target(),
+            features: features.iter().map(|feature| feature.name.clone()).collect(),
+            fields: served.fields(),
+            methods: METHODS.iter().map(|info| info.name).collect(),
+            rows_at_once: ROWS_AT_ONCE,
+            is_quick: served.is_quick(),
+            classes,
+        };
+        let model = served.model();
+        let tabular = Self { served: Box::new(served), model, features, description };
+        let typical = tabular.features.iter().map(|feature| feature.typical as f32).collect();
+        tabular.predict(&[Row::Features { values: typical, warnings: Vec::new() }])?;
+        Ok(tabular)
+    }
+
+    fn inputs(&self, rows: &[Row]) -> Result<Inputs> {
+        let mut values = Vec::with_capacity(rows.len() * self.features.len());
+        for row in rows {
+            match row {
+                Row::Features { values: row, .. } => values.extend_from_slice(row),
+                Row::Text(_) => bail!(Input, "this model takes features, and a text came"),
+            }
+        }
+        let tensor = Tensor::from_vec(values, (rows.len(), self.features.len()), &Device::Cpu)?;
+        Ok(Inputs::from(tensor).with_names(self.description.features.iter()))
+    }
+
+    fn outputs(&self, output: &Tensor, rows: usize) -> Result<Vec<Vec<f64>>> {
+        let classes = self.description.classes.len();
+        let flat = output.reshape((rows, ()))?.to_dtype(DType::F64)?;
+        let width = flat.dims()[1];
+        if width != classes.max(1) {
+            bail!(Tensor, "the model gives {width} numbers for each row, and {classes} classes are named")
+        }
+        let rows: Vec<Vec<f64>> = flat.to_vec2()?;
+        if let Some(row) = rows.iter().find(|row| !row.iter().all(|number| number.is_finite())) {
+            bail!(NotFinite, "the model's output is {row:?}: expected finite numbers (check the weights)")
+        }
+        Ok(rows)
+    }
+
+    fn method(&self, ask: &Ask, info: &MethodInfo, before_pass: &BeforePass) -> Result<Box<dyn Attribute>> {
+        let along_a_path = info.takes("internal_batch_size");
+        let internal_batch_size = (along_a_path && !ask.chooses_tolerance()).then_some(ROWS_OF_A_PASS);
+        (info.build)(before_pass.of(self.model.clone()), &Options { internal_batch_size, ..ask.options()? })
+    }
+
+    /// The name of each number that is attributed to a row.
+    fn names(&self, attributions: &Attributions, width: usize) -> Vec<String> {
+        if attributions.places().len() == 1 && attributions.names().len() == width {
+            return attributions.names().to_vec();
+        }
+        (0..width).map(|index| format!("[{index}]")).collect()
+    }
+}
+
+impl Servable for Tabular {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn read(&self, record: &Value) -> Result<Row> {
+        check_values(record)?;
+        let values: Vec<f32> = match record {
+            Value::Object(named) => match self.served.encode(named)? {
+                Some(encoded) if encoded.len() == self.features.len() => encoded,
+                Some(encoded) => bail!(
+                    Input,
+                    "the model encoded a record into {} numbers: expected {}",
+                    encoded.len(),
+                    self.features.len()
+                ),
+                None => {
+                    check_names(named, &self.description.features)?;
+                    let value = |feature: &Feature| Ok(number(&feature.name, &named[&feature.name])? as f32);
+                    self.features.iter().map(value).collect::<Result<_>>()?
+                }
+            },
+            Value::Array(values) if values.len() == self.features.len() => self
+                .features
+                .iter()
+                .zip(values)
+                .map(|(feature, value)| Ok(number(&feature.name, value)? as f32))
+                .collect::<Result<_>>()?,
+            Value::Array(values) => bail!(
+                Input,
+                "a row has {} values: expected {}, for {}",
+                values.len(),
+                self.features.len(),
+                self.description.features.join(", ")
+            ),
+            other => bail!(
+                Input,
+                "a row is {}: expected an object or a list with {}",
+                shown(other),
+                self.description.features.join(", ")
+            ),
+        };
+        let warnings = self.features.iter().zip(&values).filter_map(|(feature, &value)| outside(feature, value));
+        Ok(Row::Features { warnings: warnings.collect(), values })
+    }
+
+    fn predict(&self, rows: &[Row]) -> Result<Vec<Vec<f64>>> {
+        let output = self.model.predict(self.inputs(rows)?)?;
+        self.outputs(&output, rows.len())
+    }
+
+    fn explain(&self, rows: &[Row], ask: &Ask, before_pass: &BeforePass) -> Result<Vec<Explanation>> {
+        let info = ask.info()?;
+        let inputs = self.inputs(rows)?;
+        let attributions = self.method(ask, info, before_pass)?.attribute_to(&inputs, &ask.target)?;
+        let outputs = match attributions.output() {
+            Some(output) => self.outputs(output, rows.len())?,
+            None => self.predict(rows)?,
+        };
+        let flat: Vec<Tensor> = attributions
+            .values()
+            .iter()
+            .map(|value| value.reshape((rows.len(), ()))?.to_dtype(DType::F64))
+            .collect::<candle_core::Result<_>>()?;
+        let values = Tensor::cat(&flat, 1)?.to_vec2::<f64>()?;
+        let names = self.names(&attributions, values.first().map_or(0, Vec::len));
+        let deltas = attributions.convergence_delta().ok();
+        let explanation = |(row, (values, output))| Explanation {
+            output,
+            class: attributions.targets().get(row).and_then(|target: &Vec<usize>| target.first().copied()),
+            parts: Parts::Features(zip_names(&names, values)),
+            delta: deltas.as_ref().and_then(|deltas| deltas.values().get(row).copied()),
+            steps: attributions.steps().get(row).copied(),
+            settled: attributions.settled().and_then(|settled| settled.get(row).copied()),
+            remarks: attributions.remarks_of(row),
+        };
+        Ok(values.into_iter().zip(outputs).enumerate().map(explanation).collect())
+    }
+}
+
+/// Values with their names; −0 is 0.
+fn zip_names(names: &[String], values: Vec<f64>) -> Vec<(String, f64)> {
+    names.iter().cloned().zip(values.into_iter().map(|value| value + 0.)).collect()
+}
+
+/// What a value outside the training data's range is flagged with.
+fn outside(feature: &Feature, value: f32) -> Option<String> {
+    let (lowest, highest) = feature.range?;
+    let (least, most) = (lowest as f32, highest as f32);
+    (value < least || value > most)
+        .then(|| format!("{} is {value}: the training data go from {lowest} to {highest}", feature.name))
+}

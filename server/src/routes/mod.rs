@@ -1,0 +1,10 @@
+//! Addresses, and what is answered at each.
+
+pub(crate) mod app;
+pub(crate) mod inference;
+pub(crate) mod kserve_v1;
+pub(crate) mod kserve_v2;
+pub(crate) mod management;
+pub(crate) mod openapi;
+pub(crate) mod page;
+pub(crate) mod schemas;

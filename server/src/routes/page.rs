@@ -1,0 +1,60 @@
+//! The page to try models with, and what it must know of them.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use candle_explain::attr::METHODS;
+use candle_explain::engine::Target;
+use serde_json::{Value, json};
+
+use crate::body;
+use crate::models::tabular_model::{Field, FieldKind};
+use crate::work::running::Running;
+
+const PAGE: &str = include_str!("page.html");
+/// The page is complete in itself and speaks to this server alone.
+const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; \
+                      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+pub(crate) fn reply() -> Response {
+    let mut reply = body::typed(StatusCode::OK, "text/html; charset=utf-8", PAGE);
+    reply.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    reply
+}
+
+/// What a form for a model must know.
+pub(crate) fn model(running: &Running) -> Value {
+    let description = running.servable().description();
+    let target = match &description.target {
+        Target::Class(class) => description.class_name(*class).into(),
+        Target::None => Value::Null,
+        _ => "predicted".into(),
+    };
+    let without_layer = |name: &&&str| {
+        METHODS.iter().any(|info| info.name == **name && !info.takes("layer")) || description.features.is_empty()
+    };
+    json!({
+        "name": running.name,
+        "version": running.version,
+        "kind": description.kind.name(),
+        "classes": description.classes,
+        "target": target,
+        "record": description.fields.iter().map(field).collect::<Value>(),
+        "methods": description.methods.iter().filter(without_layer).copied().collect::<Vec<_>>(),
+    })
+}
+
+fn field(field: &Field) -> Value {
+    match &field.kind {
+        FieldKind::Number { range, typical } => json!({
+            "name": field.name,
+            "kind": "number",
+            "lowest": range.map(|(lowest, _)| lowest),
+            "highest": range.map(|(_, highest)| highest),
+            "typical": typical,
+        }),
+        FieldKind::Choice { choices, typical } => {
+            json!({ "name": field.name, "kind": "choice", "choices": choices, "typical": typical })
+        }
+        FieldKind::Text { typical, .. } => json!({ "name": field.name, "kind": "text", "typical": typical }),
+    }
+}
