@@ -256,3 +256,58 @@ fn texts_are_as_long_as_the_family_takes() {
     let error = model.predict(Tensor::zeros((1, 17), DType::U32, &Device::Cpu).unwrap()).unwrap_err().to_string();
     assert!(error.contains("17 tokens: this model takes 1 to 16"), "{error}");
 }
+
+/// A checkpoint with one of the tokenizers of `tests/text/auto`, and as many words as it has.
+fn with_tokenizer(checkpoint: &str, tokenizer: &str) -> Folder {
+    let folder = Folder::of(&format!("with-{tokenizer}"), checkpoint);
+    let files = source("").join("../../text/auto").join(tokenizer);
+    for file in std::fs::read_dir(files).unwrap().map(|file| file.unwrap().path()) {
+        if !file.ends_with("config.json") {
+            std::fs::copy(&file, folder.0.join(file.file_name().unwrap())).unwrap();
+        }
+    }
+    let mut weights = folder.weights();
+    let words = |name: &&String| name.contains("word_embeddings") || name.contains("tok_embeddings");
+    let name = weights.keys().find(words).unwrap().clone();
+    let more = Tensor::cat(&vec![&weights[&name]; 16], 0).unwrap();
+    let size = more.dims()[0];
+    weights.insert(name, more);
+    let padding = Tokenizer::from_pretrained(&folder.0).unwrap().pad_token_id().unwrap();
+    folder.save(&weights).config(json!({ "vocab_size": size, "pad_token_id": padding,
+        "id2label": { "0": "negative", "1": "positive" }, "label2id": { "negative": 0, "positive": 1 } }));
+    folder
+}
+
+#[test]
+fn texts_go_all_the_way_through_every_family() {
+    for (checkpoint, tokenizer) in [
+        ("tiny-electra", "bert-vocab"),
+        ("tiny-albert", "albert-lower"),
+        ("tiny-deberta-v2", "deberta-spm"),
+        ("tiny-deberta-v3", "deberta-fast"),
+        ("tiny-mpnet", "mpnet-vocab"),
+        ("tiny-modernbert", "wordpiece-as-written"),
+        ("tiny-camembert", "camembert-spm"),
+        ("tiny-xlm-roberta", "xlm-roberta-spm"),
+    ] {
+        let folder = with_tokenizer(checkpoint, tokenizer);
+        let classifier = SentimentClassifier::from_pretrained(folder.0.to_str().unwrap())
+            .unwrap_or_else(|e| panic!("{checkpoint}: {e}"));
+        let both = classifier.tokenize_all(["a", "a e"]).unwrap();
+        assert_eq!(classifier.predictions(&both).unwrap().len(), 2, "{checkpoint}");
+        let pair = classifier.tokenize_pair("a", "e").unwrap();
+        for input in [&both, &pair] {
+            let attributions = DeepLift::new(FromLayer::new(&classifier, "embeddings"))
+                .baseline(&FromLayer::new(&classifier, "embeddings").inputs(input.reference().unwrap()).unwrap())
+                .attribute_to(&FromLayer::new(&classifier, "embeddings").inputs(input).unwrap(), &Target::Class(1))
+                .unwrap();
+            let worst = attributions.convergence_delta().unwrap().max_abs();
+            assert!(worst < 1e-4, "{checkpoint}: {worst:e}");
+            let words = LayerIntegratedGradients::new(&classifier, "embeddings")
+                .baseline(input.reference().unwrap())
+                .attribute(input, Target::Class(1))
+                .unwrap();
+            assert!(words.convergence_delta().unwrap().max_abs() < 2e-2, "{checkpoint}");
+        }
+    }
+}

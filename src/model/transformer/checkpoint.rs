@@ -211,6 +211,13 @@ impl Checkpoint {
         Ok(Dense { name: name.to_string(), linear: Linear::from_weights(&weight, bias.as_ref())? })
     }
 
+    /// A dense layer from the embeddings' width to that of the layers.
+    pub(super) fn widened(&self, config: &Config, name: &str, bias: bool, inputs: usize) -> Result<Dense> {
+        let dense = self.dense(name, bias, inputs, 0)?;
+        self.check_size(config, "hidden_size", dense.outputs())?;
+        Ok(dense)
+    }
+
     pub(super) fn layer_norm(&self, name: &str, width: usize, norms: Norms) -> Result<Norm> {
         let part = |part: &str| self.tensor(&format!("{name}.{part}"), &[width]);
         let norm = if norms.bias {

@@ -47,7 +47,7 @@ impl Embeddings {
         let placed = !matches!(plan.positions, Positions::Nowhere(_));
         let positions = table(placed, POSITIONS, "max_position_embeddings")?;
         let token_types = table(plan.token_types == TokenTypes::Known, TOKEN_TYPES, "type_vocab_size")?;
-        let projection = plan.projection.map(|name| checkpoint.dense(name, false, width, 0)).transpose()?;
+        let projection = plan.projection.map(|name| checkpoint.widened(config, name, false, width)).transpose()?;
         let width = projection.as_ref().map_or(width, Dense::outputs);
         Ok(Self {
             words,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use candle_core::{DType, Tensor, Var};
 
-use super::architecture::Architecture;
+use super::architecture::{Architecture, TokenTypes};
 use super::attention::Shared;
 use super::checkpoint::Checkpoint;
 use super::config::Config;
@@ -58,10 +58,9 @@ impl TransformerEncoder {
             checkpoint.refuse_further_layers(prefix, *count)?;
         }
         let embeddings = Embeddings::load(checkpoint, &config)?;
-        let dense = |name: &str| checkpoint.dense(name, true, embeddings.width(), 0);
-        let projection = projection.map(dense).transpose()?;
+        let widened = |name: &str| checkpoint.widened(&config, name, true, embeddings.width());
+        let projection = projection.map(widened).transpose()?;
         let width = projection.as_ref().map_or(embeddings.width(), Dense::outputs);
-        checkpoint.check_size(&config, "hidden_size", width)?;
         let mut loaded: Vec<&str> = Vec::new();
         let (mut layers, mut passes) = (Vec::new(), Vec::new());
         for pass in &stack.passes {
@@ -107,6 +106,11 @@ impl TransformerEncoder {
     /// How many types of tokens it tells apart.
     pub(crate) fn type_count(&self) -> usize {
         self.embeddings.type_count()
+    }
+
+    /// Whether types of tokens are an input of it at all.
+    pub(crate) fn takes_types(&self) -> bool {
+        self.config.architecture.embeddings.token_types != TokenTypes::Refused
     }
 
     /// The id of padding in `config.json`, if it tells.

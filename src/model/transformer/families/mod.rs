@@ -38,3 +38,58 @@ define_families! {
     mpnet,
     roberta,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use candle_core::{DType, Device, Tensor};
+
+    use crate::model::{Inputs, Layers, Model, SequenceClassifier};
+
+    /// The tiny checkpoints of `tests/golden`, with a padded text.
+    fn every_checkpoint(test: impl Fn(&str, SequenceClassifier, Inputs)) {
+        for folder in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/checkpoints")).unwrap()
+        {
+            let folder = folder.unwrap().path();
+            let ids = Tensor::new(&[[2u32, 17, 5, 9, 31, 12, 3, 22, 1, 1]], &Device::Cpu).unwrap();
+            let mask = Tensor::new(&[[1u32, 1, 1, 1, 1, 1, 1, 1, 0, 0]], &Device::Cpu).unwrap();
+            let classifier = SequenceClassifier::from_pretrained(&folder).unwrap();
+            test(&folder.display().to_string(), classifier, Inputs::from(ids).with_args([mask]));
+        }
+    }
+
+    #[test]
+    fn every_weight_is_reached_in_a_training() {
+        every_checkpoint(|name, classifier, text| {
+            let output = classifier.forward(&text, &mut Layers::for_training()).unwrap();
+            let first = output.narrow(1, 0, 1).unwrap().sum_all().unwrap();
+            let gradients = first.backward().unwrap();
+            for (weight, var) in classifier.named_parameters() {
+                assert!(gradients.get(&var).is_some(), "{name}: {weight}");
+            }
+        });
+    }
+
+    #[test]
+    fn no_more_tensors_are_made_than_is_told() {
+        let number = |tensor: &Tensor| -> usize {
+            let id = format!("{:?}", tensor.id());
+            id.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap()
+        };
+        let now = || number(&Tensor::zeros((), DType::U8, &Device::Cpu).unwrap());
+        every_checkpoint(|name, classifier, text| {
+            for dtype in [DType::F32, DType::F64, DType::BF16] {
+                let classifier = classifier.to_dtype(dtype).unwrap();
+                // The tests beside this one make tensors as well.
+                let made = (0..9).map(|_| {
+                    let before = now();
+                    classifier.forward(&text, &mut Layers::for_training()).unwrap();
+                    now() - before
+                });
+                let (made, told) = (made.min().unwrap(), classifier.known_operations().unwrap());
+                assert!(made <= told, "{name} in {dtype:?}: {made} tensors, and {told} are told");
+            }
+        });
+    }
+}
