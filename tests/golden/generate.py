@@ -214,6 +214,7 @@ DISTILBERT_IDS = token_ids([3, 20, 55, 36, 14, 4], [3, 0, 47, 4, 0, 0])
 SHORT_IDS = token_ids([2, 17, 5, 9, 31, 12, 3], [2, 44, 3, 8, 3, 0, 0])
 SHORT_MASK = token_ids([1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 0, 0])
 SHORT_TYPES = token_ids([0, 0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 0, 0])
+ROBERTA_MASK = token_ids([1] * 8, [1, 1, 0, 0, 1, 1, 0, 0])
 LONG_IDS = token_ids([0, 17, 52, 8, 33, 17, 41, 9, 55, 20, 21, 36, 2],
                      [0, 29, 11, 46, 30, 58, 13, 13, 46, 2, 1, 1, 1])
 LONG_MASK = token_ids([1] * 13, [1] * 10 + [0] * 3)
@@ -557,14 +558,17 @@ def text_cases():
                    output="logits", **distilbert)
 
 
+def passes(prefix, count):
+    return [f"{prefix}.{index}" for index in range(count)]
+
+
 def family_cases():
     """Of each family: logits, gradients at the embeddings and at every layer, and paths between embeddings."""
     short, typed = [SHORT_MASK], [SHORT_MASK, SHORT_TYPES]
-    passes = lambda prefix, count: [f"{prefix}.{index}" for index in range(count)]
     encoder = passes("encoder.layer", 2)
     families = {  # ids, what is given along, id of padding, layers
-        "xlm_roberta": (ROBERTA_IDS, [], 1, encoder),
-        "camembert": (ROBERTA_IDS, [], 1, encoder),
+        "xlm_roberta": (ROBERTA_IDS, [ROBERTA_MASK], 1, encoder),
+        "camembert": (ROBERTA_IDS, [ROBERTA_MASK], 1, encoder),
         "electra": (SHORT_IDS, typed, 0, ["embeddings_project", *encoder]),
         "albert": (SHORT_IDS, typed, 0, ["encoder.embedding_hidden_mapping_in", *passes("encoder.layer", 6)]),
         "deberta_v2": (SHORT_IDS, typed, 0, [*encoder, "encoder.conv"]),

@@ -6,7 +6,9 @@ use super::nonlinearity::Nonlinearity;
 use crate::error::{Result, bail, error};
 
 /// More layers than any encoder has.
-const MOST_LAYERS: usize = 1000;
+pub(super) const MOST_LAYERS: usize = 1000;
+/// More of anything else than any encoder has.
+const MOST: usize = 1 << 24;
 
 /// What a `config.json` says. A key whose value is null counts as one that is not there.
 #[derive(Clone, Copy)]
@@ -24,28 +26,31 @@ impl<'a> Settings<'a> {
 
     /// A number of at least 1 under the first of several keys that is there.
     pub(super) fn count(self, keys: &[&'static str], default: usize) -> Result<usize> {
+        self.at_most(MOST, keys, default)
+    }
+
+    /// How many layers there are.
+    pub(super) fn layers(self, keys: &[&'static str], default: usize) -> Result<usize> {
+        self.at_most(MOST_LAYERS, keys, default)
+    }
+
+    fn at_most(self, most: usize, keys: &[&'static str], default: usize) -> Result<usize> {
         match self.told(keys) {
             None => Ok(default),
             Some((key, value)) => match value.as_u64() {
+                Some(count) if count > most as u64 => bail!(File, "\"{key}\" is {value}: expected at most {most}"),
                 Some(count) if count > 0 => Ok(count as usize),
                 _ => bail!(File, "\"{key}\" is {value}: expected a number of at least 1"),
             },
         }
     }
 
-    /// How many layers there are.
-    pub(super) fn layers(self, keys: &[&'static str], default: usize) -> Result<usize> {
-        match self.count(keys, default)? {
-            layers @ 1..=MOST_LAYERS => Ok(layers),
-            other => bail!(File, "\"{}\" is {other}: expected at most {MOST_LAYERS}", keys[0]),
-        }
-    }
-
-    /// A whole number that may be 0 or below.
-    pub(super) fn integer(self, key: &'static str, default: i64) -> Result<i64> {
-        match self.value(key) {
-            None => Ok(default),
-            Some(value) => value.as_i64().ok_or_else(|| error!(File, "\"{key}\" is {value}: expected a whole number")),
+    /// A number of at least 1, or nothing where the key is not there or tells of 0 or less.
+    pub(super) fn count_if_any(self, key: &'static str) -> Result<Option<usize>> {
+        match self.value(key).map(|value| (value, value.as_i64())) {
+            None | Some((_, Some(..=0))) => Ok(None),
+            Some((_, Some(_))) => self.count(&[key], 0).map(Some),
+            Some((value, None)) => bail!(File, "\"{key}\" is {value}: expected a whole number"),
         }
     }
 

@@ -30,7 +30,7 @@ impl Spelling {
     }
 
     /// A name without the encoder's.
-    pub(super) fn bare<'a>(self, name: &'a str) -> &'a str {
+    pub(super) fn bare(self, name: &str) -> &str {
         below(name, self.family.prefix).unwrap_or(name)
     }
 

@@ -1,11 +1,11 @@
 //! ALBERT: few layers that are passed through many times, above embeddings that are narrower than they.
 
 use super::{Family, bert};
-use crate::error::Result;
+use crate::error::{Result, bail};
 use crate::model::transformer::architecture::{
     Architecture, AttentionPlan, EmbeddingsPlan, FeedForwardPlan, HeadPlan, LayerPlan, Pass, ProjectionsPlan, Stack,
 };
-use crate::model::transformer::settings::Settings;
+use crate::model::transformer::settings::{MOST_LAYERS, Settings};
 
 pub(super) static FAMILY: Family =
     Family { model_types: &["albert"], classes: &["Albert"], prefix: "albert", padding: 0, architecture: albert };
@@ -30,6 +30,13 @@ fn stack(settings: Settings) -> Result<Stack> {
     let passes = settings.layers(&["num_hidden_layers"], 12)?;
     let groups = settings.layers(&["num_hidden_groups"], 1)?;
     let inner = settings.layers(&["inner_group_num"], 1)?;
+    if passes * inner > MOST_LAYERS {
+        bail!(
+            File,
+            "\"num_hidden_layers\" is {passes} and \"inner_group_num\" {inner}: expected at most {MOST_LAYERS} passes \
+             through layers, their product"
+        )
+    }
     let of_group = |group: usize| format!("{GROUPS}{group}.albert_layers.");
     let layer = layer(settings)?;
     let weights = (0..passes).flat_map(|pass| {

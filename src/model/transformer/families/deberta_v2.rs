@@ -74,14 +74,11 @@ fn relation(settings: Settings, kinds: &[&str]) -> Result<Relation> {
     if !settings.switch("relative_attention", false)? {
         return Ok(Relation::None);
     }
-    let farthest = match settings.integer("max_relative_positions", -1)? {
-        told @ 1.. => told as usize,
-        _ => settings.count(&["max_position_embeddings"], 512)?,
+    let farthest = match settings.count_if_any("max_relative_positions")? {
+        Some(told) => told,
+        None => settings.count(&["max_position_embeddings"], 512)?,
     };
-    let buckets = match settings.integer("position_buckets", -1)? {
-        told @ 1.. => Some(told as usize),
-        _ => None,
-    };
+    let buckets = settings.count_if_any("position_buckets")?;
     if let Some(buckets) = buckets
         && (buckets < 2 || farthest <= buckets / 2 + 1)
     {
@@ -121,11 +118,11 @@ fn embeddings(settings: Settings, width: usize, like_bert: EmbeddingsPlan) -> Re
     let narrow = settings.count(&["embedding_size"], width)?;
     let placed = settings.switch("position_biased_input", true)?;
     let most = settings.count(&["max_position_embeddings"], 512)?;
-    let types = settings.integer("type_vocab_size", 0)?;
+    let typed = settings.count_if_any("type_vocab_size")?.is_some();
     Ok(EmbeddingsPlan {
         width: if narrow == width { "hidden_size" } else { "embedding_size" },
         positions: if placed { Positions::Counted } else { Positions::Nowhere(most) },
-        token_types: if types > 0 { TokenTypes::Known } else { TokenTypes::Ignored },
+        token_types: if typed { TokenTypes::Known } else { TokenTypes::Ignored },
         projection: (narrow != width).then_some("embeddings.embed_proj"),
         blanks_padding: true,
         ..like_bert
@@ -133,11 +130,8 @@ fn embeddings(settings: Settings, width: usize, like_bert: EmbeddingsPlan) -> Re
 }
 
 fn convolution(settings: Settings) -> Result<Option<ConvolutionPlan>> {
-    let kernel = settings.integer("conv_kernel_size", 0)?;
-    if kernel <= 0 {
-        return Ok(None);
-    }
-    if kernel % 2 == 0 {
+    let Some(kernel) = settings.count_if_any("conv_kernel_size")? else { return Ok(None) };
+    if kernel.is_multiple_of(2) {
         bail!(
             File,
             "\"conv_kernel_size\" is {kernel}: expected an odd number, which leaves as many tokens as there are"
@@ -145,7 +139,7 @@ fn convolution(settings: Settings) -> Result<Option<ConvolutionPlan>> {
     }
     Ok(Some(ConvolutionPlan {
         name: "encoder.conv",
-        kernel: kernel as usize,
+        kernel,
         groups: settings.count(&["conv_groups"], 1)?,
         activation: settings.activation("conv_act", "tanh")?,
     }))

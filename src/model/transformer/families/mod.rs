@@ -41,10 +41,12 @@ define_families! {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
     use std::path::Path;
 
     use candle_core::{DType, Device, Tensor};
 
+    use super::FAMILIES;
     use crate::model::{Inputs, Layers, Model, SequenceClassifier};
 
     /// The tiny checkpoints of `tests/golden`, with a padded text.
@@ -56,6 +58,15 @@ mod tests {
             let mask = Tensor::new(&[[1u32, 1, 1, 1, 1, 1, 1, 1, 0, 0]], &Device::Cpu).unwrap();
             let classifier = SequenceClassifier::from_pretrained(&folder).unwrap();
             test(&folder.display().to_string(), classifier, Inputs::from(ids).with_args([mask]));
+        }
+    }
+
+    #[test]
+    fn every_family_has_a_checkpoint() {
+        let seen = RefCell::new(Vec::new());
+        every_checkpoint(|_, classifier, _| seen.borrow_mut().push(classifier.encoder().config.family.prefix));
+        for family in FAMILIES {
+            assert!(seen.borrow().contains(&family.prefix), "none of {:?}", family.model_types);
         }
     }
 
@@ -81,14 +92,14 @@ mod tests {
         every_checkpoint(|name, classifier, text| {
             for dtype in [DType::F32, DType::F64, DType::BF16] {
                 let classifier = classifier.to_dtype(dtype).unwrap();
-                // The tests beside this one make tensors as well.
-                let made = (0..9).map(|_| {
+                let told = classifier.known_operations().unwrap();
+                let made = || {
                     let before = now();
                     classifier.forward(&text, &mut Layers::for_training()).unwrap();
                     now() - before
-                });
-                let (made, told) = (made.min().unwrap(), classifier.known_operations().unwrap());
-                assert!(made <= told, "{name} in {dtype:?}: {made} tensors, and {told} are told");
+                };
+                // The tests beside this one make tensors as well: one pass without theirs is enough.
+                assert!((0..5000).any(|_| made() <= told), "{name} in {dtype:?} makes more than {told}");
             }
         });
     }
