@@ -79,8 +79,10 @@ fn run(case: &Value, folder: &Path) -> Result<Outcome, String> {
     let method = case["method"].as_str().unwrap();
     let inputs: Vec<Tensor> = case["inputs"].as_array().unwrap().iter().map(tensor).collect();
     let model = model(case, folder, &inputs).map_err(|e| e.to_string())?;
+    let given = case["forward_args"].as_array().into_iter().flatten().map(tensor);
+    let inputs = Inputs::new(inputs).with_args(given);
     if method == "Forward" {
-        let output = model.forward(&Inputs::new(inputs), &mut Layers::default()).map_err(|e| e.to_string())?;
+        let output = model.forward(&inputs, &mut Layers::default()).map_err(|e| e.to_string())?;
         let expected = numbers(&tensor(&case["expected"]["attributions"][0]));
         compare("output", &numbers(&output), &expected, case["tolerance"].as_f64().unwrap())?;
         return Ok(Outcome::Passed);
@@ -89,7 +91,7 @@ fn run(case: &Value, folder: &Path) -> Result<Outcome, String> {
         return Ok(Outcome::Skipped(format!("method {method} is not offered")));
     };
     let result = (info.build)(model, &options(case)?)
-        .and_then(|method| method.attribute_to(&Inputs::new(inputs), &target(&case["target"])))
+        .and_then(|method| method.attribute_to(&inputs, &target(&case["target"])))
         .map_err(|e| e.to_string())?;
 
     let tolerance = case["tolerance"].as_f64().unwrap();

@@ -21,7 +21,7 @@ use crate::error::bail;
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
     weight: Var,
-    bias: Var,
+    bias: Option<Var>,
     eps: f64,
 }
 
@@ -39,13 +39,19 @@ impl LayerNorm {
                 bias.dims()
             )
         }
-        Ok(Self { weight: Var::from_tensor(weight)?, bias: Var::from_tensor(bias)?, eps })
+        Ok(Self { weight: Var::from_tensor(weight)?, bias: Some(Var::from_tensor(bias)?), eps })
+    }
+
+    /// The layer without a bias: its weight `[width]`, and what is added to the variance.
+    pub fn without_bias(weight: &Tensor, eps: f64) -> crate::Result<Self> {
+        Ok(Self { bias: None, ..Self::new(weight, weight, eps)? })
     }
 
     /// The same layer in another type.
     pub fn to_dtype(&self, dtype: candle_core::DType) -> Result<Self> {
         let convert = |var: &Var| Var::from_tensor(&var.as_detached_tensor().to_dtype(dtype)?);
-        Ok(Self { weight: convert(&self.weight)?, bias: convert(&self.bias)?, eps: self.eps })
+        let bias = self.bias.as_ref().map(convert).transpose()?;
+        Ok(Self { weight: convert(&self.weight)?, bias, eps: self.eps })
     }
 
     /// The weight `[width]`.
@@ -53,29 +59,30 @@ impl LayerNorm {
         &self.weight
     }
 
-    /// The bias `[width]`.
-    pub fn bias(&self) -> &Var {
-        &self.bias
+    /// The bias `[width]`, if there is one.
+    pub fn bias(&self) -> Option<&Var> {
+        self.bias.as_ref()
     }
 
     /// What training may change.
     pub fn parameters(&self) -> Vec<Var> {
-        vec![self.weight.clone(), self.bias.clone()]
+        std::iter::once(&self.weight).chain(&self.bias).cloned().collect()
     }
 
     /// What training may change, as `name.weight` and `name.bias`.
     pub fn named_parameters(&self, name: &str) -> Vec<(String, Var)> {
-        super::named(name, &self.weight, Some(&self.bias))
+        super::named(name, &self.weight, self.bias.as_ref())
     }
 
     /// The same values, with no gradient of the weights.
     pub fn forward_frozen(&self, x: &Tensor) -> Result<Tensor> {
-        let (weight, bias) = (self.weight.as_detached_tensor(), self.bias.as_detached_tensor());
+        let weight = self.weight.as_detached_tensor();
+        let bias = self.bias.as_ref().map(Var::as_detached_tensor);
         self.check(x)?;
         Ok(if is_fusible(x) {
             x.contiguous()?.apply_op1(Fused { weight, bias, eps: self.eps })?
         } else {
-            self.composed(x, &weight, &bias)?
+            Self::composed_of(x, &weight, bias.as_ref(), self.eps, true)?
         })
     }
 
@@ -85,10 +92,6 @@ impl LayerNorm {
             bail!(Input, "a layer norm over {width} values got {:?}: expected [..., {width}]", x.dims())
         }
         super::same_type("a layer norm", x, &self.weight)
-    }
-
-    fn composed(&self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> crate::Result<Tensor> {
-        Self::composed_of(x, weight, Some(bias), self.eps, true)
     }
 
     /// The normalisation of candle's operations, around the mean or, as RMS norm has it, around 0.
@@ -114,7 +117,7 @@ impl LayerNorm {
 impl Module for LayerNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.check(x)?;
-        Ok(self.composed(x, self.weight.as_tensor(), self.bias.as_tensor())?)
+        Ok(Self::composed_of(x, self.weight.as_tensor(), self.bias.as_deref(), self.eps, true)?)
     }
 }
 
@@ -130,7 +133,7 @@ impl Block for LayerNorm {
 
 struct Fused {
     weight: Tensor,
-    bias: Tensor,
+    bias: Option<Tensor>,
     eps: f64,
 }
 
@@ -142,10 +145,9 @@ impl CustomOp1 for Fused {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let Fused { weight, bias, eps } = self;
         let width = weight.elem_count();
-        let ((weight, weight_layout), (bias, bias_layout)) = (weight.storage_and_layout(), bias.storage_and_layout());
-        let (Storage::Cpu(weight), Storage::Cpu(bias)) = (&*weight, &*bias) else {
-            return Err(Error::Msg("the weights of a layer norm are not on the CPU as its input is".to_string()));
-        };
+        let elsewhere = || Error::Msg("the weights of a layer norm are not on the CPU as its input is".to_string());
+        let (weight, weight_layout) = weight.storage_and_layout();
+        let Storage::Cpu(weight) = &*weight else { return Err(elsewhere()) };
         let scaled: Result<CpuStorage> = map_storage!(storage, weight, |x, weight| {
             let (x, weight) = (elements(x, layout)?, elements(weight, weight_layout)?);
             let mut result = Vec::with_capacity(x.len());
@@ -156,6 +158,9 @@ impl CustomOp1 for Fused {
             }
             result
         });
+        let Some(bias) = bias else { return Ok((scaled?, layout.shape().clone())) };
+        let (bias, bias_layout) = bias.storage_and_layout();
+        let Storage::Cpu(bias) = &*bias else { return Err(elsewhere()) };
         let shifted: Result<CpuStorage> = map_storage!(&scaled?, bias, |scaled, bias| {
             let bias = elements(bias, bias_layout)?;
             scaled.chunks_exact(width).flat_map(|row| row.iter().zip(bias).map(|(x, bias)| x + bias)).collect()

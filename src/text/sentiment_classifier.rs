@@ -333,6 +333,9 @@ impl SentimentClassifier {
                 excerpt(typed)
             )
         }
+        if !self.model.encoder().takes_types() {
+            text.tokens.iter_mut().for_each(|token| token.type_id = 0);
+        }
         let most = self.most_tokens()?;
         let count = text.tokens.len();
         if count > most {

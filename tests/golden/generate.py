@@ -10,6 +10,7 @@ numbers in a file are exactly those that Captum was given.
 """
 
 import argparse
+import copy
 import io
 import json
 import math
@@ -27,6 +28,8 @@ from torch import nn
 
 HERE = pathlib.Path(__file__).resolve().parent
 TOLERANCE = 1e-6
+# transformers computes ModernBERT's rotations and softmax in float32, whatever the type of the rest.
+TOLERANCE_OF_SINGLE = 1e-5
 QUADRATURES = ["riemann_left", "riemann_middle", "riemann_right", "riemann_trapezoid"]
 WITH_DELTA = {"IntegratedGradients", "DeepLift", "LayerIntegratedGradients", "LayerConductance"}
 
@@ -207,6 +210,15 @@ ROBERTA_IDS = token_ids([0, 17, 52, 8, 33, 17, 41, 2], [0, 29, 1, 1, 46, 2, 1, 1
 DISTILBERT = {"kind": "huggingface", "path": "checkpoints/tiny-distilbert"}
 DISTILBERT_IDS = token_ids([3, 20, 55, 36, 14, 4], [3, 0, 47, 4, 0, 0])
 
+# Families of which every case has a mask, and token types where the family has them.
+SHORT_IDS = token_ids([2, 17, 5, 9, 31, 12, 3], [2, 44, 3, 8, 3, 0, 0])
+SHORT_MASK = token_ids([1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 0, 0])
+SHORT_TYPES = token_ids([0, 0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 0, 0])
+ROBERTA_MASK = token_ids([1] * 8, [1, 1, 0, 0, 1, 1, 0, 0])
+LONG_IDS = token_ids([0, 17, 52, 8, 33, 17, 41, 9, 55, 20, 21, 36, 2],
+                     [0, 29, 11, 46, 30, 58, 13, 13, 46, 2, 1, 1, 1])
+LONG_MASK = token_ids([1] * 13, [1] * 10 + [0] * 3)
+
 TINY_BERT = transformers.BertConfig(
     architectures=["BertForSequenceClassification"],
     vocab_size=60, hidden_size=16, num_hidden_layers=2, num_attention_heads=4,
@@ -225,6 +237,38 @@ TINY_DISTILBERT = transformers.DistilBertConfig(
     vocab_size=60, dim=16, n_layers=2, n_heads=2, hidden_dim=48, max_position_embeddings=10,
     pad_token_id=0, num_labels=2,
 )
+SMALL = {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+         "intermediate_size": 24, "pad_token_id": 0, "num_labels": 2}
+LIKE_ROBERTA = SMALL | {"max_position_embeddings": 12, "type_vocab_size": 1, "layer_norm_eps": 1e-5,
+                        "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
+TINY_XLM_ROBERTA = transformers.XLMRobertaConfig(
+    architectures=["XLMRobertaForSequenceClassification"], **LIKE_ROBERTA)
+TINY_CAMEMBERT = transformers.CamembertConfig(
+    architectures=["CamembertForSequenceClassification"], **LIKE_ROBERTA)
+TINY_ELECTRA = transformers.ElectraConfig(
+    architectures=["ElectraForSequenceClassification"], **SMALL, embedding_size=10, max_position_embeddings=12)
+TINY_ALBERT = transformers.AlbertConfig(
+    architectures=["AlbertForSequenceClassification"], **SMALL | {"num_hidden_layers": 3}, embedding_size=10,
+    num_hidden_groups=2, inner_group_num=2, max_position_embeddings=12)
+TINY_DEBERTA_V2 = transformers.DebertaV2Config(
+    architectures=["DebertaV2ForSequenceClassification"], **SMALL, embedding_size=10, max_position_embeddings=12,
+    type_vocab_size=2, relative_attention=True, pos_att_type=["c2p", "p2c"], conv_kernel_size=3, conv_groups=2,
+    conv_act="gelu")
+TINY_DEBERTA_V3 = transformers.DebertaV2Config(
+    architectures=["DebertaV2ForSequenceClassification"], **SMALL, max_position_embeddings=16,
+    relative_attention=True, pos_att_type="p2c|c2p", position_buckets=6, norm_rel_ebd="layer_norm",
+    share_att_key=True, position_biased_input=False)
+TINY_MPNET = transformers.MPNetConfig(
+    architectures=["MPNetForSequenceClassification"], **SMALL | {"pad_token_id": 1}, max_position_embeddings=16)
+TINY_MODERNBERT = transformers.ModernBertConfig(
+    architectures=["ModernBertForSequenceClassification"], **SMALL | {"num_hidden_layers": 4},
+    max_position_embeddings=16, local_attention=4, bos_token_id=2, eos_token_id=3, cls_token_id=2, sep_token_id=3)
+BIASED_MODERNBERT = transformers.ModernBertConfig(
+    architectures=["ModernBertForSequenceClassification"], **SMALL | {"num_hidden_layers": 3},
+    max_position_embeddings=16, local_attention=6, bos_token_id=2, eos_token_id=3, cls_token_id=2, sep_token_id=3,
+    attention_bias=True, mlp_bias=True, norm_bias=True, classifier_bias=True, classifier_pooling="mean",
+    classifier_activation="tanh", hidden_activation="silu", norm_eps=1e-3, global_attn_every_n_layers=2,
+    global_rope_theta=500.0, local_rope_theta=50.0)
 
 
 def weights(seed, config):
@@ -262,6 +306,12 @@ def old_checkpoint(config, named):
     return checkpoint(config, named)
 
 
+def modernbert_as_published(config):
+    """The configuration as transformers before 5 writes it."""
+    config = {key: value for key, value in config.items() if key not in ("layer_types", "rope_parameters")}
+    return config | {"global_attn_every_n_layers": 2, "global_rope_theta": 500.0, "local_rope_theta": 50.0}
+
+
 def pickled(config, named):
     """`pytorch_model.bin`: the state dict of the model with these weights, by `torch.save`."""
     model = transformers.AutoModelForSequenceClassification.from_config(config)
@@ -275,13 +325,20 @@ def checkpoints():
     """Every file of `checkpoints/`, by its path in this folder."""
     folders = {}
     for name, seed, config in [("tiny-bert", 51, TINY_BERT), ("tiny-roberta", 52, TINY_ROBERTA),
-                               ("tiny-distilbert", 53, TINY_DISTILBERT)]:
+                               ("tiny-distilbert", 53, TINY_DISTILBERT),
+                               ("tiny-xlm-roberta", 54, TINY_XLM_ROBERTA),
+                               ("tiny-camembert", 55, TINY_CAMEMBERT), ("tiny-electra", 56, TINY_ELECTRA),
+                               ("tiny-albert", 57, TINY_ALBERT), ("tiny-deberta-v2", 58, TINY_DEBERTA_V2),
+                               ("tiny-deberta-v3", 59, TINY_DEBERTA_V3), ("tiny-mpnet", 60, TINY_MPNET),
+                               ("tiny-modernbert", 61, TINY_MODERNBERT)]:
         folders[name] = checkpoint(config.to_diff_dict(), weights(seed, config))
     folders["old-bert"] = old_checkpoint(TINY_BERT.to_diff_dict(), weights(51, TINY_BERT))
     folders["pickled-roberta"] = {
         "config.json": folders["tiny-roberta"]["config.json"],
         "pytorch_model.bin": pickled(TINY_ROBERTA, weights(52, TINY_ROBERTA)),
     }
+    folders["biased-modernbert"] = checkpoint(
+        modernbert_as_published(BIASED_MODERNBERT.to_diff_dict()), weights(62, BIASED_MODERNBERT))
     return {f"checkpoints/{folder}/{file}": content
             for folder, files in folders.items() for file, content in files.items()}
 
@@ -289,11 +346,11 @@ def checkpoints():
 # Cases.
 
 
-def define(name, model, inputs, *, baselines=None, target=None, layer=None, neuron=None, **args):
+def define(name, model, inputs, *, forward_args=None, baselines=None, target=None, layer=None, neuron=None, **args):
     """One case without its results; `name` is Method/case."""
     if isinstance(baselines, dict):
         baselines = [baselines]
-    return {
+    case = {
         "name": name,
         "method": name.split("/")[0],
         "model": model,
@@ -304,6 +361,7 @@ def define(name, model, inputs, *, baselines=None, target=None, layer=None, neur
         "neuron": neuron,
         "args": args,
     }
+    return case | {"forward_args": forward_args} if forward_args else case
 
 
 def integral(name, model, inputs, n_steps, quadrature="gausslegendre", **rest):
@@ -500,6 +558,45 @@ def text_cases():
                    output="logits", **distilbert)
 
 
+def passes(prefix, count):
+    return [f"{prefix}.{index}" for index in range(count)]
+
+
+def family_cases():
+    """Of each family: logits, gradients at the embeddings and at every layer, and paths between embeddings."""
+    short, typed = [SHORT_MASK], [SHORT_MASK, SHORT_TYPES]
+    encoder = passes("encoder.layer", 2)
+    families = {  # ids, what is given along, id of padding, layers
+        "xlm_roberta": (ROBERTA_IDS, [ROBERTA_MASK], 1, encoder),
+        "camembert": (ROBERTA_IDS, [ROBERTA_MASK], 1, encoder),
+        "electra": (SHORT_IDS, typed, 0, ["embeddings_project", *encoder]),
+        "albert": (SHORT_IDS, typed, 0, ["encoder.embedding_hidden_mapping_in", *passes("encoder.layer", 6)]),
+        "deberta_v2": (SHORT_IDS, typed, 0, [*encoder, "encoder.conv"]),
+        "deberta_v3": (LONG_IDS, [LONG_MASK], 1, encoder),
+        "mpnet": (LONG_IDS, [LONG_MASK], 1, encoder),
+        "modernbert": (SHORT_IDS, short, 0, [*passes("layers", 4), "final_norm"]),
+        "biased_modernbert": (SHORT_IDS, short, 0, passes("layers", 3)),
+    }
+    for name, (ids, given, pad, layers) in families.items():
+        folder = name.replace("_", "-")
+        folder = folder if name.startswith("biased") else f"tiny-{folder}"
+        model = {"kind": "huggingface", "path": f"checkpoints/{folder}"}
+        yield define(f"Forward/{name}", model, ids, output="logits")
+        yield define(f"Forward/{name}_masked", model, ids, forward_args=given, output="logits")
+        words = "embeddings.tok_embeddings" if "modernbert" in name else "embeddings.word_embeddings"
+        yield define(f"LayerGradientXActivation/{name}_gradient", model, ids, forward_args=given, target=[1, 0],
+                     layer="embeddings", output="logits", multiply_by_inputs=False)
+        for layer in layers:
+            case = f"{name}_{layer.replace('.', '_')}"
+            yield define(f"LayerActivation/{case}", model, ids, forward_args=given, layer=layer, output="logits")
+            yield define(f"LayerGradientXActivation/{case}", model, ids, forward_args=given, target=1, layer=layer,
+                         output="probabilities")
+        path = {"forward_args": given, "baselines": reference(ids, pad), "target": [1, 0]}
+        yield integral(f"LayerIntegratedGradients/{name}_embeddings", model, ids, 50, layer="embeddings",
+                       output="probabilities", **path)
+        yield integral(f"LayerIntegratedGradients/{name}_words", model, ids, 20, layer=words, output="logits", **path)
+
+
 # Captum's side.
 
 
@@ -509,7 +606,7 @@ def to_torch(spec):
 
 
 class Classifier(nn.Module):
-    """A checkpoint that takes token ids, without a mask, and gives what `output` says."""
+    """A checkpoint that takes token ids, a mask and token types if any, and gives what `output` says."""
 
     def __init__(self, folder, output):
         super().__init__()
@@ -518,14 +615,31 @@ class Classifier(nn.Module):
         assert not info["missing_keys"] and not info["mismatched_keys"], info
         self.net.double().eval()
         self.output = output
+        if self.net.config.model_type == "albert":
+            self.untie()
 
-    def forward(self, ids):
-        logits = self.net(input_ids=ids).logits
+    def untie(self):
+        """Gives each pass through ALBERT's layers a copy of its own, so that it can be told from the others."""
+        encoder, config = self.net.albert.encoder, self.net.config
+        passes, groups = config.num_hidden_layers, config.num_hidden_groups
+        encoder.albert_layer_groups = nn.ModuleList(
+            copy.deepcopy(encoder.albert_layer_groups[int(index / (passes / groups))]) for index in range(passes))
+        encoder.config.num_hidden_groups = passes
+
+    def forward(self, ids, mask=None, types=None):
+        types = {} if types is None else {"token_type_ids": types}
+        logits = self.net(input_ids=ids, attention_mask=mask, **types).logits
         if self.output == "logits":
             return logits
         return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
 
     def get_submodule(self, target):
+        kind, (*prefix, last) = self.net.config.model_type, target.split(".")
+        if prefix == ["encoder", "layer"] and kind == "albert":
+            group, inner = divmod(int(last), self.net.config.inner_group_num)
+            target = f"encoder.albert_layer_groups.{group}.albert_layers.{inner}"
+        elif prefix == ["encoder", "layer"] and kind in ("deberta-v2", "mpnet"):
+            target += ".output"  # the layer itself gives a tuple
         return self.net.base_model.get_submodule(target)
 
 
@@ -570,12 +684,15 @@ def attribute(case, folder):
     """Asks Captum; an argument that the case leaves out keeps Captum's default."""
     net = build(case, folder)
     inputs = to_torch(case["inputs"][0])
+    given = tuple(map(to_torch, case.get("forward_args", ())))
     if case["method"] == "Forward":
-        return {"attributions": [to_file(net(inputs))]}
+        return {"attributions": [to_file(net(inputs, *given))]}
     args = {key: value for key, value in case["args"].items() if key != "output"}
     options = {}
     if "multiply_by_inputs" in args:
         options["multiply_by_inputs"] = args.pop("multiply_by_inputs")
+    if given:
+        args["additional_forward_args"] = given
     if case["layer"] is not None:
         options["layer"] = net.get_submodule(case["layer"])
     if case["neuron"] is not None:
@@ -633,7 +750,8 @@ def main():
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
 
-    cases = [*input_cases(), *rescaled_cases(), *layer_cases(), *neuron_cases(), *text_cases()]
+    cases = [*input_cases(), *rescaled_cases(), *layer_cases(), *neuron_cases(), *text_cases(),
+             *family_cases()]
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         files = checkpoints()
@@ -641,7 +759,8 @@ def main():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(content)
         for case in cases:
-            case |= {"expected": attribute(case, folder), "tolerance": TOLERANCE}
+            single = "modernbert" in case["model"].get("path", "")
+            case |= {"expected": attribute(case, folder), "tolerance": TOLERANCE_OF_SINGLE if single else TOLERANCE}
 
     present = {path.relative_to(HERE).as_posix() for pattern in ("*/*.json", "checkpoints/*/*")
                for path in HERE.glob(pattern)}

@@ -32,6 +32,7 @@ fn cases() -> Vec<Case> {
     add("Conv2d", Box::new(conv), &[&[2, 2, 4, 5]]);
     let (scale, shift) = (tensor(5, &[4]), tensor(6, &[4]));
     add("LayerNorm", Box::new(LayerNorm::new(&scale, &shift, 1e-2).unwrap()), &[&[2, 3, 4]]);
+    add("LayerNorm", Box::new(LayerNorm::without_bias(&scale, 1e-2).unwrap()), &[&[2, 3, 4]]);
     for kind in ACTIVATIONS {
         add("Activation", Box::new(kind), &[&[2, 7]]);
     }

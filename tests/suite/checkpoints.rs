@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use candle_explain::prelude::*;
 use serde_json::{Value, json};
 
-type Weights = HashMap<String, Tensor>;
+pub(crate) type Weights = HashMap<String, Tensor>;
 
-fn source(name: &str) -> PathBuf {
+pub(crate) fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/checkpoints").join(name)
 }
 
 /// A copy of a tiny checkpoint that a test can change.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    fn of(name: &str, checkpoint: &str) -> Self {
+    pub(crate) fn of(name: &str, checkpoint: &str) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("checkpoints-{name}"));
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
@@ -26,17 +26,17 @@ impl Folder {
         Self(folder)
     }
 
-    fn weights(&self) -> Weights {
+    pub(crate) fn weights(&self) -> Weights {
         candle_core::safetensors::load(self.0.join("model.safetensors"), &Device::Cpu).unwrap()
     }
 
-    fn save(&self, weights: &Weights) -> &Self {
+    pub(crate) fn save(&self, weights: &Weights) -> &Self {
         candle_core::safetensors::save(weights, self.0.join("model.safetensors")).unwrap();
         self
     }
 
     /// Changes `config.json`; a key that is null is taken out.
-    fn config(&self, changes: Value) -> &Self {
+    pub(crate) fn config(&self, changes: Value) -> &Self {
         let path = self.0.join("config.json");
         let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         for (key, value) in changes.as_object().unwrap() {
@@ -49,16 +49,16 @@ impl Folder {
         self
     }
 
-    fn load(&self) -> Result<SequenceClassifier> {
+    pub(crate) fn load(&self) -> Result<SequenceClassifier> {
         SequenceClassifier::from_pretrained(&self.0)
     }
 
-    fn logits(&self) -> Vec<f64> {
+    pub(crate) fn logits(&self) -> Vec<f64> {
         logits(&self.load().unwrap(), Inputs::from(ids()))
     }
 
     #[track_caller]
-    fn error(&self, parts: &[&str]) {
+    pub(crate) fn error(&self, parts: &[&str]) {
         let message = self.load().expect_err("it loads").to_string();
         for part in parts {
             assert!(message.contains(part), "no {part:?} in {message}");
@@ -66,21 +66,21 @@ impl Folder {
     }
 }
 
-fn logits(model: &SequenceClassifier, input: Inputs) -> Vec<f64> {
+pub(crate) fn logits(model: &SequenceClassifier, input: Inputs) -> Vec<f64> {
     let model = model.to_dtype(DType::F64).unwrap().output(ClassifierOutput::Logits);
     model.predict(input).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
-fn expected() -> Value {
+pub(crate) fn expected() -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/text/checkpoints.json");
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn numbers(value: &Value) -> Vec<f64> {
+pub(crate) fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
 
-fn integers(value: &Value) -> Tensor {
+pub(crate) fn integers(value: &Value) -> Tensor {
     let row: Vec<u32> = numbers(&value[0]).into_iter().map(|number| number as u32).collect();
     Tensor::from_vec(row.clone(), (1, row.len()), &Device::Cpu).unwrap()
 }
@@ -91,9 +91,14 @@ fn ids() -> Tensor {
 
 #[track_caller]
 fn close(ours: &[f64], theirs: &[f64], what: &str) {
+    close_to(ours, theirs, 1e-9, what);
+}
+
+#[track_caller]
+pub(crate) fn close_to(ours: &[f64], theirs: &[f64], tolerance: f64, what: &str) {
     assert_eq!(ours.len(), theirs.len(), "{what}");
     for (ours, theirs) in ours.iter().zip(theirs) {
-        assert!((ours - theirs).abs() < 1e-9, "{what}: {ours} and {theirs}");
+        assert!((ours - theirs).abs() < tolerance, "{what}: {ours} and {theirs}");
     }
 }
 

@@ -66,6 +66,9 @@ mod gradient_check;
 /// Bad input and the error that each gives.
 mod errors;
 
+/// Families of encoders against transformers, and what each refuses.
+mod families;
+
 /// Errors without candle's backtraces.
 mod backtraces;
 

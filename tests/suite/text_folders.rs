@@ -319,7 +319,7 @@ fn what_is_missing_or_contradicts_itself_is_told() {
         error(&[("tokenizer_config.json", &of_class("BertTokenizer")), ("tokenizer.json", &unigram)]),
         &["BertTokenizer, whose model is WordPiece", "holds Unigram", "PreTrainedTokenizerFast"],
     );
-    for class in ["XLNetTokenizer", "T5TokenizerFast", "DebertaV2Tokenizer"] {
+    for class in ["XLNetTokenizer", "T5TokenizerFast", "DebertaTokenizer"] {
         expect(
             error(&[("tokenizer_config.json", &of_class(class)), ("tokenizer.json", &unigram)]),
             &[class, "in a way of its own", "PreTrainedTokenizerFast"],

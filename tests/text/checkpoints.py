@@ -6,6 +6,7 @@
 
 For every activation: the logits in float64, and for each token the sum over the hidden axis of the gradient of
 the first logit at the embeddings times the embeddings. For a pair: the logits with its token types, and without.
+For other families: the logits of a padded pair with each setting that changes what is computed.
 """
 
 import argparse
@@ -25,10 +26,40 @@ ACTIVATIONS = ["gelu", "gelu_python", "gelu_new", "gelu_pytorch_tanh", "gelu_pyt
 IDS = [[2, 17, 5, 9, 31, 12, 3]]
 TYPES = [[0, 0, 0, 1, 1, 1, 1]]
 
+# Settings that leave the weights as they are. A value of None takes the key out.
+PADDED = [[2, 17, 5, 9, 31, 12, 3, 22, 1, 1]]
+MASK = [[1, 1, 1, 1, 1, 1, 1, 1, 0, 0]]
+PADDED_TYPES = [[0, 0, 0, 0, 1, 1, 1, 1, 0, 0]]
+ROPE = {"full_attention": {"rope_type": "default", "rope_theta": 20.0}, "sliding_attention": {"rope_theta": 5.0}}
+VARIANTS = {
+    "tiny-xlm-roberta": [{"pad_token_id": 0}, {"layer_norm_eps": 0.01}],
+    "tiny-electra": [{"hidden_act": "relu"}, {"layer_norm_eps": 0.01}],
+    "tiny-albert": [{"hidden_act": "relu"}, {"num_hidden_layers": 2}, {"num_hidden_layers": 7},
+                    {"layer_norm_eps": 0.01}],
+    "tiny-deberta-v2": [
+        {"conv_kernel_size": 0}, {"conv_act": None}, {"share_att_key": True}, {"position_biased_input": False},
+        {"type_vocab_size": None}, {"relative_attention": None}, {"pos_att_type": ["c2p"]}, {"pos_att_type": None},
+        {"layer_norm_eps": 0.01}, {"hidden_act": "relu"}, {"pooler_hidden_act": "tanh"}],
+    "tiny-deberta-v3": [
+        {"max_relative_positions": 6}, {"norm_rel_ebd": None}, {"pos_att_type": "P2C"}, {"pos_att_type": ["c2p"]},
+        {"relative_attention": False}],
+    "tiny-mpnet": [{"layer_norm_eps": 0.01}, {"hidden_act": "relu"}],
+    "tiny-modernbert": [
+        {"classifier_pooling": "mean"}, {"local_attention": 2}, {"sliding_window": 1}, {"norm_eps": 0.01},
+        {"layer_types": ["sliding_attention", "full_attention", "full_attention", "sliding_attention"]},
+        {"layer_types": None, "global_attn_every_n_layers": 2}, {"rope_parameters": ROPE},
+        {"rope_parameters": None, "global_rope_theta": 30.0}, {"rope_parameters": None, "local_rope_theta": 30.0},
+        {"classifier_activation": "relu"}, {"hidden_activation": "relu"}],
+    "biased-modernbert": [
+        {"classifier_pooling": None}, {"global_attn_every_n_layers": None}, {"global_rope_theta": None},
+        {"local_rope_theta": None}, {"local_attention": None}, {"norm_eps": None}, {"hidden_activation": None},
+        {"classifier_activation": None}],
+}
+
 
 def changed(name, **settings):
     config = json.loads((CHECKPOINTS / name / "config.json").read_text())
-    config.update(settings)
+    config = {key: value for key, value in (config | settings).items() if value is not None}
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         (folder / "config.json").write_text(json.dumps(config))
@@ -59,6 +90,19 @@ def activation(name):
     return {"logits": rounded(logits), "gradient_times_activation": rounded((embeddings.grad * embeddings).sum(-1))}
 
 
+def variants():
+    for name, settings in VARIANTS.items():
+        given = {"attention_mask": torch.tensor(MASK)}
+        if name in ("tiny-electra", "tiny-albert", "tiny-deberta-v2", "tiny-deberta-v3"):
+            given["token_type_ids"] = torch.tensor(PADDED_TYPES)
+        usual = None
+        for changes in [{}, *settings]:
+            logits = rounded(changed(name, **changes)(torch.tensor(PADDED), **given).logits)
+            assert logits != usual, (name, changes)
+            usual = usual or logits
+            yield {"checkpoint": name, "settings": changes, "types": "token_type_ids" in given, "logits": logits}
+
+
 def generate():
     model = changed("tiny-bert")
     with torch.no_grad():
@@ -67,6 +111,8 @@ def generate():
         single = rounded(model(ids).logits)
     lines = [f'"ids": {IDS}', f'"types": {TYPES}', f'"pair": {pair}', f'"single": {single}']
     lines += [f'"{name}": {json.dumps(activation(name))}' for name in ACTIVATIONS]
+    lines += [f'"padded": [{PADDED}, {MASK}, {PADDED_TYPES}]']
+    lines += ['"variants": [\n' + ",\n".join(map(json.dumps, variants())) + "\n]"]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 

@@ -1,13 +1,16 @@
 //! The weights of a checkpoint folder, under the names of today's checkpoints.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor, Var};
 
-use super::config::{Architecture, Config};
+use super::architecture::Norms;
+use super::config::Config;
+use super::part::{Dense, Norm, Table};
 use super::weight_files::{self, Read};
-use super::weight_name::{Rank, todays_name};
+use super::weight_name::{Rank, Spelling};
 use crate::error::{Result, bail, error};
 use crate::finite;
 use crate::nn::{LayerNorm, Linear};
@@ -15,9 +18,12 @@ use crate::nn::{LayerNorm, Linear};
 /// The weights of a folder, by name without the model's prefix.
 pub(super) struct Checkpoint {
     folder: PathBuf,
+    spelling: Spelling,
     weights: BTreeMap<String, Vec<Candidate>>,
     /// The type in which all weights are given.
     dtype: DType,
+    /// In a rehearsal, what was asked for.
+    asked: Option<RefCell<Vec<String>>>,
 }
 
 /// A tensor that a file holds under one of a weight's names.
@@ -29,10 +35,10 @@ struct Candidate {
 
 impl Checkpoint {
     /// Reads the weights of a folder.
-    pub(super) fn open(folder: &Path, architecture: Architecture) -> Result<Self> {
+    pub(super) fn open(folder: &Path, spelling: Spelling) -> Result<Self> {
         let mut weights: BTreeMap<String, Vec<Candidate>> = BTreeMap::new();
         for (name, tensor) in weight_files::tensors(folder)? {
-            let (today, rank) = todays_name(&name, architecture);
+            let (today, rank) = spelling.todays_name(&name);
             weights.entry(today).or_default().push(Candidate { name, rank, tensor });
         }
         for candidates in weights.values_mut() {
@@ -40,15 +46,26 @@ impl Checkpoint {
             let usual = candidates[0].rank;
             candidates.retain(|candidate| candidate.rank == usual);
         }
-        Ok(Self { folder: folder.to_path_buf(), weights, dtype: DType::F32 })
+        Ok(Self { folder: folder.to_path_buf(), weights, ..Self::empty(spelling) })
+    }
+
+    fn empty(spelling: Spelling) -> Self {
+        Self { folder: PathBuf::new(), spelling, weights: BTreeMap::new(), dtype: DType::F32, asked: None }
+    }
+
+    /// The names of the weights that something loads: it is loaded once of weights that are all 0 and of any size.
+    pub(super) fn names_of<T>(spelling: Spelling, load: impl FnOnce(&Self) -> Result<T>) -> Result<Vec<String>> {
+        let rehearsal = Self { asked: Some(RefCell::default()), ..Self::empty(spelling) };
+        load(&rehearsal)?;
+        Ok(rehearsal.asked.map(RefCell::into_inner).unwrap_or_default())
     }
 
     /// Weights that come from no file.
-    pub(super) fn from_weights(tensors: BTreeMap<String, Tensor>) -> Self {
+    pub(super) fn from_weights(tensors: BTreeMap<String, Tensor>, spelling: Spelling) -> Self {
         let only =
             |name: &String, tensor| vec![Candidate { name: name.clone(), rank: Rank::Usual, tensor: Ok(tensor) }];
         let weights = tensors.into_iter().map(|(name, tensor)| (name.clone(), only(&name, tensor))).collect();
-        Self { folder: PathBuf::new(), weights, dtype: DType::F32 }
+        Self { weights, ..Self::empty(spelling) }
     }
 
     /// Where the weights come from.
@@ -58,7 +75,7 @@ impl Checkpoint {
 
     /// Whether there is a weight of this name.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.weights.contains_key(name)
+        self.weights.contains_key(self.spelling.bare(name))
     }
 
     /// The names of its weights, for an error.
@@ -114,18 +131,28 @@ impl Checkpoint {
 
     /// An error if `config.json` tells of another size than the weights have.
     pub(super) fn check_size(&self, config: &Config, key: &str, size: usize) -> Result<()> {
-        match config.size(key) {
-            Some(told) if told != size as u64 => bail!(
-                File,
-                "{}: config.json says that {key} is {told}, and the weights have {size}: is it theirs?",
-                self.folder.display()
-            ),
-            _ => Ok(()),
+        let told = config.size(key).unwrap_or(size as u64);
+        self.ensure(told == size as u64, || {
+            format!("config.json says that {key} is {told}, and the weights have {size}: is it theirs?")
+        })
+    }
+
+    /// An error if something does not hold of the weights.
+    pub(super) fn ensure(&self, holds: bool, why: impl FnOnce() -> String) -> Result<()> {
+        if holds || self.asked.is_some() {
+            return Ok(());
         }
+        bail!(File, "{}: {}", self.folder.display(), why())
     }
 
     /// A weight of this shape; `0` stands for any size. All have the type that [`Checkpoint::require`] found.
     pub(super) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let name = self.spelling.bare(name);
+        if let Some(asked) = &self.asked {
+            asked.borrow_mut().push(name.to_string());
+            let any: Vec<usize> = shape.iter().map(|size| (*size).max(1)).collect();
+            return Ok(Tensor::zeros(any, self.dtype, &Device::Cpu)?);
+        }
         let candidates = self.weights.get(name).map(Vec::as_slice).unwrap_or_default();
         let [first, others @ ..] = candidates else {
             bail!(File, "{} has no weight \"{name}\"", self.folder.display())
@@ -177,16 +204,34 @@ impl Checkpoint {
         })
     }
 
-    /// A dense layer, `name.weight` and `name.bias`; `0` outputs stand for any number.
-    pub(super) fn linear(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
+    /// A dense layer, `name.weight` and, with a bias, `name.bias`; `0` outputs stand for any number.
+    pub(super) fn dense(&self, name: &str, bias: bool, inputs: usize, outputs: usize) -> Result<Dense> {
         let weight = self.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
-        let bias = self.tensor(&format!("{name}.bias"), &[weight.dims()[0]])?;
-        Linear::from_weights(&weight, Some(&bias))
+        let bias = bias.then(|| self.tensor(&format!("{name}.bias"), &[weight.dims()[0]])).transpose()?;
+        Ok(Dense { name: name.to_string(), linear: Linear::from_weights(&weight, bias.as_ref())? })
     }
 
-    pub(super) fn layer_norm(&self, name: &str, width: usize, eps: f64) -> Result<LayerNorm> {
-        let [weight, bias] = ["weight", "bias"].map(|part| self.tensor(&format!("{name}.{part}"), &[width]));
-        LayerNorm::new(&weight?, &bias?, eps)
+    /// A dense layer from the embeddings' width to that of the layers.
+    pub(super) fn widened(&self, config: &Config, name: &str, bias: bool, inputs: usize) -> Result<Dense> {
+        let dense = self.dense(name, bias, inputs, 0)?;
+        self.check_size(config, "hidden_size", dense.outputs())?;
+        Ok(dense)
+    }
+
+    pub(super) fn layer_norm(&self, name: &str, width: usize, norms: Norms) -> Result<Norm> {
+        let part = |part: &str| self.tensor(&format!("{name}.{part}"), &[width]);
+        let norm = if norms.bias {
+            LayerNorm::new(&part("weight")?, &part("bias")?, norms.eps)?
+        } else {
+            LayerNorm::without_bias(&part("weight")?, norms.eps)?
+        };
+        Ok(Norm { name: name.to_string(), norm })
+    }
+
+    /// A table of rows, `name.weight`; `0` stands for any size.
+    pub(super) fn table(&self, name: &str, shape: [usize; 2]) -> Result<Table> {
+        let rows = Var::from_tensor(&self.tensor(&format!("{name}.weight"), &shape)?)?;
+        Ok(Table { name: name.to_string(), rows })
     }
 }
 

@@ -3,28 +3,44 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use candle_core::{DType, IndexOp, Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 
 use super::checkpoint::Checkpoint;
-use super::config::{Architecture, Config};
-use super::encoder::{TransformerEncoder, open, weight_names};
+use super::config::Config;
+use super::encoder::{TransformerEncoder, open};
+use super::head::Head;
+use super::part::{Part, made_of};
 use crate::error::{Result, bail};
 use crate::file::{cannot_write, write_whole};
 use crate::model::{Inputs, Layers, Model};
-use crate::nn::{Activation, Linear, Softmax};
+use crate::nn::{Activation, Softmax};
 
-/// A text classifier of the BERT family: BERT, RoBERTa (PhoBERT and XLM-RoBERTa included) or
-/// DistilBERT, from the folder of a Hugging Face checkpoint.
+/// A text classifier from the folder of a Hugging Face checkpoint: an encoder with a classification head of one of
+/// the families BERT, RoBERTa (PhoBERT, XLM-RoBERTa and CamemBERT included), DistilBERT, ELECTRA, ALBERT,
+/// DeBERTa-v2 (v3 included), MPNet and ModernBERT.
 ///
 /// It takes token ids `[batch, tokens]`, and as extra arguments, if there is padding, a mask
 /// `[batch, tokens]` of 1 for tokens and 0 for padding, and behind it, for pairs of texts, each token's type
 /// `[batch, tokens]`, else 0. It gives probabilities `[batch, labels]`: softmax of the logits, or the sigmoid
 /// of a single one.
 ///
-/// Layers: `embeddings.word_embeddings`, `embeddings.position_embeddings`,
-/// `embeddings.token_type_embeddings`, `embeddings` (all of it), `encoder.layer.0` and on (in
-/// DistilBERT `transformer.layer.0`), each one's `encoder.layer.0.attention.weights`
-/// `[batch, heads, tokens, tokens]`, `logits`.
+/// Layers are called as in the checkpoint. What is there depends on the family, and
+/// [`Model::layer_names`] lists it:
+///
+/// | Layer | What it gives |
+/// |---|---|
+/// | `embeddings.word_embeddings`, in ModernBERT `embeddings.tok_embeddings` | a vector for each word |
+/// | `embeddings.position_embeddings`, `embeddings.token_type_embeddings` | a vector for each place, and type |
+/// | `embeddings` | all of it |
+/// | `embeddings_project` (ELECTRA), `encoder.embedding_hidden_mapping_in` (ALBERT) | the same, as wide as the layers |
+/// | `encoder.layer.0` and on, in DistilBERT `transformer.layer.0`, in ModernBERT `layers.0` | hidden states |
+/// | `encoder.layer.0.attention.weights` and so on | `[batch, heads, tokens, tokens]` |
+/// | `encoder.conv` (DeBERTa-v2 with a convolution) | the first hidden states and what it adds to them |
+/// | `final_norm` (ModernBERT) | the last hidden states |
+/// | `logits` | `[batch, labels]` |
+///
+/// ALBERT passes through one layer many times. Each pass has a name of its own, so `encoder.layer.0` to
+/// `encoder.layer.11` are its twelve passes from the lowest, whichever weights they go through.
 #[derive(Clone, Debug)]
 pub struct SequenceClassifier {
     encoder: TransformerEncoder,
@@ -42,13 +58,7 @@ pub enum ClassifierOutput {
     Logits,
 }
 
-/// A dense layer with its nonlinearity on the first token, and the one that gives the logits.
-#[derive(Clone, Debug)]
-struct Head {
-    dense: Linear,
-    activation: Activation,
-    logits: Linear,
-}
+made_of!(SequenceClassifier: encoder, head);
 
 impl SequenceClassifier {
     /// Reads a checkpoint: a folder with `config.json` and `model.safetensors` or `pytorch_model.bin`, whole or
@@ -61,7 +71,7 @@ impl SequenceClassifier {
     }
 
     pub(super) fn load(checkpoint: Checkpoint, config: Config) -> Result<Self> {
-        let [dense, logits] = config.architecture.head();
+        let logits = config.architecture.head.logits;
         if !checkpoint.has(&format!("{logits}.weight")) {
             bail!(
                 File,
@@ -71,8 +81,12 @@ impl SequenceClassifier {
                 checkpoint.names()
             )
         }
-        let head = [dense, logits].into_iter().flat_map(|name| ["weight", "bias"].map(|part| format!("{name}.{part}")));
-        let checkpoint = checkpoint.require(&weight_names(&config).into_iter().chain(head).collect::<Vec<_>>())?;
+        let parts = |checkpoint: &Checkpoint| -> Result<Self> {
+            let encoder = TransformerEncoder::load(checkpoint, config.clone())?;
+            let head = Head::load(checkpoint, &config, encoder.width())?;
+            Ok(Self { encoder, head, output: ClassifierOutput::default() })
+        };
+        let checkpoint = checkpoint.require(&Checkpoint::names_of(config.spelling(), parts)?)?;
         if let Some(kind @ ("multi_label_classification" | "regression")) = config.problem_type() {
             bail!(
                 File,
@@ -81,10 +95,8 @@ impl SequenceClassifier {
                 checkpoint.folder().display()
             )
         }
-        let encoder = TransformerEncoder::load(&checkpoint, config)?;
-        let width = encoder.width();
-        let logits = checkpoint.linear(logits, width, 0)?;
-        let (classes, named) = (logits.weight().dims()[0], encoder.config.labels.len());
+        let classifier = parts(&checkpoint)?;
+        let (classes, named) = (classifier.head.outputs(), config.labels.len());
         if named > 0 && named != classes.max(2) && named != classes {
             bail!(
                 File,
@@ -93,11 +105,9 @@ impl SequenceClassifier {
             )
         }
         if named == 0 {
-            checkpoint.check_size(&encoder.config, "num_labels", classes)?;
+            checkpoint.check_size(&config, "num_labels", classes)?;
         }
-        let activation = encoder.config.architecture.head_activation();
-        let head = Head { dense: checkpoint.linear(dense, width, width)?, activation, logits };
-        Ok(Self { head, output: ClassifierOutput::default(), encoder })
+        Ok(classifier)
     }
 
     /// The same classifier with another output.
@@ -112,15 +122,7 @@ impl SequenceClassifier {
 
     /// The same classifier computing in another type, `f64` for example.
     pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
-        Ok(Self {
-            encoder: self.encoder.to_dtype(dtype)?,
-            head: Head {
-                dense: self.head.dense.to_dtype(dtype)?,
-                activation: self.head.activation,
-                logits: self.head.logits.to_dtype(dtype)?,
-            },
-            output: self.output,
-        })
+        Part::to_dtype(self, dtype)
     }
 
     /// The encoder below the head.
@@ -131,7 +133,7 @@ impl SequenceClassifier {
     /// The name of each class: the configuration's, or `LABEL_0` and on. A single output is the
     /// probability of the second of two classes; if the configuration has one name, it is that one's.
     pub fn labels(&self) -> Vec<String> {
-        let classes = self.head.logits.weight().dims()[0].max(2);
+        let classes = self.head.outputs().max(2);
         match self.encoder.config.labels.as_slice() {
             [only] => vec![format!("not {only}"), only.clone()],
             [] => (0..classes).map(|class| format!("LABEL_{class}")).collect(),
@@ -147,7 +149,7 @@ impl SequenceClassifier {
 
     /// How many numbers the weights are.
     pub fn parameter_count(&self) -> usize {
-        self.weights().iter().map(|(_, weight)| weight.elem_count()).sum()
+        Part::weights(self).iter().map(|(_, weight)| weight.elem_count()).sum()
     }
 
     /// How many tokens a text may have, the special ones included.
@@ -171,7 +173,7 @@ impl SequenceClassifier {
         let folder = folder.as_ref();
         std::fs::create_dir_all(folder).map_err(|e| cannot_write(folder, e))?;
         let weights: HashMap<String, Tensor> =
-            self.weights().into_iter().map(|(name, weight)| (name, weight.as_detached_tensor())).collect();
+            self.full_names().into_iter().map(|(name, weight)| (name, weight.as_detached_tensor())).collect();
         write_whole(&folder.join("model.safetensors"), |path| {
             candle_core::safetensors::save(&weights, path).map_err(|e| cannot_write(path, e))
         })?;
@@ -182,17 +184,10 @@ impl SequenceClassifier {
     }
 
     /// Every weight with its full name in the checkpoint.
-    fn weights(&self) -> Vec<(String, Var)> {
-        let architecture = self.encoder.config.architecture;
-        let [dense, logits] = architecture.head();
-        // BERT's pooler is a part of the encoder's module.
-        let dense = if architecture == Architecture::Bert { format!("bert.{dense}") } else { dense.to_string() };
-        let prefix = architecture.prefix();
-        let encoder = self.encoder.weights().into_iter().map(|(name, weight)| (format!("{prefix}.{name}"), weight));
-        encoder
-            .chain(self.head.dense.named_parameters(&dense))
-            .chain(self.head.logits.named_parameters(logits))
-            .collect()
+    fn full_names(&self) -> Vec<(String, Var)> {
+        let prefix = self.encoder.config.family.prefix;
+        let encoder = Part::weights(&self.encoder).into_iter();
+        encoder.map(|(name, weight)| (format!("{prefix}.{name}"), weight)).chain(self.head.weights()).collect()
     }
 }
 
@@ -202,11 +197,7 @@ const MOST_TENSORS_OF_THE_HEAD: usize = 32;
 impl Model for SequenceClassifier {
     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
         let hidden = self.encoder.forward(input, layers)?;
-        let first = layers.dropout(hidden.i((.., 0))?.contiguous()?)?;
-        let pooled = layers.run(&self.head.dense, &first)?;
-        let pooled = layers.run(&self.head.activation, &pooled)?;
-        let pooled = layers.dropout(pooled)?;
-        let logits = layers.apply("logits", &self.head.logits, &pooled)?;
+        let logits = self.head.forward(&hidden, self.encoder.mask(input)?.as_ref(), layers)?;
         match self.output {
             ClassifierOutput::Logits => Ok(logits),
             ClassifierOutput::Probabilities if logits.dims()[1] == 1 => layers.run(&Activation::Sigmoid, &logits),
@@ -215,11 +206,11 @@ impl Model for SequenceClassifier {
     }
 
     fn parameters(&self) -> Vec<Var> {
-        self.weights().into_iter().map(|(_, weight)| weight).collect()
+        self.full_names().into_iter().map(|(_, weight)| weight).collect()
     }
 
     fn named_parameters(&self) -> Vec<(String, Var)> {
-        self.weights()
+        self.full_names()
     }
 
     fn known_operations(&self) -> Option<usize> {

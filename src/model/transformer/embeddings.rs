@@ -1,110 +1,103 @@
 //! Words, positions and token types to vectors.
 
-use candle_core::{DType, Tensor, Var};
+use candle_core::{D, DType, Tensor};
 
+use super::architecture::{Positions, TokenTypes};
 use super::checkpoint::Checkpoint;
-use super::config::{Architecture, Config};
+use super::config::Config;
+use super::part::{Dense, Norm, Table, made_of};
 use crate::error::{Result, bail};
 use crate::model::Layers;
-use crate::nn::LayerNorm;
+
+const POSITIONS: &str = "embeddings.position_embeddings";
+const TOKEN_TYPES: &str = "embeddings.token_type_embeddings";
 
 #[derive(Clone, Debug)]
 pub(super) struct Embeddings {
-    words: Var,
-    positions: Var,
-    token_types: Option<Var>,
-    norm: LayerNorm,
-    /// The position of the first token; padding stays at the one before, for RoBERTa.
-    padding: Option<u32>,
+    words: Table,
+    positions: Option<Table>,
+    token_types: Option<Table>,
+    projection: Option<Dense>,
+    norm: Norm,
+    places: Positions,
+    types: TokenTypes,
+    blanks_padding: bool,
 }
+
+made_of!(Embeddings: words, positions, token_types, projection, norm);
 
 impl Embeddings {
     pub(super) fn load(checkpoint: &Checkpoint, config: &Config) -> Result<Self> {
-        let table = |kind: &str, width| -> Result<Var> {
-            Ok(Var::from_tensor(&checkpoint.tensor(&table_name(kind), &[0, width])?)?)
-        };
-        let words = table("word", 0)?;
-        let (vocabulary, width) = words.dims2()?;
+        let plan = &config.architecture.embeddings;
+        let words = checkpoint.table(plan.words, [0, 0])?;
+        let (vocabulary, width) = words.rows.dims2()?;
         checkpoint.check_size(config, "vocab_size", vocabulary)?;
-        let told = if config.architecture == Architecture::DistilBert { "dim" } else { "hidden_size" };
-        checkpoint.check_size(config, told, width)?;
-        if config.pad_token_id as usize >= vocabulary {
-            bail!(
-                File,
-                "{}: config.json says that pad_token_id is {}, and the vocabulary has {vocabulary} tokens",
-                checkpoint.folder().display(),
+        checkpoint.check_size(config, plan.width, width)?;
+        checkpoint.ensure((config.pad_token_id as usize) < vocabulary, || {
+            format!(
+                "config.json says that pad_token_id is {}, and the vocabulary has {vocabulary} tokens",
                 config.pad_token_id
             )
-        }
-        let token_types = match config.architecture {
-            Architecture::DistilBert => None,
-            _ => Some(table("token_type", width)?),
+        })?;
+        let table = |there: bool, name: &str, size: &str| -> Result<Option<Table>> {
+            let table = there.then(|| checkpoint.table(name, [0, width])).transpose()?;
+            table.iter().try_for_each(|table| checkpoint.check_size(config, size, table.count()))?;
+            Ok(table)
         };
-        let positions = table("position", width)?;
-        checkpoint.check_size(config, "max_position_embeddings", positions.dims()[0])?;
-        if let Some(types) = &token_types {
-            checkpoint.check_size(config, "type_vocab_size", types.dims()[0])?;
-        }
+        let placed = !matches!(plan.positions, Positions::Nowhere(_));
+        let positions = table(placed, POSITIONS, "max_position_embeddings")?;
+        let token_types = table(plan.token_types == TokenTypes::Known, TOKEN_TYPES, "type_vocab_size")?;
+        let projection = plan.projection.map(|name| checkpoint.widened(config, name, false, width)).transpose()?;
+        let width = projection.as_ref().map_or(width, Dense::outputs);
         Ok(Self {
-            positions,
-            norm: checkpoint.layer_norm("embeddings.LayerNorm", width, config.layer_norm_eps)?,
-            padding: (config.architecture == Architecture::Roberta).then_some(config.pad_token_id),
             words,
+            positions,
             token_types,
+            norm: checkpoint.layer_norm(plan.norm, width, config.architecture.norms)?,
+            projection,
+            places: plan.positions,
+            types: plan.token_types,
+            blanks_padding: plan.blanks_padding,
         })
-    }
-
-    pub(super) fn to_dtype(&self, dtype: DType) -> Result<Self> {
-        let convert = |table: &Var| Var::from_tensor(&table.as_detached_tensor().to_dtype(dtype)?);
-        Ok(Self {
-            words: convert(&self.words)?,
-            positions: convert(&self.positions)?,
-            token_types: self.token_types.as_ref().map(convert).transpose()?,
-            norm: self.norm.to_dtype(dtype)?,
-            padding: self.padding,
-        })
-    }
-
-    /// The name of every weight in the checkpoint.
-    pub(super) fn weight_names(architecture: Architecture) -> Vec<String> {
-        let tables = ["word", "position", "token_type"].into_iter();
-        let tables = tables.filter(|kind| *kind != "token_type" || architecture != Architecture::DistilBert);
-        tables.map(table_name).chain(["weight", "bias"].map(|part| format!("embeddings.LayerNorm.{part}"))).collect()
-    }
-
-    /// Every weight with its name in the checkpoint.
-    pub(super) fn weights(&self) -> Vec<(String, Var)> {
-        let tables = [("word", Some(&self.words)), ("position", Some(&self.positions))];
-        let tables = tables.into_iter().chain([("token_type", self.token_types.as_ref())]);
-        let tables = tables.filter_map(|(kind, table)| Some((table_name(kind), table?.clone())));
-        tables.chain(self.norm.named_parameters("embeddings.LayerNorm")).collect()
     }
 
     pub(super) fn width(&self) -> usize {
-        self.words.dims()[1]
+        self.projection.as_ref().map_or(self.words.rows.dims()[1], Dense::outputs)
     }
 
     pub(super) fn dtype(&self) -> DType {
-        self.words.dtype()
+        self.words.rows.dtype()
     }
 
     /// How many tokens fit in.
     pub(super) fn capacity(&self) -> usize {
-        self.positions.dims()[0].saturating_sub(self.padding.map_or(0, |padding| padding as usize + 1))
+        let rows = self.positions.as_ref().map_or(0, Table::count);
+        match self.places {
+            Positions::Counted => rows,
+            Positions::Behind(padding) => rows.saturating_sub(padding as usize + 1),
+            Positions::Nowhere(most) => most,
+        }
     }
 
     /// How many words there are.
     pub(super) fn vocabulary_size(&self) -> usize {
-        self.words.dims()[0]
+        self.words.count()
     }
 
     /// How many types of tokens are told apart.
     pub(super) fn type_count(&self) -> usize {
-        self.token_types.as_ref().map_or(1, |types| types.dims()[0])
+        self.token_types.as_ref().map_or(1, Table::count)
     }
 
-    /// `[batch, tokens, width]` from ids and, if there are any, types `[batch, tokens]`.
-    pub(super) fn forward(&self, ids: &Tensor, types: Option<&Tensor>, layers: &mut Layers) -> Result<Tensor> {
+    /// `[batch, tokens, width]` from ids and, if there are any, types `[batch, tokens]`; `mask` is 1 for tokens and
+    /// 0 for padding.
+    pub(super) fn forward(
+        &self,
+        ids: &Tensor,
+        types: Option<&Tensor>,
+        mask: Option<&Tensor>,
+        layers: &mut Layers,
+    ) -> Result<Tensor> {
         let &[batch, tokens] = ids.dims() else {
             bail!(Input, "the token ids have the shape {:?}: expected [batch, tokens]", ids.dims())
         };
@@ -119,23 +112,28 @@ impl Embeddings {
         if let Some(id) = host.iter().flatten().find(|id| !(0..vocabulary as i64).contains(id)) {
             bail!(Input, "token id {id} is not in the vocabulary of {vocabulary}: is it this model's tokenizer?")
         }
-        let training = layers.training();
-        let pick = |table: &Var, index: Vec<u32>| {
-            let index = Tensor::from_vec(index, batch * tokens, table.device())?;
-            let table = if training { table.as_tensor().clone() } else { table.as_detached_tensor() };
-            table.index_select(&index, 0)?.reshape((batch, tokens, self.width()))
+        let pick = |table: &Table, numbers: Vec<u32>, layers: &Layers| -> Result<Tensor> {
+            Ok(table.pick(layers, numbers)?.reshape((batch, tokens, ()))?)
         };
-        let flat: Vec<u32> = host.iter().flatten().map(|id| *id as u32).collect();
-        let words = layers.visit("embeddings.word_embeddings", pick(&self.words, flat)?)?;
-        let mut sum = words;
+        let words = pick(&self.words, host.iter().flatten().map(|id| *id as u32).collect(), layers)?;
+        let mut sum = layers.visit(&self.words.name, words)?;
         let type_ids = self.type_ids(types, ids)?;
         if let Some(types) = &self.token_types {
-            let types = pick(types, type_ids)?;
-            sum = (sum + layers.visit("embeddings.token_type_embeddings", types)?)?;
+            let types = pick(types, type_ids, layers)?;
+            sum = (sum + layers.visit(TOKEN_TYPES, types)?)?;
         }
-        let positions = pick(&self.positions, host.iter().flat_map(|row| self.position_ids(row)).collect())?;
-        sum = (sum + layers.visit("embeddings.position_embeddings", positions)?)?;
-        let embedded = layers.run(&self.norm, &sum)?;
+        if let Some(positions) = &self.positions {
+            let places = host.iter().flat_map(|row| self.position_ids(row)).collect();
+            let positions = pick(positions, places, layers)?;
+            sum = (sum + layers.visit(POSITIONS, positions)?)?;
+        }
+        if let Some(projection) = &self.projection {
+            sum = projection.run(layers, &sum)?;
+        }
+        let mut embedded = self.norm.run(layers, &sum)?;
+        if let Some(mask) = mask.filter(|_| self.blanks_padding) {
+            embedded = embedded.broadcast_mul(&mask.unsqueeze(D::Minus1)?)?;
+        }
         let embedded = layers.dropout(embedded)?;
         layers.visit("embeddings", embedded)
     }
@@ -152,6 +150,9 @@ impl Embeddings {
                 ids.dims()
             )
         }
+        if self.types == TokenTypes::Ignored {
+            return Ok(Vec::new());
+        }
         let types = types.to_dtype(DType::I64)?.flatten_all()?.to_vec1::<i64>()?;
         let count = self.type_count();
         match types.iter().find(|kind| !(0..count as i64).contains(kind)) {
@@ -165,7 +166,7 @@ impl Embeddings {
     }
 
     fn position_ids(&self, ids: &[i64]) -> Vec<u32> {
-        let Some(padding) = self.padding else { return (0..ids.len() as u32).collect() };
+        let Positions::Behind(padding) = self.places else { return (0..ids.len() as u32).collect() };
         let mut last = padding;
         let mut next = |id: &i64| {
             if *id == i64::from(padding) {
@@ -176,8 +177,4 @@ impl Embeddings {
         };
         ids.iter().map(&mut next).collect()
     }
-}
-
-fn table_name(kind: &str) -> String {
-    format!("embeddings.{kind}_embeddings.weight")
 }

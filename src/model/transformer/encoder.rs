@@ -4,15 +4,21 @@ use std::path::Path;
 
 use candle_core::{DType, Tensor, Var};
 
-use super::block::Block;
+use super::architecture::{Architecture, TokenTypes};
+use super::attention::Shared;
 use super::checkpoint::Checkpoint;
 use super::config::Config;
+use super::convolution::Convolution;
+use super::distances::Distances;
 use super::embeddings::Embeddings;
+use super::layer::Layer;
+use super::masks::{self, Masks};
+use super::part::{Dense, Norm, Part, made_of};
 use crate::error::{Result, bail};
 use crate::model::{Inputs, Layers, Model};
 
-/// An encoder of the BERT family without a head: BERT, RoBERTa (PhoBERT and XLM-RoBERTa
-/// included) or DistilBERT, from the folder of a Hugging Face checkpoint.
+/// An encoder without a head, from the folder of a Hugging Face checkpoint, of one of the families that
+/// [`SequenceClassifier`](super::SequenceClassifier) has.
 ///
 /// It takes token ids `[batch, tokens]`, and as extra arguments, if there is padding, a mask
 /// `[batch, tokens]` of 1 for tokens and 0 for padding, and behind it, for pairs of texts, each token's type
@@ -23,8 +29,16 @@ pub struct TransformerEncoder {
     pub(super) config: Config,
     padding: u32,
     embeddings: Embeddings,
-    blocks: Vec<Block>,
+    projection: Option<Dense>,
+    distances: Option<Distances>,
+    layers: Vec<Layer>,
+    convolution: Option<Convolution>,
+    last_norm: Option<Norm>,
+    /// The passes through the layers: each one's name, and which layer it goes through.
+    passes: Vec<(String, usize)>,
 }
+
+made_of!(TransformerEncoder: embeddings, projection, distances, layers, convolution, last_norm);
 
 impl TransformerEncoder {
     /// Reads the encoder of a checkpoint: a folder with `config.json` and `model.safetensors` or
@@ -34,25 +48,44 @@ impl TransformerEncoder {
     /// An error names the file or the weight that is missing, truncated or of another shape.
     pub fn from_pretrained(folder: impl AsRef<Path>) -> Result<Self> {
         let (config, checkpoint) = open(folder.as_ref())?;
-        let checkpoint = checkpoint.require(&weight_names(&config))?;
-        Self::load(&checkpoint, config)
+        let expected = Checkpoint::names_of(config.spelling(), |rehearsal| Self::load(rehearsal, config.clone()))?;
+        Self::load(&checkpoint.require(&expected)?, config)
     }
 
     pub(super) fn load(checkpoint: &Checkpoint, config: Config) -> Result<Self> {
-        checkpoint.refuse_further_layers(Block::all(config.architecture), config.layers)?;
+        let Architecture { projection, distances, convolution, stack, last_norm, norms, .. } = &config.architecture;
+        for (prefix, count) in &stack.counted {
+            checkpoint.refuse_further_layers(prefix, *count)?;
+        }
         let embeddings = Embeddings::load(checkpoint, &config)?;
-        let blocks = (0..config.layers).map(|index| Block::load(checkpoint, &config, index, embeddings.width()));
-        Ok(Self { blocks: blocks.collect::<Result<_>>()?, embeddings, padding: config.pad_token_id, config })
+        let widened = |name: &str| checkpoint.widened(&config, name, true, embeddings.width());
+        let projection = projection.map(widened).transpose()?;
+        let width = projection.as_ref().map_or(embeddings.width(), Dense::outputs);
+        let mut loaded: Vec<&str> = Vec::new();
+        let (mut layers, mut passes) = (Vec::new(), Vec::new());
+        for pass in &stack.passes {
+            let layer = match loaded.iter().position(|weights| *weights == pass.weights) {
+                Some(layer) => layer,
+                None => {
+                    layers.push(Layer::load(checkpoint, &config, &pass.layer, &pass.weights, width)?);
+                    loaded.push(&pass.weights);
+                    loaded.len() - 1
+                }
+            };
+            passes.push((pass.name.clone(), layer));
+        }
+        let load = |plan| Distances::load(checkpoint, &config, plan, width);
+        let distances = distances.as_ref().map(load).transpose()?;
+        let load = |plan| Convolution::load(checkpoint, plan, width, *norms);
+        let convolution = convolution.as_ref().map(load).transpose()?;
+        let last_norm = last_norm.map(|name| checkpoint.layer_norm(name, width, *norms)).transpose()?;
+        let padding = config.pad_token_id;
+        Ok(Self { embeddings, projection, distances, layers, convolution, last_norm, passes, padding, config })
     }
 
     /// The same encoder computing in another type, `f64` for example.
     pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
-        Ok(Self {
-            config: self.config.clone(),
-            padding: self.padding,
-            embeddings: self.embeddings.to_dtype(dtype)?,
-            blocks: self.blocks.iter().map(|block| block.to_dtype(dtype)).collect::<Result<_>>()?,
-        })
+        Part::to_dtype(self, dtype)
     }
 
     /// How many tokens a text may have, the special ones included.
@@ -75,6 +108,11 @@ impl TransformerEncoder {
         self.embeddings.type_count()
     }
 
+    /// Whether types of tokens are an input of it at all.
+    pub(crate) fn takes_types(&self) -> bool {
+        self.config.architecture.embeddings.token_types != TokenTypes::Refused
+    }
+
     /// The id of padding in `config.json`, if it tells.
     pub(crate) fn told_padding(&self) -> Option<u32> {
         self.config.told_padding
@@ -86,14 +124,14 @@ impl TransformerEncoder {
         self
     }
 
-    /// How many layers there are above the embeddings.
+    /// How many layers there are above the embeddings; in ALBERT, how many times one is passed through.
     pub fn layer_count(&self) -> usize {
-        self.blocks.len()
+        self.passes.len()
     }
 
     /// The names of the layers above the embeddings, from the lowest.
     pub fn encoder_layers(&self) -> Vec<String> {
-        self.blocks.iter().map(|block| block.name().to_string()).collect()
+        self.passes.iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// Whether the configuration asks for texts that are segmented into Vietnamese words.
@@ -102,40 +140,43 @@ impl TransformerEncoder {
     }
 
     pub(super) fn width(&self) -> usize {
-        self.embeddings.width()
+        self.projection.as_ref().map_or(self.embeddings.width(), Dense::outputs)
     }
 
-    /// Every weight with its name in the checkpoint, without the model's prefix.
-    pub(super) fn weights(&self) -> Vec<(String, Var)> {
-        self.embeddings.weights().into_iter().chain(self.blocks.iter().flat_map(Block::weights)).collect()
-    }
-
-    /// −∞, as near as the type comes, where there is padding: `[batch, 1, 1, tokens]`.
-    fn attention_mask(&self, input: &Inputs) -> Result<Option<Tensor>> {
-        let Some(mask) = input.args().first() else { return Ok(None) };
-        let ids = input.get(0)?;
-        if mask.dims() != ids.dims() {
-            bail!(Input, "the attention mask has the shape {:?}, and the ids {:?}", mask.dims(), ids.dims())
-        }
-        let (batch, tokens) = mask.dims2()?;
-        let mask = mask.to_dtype(self.embeddings.dtype())?.reshape((batch, 1, 1, tokens))?;
-        let far = if mask.dtype() == DType::F16 { 1e4 } else { 1e30 };
-        Ok(Some(((mask - 1.)? * far)?))
+    /// 1 for tokens and 0 for padding, `[batch, tokens]`, if the input tells.
+    pub(super) fn mask(&self, input: &Inputs) -> Result<Option<Tensor>> {
+        masks::tokens(input, self.embeddings.dtype())
     }
 }
 
-/// Neither the embeddings nor a block make more tensors in a forward pass.
-const MOST_TENSORS_OF_A_BLOCK: usize = 96;
+/// Neither the embeddings nor a layer make more tensors in a forward pass.
+const MOST_TENSORS_OF_A_LAYER: usize = 160;
 
 impl Model for TransformerEncoder {
     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
         input.require(1, 2)?;
-        let mask = self.attention_mask(input)?;
-        let mut x = self.embeddings.forward(input.get(0)?, input.args().get(1), layers)?;
-        for block in &self.blocks {
-            x = block.forward(&x, mask.as_ref(), layers)?;
+        let mask = self.mask(input)?;
+        let embedded = self.embeddings.forward(input.get(0)?, input.args().get(1), mask.as_ref(), layers)?;
+        let distances = self.distances.as_ref().map(|distances| distances.forward(embedded.dim(1)?, layers));
+        let shared = Shared {
+            masks: Masks::of(mask.as_ref(), &embedded, &self.config.architecture)?,
+            distances: distances.transpose()?,
+        };
+        let mut x = match &self.projection {
+            Some(projection) => layers.apply(&projection.name, &projection.linear, &embedded)?,
+            None => embedded.clone(),
+        };
+        let mut convolution = self.convolution.as_ref();
+        for (pass, layer) in &self.passes {
+            x = self.layers[*layer].forward(&x, pass, &shared, layers)?;
+            if let Some(convolution) = convolution.take() {
+                x = convolution.forward(&embedded, &x, mask.as_ref(), layers)?;
+            }
         }
-        Ok(x)
+        match &self.last_norm {
+            Some(norm) => layers.apply(&norm.name, &norm.norm, &x),
+            None => Ok(x),
+        }
     }
 
     fn parameters(&self) -> Vec<Var> {
@@ -147,14 +188,8 @@ impl Model for TransformerEncoder {
     }
 
     fn known_operations(&self) -> Option<usize> {
-        Some(MOST_TENSORS_OF_A_BLOCK * (self.blocks.len() + 1))
+        Some(MOST_TENSORS_OF_A_LAYER * (self.passes.len() + 1))
     }
-}
-
-/// The name of every weight of an encoder in the checkpoint.
-pub(super) fn weight_names(config: &Config) -> Vec<String> {
-    let blocks = (0..config.layers).flat_map(|index| Block::weight_names(config.architecture, index));
-    Embeddings::weight_names(config.architecture).into_iter().chain(blocks).collect()
 }
 
 /// The configuration and the weights of a folder.
@@ -163,6 +198,6 @@ pub(super) fn open(folder: &Path) -> Result<(Config, Checkpoint)> {
         bail!(File, "there is no folder {}: expected the folder of a checkpoint", folder.display())
     }
     let config = Config::read(&folder.join("config.json"))?;
-    let checkpoint = Checkpoint::open(folder, config.architecture)?;
+    let checkpoint = Checkpoint::open(folder, config.spelling())?;
     Ok((config, checkpoint))
 }

@@ -1,13 +1,27 @@
-//! Encoders of the BERT family with a classification head: BERT, RoBERTa (PhoBERT and XLM-RoBERTa
-//! included) and DistilBERT, from the folders that Hugging Face checkpoints come in.
+//! Encoders with a classification head, from the folders that Hugging Face checkpoints come in. `families` has what
+//! BERT, RoBERTa, ELECTRA and so on are made of.
 
-mod block;
+mod architecture;
+mod attention;
+mod biases;
 mod checkpoint;
 mod classifier;
 mod config;
+mod convolution;
+mod disentangled;
+mod distances;
 mod embeddings;
 mod encoder;
+mod families;
+mod feed_forward;
+mod head;
+mod layer;
+mod masks;
 mod nonlinearity;
+mod part;
+mod projections;
+mod rotary;
+mod settings;
 mod untrained;
 mod weight_files;
 mod weight_name;

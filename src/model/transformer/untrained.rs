@@ -49,7 +49,7 @@ impl SequenceClassifier {
             )
         }
         let config = Config::from_json(&config(shape))?;
-        Self::load(Checkpoint::from_weights(weights(shape, seed)?), config)
+        Self::load(Checkpoint::from_weights(weights(shape, seed)?, config.spelling()), config)
     }
 }
 

@@ -1,12 +1,10 @@
 //! The names that weights have had, and which of several that mean the same counts.
 
-use super::config::Architecture;
+use super::architecture::HeadPlan;
+use super::families::{FAMILIES, Family};
 
 /// What training on several devices, compiling, adapters and trainers put in front of names.
-const WRAPPERS: [&str; 4] = ["module.", "_orig_mod.", "base_model.model.", "model."];
-
-/// What the encoders of this family are called by.
-const ENCODERS: [&str; 3] = ["bert.", "roberta.", "distilbert."];
+const WRAPPERS: [&str; 4] = ["module", "_orig_mod", "base_model.model", "model"];
 
 /// Under which of the names that mean the same weight it stands; the first goes before the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,46 +17,93 @@ pub(super) enum Rank {
     Foreign,
 }
 
-/// Today's name of a weight without the encoder's, and how usual the one is that it has.
-pub(super) fn todays_name(name: &str, architecture: Architecture) -> (String, Rank) {
-    let mut bare = name;
-    while let Some(inside) = WRAPPERS.iter().find_map(|wrapper| bare.strip_prefix(wrapper)) {
-        bare = inside;
+/// How the weights of a family's encoders are spelled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spelling {
+    family: &'static Family,
+    head: HeadPlan,
+}
+
+impl Spelling {
+    pub(super) fn of(family: &'static Family, head: HeadPlan) -> Self {
+        Self { family, head }
     }
-    let encoder = ENCODERS.iter().find_map(|encoder| Some((*encoder, bare.strip_prefix(encoder)?)));
-    let bare = encoder.map_or(bare, |(_, inside)| inside);
-    let of_head = ["classifier.", "pre_classifier."].iter().any(|head| bare.starts_with(head));
-    let own = architecture.prefix();
-    let rank = match encoder {
-        Some((encoder, _)) if encoder.strip_suffix('.') != Some(own) => Rank::Foreign,
-        Some(_) if !of_head => Rank::Usual,
-        None if of_head => Rank::Usual,
-        _ => Rank::Unusual,
-    };
-    // The names that layer norms had before 2019.
-    (bare.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias"), rank)
+
+    /// A name without the encoder's.
+    pub(super) fn bare(self, name: &str) -> &str {
+        below(name, self.family.prefix).unwrap_or(name)
+    }
+
+    /// Whether a weight is beside the encoder.
+    fn of_head(self, bare: &str) -> bool {
+        self.head.names().any(|name| self.bare(name) == name && below(bare, name).is_some())
+    }
+
+    /// Today's name of a weight without the encoder's, and how usual the one is that it has.
+    pub(super) fn todays_name(self, name: &str) -> (String, Rank) {
+        let own = self.family.prefix;
+        let (mut bare, mut encoder) = (name, None);
+        while let Some((wrapper, inside)) = WRAPPERS.iter().find_map(|wrapper| Some((*wrapper, below(bare, wrapper)?)))
+        {
+            bare = inside;
+            encoder = encoder.or((wrapper == own).then_some(own));
+        }
+        let mut encoders = FAMILIES.iter().map(|family| family.prefix).filter(|prefix| !WRAPPERS.contains(prefix));
+        if let Some((named, inside)) = encoders.find_map(|prefix| Some((prefix, below(bare, prefix)?))) {
+            (bare, encoder) = (inside, Some(named));
+        }
+        let rank = match encoder {
+            Some(encoder) if encoder != own => Rank::Foreign,
+            Some(_) if !self.of_head(bare) => Rank::Usual,
+            None if self.of_head(bare) => Rank::Usual,
+            _ => Rank::Unusual,
+        };
+        // The names that layer norms had before 2019.
+        (bare.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias"), rank)
+    }
+}
+
+/// What follows a prefix and its dot.
+fn below<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
+    name.strip_prefix(prefix)?.strip_prefix('.')
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::model::transformer::config::Config;
+
+    /// The spelling of a family with its usual head.
+    fn spelling(model_type: &str) -> Spelling {
+        Config::from_json(&json!({ "model_type": model_type })).unwrap().spelling()
+    }
 
     #[test]
     fn the_encoders_own_name_goes_before_none() {
-        let rank = |name: &str| todays_name(name, Architecture::Bert).1;
-        assert_eq!(rank("bert.pooler.dense.weight"), Rank::Usual);
-        assert_eq!(rank("pooler.dense.weight"), Rank::Unusual);
-        assert_eq!(rank("roberta.pooler.dense.weight"), Rank::Foreign);
-        assert_eq!(rank("classifier.weight"), Rank::Usual);
-        assert_eq!(rank("bert.classifier.weight"), Rank::Unusual);
+        let rank = |model_type, name| spelling(model_type).todays_name(name).1;
+        assert_eq!(rank("bert", "bert.pooler.dense.weight"), Rank::Usual);
+        assert_eq!(rank("bert", "pooler.dense.weight"), Rank::Unusual);
+        assert_eq!(rank("bert", "roberta.pooler.dense.weight"), Rank::Foreign);
+        assert_eq!(rank("bert", "classifier.weight"), Rank::Usual);
+        assert_eq!(rank("bert", "bert.classifier.weight"), Rank::Unusual);
+        assert_eq!(rank("deberta-v2", "pooler.dense.weight"), Rank::Usual);
+        assert_eq!(rank("deberta-v2", "deberta.pooler.dense.weight"), Rank::Unusual);
+        assert_eq!(rank("modernbert", "model.final_norm.weight"), Rank::Usual);
+        assert_eq!(rank("modernbert", "final_norm.weight"), Rank::Unusual);
+        assert_eq!(rank("modernbert", "head.dense.weight"), Rank::Usual);
+        assert_eq!(rank("modernbert", "electra.final_norm.weight"), Rank::Foreign);
     }
 
     #[test]
     fn wrappers_are_taken_off() {
-        for wrapped in ["module.bert.x", "_orig_mod.module.bert.x", "base_model.model.bert.x", "model.bert.x", "bert.x"]
-        {
-            assert_eq!(todays_name(wrapped, Architecture::Bert), ("x".to_string(), Rank::Usual), "{wrapped}");
+        for (model_type, encoder) in [("bert", "bert"), ("albert", "albert"), ("modernbert", "model")] {
+            for wrapper in ["", "module.", "_orig_mod.module.", "base_model.model.", "model."] {
+                let name = format!("{wrapper}{encoder}.x");
+                assert_eq!(spelling(model_type).todays_name(&name), ("x".to_string(), Rank::Usual), "{name}");
+            }
         }
-        assert_eq!(todays_name("bert.LayerNorm.gamma", Architecture::Bert).0, "LayerNorm.weight");
+        assert_eq!(spelling("bert").todays_name("bert.LayerNorm.gamma").0, "LayerNorm.weight");
     }
 }

@@ -20,13 +20,14 @@ const MEGABYTE: usize = 1 << 20;
 const WEIGHTS: [&str; 4] = ["model.safetensors", INDICES[0], "pytorch_model.bin", INDICES[1]];
 const INDICES: [&str; 2] = ["model.safetensors.index.json", "pytorch_model.bin.index.json"];
 /// Files that a tokenizer can be read from.
-const VOCABULARIES: [&[&str]; 7] = [
+const VOCABULARIES: [&[&str]; 8] = [
     &["tokenizer.json"],
     &["vocab.txt", "bpe.codes"],
     &["vocab.txt"],
     &["vocab.json", "merges.txt"],
     &["sentencepiece.bpe.model"],
     &["spiece.model"],
+    &["spm.model"],
     &["tokenizer.model"],
 ];
 /// Files that change what a tokenizer does.

@@ -120,7 +120,7 @@ fn no_tokenizer(folder: &Folder, chosen: &Chosen, missing: &[&str]) -> Error {
         None => error!(
             File,
             "{place} holds no tokenizer: expected tokenizer.json, vocab.txt, vocab.json and merges.txt, \
-             sentencepiece.bpe.model, spiece.model, or PhoBERT's vocab.txt and bpe.codes; {advice}"
+             sentencepiece.bpe.model, spiece.model, spm.model, or PhoBERT's vocab.txt and bpe.codes; {advice}"
         ),
     }
 }

@@ -23,6 +23,8 @@ pub(super) enum Class {
     Camembert,
     /// Unigram as SentencePiece wrote it.
     Albert,
+    /// The same without SentencePiece's table of characters.
+    DebertaV2,
     /// fastBPE over words.
     PhoBert,
     /// What `tokenizer.json` says.
@@ -32,11 +34,11 @@ pub(super) enum Class {
 /// Other classes that `transformers` makes in ways of their own, without `Tokenizer` at the end: what their
 /// `tokenizer.json` says is not all that they do.
 #[rustfmt::skip]
-const MADE_OTHERWISE: [&str; 66] = [
+const MADE_OTHERWISE: [&str; 65] = [
     "Barthez", "Bartpho", "BertGeneration", "BertJapanese", "Bertweet", "BigBird",
     "BioGpt", "BlenderbotSmall", "Blenderbot", "ByT5", "CLIP", "CTRL",
     "Canine", "Clvp", "CodeGen", "CodeLlama", "Cohere", "ConvBert",
-    "Cpm", "DPRContextEncoder", "DPRQuestionEncoder", "DPRReader", "Deberta", "DebertaV2",
+    "Cpm", "DPRContextEncoder", "DPRQuestionEncoder", "DPRReader", "Deberta",
     "Esm", "FNet", "FSMT", "Flaubert", "Funnel", "GPTNeoXJapanese",
     "GPTNeoX", "GPTSw3", "Gemma", "LayoutLMv2", "LayoutLMv3", "LayoutXLM",
     "Llama", "Luke", "M2M100", "MBart50", "MBart", "MLuke",
@@ -72,6 +74,8 @@ impl Chosen {
                 Some(Class::XlmRoberta)
             } else if has("spiece.model") {
                 Some(Class::Albert)
+            } else if has("spm.model") {
+                Some(Class::DebertaV2)
             } else if has("vocab.json") && has("merges.txt") {
                 Some(Class::Roberta)
             } else {
@@ -85,6 +89,7 @@ impl Chosen {
             Some("xlm-roberta") => Some(Class::XlmRoberta),
             Some("camembert") => Some(Class::Camembert),
             Some("albert") => Some(Class::Albert),
+            Some("deberta-v2") => Some(Class::DebertaV2),
             Some("mpnet") => Some(Class::MpNet),
             _ => None,
         };
@@ -115,6 +120,7 @@ impl Class {
             "XLMRobertaTokenizer" => Class::XlmRoberta,
             "CamembertTokenizer" => Class::Camembert,
             "AlbertTokenizer" => Class::Albert,
+            "DebertaV2Tokenizer" => Class::DebertaV2,
             "PhobertTokenizer" => Class::PhoBert,
             _ => Class::AsWritten,
         }
@@ -125,7 +131,7 @@ impl Class {
         match self {
             Class::Bert | Class::MpNet => Some("WordPiece"),
             Class::Roberta | Class::Gpt2 | Class::Herbert => Some("BPE"),
-            Class::XlmRoberta | Class::Camembert | Class::Albert => Some("Unigram"),
+            Class::XlmRoberta | Class::Camembert | Class::Albert | Class::DebertaV2 => Some("Unigram"),
             Class::PhoBert | Class::AsWritten => None,
         }
     }
@@ -137,6 +143,7 @@ impl Class {
             Class::Roberta | Class::Gpt2 | Class::Herbert => &["vocab.json", "merges.txt"],
             Class::XlmRoberta | Class::Camembert => &["sentencepiece.bpe.model"],
             Class::Albert => &["spiece.model"],
+            Class::DebertaV2 => &["spm.model"],
             Class::PhoBert => &["vocab.txt", "bpe.codes"],
             Class::AsWritten => &[],
         }

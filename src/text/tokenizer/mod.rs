@@ -40,6 +40,7 @@ use crate::text::{Token, TokenizedText};
 /// | `vocab.json`, `merges.txt` | `RobertaTokenizer`, `GPT2Tokenizer`, `HerbertTokenizer` |
 /// | `sentencepiece.bpe.model` | `XLMRobertaTokenizer`, `CamembertTokenizer` |
 /// | `spiece.model` | `AlbertTokenizer` |
+/// | `spm.model` | `DebertaV2Tokenizer` |
 /// | `vocab.txt`, `bpe.codes` | `PhobertTokenizer` |
 ///
 /// `tokenizer_config.json` names the class and its settings, or else `config.json` does; special and

@@ -42,6 +42,17 @@ pub(super) fn normalizers(class: Class, folder: &Folder) -> Result<Vec<Step>> {
             steps.push(Step::Characters);
             steps
         }
+        Class::DebertaV2 => {
+            let mut steps = Vec::new();
+            if folder.switch("do_lower_case", false)? {
+                steps.push(json!({ "type": "Lowercase" }));
+            }
+            let spaces = json!({ "Regex": r"\s{2,}|[\n\r\t]" });
+            steps.push(json!({ "type": "Replace", "pattern": spaces, "content": " " }));
+            steps.push(json!({ "type": "NFC" }));
+            steps.push(json!({ "type": "Strip", "strip_left": false, "strip_right": true }));
+            json(steps)
+        }
         Class::XlmRoberta | Class::Camembert => vec![Step::Characters],
         _ => Vec::new(),
     })
@@ -55,6 +66,15 @@ pub(super) fn pre_tokenizer(class: Class, folder: &Folder) -> Result<Value> {
             let scheme = if folder.switch("add_prefix_space", true)? { "always" } else { "never" };
             let metaspace = json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": true });
             json!({ "type": "Sequence", "pretokenizers": [{ "type": "WhitespaceSplit" }, metaspace] })
+        }
+        Class::DebertaV2 => {
+            let scheme = if folder.switch("add_prefix_space", true)? { "always" } else { "first" };
+            let metaspace = json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": true });
+            let mut steps = vec![metaspace];
+            if folder.switch("split_by_punct", false)? {
+                steps.insert(0, json!({ "type": "Punctuation", "behavior": "Isolated" }));
+            }
+            json!({ "type": "Sequence", "pretokenizers": steps })
         }
         _ => json!({
             "type": "ByteLevel", "add_prefix_space": folder.switch("add_prefix_space", false)?,
@@ -82,7 +102,7 @@ pub(super) fn post_processor(
         }))
     };
     match class {
-        Class::Bert => Ok(template(&token("cls_token")?, &token("sep_token")?, 1, 1)),
+        Class::Bert | Class::DebertaV2 => Ok(template(&token("cls_token")?, &token("sep_token")?, 1, 1)),
         Class::Albert => {
             // Named so whatever the tokens are called; a tokenizer.json's own goes before it.
             let [cls, sep] = [token("cls_token")?.1, token("sep_token")?.1];

@@ -224,6 +224,7 @@ fn own(class: Class, key: &str) -> Option<&'static str> {
         Class::Gpt2 => ["<|endoftext|>", "<|endoftext|>", "<|endoftext|>", "", "", "", ""],
         Class::Herbert => ["", "", "<unk>", "</s>", "<pad>", "<s>", "<mask>"],
         Class::Albert => ["[CLS]", "[SEP]", "<unk>", "[SEP]", "<pad>", "[CLS]", "[MASK]"],
+        Class::DebertaV2 => ["[CLS]", "[SEP]", "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"],
         Class::AsWritten => return None,
     };
     let index = NAMED.iter().position(|name| *name == key)?;

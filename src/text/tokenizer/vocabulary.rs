@@ -103,6 +103,11 @@ fn model_of(class: Class, special: &SpecialTokens, vocabulary: Value, merges: Va
             let pieces = vocabulary.as_array().map(Vec::as_slice).unwrap_or_default();
             unigram(pieces.iter().position(|piece| piece[0] == unknown).unwrap_or(0))
         }
+        Class::DebertaV2 => {
+            let unknown = json!([special.required("unk_token")?, 0.]);
+            let pieces = vocabulary.as_array().map(Vec::as_slice).unwrap_or_default();
+            unigram(pieces.iter().position(|piece| *piece == unknown).unwrap_or(1))
+        }
         Class::XlmRoberta => unigram(3),
         _ => bpe(None, ""),
     };

@@ -121,6 +121,9 @@ def trained():
     xlmr = sentencepiece_model(control_symbols="<extra>", user_defined_symbols="@user,khủngkhiếp")
     camembert = sentencepiece_model(unk_id=0, bos_id=1, eos_id=2)
     albert = sentencepiece_model(pad_id=0, unk_id=1, bos_id=-1, eos_id=-1, control_symbols="[CLS],[SEP],[MASK]")
+    deberta = sentencepiece_model(
+        pad_id=0, bos_id=1, eos_id=2, unk_id=3, pad_piece="[PAD]", bos_piece="[CLS]", eos_piece="[SEP]",
+        unk_piece="[UNK]")
     bert, roberta = {"model_type": "bert"}, {"model_type": "roberta"}
 
     # A vocabulary of BERT's in a tokenizer.json that says other things than the settings beside it.
@@ -135,7 +138,7 @@ def trained():
     byte_json = byte_level(roberta_tokens)
     byte_json.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), True, False)
 
-    unigram = xlmr_fast(xlmr)
+    unigram = as_saved("XLMRobertaTokenizer", "sentencepiece.bpe.model", xlmr)
     numbered = {str(i): token(piece, special=True) for i, piece in enumerate(pieces[:5])}
     return {
         "bert-vocab": {"config.json": settings(**bert), "vocab.txt": vocab_txt},
@@ -203,6 +206,14 @@ def trained():
             "config.json": settings(model_type="albert"), "spiece.model": albert,
             "added_tokens.json": settings(**{"😍": PIECES, "@user": PIECES + 1}),
         },
+        "deberta-spm": {"config.json": settings(model_type="deberta-v2"), "spm.model": deberta},
+        "deberta-fast": {
+            "config.json": settings(**bert), "tokenizer.json": as_saved("DebertaV2Tokenizer", "spm.model", deberta),
+            "tokenizer_config.json": settings(
+                tokenizer_class="DebertaV2Tokenizer", do_lower_case=True, split_by_punct=True, add_prefix_space=False,
+                model_max_length=20),
+            "added_tokens.json": settings(**{"[MASK]": PIECES, "😍": PIECES + 1, "tuyệt_vời": PIECES + 2}),
+        },
         "phobert-added": {
             "config.json": settings(**roberta),
             "tokenizer_config.json": settings(tokenizer_class="PhobertTokenizerFast", model_max_length=14),
@@ -213,11 +224,11 @@ def trained():
     }
 
 
-def xlmr_fast(model):
-    """What transformers saves of a SentencePiece model."""
+def as_saved(name, file, model):
+    """The tokenizer.json that transformers saves of a SentencePiece model."""
     with tempfile.TemporaryDirectory() as folder:
-        (pathlib.Path(folder) / "sentencepiece.bpe.model").write_bytes(model)
-        transformers.XLMRobertaTokenizer.from_pretrained(folder).save_pretrained(folder)
+        (pathlib.Path(folder) / file).write_bytes(model)
+        getattr(transformers, name).from_pretrained(folder).save_pretrained(folder)
         text = (pathlib.Path(folder) / "tokenizer.json").read_text(encoding="utf-8")
         return json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":")) + "\n"
 

@@ -1,0 +1,110 @@
+//! Self-attention.
+
+use candle_core::Tensor;
+
+use super::architecture::{AttentionPlan, Relation};
+use super::checkpoint::Checkpoint;
+use super::disentangled::Disentangled;
+use super::masks::Masks;
+use super::part::{Dense, made_of};
+use super::projections::Projections;
+use super::rotary::Rotation;
+use crate::error::Result;
+use crate::model::Layers;
+use crate::nn::{MatMul, Softmax};
+
+/// What all layers of an encoder share in a pass.
+pub(super) struct Shared {
+    pub(super) masks: Masks,
+    /// What is known of distances: biases of the logits, or a vector for each.
+    pub(super) distances: Option<Tensor>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Attention {
+    plan: AttentionPlan,
+    heads: usize,
+    projections: Projections,
+    disentangled: Option<Disentangled>,
+    output: Dense,
+}
+
+made_of!(Attention: projections, disentangled, output);
+
+impl Attention {
+    pub(super) fn load(
+        checkpoint: &Checkpoint,
+        plan: &AttentionPlan,
+        heads: usize,
+        layer: &str,
+        width: usize,
+    ) -> Result<Self> {
+        checkpoint.ensure(width.is_multiple_of(heads), || {
+            format!("config.json tells of {heads} attention heads, which do not divide the width {width}")
+        })?;
+        let turned = matches!(plan.relation, Relation::Rotary(_));
+        checkpoint.ensure(!turned || (width / heads).is_multiple_of(2), || {
+            format!(
+                "{heads} attention heads over a width of {width}: expected heads of an even size, which can be turned"
+            )
+        })?;
+        let disentangled = match plan.relation {
+            Relation::Disentangled(plan) => Some(Disentangled::load(checkpoint, plan, layer, width)?),
+            _ => None,
+        };
+        Ok(Self {
+            heads,
+            projections: Projections::load(checkpoint, plan.projections, plan.bias, layer, width)?,
+            disentangled,
+            output: checkpoint.dense(&format!("{layer}.{}", plan.output), plan.bias, width, width)?,
+            plan: plan.clone(),
+        })
+    }
+
+    /// `[batch, tokens, width]` to the same; `layer` is the name of the pass.
+    pub(super) fn forward(&self, x: &Tensor, layer: &str, shared: &Shared, layers: &mut Layers) -> Result<Tensor> {
+        let (batch, tokens, width) = x.dims3()?;
+        let size = width / self.heads;
+        let [queries, keys, values] = self.project(x, layers)?;
+        let scale = 1. / ((size * self.plan.terms) as f64).sqrt();
+        let mut logits = (layers.run(&MatMul, &[&queries, &keys.t()?])? * scale)?;
+        if let Some(distances) = self.distances([&queries, &keys], scale, shared, layers)? {
+            logits = logits.broadcast_add(&distances)?;
+        }
+        if let Some(mask) = shared.masks.get(self.plan.near) {
+            logits = logits.broadcast_add(mask)?;
+        }
+        let weights = layers.run(&Softmax { axis: 3 }, &logits)?;
+        let weights = layers.visit(&format!("{layer}.attention.weights"), weights)?;
+        let weights = layers.dropout(weights)?;
+        let context = layers.run(&MatMul, &[&weights, &values])?;
+        let context = context.transpose(1, 2)?.contiguous()?.reshape((batch, tokens, width))?;
+        self.output.run(layers, &context)
+    }
+
+    /// Queries, keys and values, `[batch, heads, tokens, size]`.
+    fn project(&self, x: &Tensor, layers: &mut Layers) -> Result<[Tensor; 3]> {
+        let (batch, tokens, width) = x.dims3()?;
+        let split =
+            |projected: &Tensor| projected.reshape((batch, tokens, self.heads, ()))?.transpose(1, 2)?.contiguous();
+        let [queries, keys, values] = self.projections.forward(x, layers)?;
+        let (queries, keys, values) = (split(&queries)?, split(&keys)?, split(&values)?);
+        let Relation::Rotary(base) = self.plan.relation else { return Ok([queries, keys, values]) };
+        let rotation = Rotation::of(base, tokens, width / self.heads, x)?;
+        Ok([rotation.turn(&queries)?, rotation.turn(&keys)?, values])
+    }
+
+    /// What distances add to the logits.
+    fn distances(
+        &self,
+        queries_and_keys: [&Tensor; 2],
+        scale: f64,
+        shared: &Shared,
+        layers: &Layers,
+    ) -> Result<Option<Tensor>> {
+        let Some(distances) = &shared.distances else { return Ok(None) };
+        let Some(disentangled) = &self.disentangled else { return Ok(Some(distances.clone())) };
+        let met = disentangled.forward(queries_and_keys, distances, &self.projections, layers)?;
+        Ok(met.map(|met| met * scale).transpose()?)
+    }
+}

@@ -1,0 +1,57 @@
+//! What all layers of an encoder know of how far apart two tokens are.
+
+use candle_core::{DType, Tensor, Var};
+
+use super::architecture::DistancesPlan;
+use super::biases::Biases;
+use super::checkpoint::Checkpoint;
+use super::config::Config;
+use super::disentangled::Vectors;
+use super::part::Part;
+use crate::error::Result;
+use crate::model::Layers;
+
+#[derive(Clone, Debug)]
+pub(super) enum Distances {
+    Biases(Biases),
+    Vectors(Vectors),
+}
+
+impl Distances {
+    pub(super) fn load(checkpoint: &Checkpoint, config: &Config, plan: &DistancesPlan, width: usize) -> Result<Self> {
+        let architecture = &config.architecture;
+        Ok(match *plan {
+            DistancesPlan::Biases { table, buckets } => {
+                Self::Biases(Biases::new(checkpoint.table(table, [buckets, architecture.heads])?))
+            }
+            DistancesPlan::Vectors { table, count, norm } => {
+                let norm = norm.map(|name| checkpoint.layer_norm(name, width, architecture.norms)).transpose()?;
+                Self::Vectors(Vectors::new(checkpoint.table(table, [count, width])?, norm))
+            }
+        })
+    }
+
+    /// Biases `[1, heads, tokens, tokens]`, or vectors `[distances, width]`.
+    pub(super) fn forward(&self, tokens: usize, layers: &Layers) -> Result<Tensor> {
+        match self {
+            Self::Biases(biases) => biases.forward(tokens, layers),
+            Self::Vectors(vectors) => vectors.forward(layers),
+        }
+    }
+}
+
+impl Part for Distances {
+    fn weights(&self) -> Vec<(String, Var)> {
+        match self {
+            Self::Biases(biases) => biases.weights(),
+            Self::Vectors(vectors) => vectors.weights(),
+        }
+    }
+
+    fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        Ok(match self {
+            Self::Biases(biases) => Self::Biases(biases.to_dtype(dtype)?),
+            Self::Vectors(vectors) => Self::Vectors(vectors.to_dtype(dtype)?),
+        })
+    }
+}

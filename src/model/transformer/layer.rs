@@ -1,0 +1,77 @@
+//! One layer of an encoder: self-attention and a feed-forward network, each with a residual.
+
+use candle_core::Tensor;
+
+use super::architecture::LayerPlan;
+use super::attention::{Attention, Shared};
+use super::checkpoint::Checkpoint;
+use super::config::Config;
+use super::feed_forward::FeedForward;
+use super::part::{Norm, made_of};
+use crate::error::Result;
+use crate::model::Layers;
+
+#[derive(Clone, Debug)]
+pub(super) struct Layer {
+    norms_first: bool,
+    attention: Attention,
+    attention_norm: Option<Norm>,
+    feed_forward: FeedForward,
+    output_norm: Norm,
+}
+
+made_of!(Layer: attention, attention_norm, feed_forward, output_norm);
+
+impl Layer {
+    /// The layer whose weights begin with `name`.
+    pub(super) fn load(
+        checkpoint: &Checkpoint,
+        config: &Config,
+        plan: &LayerPlan,
+        name: &str,
+        width: usize,
+    ) -> Result<Self> {
+        let norms = config.architecture.norms;
+        let norm = |part: &str| checkpoint.layer_norm(&format!("{name}.{part}"), width, norms);
+        Ok(Self {
+            norms_first: plan.norms_first,
+            attention: Attention::load(checkpoint, &plan.attention, config.architecture.heads, name, width)?,
+            attention_norm: plan.attention_norm.map(norm).transpose()?,
+            feed_forward: FeedForward::load(checkpoint, config, &plan.feed_forward, name, width)?,
+            output_norm: norm(plan.output_norm)?,
+        })
+    }
+
+    /// `[batch, tokens, width]` to the same, in the pass of this name.
+    pub(super) fn forward(&self, x: &Tensor, pass: &str, shared: &Shared, layers: &mut Layers) -> Result<Tensor> {
+        let x = layers.visit_input(pass, x.clone())?;
+        let result = if self.norms_first {
+            self.behind_norms(&x, pass, shared, layers)
+        } else {
+            self.before_norms(&x, pass, shared, layers)
+        }?;
+        layers.visit(pass, result)
+    }
+
+    fn behind_norms(&self, x: &Tensor, pass: &str, shared: &Shared, layers: &mut Layers) -> Result<Tensor> {
+        let normal = self.norm_attention(x, layers)?;
+        let attended = self.attention.forward(&normal, pass, shared, layers)?;
+        let attended = (layers.dropout(attended)? + x)?;
+        let normal = self.output_norm.run(layers, &attended)?;
+        let result = self.feed_forward.forward(&normal, layers)?;
+        Ok((layers.dropout(result)? + attended)?)
+    }
+
+    fn before_norms(&self, x: &Tensor, pass: &str, shared: &Shared, layers: &mut Layers) -> Result<Tensor> {
+        let attended = self.attention.forward(x, pass, shared, layers)?;
+        let attended = (layers.dropout(attended)? + x)?;
+        let attended = self.norm_attention(&attended, layers)?;
+        let result = self.feed_forward.forward(&attended, layers)?;
+        let result = (layers.dropout(result)? + attended)?;
+        self.output_norm.run(layers, &result)
+    }
+
+    fn norm_attention(&self, x: &Tensor, layers: &mut Layers) -> Result<Tensor> {
+        self.attention_norm.as_ref().map_or(Ok(x.clone()), |norm| norm.run(layers, x))
+    }
+}

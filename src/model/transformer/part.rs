@@ -1,0 +1,152 @@
+//! What an encoder is put together from: layers with the names that their weights have in a checkpoint.
+
+use candle_core::{DType, Module, Tensor, Var};
+
+use crate::error::Result;
+use crate::model::Layers;
+use crate::nn::{LayerNorm, Linear};
+
+/// Something that holds weights of a checkpoint.
+pub(super) trait Part: Sized {
+    /// Every weight with its name in the checkpoint.
+    fn weights(&self) -> Vec<(String, Var)>;
+
+    /// The same in another type.
+    fn to_dtype(&self, dtype: DType) -> Result<Self>;
+}
+
+/// A part is its fields of these names; what else it holds has no weights.
+macro_rules! made_of {
+    ($part:ident: $($field:ident),+) => {
+        impl $crate::model::transformer::part::Part for $part {
+            fn weights(&self) -> Vec<(String, candle_core::Var)> {
+                [$($crate::model::transformer::part::Part::weights(&self.$field)),+].concat()
+            }
+
+            fn to_dtype(&self, dtype: candle_core::DType) -> $crate::error::Result<Self> {
+                let mut part = self.clone();
+                $(part.$field = $crate::model::transformer::part::Part::to_dtype(&self.$field, dtype)?;)+
+                Ok(part)
+            }
+        }
+    };
+}
+
+pub(super) use made_of;
+
+impl<P: Part> Part for Option<P> {
+    fn weights(&self) -> Vec<(String, Var)> {
+        self.iter().flat_map(P::weights).collect()
+    }
+
+    fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        self.as_ref().map(|part| part.to_dtype(dtype)).transpose()
+    }
+}
+
+impl<P: Part> Part for Vec<P> {
+    fn weights(&self) -> Vec<(String, Var)> {
+        self.iter().flat_map(P::weights).collect()
+    }
+
+    fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        self.iter().map(|part| part.to_dtype(dtype)).collect()
+    }
+}
+
+/// A dense layer.
+#[derive(Clone, Debug)]
+pub(super) struct Dense {
+    pub(super) name: String,
+    pub(super) linear: Linear,
+}
+
+impl Dense {
+    pub(super) fn run(&self, layers: &mut Layers, x: &Tensor) -> Result<Tensor> {
+        layers.run(&self.linear, x)
+    }
+
+    /// What it makes of weights, which are not rows of a batch and meet no rule.
+    pub(super) fn on_weights(&self, layers: &Layers, x: &Tensor) -> Result<Tensor> {
+        Ok(if layers.training() { self.linear.forward(x)? } else { self.linear.forward_frozen(x)? })
+    }
+
+    /// How many numbers it gives.
+    pub(super) fn outputs(&self) -> usize {
+        self.linear.weight().dims()[0]
+    }
+}
+
+impl Part for Dense {
+    fn weights(&self) -> Vec<(String, Var)> {
+        self.linear.named_parameters(&self.name)
+    }
+
+    fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        Ok(Self { name: self.name.clone(), linear: self.linear.to_dtype(dtype)? })
+    }
+}
+
+/// A layer norm.
+#[derive(Clone, Debug)]
+pub(super) struct Norm {
+    pub(super) name: String,
+    pub(super) norm: LayerNorm,
+}
+
+impl Norm {
+    pub(super) fn run(&self, layers: &mut Layers, x: &Tensor) -> Result<Tensor> {
+        layers.run(&self.norm, x)
+    }
+
+    /// What it makes of weights, which are not rows of a batch and meet no rule.
+    pub(super) fn on_weights(&self, layers: &Layers, x: &Tensor) -> Result<Tensor> {
+        Ok(if layers.training() { self.norm.forward(x)? } else { self.norm.forward_frozen(x)? })
+    }
+}
+
+impl Part for Norm {
+    fn weights(&self) -> Vec<(String, Var)> {
+        self.norm.named_parameters(&self.name)
+    }
+
+    fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        Ok(Self { name: self.name.clone(), norm: self.norm.to_dtype(dtype)? })
+    }
+}
+
+/// A weight of which whole rows are taken.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    pub(super) name: String,
+    pub(super) rows: Var,
+}
+
+impl Table {
+    /// All of its rows, in a step of a training with their gradient.
+    pub(super) fn all(&self, layers: &Layers) -> Tensor {
+        if layers.training() { self.rows.as_tensor().clone() } else { self.rows.as_detached_tensor() }
+    }
+
+    /// The rows of these numbers.
+    pub(super) fn pick(&self, layers: &Layers, numbers: Vec<u32>) -> Result<Tensor> {
+        let count = numbers.len();
+        Ok(self.all(layers).index_select(&Tensor::from_vec(numbers, count, self.rows.device())?, 0)?)
+    }
+
+    /// How many rows there are.
+    pub(super) fn count(&self) -> usize {
+        self.rows.dims()[0]
+    }
+}
+
+impl Part for Table {
+    fn weights(&self) -> Vec<(String, Var)> {
+        vec![(format!("{}.weight", self.name), self.rows.clone())]
+    }
+
+    fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        let rows = Var::from_tensor(&self.rows.as_detached_tensor().to_dtype(dtype)?)?;
+        Ok(Self { name: self.name.clone(), rows })
+    }
+}
