@@ -101,3 +101,6 @@ mod figures;
 
 /// What the source tree promises about itself.
 mod tidy;
+
+/// The picture of who imports whom.
+mod imports;

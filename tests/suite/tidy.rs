@@ -7,9 +7,9 @@ use candle_explain::attr::METHODS;
 
 /// A package of the workspace: its folder, and which of its modules a module may import from. Between packages cargo
 /// holds the direction: the command line uses the server, both the library.
-struct Package {
-    folder: &'static str,
-    may_import: &'static [(&'static str, &'static [&'static str])],
+pub struct Package {
+    pub folder: &'static str,
+    pub may_import: &'static [(&'static str, &'static [&'static str])],
 }
 
 const LIBRARY: Package = Package {
@@ -75,9 +75,9 @@ const COMMAND_LINE: Package = Package {
     ],
 };
 
-const PACKAGES: [Package; 3] = [LIBRARY, SERVER, COMMAND_LINE];
+pub const PACKAGES: [Package; 3] = [LIBRARY, SERVER, COMMAND_LINE];
 
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -86,7 +86,7 @@ impl Package {
         root().join(self.folder).join("src")
     }
 
-    fn files(&self) -> Vec<(PathBuf, String)> {
+    pub fn files(&self) -> Vec<(PathBuf, String)> {
         fn collect(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
@@ -103,7 +103,7 @@ impl Package {
         found
     }
 
-    fn module(&self, path: &Path) -> String {
+    pub fn module(&self, path: &Path) -> String {
         let inside = path.strip_prefix(self.source()).unwrap();
         let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
         first.trim_end_matches(".rs").to_string()
@@ -114,12 +114,12 @@ fn sources() -> Vec<(PathBuf, String)> {
     PACKAGES.iter().flat_map(Package::files).collect()
 }
 
-fn code(text: &str) -> impl Iterator<Item = &str> {
+pub fn code(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter(|line| !line.trim_start().starts_with("//"))
 }
 
 /// What a line takes from its own crate: `crate::name`, or each of `crate::{a, b}`.
-fn imported(line: &str) -> impl Iterator<Item = String> + '_ {
+pub fn imported(line: &str) -> impl Iterator<Item = String> + '_ {
     let listed = |rest: &str| -> Vec<String> {
         let list = rest.strip_prefix('{').map_or(rest.split(',').take(1), |list| list.split(',').take(usize::MAX));
         let name = |item: &str| item.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
