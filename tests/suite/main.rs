@@ -99,6 +99,9 @@ mod titanic;
 /// How results show themselves.
 mod figures;
 
+/// Every figure as it was when someone last looked.
+mod snapshots;
+
 /// What the source tree promises about itself.
 mod tidy;
 
