@@ -5,9 +5,12 @@
 
 use candle_explain::prelude::*;
 
+/// What differs from run to run: times, and deltas that are nothing but rounding.
+const UNSTEADY: [(&str, &str); 2] = [(r"in \d+\.\d+ s", "in [time]"), (r"-?\d(\.\d+)?e-\d+", "[tiny]")];
+
 /// Holds a figure's HTML, text and picture against `tests/suite/snapshots/`.
 fn hold(name: &str, figure: &dyn Figure) {
-    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true, filters => UNSTEADY }, {
         insta::assert_snapshot!(format!("{name}.html"), broken_into_lines(&figure.html()));
         insta::assert_snapshot!(format!("{name}.txt"), figure.text());
         if let Some(svg) = figure.svg() {
