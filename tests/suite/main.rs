@@ -105,5 +105,5 @@ mod snapshots;
 /// What the source tree promises about itself.
 mod tidy;
 
-/// The picture of who imports whom.
-mod imports;
+/// What the documents show of the code.
+mod drawn;

@@ -1,12 +1,28 @@
-//! The picture in ARCHITECTURE.md of who imports whom, drawn from the code.
+//! What the documents show of the code: the picture of who imports whom, and the table of methods.
+//!
+//! `DRAW=1 cargo test --release -p candle-explain --test suite drawn` draws them anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use candle_explain::attr::METHODS;
+use candle_explain::engine::MethodInfo;
+
 use crate::tidy::{PACKAGES, Package, code, imported, root};
 
-const BEGIN: &str = "<!-- imports: drawn from the code -->\n";
-const END: &str = "<!-- /imports -->";
-const COMMAND: &str = "DRAW_IMPORTS=1 cargo test --release -p candle-explain --test suite imports";
+/// Holds what stands in a document between two marks against what is drawn of the code, or draws it there.
+fn hold(document: &str, what: &str, drawn: &str) {
+    let (begin, end) = (format!("<!-- {what}: drawn from the code -->\n"), format!("<!-- /{what} -->"));
+    let path = root().join(document);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{document} has no {begin}"));
+    let (shown, after) = rest.split_once(&end).unwrap_or_else(|| panic!("{document} has no {end}"));
+    if std::env::var_os("DRAW").is_some() {
+        std::fs::write(&path, format!("{before}{begin}{drawn}{end}{after}")).unwrap();
+    } else {
+        let command = "DRAW=1 cargo test --release -p candle-explain --test suite drawn";
+        assert!(shown == drawn, "the {what} of {document} are not those of the code: {command}");
+    }
+}
 
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
@@ -76,13 +92,12 @@ fn imports_go_in_no_circle() {
 
 #[test]
 fn the_picture_of_imports_is_that_of_the_code() {
-    let path = root().join("ARCHITECTURE.md");
-    let text = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = text.split_once(BEGIN).expect("ARCHITECTURE.md has no place for the picture");
-    let (picture, after) = rest.split_once(END).expect("the picture in ARCHITECTURE.md has no end");
-    if std::env::var_os("DRAW_IMPORTS").is_some() {
-        std::fs::write(&path, format!("{before}{BEGIN}{}{END}{after}", drawn())).unwrap();
-    } else {
-        assert!(picture == drawn(), "the code imports otherwise than ARCHITECTURE.md shows: {COMMAND}");
-    }
+    hold("ARCHITECTURE.md", "imports", &drawn());
+}
+
+#[test]
+fn the_table_of_methods_is_that_of_the_registry() {
+    let row = |info: &MethodInfo| format!("| `{}` | {} |\n", info.name, info.summary);
+    let rows: String = METHODS.iter().map(row).collect();
+    hold("README.md", "methods", &format!("| Method | What its numbers mean |\n|---|---|\n{rows}"));
 }
