@@ -18,6 +18,8 @@ pub(crate) use layers::{Caught, Place, Tap};
 pub use layers::{LayerInfo, Layers};
 pub use sequential::{InputShape, Layer, LayerSummary, Sequential, SequentialBuilder};
 pub(crate) use single_copy::check as check_single_copy;
+#[cfg(feature = "hub")]
+pub(crate) use transformer::shards_of;
 pub use transformer::{ClassifierOutput, RobertaShape, SequenceClassifier, TransformerEncoder};
 
 use crate::deep_stack::Mark;

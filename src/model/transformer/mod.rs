@@ -29,3 +29,5 @@ mod weight_name;
 pub use classifier::{ClassifierOutput, SequenceClassifier};
 pub use encoder::TransformerEncoder;
 pub use untrained::RobertaShape;
+#[cfg(feature = "hub")]
+pub(crate) use weight_files::shards_of;

@@ -1,5 +1,6 @@
 //! The files of weights in a checkpoint's folder.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use candle_core::Device;
@@ -79,18 +80,22 @@ fn shards(
     index: &Path,
     read: impl Fn(&Path) -> Result<Vec<(String, Read)>>,
 ) -> Result<Vec<(String, Read)>> {
-    let broken = |why: String| error!(File, "{}: {why}", index.display());
-    let json: Value = serde_json::from_str(&read_text(index)?).map_err(|e| broken(format!("not JSON: {e}")))?;
-    let map = json["weight_map"].as_object().ok_or_else(|| broken("there is no \"weight_map\" in it".to_string()))?;
-    let mut files: Vec<&str> = map.values().filter_map(Value::as_str).collect();
-    files.sort_unstable();
-    files.dedup();
     let mut tensors = Vec::new();
-    for file in files {
-        if Path::new(file).components().count() != 1 || file.starts_with('.') {
-            return Err(broken(format!("the shard \"{file}\" is not a file of the folder")));
-        }
+    for file in shards_of(index)? {
         tensors.extend(read(&folder.join(file))?);
     }
     Ok(tensors)
+}
+
+/// The files that an index of shards names, each once; all are of the index's folder.
+pub(crate) fn shards_of(index: &Path) -> Result<Vec<String>> {
+    let broken = |why: String| error!(File, "{}: {why}", index.display());
+    let json: Value = serde_json::from_str(&read_text(index)?).map_err(|e| broken(format!("not JSON: {e}")))?;
+    let map = json["weight_map"].as_object().ok_or_else(|| broken("there is no \"weight_map\" in it".to_string()))?;
+    let files: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
+    let of_folder = |file: &&str| Path::new(file).components().count() == 1 && !file.starts_with('.');
+    match files.iter().find(|file| !of_folder(file)) {
+        Some(file) => Err(broken(format!("the shard \"{file}\" is not a file of the folder"))),
+        None => Ok(files.into_iter().map(str::to_string).collect()),
+    }
 }

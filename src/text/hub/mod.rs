@@ -10,6 +10,7 @@ use hf_hub::{Cache, Repo, RepoType};
 
 use self::environment::Environment;
 use crate::error::{Error, Result, bail, error};
+use crate::model::shards_of;
 use crate::progress::Progress;
 
 /// How often a broken connection is taken up again.
@@ -51,7 +52,7 @@ pub(super) fn fetch(model: &str) -> Result<PathBuf> {
     let all_in_cache = |files: &[String]| files.iter().all(|file| cached.get(file).is_some());
     let shards_too = |file: &String| {
         !INDICES.contains(&file.as_str())
-            || cached.get(file).is_some_and(|index| shards(&index).is_ok_and(|shards| all_in_cache(&shards)))
+            || cached.get(file).is_some_and(|index| shards_of(&index).is_ok_and(|shards| all_in_cache(&shards)))
     };
     if let Some(config) = cached.get("config.json")
         && let Some(folder) = config.parent()
@@ -99,7 +100,7 @@ fn download(model: &str, environment: &Environment) -> Result<PathBuf> {
     for file in needed(&there).map_err(|e| e.at(model))? {
         let path = get(&file)?;
         if INDICES.contains(&file.as_str()) {
-            parts.extend(shards(&path)?);
+            parts.extend(shards_of(&path)?);
         }
     }
     for shard in parts {
@@ -153,18 +154,6 @@ fn listed(names: &[String]) -> String {
 fn files_of(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
-}
-
-/// The files that an index names.
-fn shards(index: &Path) -> Result<Vec<String>> {
-    let broken = |why: String| error!(File, "{}: {why}", index.display());
-    let text = std::fs::read_to_string(index).map_err(|e| broken(e.to_string()))?;
-    let json: serde_json::Value = serde_json::from_str(&text).map_err(|e| broken(e.to_string()))?;
-    let map = json["weight_map"].as_object().ok_or_else(|| broken("there is no \"weight_map\" in it".to_string()))?;
-    let mut files: Vec<String> = map.values().filter_map(|file| file.as_str().map(str::to_string)).collect();
-    files.sort();
-    files.dedup();
-    Ok(files)
 }
 
 /// What went wrong, and what to do about it.
