@@ -44,6 +44,10 @@
 //! | [`tabular`] | tables, splits, training, the Titanic |
 //! | [`text`] | tokenizers, Vietnamese words, comments, classifiers, attributions down to the word |
 //! | [`render`] | figures: tables and charts that show themselves |
+//! | [`file`](mod@file) | files that are complete or not there |
+//!
+//! The package `candle-explain-server` serves models with their reasons over HTTP, and `candle-explain-cli` is the
+//! command `candle-explain`.
 //!
 //! # A model
 //!
