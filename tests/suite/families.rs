@@ -321,6 +321,38 @@ fn texts_go_all_the_way_through_every_family() {
 }
 
 #[test]
+fn an_encoder_without_a_head_is_read() {
+    let prefixes = [
+        "bert.",
+        "roberta.",
+        "roberta_prelayernorm.",
+        "distilbert.",
+        "electra.",
+        "albert.",
+        "deberta.",
+        "mpnet.",
+        "model.",
+    ];
+    let [ids, mask, _] = padded();
+    let input = Inputs::from(ids).with_args([mask]);
+    let hidden = |encoder: &TransformerEncoder| -> Vec<f32> {
+        encoder.predict(input.clone()).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    };
+    for name in all() {
+        let folder = Folder::of("headless", &name);
+        let before = hidden(folder.load().unwrap().encoder());
+        let bare = |name: &String| prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).map(str::to_string);
+        let encoder: Weights =
+            folder.weights().into_iter().filter_map(|(name, weight)| Some((bare(&name)?, weight))).collect();
+        folder.save(&encoder);
+        assert_eq!(hidden(&TransformerEncoder::from_pretrained(&folder.0).unwrap()), before, "{name}");
+        let error = folder.load().unwrap_err().to_string();
+        let asked = error.contains("no classification head") || error.contains("no weights for");
+        assert!(asked, "{name}: {error}");
+    }
+}
+
+#[test]
 fn shards_are_put_together_in_every_family() {
     for name in all() {
         let folder = Folder::of("family-shards", &name);
