@@ -358,7 +358,8 @@ fn shards_are_put_together_in_every_family() {
         let folder = Folder::of("family-shards", &name);
         let (weights, before) = (folder.weights(), folder.logits());
         std::fs::remove_file(folder.0.join("model.safetensors")).unwrap();
-        let shard = |weight: &String| if weight.len() % 2 == 0 { "even.safetensors" } else { "odd.safetensors" };
+        let shard =
+            |weight: &String| if weight.len().is_multiple_of(2) { "even.safetensors" } else { "odd.safetensors" };
         let map: serde_json::Map<String, Value> =
             weights.keys().map(|name| (name.clone(), json!(shard(name)))).collect();
         for file in ["even.safetensors", "odd.safetensors"] {
