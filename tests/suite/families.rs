@@ -6,7 +6,7 @@ use candle_explain::model::TransformerEncoder;
 use candle_explain::prelude::*;
 use serde_json::{Value, json};
 
-use crate::checkpoints::{Folder, close_to, expected, integers, logits, numbers, source};
+use crate::checkpoints::{Folder, Weights, close_to, expected, integers, logits, numbers, source};
 
 /// Every folder of a tiny checkpoint with weights as safetensors.
 fn all() -> Vec<String> {
@@ -317,5 +317,58 @@ fn texts_go_all_the_way_through_every_family() {
                 .unwrap();
             assert!(words.convergence_delta().unwrap().max_abs() < 2e-2, "{checkpoint}");
         }
+    }
+}
+
+#[test]
+fn an_encoder_without_a_head_is_read() {
+    let prefixes = [
+        "bert.",
+        "roberta.",
+        "roberta_prelayernorm.",
+        "distilbert.",
+        "electra.",
+        "albert.",
+        "deberta.",
+        "mpnet.",
+        "model.",
+    ];
+    let [ids, mask, _] = padded();
+    let input = Inputs::from(ids).with_args([mask]);
+    let hidden = |encoder: &TransformerEncoder| -> Vec<f32> {
+        encoder.predict(input.clone()).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    };
+    for name in all() {
+        let folder = Folder::of("headless", &name);
+        let before = hidden(folder.load().unwrap().encoder());
+        let bare = |name: &String| prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).map(str::to_string);
+        let encoder: Weights =
+            folder.weights().into_iter().filter_map(|(name, weight)| Some((bare(&name)?, weight))).collect();
+        folder.save(&encoder);
+        assert_eq!(hidden(&TransformerEncoder::from_pretrained(&folder.0).unwrap()), before, "{name}");
+        let error = folder.load().unwrap_err().to_string();
+        let asked = error.contains("no classification head") || error.contains("no weights for");
+        assert!(asked, "{name}: {error}");
+    }
+}
+
+#[test]
+fn shards_are_put_together_in_every_family() {
+    for name in all() {
+        let folder = Folder::of("family-shards", &name);
+        let (weights, before) = (folder.weights(), folder.logits());
+        std::fs::remove_file(folder.0.join("model.safetensors")).unwrap();
+        let shard =
+            |weight: &String| if weight.len().is_multiple_of(2) { "even.safetensors" } else { "odd.safetensors" };
+        let map: serde_json::Map<String, Value> =
+            weights.keys().map(|name| (name.clone(), json!(shard(name)))).collect();
+        for file in ["even.safetensors", "odd.safetensors"] {
+            let part = weights.iter().filter(|(name, _)| shard(name) == file);
+            let part: Weights = part.map(|(name, weight)| (name.clone(), weight.clone())).collect();
+            candle_core::safetensors::save(&part, folder.0.join(file)).unwrap();
+        }
+        let index = json!({ "weight_map": map }).to_string();
+        std::fs::write(folder.0.join("model.safetensors.index.json"), index).unwrap();
+        assert_eq!(folder.logits(), before, "{name}");
     }
 }

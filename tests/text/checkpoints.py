@@ -33,6 +33,7 @@ PADDED_TYPES = [[0, 0, 0, 0, 1, 1, 1, 1, 0, 0]]
 ROPE = {"full_attention": {"rope_type": "default", "rope_theta": 20.0}, "sliding_attention": {"rope_theta": 5.0}}
 VARIANTS = {
     "tiny-xlm-roberta": [{"pad_token_id": 0}, {"layer_norm_eps": 0.01}],
+    "tiny-roberta-prelayernorm": [{"pad_token_id": 0}, {"layer_norm_eps": 0.01}, {"hidden_act": "relu"}],
     "tiny-electra": [{"hidden_act": "relu"}, {"layer_norm_eps": 0.01}],
     "tiny-albert": [{"hidden_act": "relu"}, {"num_hidden_layers": 2}, {"num_hidden_layers": 7},
                     {"layer_norm_eps": 0.01}],

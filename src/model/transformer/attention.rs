@@ -9,7 +9,7 @@ use super::masks::Masks;
 use super::part::{Dense, made_of};
 use super::projections::Projections;
 use super::rotary::Rotation;
-use crate::error::Result;
+use crate::error::{Result, bail};
 use crate::model::Layers;
 use crate::nn::{MatMul, Softmax};
 
@@ -102,7 +102,15 @@ impl Attention {
         shared: &Shared,
         layers: &Layers,
     ) -> Result<Option<Tensor>> {
-        let Some(distances) = &shared.distances else { return Ok(None) };
+        if matches!(self.plan.relation, Relation::None | Relation::Rotary(_)) {
+            return Ok(None);
+        }
+        let Some(distances) = &shared.distances else {
+            bail!(
+                Layer,
+                "attention asks for distances, and its encoder has none: a fault of the crate, please report it"
+            )
+        };
         let Some(disentangled) = &self.disentangled else { return Ok(Some(distances.clone())) };
         let met = disentangled.forward(queries_and_keys, distances, &self.projections, layers)?;
         Ok(met.map(|met| met * scale).transpose()?)

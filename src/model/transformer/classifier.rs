@@ -16,8 +16,8 @@ use crate::model::{Inputs, Layers, Model};
 use crate::nn::{Activation, Softmax};
 
 /// A text classifier from the folder of a Hugging Face checkpoint: an encoder with a classification head of one of
-/// the families BERT, RoBERTa (PhoBERT, XLM-RoBERTa and CamemBERT included), DistilBERT, ELECTRA, ALBERT,
-/// DeBERTa-v2 (v3 included), MPNet and ModernBERT.
+/// the families BERT, RoBERTa (PhoBERT, XLM-RoBERTa, CamemBERT and RoBERTa-PreLayerNorm included), DistilBERT,
+/// ELECTRA, ALBERT, DeBERTa-v2 (v3 included), MPNet and ModernBERT.
 ///
 /// It takes token ids `[batch, tokens]`, and as extra arguments, if there is padding, a mask
 /// `[batch, tokens]` of 1 for tokens and 0 for padding, and behind it, for pairs of texts, each token's type
@@ -36,7 +36,7 @@ use crate::nn::{Activation, Softmax};
 /// | `encoder.layer.0` and on, in DistilBERT `transformer.layer.0`, in ModernBERT `layers.0` | hidden states |
 /// | `encoder.layer.0.attention.weights` and so on | `[batch, heads, tokens, tokens]` |
 /// | `encoder.conv` (DeBERTa-v2 with a convolution) | the first hidden states and what it adds to them |
-/// | `final_norm` (ModernBERT) | the last hidden states |
+/// | `final_norm` (ModernBERT), `LayerNorm` (RoBERTa-PreLayerNorm) | the last hidden states |
 /// | `logits` | `[batch, labels]` |
 ///
 /// ALBERT passes through one layer many times. Each pass has a name of its own, so `encoder.layer.0` to

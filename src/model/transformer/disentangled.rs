@@ -6,7 +6,7 @@ use super::architecture::Disentanglement;
 use super::checkpoint::Checkpoint;
 use super::part::{Dense, Norm, Table, made_of};
 use super::projections::Projections;
-use crate::error::Result;
+use crate::error::{Result, bail};
 use crate::model::Layers;
 
 /// A vector for each distance, shared by all layers.
@@ -60,7 +60,12 @@ impl Disentangled {
     ) -> Result<Option<Tensor>> {
         let distances_of =
             |own: &Option<Dense>, of_tokens: &Dense| own.as_ref().unwrap_or(of_tokens).on_weights(layers, vectors);
-        let Projections::Apart { queries: token_queries, keys: token_keys, .. } = of_tokens else { return Ok(None) };
+        let Projections::Apart { queries: token_queries, keys: token_keys, .. } = of_tokens else {
+            bail!(
+                Layer,
+                "queries and keys of one dense layer meet no distances: a fault of the crate, please report it"
+            )
+        };
         let mut sum = None;
         if self.plan.keys.is_some() {
             let distances = distances_of(&self.keys, token_keys)?;

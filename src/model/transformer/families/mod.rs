@@ -37,6 +37,7 @@ define_families! {
     modernbert,
     mpnet,
     roberta,
+    roberta_prelayernorm,
 }
 
 #[cfg(test)]

@@ -13,9 +13,10 @@ pub(super) static FAMILY: Family = Family {
     architecture: roberta,
 };
 
-const PADDING: u32 = 1;
+pub(super) const PADDING: u32 = 1;
 
-fn roberta(settings: Settings) -> Result<Architecture> {
+/// The encoder of RoBERTa, which those of other families are like.
+pub(super) fn roberta(settings: Settings) -> Result<Architecture> {
     let bert = bert::bert(settings)?;
     let padding = settings.padding()?.unwrap_or(PADDING);
     Ok(Architecture {
