@@ -44,7 +44,7 @@ fn main() -> Result<()> {
         explain.layers(text)?.layer_map()?.save(folder.join(format!("{name}-layers.html")))?;
         explain.pieces(true).visualize(text)?.save(folder.join(format!("{name}-pieces.svg")))?;
     }
-    let named = SentimentClassifier::with_labels(classifier.display().to_string(), ["إيجابي", "سلبي"])?;
+    let named = TextClassifier::with_labels(classifier.display().to_string(), ["إيجابي", "سلبي"])?;
     let named = Explainer::new(&named).n_steps(30);
     for form in ["html", "svg"] {
         named.visualize((COMMENTS[1].1, 1))?.save(folder.join("arabic-labels").with_extension(form))?;

@@ -16,8 +16,10 @@ pub use crate::nn::{Activation, Block, Conv2d, Linear, block};
 pub use crate::render::{Chart, Figure, Heatmap, LayerMap, Palette, Row, Show, Table};
 pub use crate::seed::Seed;
 pub use crate::tabular::{Dataset, History, Parameters, Passengers, Split, Titanic, Trainer, neuron_names};
+#[allow(deprecated)]
+pub use crate::text::SentimentClassifier;
 pub use crate::text::{
-    BatchAttributions, Comment, Comments, Explainer, Prediction, Segmenter, SentimentClassifier, SentimentTrainer,
-    StrongestWords, TextInput, TokenAttributions, Tokenizer, TrainedSentiment,
+    BatchAttributions, Comment, Comments, Explainer, Prediction, Segmenter, SentimentTrainer, StrongestWords,
+    TextClassifier, TextInput, TokenAttributions, Tokenizer, TrainedSentiment,
 };
 pub use crate::{heatmap, row};

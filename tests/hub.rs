@@ -103,8 +103,8 @@ fn a_model_is_fetched_once_and_a_broken_download_goes_on() {
         std::env::set_var("HF_ENDPOINT", format!("http://{address}"));
     }
 
-    let here = SentimentClassifier::from_pretrained("data/sentiment-vi").unwrap().predict_text(TEXT).unwrap();
-    let fetched = SentimentClassifier::from_pretrained(MODEL).unwrap().predict_text(TEXT).unwrap();
+    let here = TextClassifier::from_pretrained("data/sentiment-vi").unwrap().predict_text(TEXT).unwrap();
+    let fetched = TextClassifier::from_pretrained(MODEL).unwrap().predict_text(TEXT).unwrap();
     assert_eq!(here, fetched);
     assert!(hub.weights_served.load(Ordering::Relaxed) > BROKEN_ANSWERS, "no download broke off");
     let snapshot = home.join("hub/models--shop--sentiment/snapshots").join(COMMIT);
@@ -113,10 +113,10 @@ fn a_model_is_fetched_once_and_a_broken_download_goes_on() {
     }
 
     let requests = hub.requests.load(Ordering::Relaxed);
-    SentimentClassifier::from_pretrained(MODEL).unwrap();
+    TextClassifier::from_pretrained(MODEL).unwrap();
     assert_eq!(hub.requests.load(Ordering::Relaxed), requests, "what is in the cache is not asked for again");
 
-    let message = |model: &str| match SentimentClassifier::from_pretrained(model) {
+    let message = |model: &str| match TextClassifier::from_pretrained(model) {
         Ok(_) => panic!("there is no such model"),
         Err(error) => error.to_string(),
     };
@@ -124,7 +124,7 @@ fn a_model_is_fetched_once_and_a_broken_download_goes_on() {
     assert!(message("../shop/nothing").contains("there is no folder"));
     unsafe { std::env::set_var("HF_ENDPOINT", "http://127.0.0.1:9") };
     assert!(message("shop/elsewhere").contains("is there a network?"), "{}", message("shop/elsewhere"));
-    assert!(SentimentClassifier::from_pretrained(MODEL).is_ok(), "the cache needs no network");
+    assert!(TextClassifier::from_pretrained(MODEL).is_ok(), "the cache needs no network");
     assert_eq!(*hub.token.lock().unwrap(), None);
 
     let (other, token) = (home.with_file_name("hub-other-cache"), home.with_file_name("hub-token"));
@@ -141,16 +141,16 @@ fn a_model_is_fetched_once_and_a_broken_download_goes_on() {
     assert!(offline.contains("HF_HUB_OFFLINE") && offline.contains("hub-other-cache"), "{offline}");
     assert_eq!(hub.requests.load(Ordering::Relaxed), requests, "offline nothing is asked");
     unsafe { std::env::set_var("HF_HUB_OFFLINE", "0") };
-    assert_eq!(SentimentClassifier::from_pretrained(MODEL).unwrap().predict_text(TEXT).unwrap(), here);
+    assert_eq!(TextClassifier::from_pretrained(MODEL).unwrap().predict_text(TEXT).unwrap(), here);
     assert_eq!(hub.token.lock().unwrap().as_deref(), Some("Bearer hf_from_a_file"));
     assert!(other.join("models--shop--sentiment/snapshots").join(COMMIT).join("config.json").exists());
     unsafe { std::env::set_var("TRANSFORMERS_OFFLINE", "1") };
-    assert!(SentimentClassifier::from_pretrained(MODEL).is_ok(), "HF_HUB_OFFLINE counts before TRANSFORMERS_OFFLINE");
+    assert!(TextClassifier::from_pretrained(MODEL).is_ok(), "HF_HUB_OFFLINE counts before TRANSFORMERS_OFFLINE");
     unsafe {
         std::env::remove_var("HF_HUB_OFFLINE");
         std::env::set_var("HF_TOKEN", "hf_from_the_environment");
     }
-    assert!(SentimentClassifier::from_pretrained(MODEL).is_ok(), "the cache will do offline");
+    assert!(TextClassifier::from_pretrained(MODEL).is_ok(), "the cache will do offline");
     assert!(message("shop/elsewhere").contains("TRANSFORMERS_OFFLINE"), "{}", message("shop/elsewhere"));
     unsafe { std::env::remove_var("TRANSFORMERS_OFFLINE") };
     message("shop/elsewhere");

@@ -9,7 +9,7 @@ use super::{Figure, Table};
 use crate::engine::{Attributions, Series};
 use crate::model::{Inputs, Sequential};
 use crate::tabular::{Dataset, History, Passengers};
-use crate::text::{Comments, Prediction, SentimentClassifier, StrongestWords, TextInput};
+use crate::text::{Comments, Prediction, StrongestWords, TextClassifier, TextInput};
 
 const ROWS_SHOWN: usize = 5;
 const COLUMNS_SHOWN: usize = 24;
@@ -42,7 +42,7 @@ shown_as! {
     Comments => comments;
     TextInput => text_input;
     Prediction => prediction;
-    SentimentClassifier => classifier;
+    TextClassifier => classifier;
     StrongestWords => strongest_words;
 }
 
@@ -213,7 +213,7 @@ fn prediction(prediction: &Prediction) -> Table {
     table
 }
 
-fn classifier(model: &SentimentClassifier) -> Table {
+fn classifier(model: &TextClassifier) -> Table {
     let (classifier, encoder) = (model.classifier(), model.classifier().encoder());
     Table::new("Text classifier", &["", ""])
         .row(|row| row.text("classes").text(model.labels().join(", ")))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    BatchAttributions, Comment, Comments, SentimentClassifier, TextInput, TextRecord, TokenAttributions, TokenizedText,
+    BatchAttributions, Comment, Comments, TextClassifier, TextInput, TextRecord, TokenAttributions, TokenizedText,
 };
 use crate::attr::{LayerConductance, LayerIntegratedGradients};
 use crate::engine::{Attribute, Baseline, PathSettings, Target};
@@ -30,7 +30,7 @@ const TEXTS_AT_ONCE: usize = 16;
 /// ```
 #[derive(Clone)]
 pub struct Explainer {
-    model: SentimentClassifier,
+    model: TextClassifier,
     layer: String,
     path: PathSettings,
     target: Target,
@@ -38,13 +38,13 @@ pub struct Explainer {
 }
 
 impl Explainer {
-    /// Reads a folder with a checkpoint and its tokenizer; see [`SentimentClassifier::from_pretrained`].
+    /// Reads a folder with a checkpoint and its tokenizer; see [`TextClassifier::from_pretrained`].
     pub fn from_pretrained(model: impl AsRef<str>) -> Result<Self> {
-        Ok(Self::new(&SentimentClassifier::from_pretrained(model)?))
+        Ok(Self::new(&TextClassifier::from_pretrained(model)?))
     }
 
     /// Explains a model that is loaded already.
-    pub fn new(model: &SentimentClassifier) -> Self {
+    pub fn new(model: &TextClassifier) -> Self {
         Self {
             model: model.clone(),
             layer: "embeddings".to_string(),
@@ -94,7 +94,7 @@ impl Explainer {
     }
 
     /// The model that is explained.
-    pub fn model(&self) -> &SentimentClassifier {
+    pub fn model(&self) -> &TextClassifier {
         &self.model
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use candle_core::DType;
 use unicode_normalization::UnicodeNormalization;
 
-use super::sentiment_classifier::{class_probabilities, most_probable};
+use super::text_classifier::{class_probabilities, most_probable};
 use super::{StrongestWords, TextInput, Token, TokenizedText, WordStrength};
 use crate::engine::{Attributions, Series, Shortfall, host_rows};
 use crate::error::{Result, bail};
@@ -65,7 +65,7 @@ pub struct Unit {
 impl Attributions {
     /// The sum over the hidden axis: one number for each token of each text. Needs attributions
     /// `[batch, tokens, hidden]`, and the input that they are of, as a
-    /// [`SentimentClassifier`](super::SentimentClassifier) has tokenized it: it knows words and tokens. Attributions to
+    /// [`TextClassifier`](super::TextClassifier) has tokenized it: it knows words and tokens. Attributions to
     /// several layers give a record for each.
     pub fn sum_hidden(&self, input: &TextInput) -> Result<TokenAttributions> {
         let texts = input.texts();

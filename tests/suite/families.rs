@@ -297,8 +297,8 @@ fn texts_go_all_the_way_through_every_family() {
         ("tiny-xlm-roberta", "xlm-roberta-spm"),
     ] {
         let folder = with_tokenizer(checkpoint, tokenizer);
-        let classifier = SentimentClassifier::from_pretrained(folder.0.to_str().unwrap())
-            .unwrap_or_else(|e| panic!("{checkpoint}: {e}"));
+        let classifier =
+            TextClassifier::from_pretrained(folder.0.to_str().unwrap()).unwrap_or_else(|e| panic!("{checkpoint}: {e}"));
         let both = classifier.tokenize_all(["a", "a e"]).unwrap();
         assert_eq!(classifier.predictions(&both).unwrap().len(), 2, "{checkpoint}");
         let pair = classifier.tokenize_pair("a", "e").unwrap();

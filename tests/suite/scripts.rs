@@ -75,8 +75,8 @@ fn every_visible_character_stands_in_one_word() {
 
 /// The words of the shipped classifier, which parts a text into words before its tokenizer does.
 fn segmented_words(text: &str) -> Vec<String> {
-    static MODEL: OnceLock<SentimentClassifier> = OnceLock::new();
-    let model = MODEL.get_or_init(|| SentimentClassifier::from_pretrained("data/sentiment-vi").unwrap());
+    static MODEL: OnceLock<TextClassifier> = OnceLock::new();
+    let model = MODEL.get_or_init(|| TextClassifier::from_pretrained("data/sentiment-vi").unwrap());
     words(model.tokenizer(), &Segmenter::vietnamese().segment(text))
 }
 
@@ -204,7 +204,7 @@ fn explain(tokenizer: &Tokenizer) -> Explainer {
         segmented_words: false,
     };
     let model = SequenceClassifier::untrained(&shape, Seed(1)).unwrap();
-    Explainer::new(&SentimentClassifier::from_parts(model, tokenizer.clone())).n_steps(2)
+    Explainer::new(&TextClassifier::from_parts(model, tokenizer.clone())).n_steps(2)
 }
 
 /// Where each word begins in a picture, with its line.

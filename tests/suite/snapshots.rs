@@ -89,7 +89,7 @@ fn tables() {
 
 #[test]
 fn texts() {
-    let model = SentimentClassifier::from_pretrained("data/sentiment-vi").unwrap();
+    let model = TextClassifier::from_pretrained("data/sentiment-vi").unwrap();
     hold("classifier", &model);
     let text = "Sản phẩm này rất tốt, nhưng giao hàng quá chậm";
     hold("text_input", &model.tokenize(text).unwrap());

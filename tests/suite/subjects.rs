@@ -82,7 +82,7 @@ pub fn subjects(dtype: DType) -> Vec<Subject> {
     let ids: Vec<u32> = (0..EXAMPLES as u32 * 6).map(|index| 3 + index * 7 % 50).collect();
     let ids = Tensor::from_vec(ids, (EXAMPLES, 6), &Device::Cpu).unwrap();
     let embedded = above.inputs(&ids).unwrap();
-    let padding = above.inputs(&ids.narrow(0, 0, 1).unwrap().zeros_like().unwrap()).unwrap();
+    let padding = above.inputs(ids.narrow(0, 0, 1).unwrap().zeros_like().unwrap()).unwrap();
 
     let two = TwoInputs { left: linear(11, 3, 4, dtype), right: linear(13, 2, 4, dtype), out: linear(15, 4, 3, dtype) };
     vec![

@@ -7,8 +7,8 @@ use candle_explain::{attr, text};
 
 const TEXT: &str = "Sản phẩm này rất tốt, nhưng giao hàng quá chậm";
 
-fn model() -> SentimentClassifier {
-    SentimentClassifier::from_pretrained("data/sentiment-vi").unwrap()
+fn model() -> TextClassifier {
+    TextClassifier::from_pretrained("data/sentiment-vi").unwrap()
 }
 
 /// A copy of the shipped classifier that a test can change.
@@ -22,8 +22,8 @@ fn copy(name: &str) -> PathBuf {
     folder
 }
 
-fn load(folder: &Path) -> Result<SentimentClassifier> {
-    SentimentClassifier::from_pretrained(folder.to_str().unwrap())
+fn load(folder: &Path) -> Result<TextClassifier> {
+    TextClassifier::from_pretrained(folder.to_str().unwrap())
 }
 
 fn message<T>(result: Result<T>) -> String {
@@ -34,7 +34,7 @@ fn message<T>(result: Result<T>) -> String {
 }
 
 /// The attributions of one text at some layers, against its reference.
-fn attributed(model: &SentimentClassifier, layers: &[&str], text: &str) -> Attributions {
+fn attributed(model: &TextClassifier, layers: &[&str], text: &str) -> Attributions {
     let input = model.tokenize(text).unwrap();
     let method = LayerIntegratedGradients::new(model, layers).baseline(input.reference().unwrap()).tolerance(1e-5);
     method.attribute(&input, Target::Predicted).unwrap()
@@ -59,10 +59,8 @@ fn predictions_and_attributions_are_those_of_transformers_and_captum() {
         }
     };
     let shipped = model();
-    let exact = SentimentClassifier::from_parts(
-        shipped.classifier().to_dtype(DType::F64).unwrap(),
-        shipped.tokenizer().clone(),
-    );
+    let exact =
+        TextClassifier::from_parts(shipped.classifier().to_dtype(DType::F64).unwrap(), shipped.tokenizer().clone());
     let (mut predicted, mut explained, mut by_embedding) = (0, 0, 0);
     for case in cases["comments"].as_array().unwrap() {
         let text = case["text"].as_str().unwrap();
@@ -99,8 +97,7 @@ fn predictions_and_attributions_are_those_of_transformers_and_captum() {
 #[test]
 fn a_classifier_of_logits_predicts_with_probabilities() {
     let shipped = model();
-    let with =
-        |output| SentimentClassifier::from_parts(shipped.classifier().output(output), shipped.tokenizer().clone());
+    let with = |output| TextClassifier::from_parts(shipped.classifier().output(output), shipped.tokenizer().clone());
     let (probabilities, logits) = (with(ClassifierOutput::Probabilities), with(ClassifierOutput::Logits));
     let (expected, prediction) = (probabilities.predict_text(TEXT).unwrap(), logits.predict_text(TEXT).unwrap());
     assert_eq!(expected.label, prediction.label);
@@ -272,9 +269,9 @@ fn folders_that_no_classifier_comes_from() {
     std::fs::write(unnamed.join("config.json"), json.to_string()).unwrap();
     let error = message(load(&unnamed));
     assert!(error.contains("does not name the classes") && error.contains("with_labels"), "{error}");
-    let named = SentimentClassifier::with_labels(unnamed.to_str().unwrap(), ["gut", "schlecht"]).unwrap();
+    let named = TextClassifier::with_labels(unnamed.to_str().unwrap(), ["gut", "schlecht"]).unwrap();
     assert_eq!(named.predict_text(TEXT).unwrap().label, "gut");
-    let three = SentimentClassifier::with_labels(unnamed.to_str().unwrap(), ["a", "b", "c"]);
+    let three = TextClassifier::with_labels(unnamed.to_str().unwrap(), ["a", "b", "c"]);
     assert!(message(three).contains("3 names for the classes of a model of 2 outputs"));
 
     let untokenized = copy("untokenized");
@@ -348,7 +345,7 @@ trait SaveAsPicture: Figure + Sized {
     }
 }
 
-impl SaveAsPicture for SentimentClassifier {}
+impl SaveAsPicture for TextClassifier {}
 
 #[test]
 fn one_scale_of_colours_for_all_texts() {
@@ -501,7 +498,7 @@ fn a_text_of_a_model_of_one_output_names_both_classes() {
         weights.insert(name.to_string(), narrow);
     }
     candle_explain::candle_core::safetensors::save(&weights, base.join("model.safetensors")).unwrap();
-    let single = SentimentClassifier::from_pretrained(folder).unwrap();
+    let single = TextClassifier::from_pretrained(folder).unwrap();
     let prediction = single.predict_text("tệ").unwrap();
     assert_eq!(prediction.classes.len(), 2);
     assert!((prediction.classes[0].1 + prediction.classes[1].1 - 1.).abs() < 1e-6);
@@ -521,7 +518,7 @@ fn a_text_of_a_model_of_one_output_names_both_classes() {
     json["id2label"] = serde_json::json!({"0": "complaint"});
     json["label2id"] = serde_json::json!({"complaint": 0});
     std::fs::write(base.join("config.json"), json.to_string()).unwrap();
-    let named = SentimentClassifier::from_pretrained(folder).unwrap();
+    let named = TextClassifier::from_pretrained(folder).unwrap();
     assert_eq!(named.labels(), ["not complaint", "complaint"]);
     for (text, label) in [("tệ", prediction.class), ("rất tốt", single.predict_text("rất tốt").unwrap().class)]
     {

@@ -43,8 +43,8 @@ fn set(folder: &Path, file: &str, changes: Value) {
     std::fs::write(path, json.to_string()).unwrap();
 }
 
-fn load(folder: &Path) -> Result<SentimentClassifier> {
-    SentimentClassifier::from_pretrained(folder.to_str().unwrap())
+fn load(folder: &Path) -> Result<TextClassifier> {
+    TextClassifier::from_pretrained(folder.to_str().unwrap())
 }
 
 fn message<T>(result: Result<T>) -> String {
@@ -77,7 +77,7 @@ fn padding_is_what_the_tokenizer_says() {
     let error = message(load(&folder));
     assert!(error.contains("padding is token 1") && error.contains("pad_token_id is 0"), "{error}");
     let parts = (SequenceClassifier::from_pretrained(&folder).unwrap(), Tokenizer::from_pretrained(&folder).unwrap());
-    let model = SentimentClassifier::from_parts(parts.0, parts.1);
+    let model = TextClassifier::from_parts(parts.0, parts.1);
     assert_eq!(ids(&model.tokenize("good").unwrap().reference().unwrap()), [2, 1, 3]);
     set(&folder, "config.json", json!({ "pad_token_id": null }));
     set(&folder, "tokenizer_config.json", json!({ "pad_token": "w20" }));
@@ -253,7 +253,7 @@ fn names_of_classes() {
     set(&folder, "config.json", json!({ "id2label": { "0": "good", "1": "bad", "2": "good" } }));
     let error = message(load(&folder));
     assert!(error.contains("two classes the name \"good\"") && error.contains("with_labels"), "{error}");
-    let named = |names: [&str; 3]| SentimentClassifier::with_labels(folder.to_str().unwrap(), names);
+    let named = |names: [&str; 3]| TextClassifier::with_labels(folder.to_str().unwrap(), names);
     assert_eq!(named(["bad", "fair", "good"]).unwrap().labels(), ["bad", "fair", "good"]);
     assert!(message(named(["bad", "good", "bad"])).contains("two classes have the name \"bad\""));
     set(&folder, "config.json", json!({ "id2label": null, "label2id": null }));

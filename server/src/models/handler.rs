@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_explain::tabular::Titanic;
-use candle_explain::text::SentimentClassifier;
+use candle_explain::text::TextClassifier;
 use candle_explain::{Error, Result, Seed, bail, error};
 
 use super::archive::Archive;
@@ -65,8 +65,8 @@ impl Handler {
                 let folder = Unpacked::new(archive)?;
                 let place = folder.0.to_str().ok_or_else(|| error!(File, "{} is no text", folder.0.display()))?;
                 let model = match classes {
-                    Some(classes) => SentimentClassifier::with_labels(place, classes),
-                    None => SentimentClassifier::from_pretrained(place),
+                    Some(classes) => TextClassifier::with_labels(place, classes),
+                    None => TextClassifier::from_pretrained(place),
                 };
                 // Where it was unpacked to tells nobody anything.
                 let told = |e: Error| Error::new(e.kind(), e.to_string().replace(place, &archive.name));
@@ -79,10 +79,10 @@ impl Handler {
 /// The model of a checkpoint folder, loaded and tried.
 pub(crate) fn load_folder(folder: &Path) -> Result<Box<dyn Servable>> {
     let place = folder.to_str().ok_or_else(|| error!(File, "{} is no text", folder.display()))?;
-    text_classifier(&SentimentClassifier::from_pretrained(place)?)
+    text_classifier(&TextClassifier::from_pretrained(place)?)
 }
 
-pub(crate) fn text_classifier(model: &SentimentClassifier) -> Result<Box<dyn Servable>> {
+pub(crate) fn text_classifier(model: &TextClassifier) -> Result<Box<dyn Servable>> {
     Ok(Box::new(Texts::new(model)?))
 }
 

@@ -1,6 +1,6 @@
 //! Which texts a classifier can say something about, as a regular expression.
 
-use candle_explain::text::SentimentClassifier;
+use candle_explain::text::TextClassifier;
 
 /// Latin with what Vietnamese has of it, general punctuation, signs and emoji: what is looked at.
 const LOOKED_AT: [(u32, u32); 6] =
@@ -12,7 +12,7 @@ const MARKS: &str = "(?![\\u0300-\\u036f])";
 
 /// What must be found in a text. Where a model knows nothing of a text it is refused; a character may be known
 /// everywhere, or only where a word begins. A model that takes strange characters takes all.
-pub(super) fn pattern(model: &SentimentClassifier) -> String {
+pub(super) fn pattern(model: &TextClassifier) -> String {
     let reads = |text: String| model.tokenize(text).is_ok();
     if STRANGE.iter().all(|strange| reads(strange.to_string())) {
         return "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$".to_string();

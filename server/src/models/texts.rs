@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_explain::engine::{Baseline, Options, Target};
-use candle_explain::text::{Prediction, SentimentClassifier, TextInput, TokenizedText};
+use candle_explain::text::{Prediction, TextClassifier, TextInput, TokenizedText};
 use candle_explain::{Result, bail};
 use serde_json::Value;
 
@@ -28,12 +28,12 @@ const FIRST_TEXT: &str = "Sản phẩm này rất tốt, nhưng giao hàng quá 
 
 /// A text classifier as the server runs it; texts that are too long are cut, and the answer says so.
 pub(crate) struct Texts {
-    model: SentimentClassifier,
+    model: TextClassifier,
     description: Description,
 }
 
 impl Texts {
-    pub(crate) fn new(model: &SentimentClassifier) -> Result<Self> {
+    pub(crate) fn new(model: &TextClassifier) -> Result<Self> {
         let model = model.truncate(true);
         let description = Description {
             kind: Kind::Text,

@@ -14,7 +14,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use candle_explain::text::SentimentClassifier;
+use candle_explain::text::TextClassifier;
 use candle_explain::{Error, Result, error};
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -89,7 +89,7 @@ impl Server {
     }
 
     /// The same with a text classifier.
-    pub fn with_text_classifier(self, name: &str, version: &str, model: &SentimentClassifier) -> Result<Self> {
+    pub fn with_text_classifier(self, name: &str, version: &str, model: &TextClassifier) -> Result<Self> {
         let servable = text_classifier(model)?;
         self.with(Loaded { name: name.into(), version: version.into(), source: "built in".into(), servable })
     }

@@ -86,7 +86,7 @@ pub fn shared() -> &'static TestServer {
             ("max_rows", "50"),
             ("max_steps", "600"),
         ]);
-        let texts = SentimentClassifier::from_pretrained("data/sentiment-vi").unwrap();
+        let texts = TextClassifier::from_pretrained("data/sentiment-vi").unwrap();
         let server = Server::new(settings).unwrap();
         let server = server.with_model("titanic", "1.0", titanic()).unwrap();
         let server = server.with_model("odd", "1.0", Odd).unwrap();

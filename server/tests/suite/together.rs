@@ -101,7 +101,7 @@ fn rows_of_many_requests_together_get_what_each_gets_alone() {
 #[test]
 fn a_long_explanation_keeps_no_prediction_waiting_and_ends_when_its_client_leaves() {
     let settings = settings(&[("max_steps", "5000"), ("default_workers_per_model", "1")]);
-    let texts = SentimentClassifier::from_pretrained("data/sentiment-vi").unwrap();
+    let texts = TextClassifier::from_pretrained("data/sentiment-vi").unwrap();
     let server = Server::new(settings).unwrap().with_text_classifier("vi", "1.0", &texts).unwrap();
     let server = TestServer::start(server);
     let mut long = Client::new(server.inference);

@@ -279,7 +279,7 @@ impl TrainedSentiment {
     }
 
     /// Writes `config.json`, `model.safetensors`, `tokenizer.json` and its configuration into a folder that
-    /// [`SentimentClassifier::from_pretrained`](crate::text::SentimentClassifier::from_pretrained)
+    /// [`TextClassifier::from_pretrained`](crate::text::TextClassifier::from_pretrained)
     /// and `transformers` read.
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<()> {
         let folder = folder.as_ref();

@@ -18,12 +18,12 @@ use crate::visible::visible;
 ///
 /// It is a [`Model`] of token ids with the layers of [`SequenceClassifier`], so every method takes
 /// it, and gives a probability for each class, of a single logit too;
-/// [`SentimentClassifier::tokenize`] makes its inputs.
+/// [`TextClassifier::tokenize`] makes its inputs.
 ///
 /// ```
 /// use candle_explain::prelude::*;
 ///
-/// let model = SentimentClassifier::from_pretrained("data/sentiment-vi")?;
+/// let model = TextClassifier::from_pretrained("data/sentiment-vi")?;
 /// let input = model.tokenize("Sản phẩm này rất tốt")?;
 /// let attributions = LayerIntegratedGradients::new(&model, "embeddings")
 ///     .baseline(input.reference()?)
@@ -33,7 +33,7 @@ use crate::visible::visible;
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone)]
-pub struct SentimentClassifier {
+pub struct TextClassifier {
     model: Arc<SequenceClassifier>,
     tokenizer: Tokenizer,
     labels: Arc<Vec<String>>,
@@ -56,7 +56,7 @@ pub struct Prediction {
     pub classes: Vec<(String, f64)>,
 }
 
-impl SentimentClassifier {
+impl TextClassifier {
     /// Reads a folder with a checkpoint and its tokenizer, as `transformers` saves them; with the
     /// crate's feature `hub` also a model id of the Hugging Face hub. A folder that is not there
     /// is looked for in the crate's own folder too.
@@ -66,7 +66,7 @@ impl SentimentClassifier {
     ///
     /// Padding is the tokenizer's. An error names the file that is missing or broken; a `config.json` that
     /// does not name its classes, or two of them alike, is one too: give names with
-    /// [`SentimentClassifier::with_labels`].
+    /// [`TextClassifier::with_labels`].
     pub fn from_pretrained(model: impl AsRef<str>) -> Result<Self> {
         let folder = folder_of(model.as_ref())?;
         let loaded = Self::load(&folder)?;
@@ -74,7 +74,7 @@ impl SentimentClassifier {
             let outputs: Vec<String> =
                 (0..loaded.labels.len()).map(|class| format!("\"name of class {class}\"")).collect();
             format!(
-                "name them there, or call SentimentClassifier::with_labels(\"{}\", [{}]), in the order of the model's \
+                "name them there, or call TextClassifier::with_labels(\"{}\", [{}]), in the order of the model's \
                  outputs, and Explainer::new of that; whoever trained the model knows the order",
                 model.as_ref(),
                 outputs.join(", ")
@@ -227,7 +227,7 @@ impl SentimentClassifier {
     /// ```
     /// use candle_explain::prelude::*;
     ///
-    /// let model = SentimentClassifier::from_pretrained("data/sentiment-vi")?;
+    /// let model = TextClassifier::from_pretrained("data/sentiment-vi")?;
     /// let pair = model.tokenize_pair("Áo có đẹp không?", "Rất đẹp")?;
     /// assert_eq!(pair.texts()[0].words.last().map(String::as_str), Some("</s>"));
     /// # Ok::<(), Error>(())
@@ -431,7 +431,11 @@ fn begins_with_a_byte_order_mark(folder: &Path) -> bool {
 const MARKED_VOCABULARY: &str = "vocab.txt begins with a byte order mark, which makes another token of its first one: \
                                  save it as UTF-8 without the mark";
 
-impl Model for SentimentClassifier {
+/// The name that [`TextClassifier`] had.
+#[deprecated(note = "it loads any text classifier, and is called TextClassifier")]
+pub type SentimentClassifier = TextClassifier;
+
+impl Model for TextClassifier {
     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
         let output = self.model.forward(input, layers)?;
         match output.dims() {
