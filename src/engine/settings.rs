@@ -4,7 +4,7 @@
 
 /// Gives a method its settings, from what [`new`] takes besides the model and a list of what can be changed:
 ///
-/// ```ignore
+/// ```text
 /// settings! {
 ///     NeuronConductance(layer, neuron) {
 ///         path,
