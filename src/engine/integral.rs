@@ -107,16 +107,16 @@ where
         let mut like = Vec::new();
         for (index, alphas) in alphas.chunks(chunk).enumerate() {
             let sample = (self.evaluate)(path.points(alphas)?, &self.lines.at(&lines, alphas.len()))?;
-            let read = if S::READS_ACTIVATIONS { sample.activations.as_slice() } else { &[] };
+            let (read, form) = (if S::READS_ACTIVATIONS { sample.activations } else { Vec::new() }, sample.gradients);
             let activations = read.iter().map(host).collect::<Result<Vec<_>>>()?;
-            let gradients = sample.gradients.iter().map(host).collect::<Result<Vec<_>>>()?;
+            let gradients = form.iter().map(host).collect::<Result<Vec<_>>>()?;
             for copy in 0..alphas.len() {
                 let activations = of_point(&activations, copy, alphas.len());
                 let gradients = of_point(&gradients, copy, alphas.len());
                 state.add(index * chunk + copy, &activations, &gradients);
             }
             if like.is_empty() {
-                like = sample.gradients;
+                like = form;
             }
         }
         let mut values = state.finish();
