@@ -2,7 +2,7 @@
 
 use super::Parameters;
 
-/// Passes that a group of parameters takes, where all is well.
+/// How many passes a group of parameters takes if nothing is wrong.
 const PASSES: usize = 12;
 const FEWEST_ROWS: usize = 4;
 const FEWEST_GROUPS: usize = 4;
