@@ -15,7 +15,7 @@ pub(super) trait Part: Sized {
     fn to_dtype(&self, dtype: DType) -> Result<Self>;
 }
 
-/// A part is its fields of these names; what else it holds has no weights.
+/// Makes a struct a part: its weights are those of these fields; other fields have none.
 macro_rules! made_of {
     ($part:ident: $($field:ident),+) => {
         impl $crate::model::transformer::part::Part for $part {
@@ -115,7 +115,7 @@ impl Part for Norm {
     }
 }
 
-/// A weight of which whole rows are taken.
+/// A weight from which whole rows are taken.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     pub(super) name: String,
@@ -123,12 +123,12 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// All of its rows, in a step of a training with their gradient.
+    /// All of its rows; in a training step with their gradient.
     pub(super) fn all(&self, layers: &Layers) -> Tensor {
         if layers.training() { self.rows.as_tensor().clone() } else { self.rows.as_detached_tensor() }
     }
 
-    /// The rows of these numbers.
+    /// The rows with these numbers.
     pub(super) fn pick(&self, layers: &Layers, numbers: Vec<u32>) -> Result<Tensor> {
         let count = numbers.len();
         Ok(self.all(layers).index_select(&Tensor::from_vec(numbers, count, self.rows.device())?, 0)?)

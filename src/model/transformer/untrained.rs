@@ -1,4 +1,4 @@
-//! A RoBERTa classifier that is still to be trained.
+//! A RoBERTa classifier with untrained weights.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::config::Config;
 use crate::error::{Result, bail};
 use crate::seed::Seed;
 
-/// The deviation of the weights to begin with, as in RoBERTa.
+/// The standard deviation of the initial weights, as in RoBERTa.
 const DEVIATION: f64 = 0.02;
 const EPS: f64 = 1e-5;
 const PADDING: usize = 1;

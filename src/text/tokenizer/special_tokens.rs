@@ -54,7 +54,7 @@ impl SpecialTokens {
             }
             extra = extra.map_or_else(|| unnamed(&told, EXTRA), |extra| Ok(Some(extra)))?;
             declare_legacy(folder, &told, extra.as_deref().unwrap_or_default(), &mut declared)?;
-            // Read only now: it must not make the tokens of added_tokens.json special.
+            // Read only after added_tokens.json, whose tokens it must not make special.
             additional = unnamed(&told, ADDITIONAL)?;
             for token in fast.and_then(|fast| fast["added_tokens"].as_array()).into_iter().flatten() {
                 let id = token["id"].as_u64().ok_or_else(|| error!(File, "the added token {token} has no id"))?;
