@@ -16,7 +16,7 @@ pub(super) fn tokens(input: &Inputs, dtype: DType) -> Result<Option<Tensor>> {
     Ok(Some(mask.to_dtype(dtype)?))
 }
 
-/// The masks that are added to the logits of attention: the type's lowest number where a token is not seen.
+/// The masks that are added to the logits of attention: a very low number where a token is not seen.
 pub(super) struct Masks {
     everywhere: Option<Tensor>,
     /// The mask of layers that see only near tokens.
