@@ -8,7 +8,7 @@ use crate::error::{Error, Result, bail, error};
 /// The first bytes of a Git LFS pointer, the small file that replaces a large one.
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
-/// Lets `write` fill a temporary file beside `path`, then moves it into place.
+/// Lets `write` fill a temporary file next to `path`, then moves it to `path`.
 pub fn write_whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{}.part", std::process::id()));

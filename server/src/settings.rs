@@ -30,7 +30,7 @@ use crate::files::input_directory::InputDirectory;
 /// | `max_steps` | 5000 | steps of one explanation |
 /// | `gradient_check` | `error` | what happens if the gradient of an explanation disagrees with the model's outputs: `error`, `warn`, or `off` (not checked); see [`Check`] |
 /// | `max_connections` | 512 | connections at each port at once; more wait |
-/// | `drain_timeout` | 30 | seconds that requests under way get when the server is told to end |
+/// | `drain_timeout` | 30 | seconds that open requests get when the server is told to end |
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub(crate) inference_address: SocketAddr,

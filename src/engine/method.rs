@@ -70,7 +70,7 @@ pub enum Family {
 /// Passes for each example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cost {
-    /// Forward passes alone.
+    /// Only forward passes.
     Forward,
     /// One forward and one backward pass.
     ForwardBackward,

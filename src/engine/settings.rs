@@ -19,7 +19,7 @@
 /// [`Options`](super::Options) by reading the field of the same name. A builder method returns a changed copy, so that
 /// a method made in one notebook cell can be varied in the next.
 ///
-/// * `layers`, `layer`, `neuron` stand in parentheses, in the order in which `new` takes them.
+/// * `layers`, `layer`, `neuron` are in parentheses, in the order in which `new` takes them.
 /// * `path` is all settings of methods along a path, over the field `path: PathSettings`.
 /// * `gradient_check` is over the field `model: Subject`.
 /// * `baseline` is over a field of that name, for a method without a path.

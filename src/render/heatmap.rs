@@ -64,7 +64,7 @@ impl Heatmap {
         values.fold(0., f64::max)
     }
 
-    /// The heads of the columns beside the words, and each record's cells below them.
+    /// The heads of the columns next to the words, and each record's cells below them.
     fn facts(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
         let records = self.records();
         let mut columns: Vec<(&'static str, Vec<String>)> = Vec::new();

@@ -335,7 +335,7 @@ mod tests {
         page.text("سلبي (0.97)", "#000", true);
         let x = |part: &str| part.split("x=\"").nth(1).unwrap().split('"').next().unwrap().parse::<f64>().unwrap();
         let seen: Vec<f64> = page.marks.split("<text").skip(1).map(x).collect();
-        // Both stand in the middle of their places.
+        // Both are centred in their places.
         let begins = [seen[0] - 0.5 * width("(0.97)"), seen[1] - 0.5 * width("سلبي")];
         assert!((begins[0] - MARGIN).abs() < 0.1 && (begins[1] - MARGIN - width("(0.97) ")).abs() < 0.2, "{begins:?}");
     }

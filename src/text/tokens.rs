@@ -12,7 +12,7 @@ pub struct Token {
     pub piece: String,
     /// Whether the tokenizer added it: `<s>`, `[CLS]`, padding.
     pub special: bool,
-    /// Whether it stands for something that is not in the vocabulary.
+    /// Whether it replaces text that is not in the vocabulary.
     pub unknown: bool,
     /// Its bytes in the text, without white space at its ends unless it is nothing else; empty for
     /// a special token.
@@ -50,7 +50,7 @@ impl TokenizedText {
         self.tokens.iter().map(|token| token.id).collect()
     }
 
-    /// How many tokens stand for something that is not in the vocabulary.
+    /// How many tokens replace text that is not in the vocabulary.
     pub fn unknown(&self) -> usize {
         self.tokens.iter().filter(|token| token.unknown).count()
     }

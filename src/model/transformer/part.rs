@@ -1,4 +1,4 @@
-//! What an encoder is put together from: layers with the names that their weights have in a checkpoint.
+//! The parts of an encoder: layers that know the names of their weights in a checkpoint.
 
 use candle_core::{DType, Module, Tensor, Var};
 
@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::model::Layers;
 use crate::nn::{LayerNorm, Linear};
 
-/// Something that holds weights of a checkpoint.
+/// A part of an encoder, which holds weights of a checkpoint.
 pub(super) trait Part: Sized {
     /// Every weight with its name in the checkpoint.
     fn weights(&self) -> Vec<(String, Var)>;
@@ -66,7 +66,7 @@ impl Dense {
         layers.run(&self.linear, x)
     }
 
-    /// What it makes of weights, which are not rows of a batch and meet no rule.
+    /// Applies it to weights, which are not rows of a batch, so no rule applies to them.
     pub(super) fn on_weights(&self, layers: &Layers, x: &Tensor) -> Result<Tensor> {
         Ok(if layers.training() { self.linear.forward(x)? } else { self.linear.forward_frozen(x)? })
     }
@@ -99,7 +99,7 @@ impl Norm {
         layers.run(&self.norm, x)
     }
 
-    /// What it makes of weights, which are not rows of a batch and meet no rule.
+    /// Applies it to weights, which are not rows of a batch, so no rule applies to them.
     pub(super) fn on_weights(&self, layers: &Layers, x: &Tensor) -> Result<Tensor> {
         Ok(if layers.training() { self.norm.forward(x)? } else { self.norm.forward_frozen(x)? })
     }

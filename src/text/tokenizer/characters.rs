@@ -34,7 +34,7 @@ pub(super) fn check(table: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The same for every table in the normalisers of a `tokenizer.json`.
+/// The same check for every table in the normalisers of a `tokenizer.json`.
 pub(super) fn check_all(normalizer: &Value) -> Result<()> {
     match normalizer {
         Value::Array(all) => all.iter().try_for_each(check_all),

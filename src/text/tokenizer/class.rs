@@ -14,7 +14,7 @@ pub(super) enum Class {
     MpNet,
     /// Byte-level BPE between `<s>` and `</s>`.
     Roberta,
-    /// Byte-level BPE alone.
+    /// Byte-level BPE without tokens around it.
     Gpt2,
     /// BPE with `</w>`, after BERT's splitting into words.
     Herbert,
