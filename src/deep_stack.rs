@@ -1,5 +1,5 @@
 //! Room for graphs that are walked and dropped by recursion: a stack of gigabytes, of which only
-//! what is used takes memory.
+//! the used part takes memory.
 
 use std::cell::Cell;
 use std::panic::resume_unwind;
@@ -10,11 +10,11 @@ use candle_core::{DType, Device, Tensor, TensorId};
 
 use crate::error::{Result, bail};
 
-/// Stacks that are tried, the largest first: what the system grants depends on its settings.
+/// The stack sizes that are tried, the largest first: what the system grants depends on its settings.
 const STACKS: [usize; 4] = [4 << 30, 1 << 30, 256 << 20, 64 << 20];
-/// What a tensor of a chain takes of the stack when its graph is walked or dropped, with a margin.
+/// The stack that each tensor of a chain takes when its graph is walked or dropped, with a margin.
 const STACK_BYTES_PER_TENSOR: usize = if cfg!(debug_assertions) { 4096 } else { 512 };
-/// Tensors whose graph any thread has room for.
+/// Any thread has room for a graph of this many tensors.
 const FEW_TENSORS: usize = 256;
 
 thread_local! {
@@ -37,8 +37,8 @@ fn stack_bytes() -> usize {
     })
 }
 
-/// Starts `work` on a thread of this scope with a deep stack, a smaller one where others have taken the room; none if
-/// the system refuses. The thread always gives something.
+/// Starts `work` on a thread of this scope with a deep stack, or a smaller one if others have taken the room; `None` if
+/// the system refuses. The thread always returns a value.
 pub(crate) fn spawn<'scope, T: Send + 'scope>(
     scope: &'scope std::thread::Scope<'scope, '_>,
     work: impl FnOnce() -> T + Send + 'scope,
@@ -56,8 +56,8 @@ pub(crate) fn spawn<'scope, T: Send + 'scope>(
     STACKS.into_iter().filter(|bytes| *bytes <= stack_bytes()).find_map(start)
 }
 
-/// Runs `work` where graphs of any reasonable depth can be walked and dropped: here, if this thread's
-/// stack is deep already. What it gives must not hold a deep graph.
+/// Runs `work` where graphs of any reasonable depth can be walked and dropped: on this thread, if its
+/// stack is already deep. The result must not hold a deep graph.
 pub(crate) fn on_deep_stack<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     if DEEP.get().is_some() {
         return work();
@@ -75,8 +75,8 @@ pub(crate) fn on_deep_stack<T: Send>(work: impl FnOnce() -> Result<T> + Send) ->
     })
 }
 
-/// How many tensors the process had made at some moment. Those of other threads count as well, so what was made
-/// since is a bound of a graph's depth and no measure of it.
+/// How many tensors the process had made at some moment. Those of other threads count as well, so the number made
+/// since is a bound of a graph's depth, not its measure.
 #[derive(Clone, Copy)]
 pub(crate) struct Mark(usize);
 
@@ -86,13 +86,13 @@ impl Mark {
         Ok(Self(number(Tensor::zeros((), DType::U8, &Device::Cpu)?.id())))
     }
 
-    /// How many tensors were made up to this one, at least the depth of its graph.
+    /// How many tensors were made from this mark to `last`: at least the depth of its graph.
     fn tensors_until(self, last: &Tensor) -> usize {
         number(last.id()).saturating_sub(self.0)
     }
 
-    /// On a deep stack, an error if the graph of `last`, begun after this mark, may be deeper than there is
-    /// room for; the graph is left in memory then, since nothing can drop it.
+    /// On a deep stack, an error if the graph of `last`, begun after this mark, may be too deep for the
+    /// stack. The graph then stays in memory, since nothing can drop it.
     pub(crate) fn require_room(self, last: &Tensor) -> Result<()> {
         let Some(bytes) = DEEP.get() else { return Ok(()) };
         let (tensors, room) = (self.tensors_until(last), bytes / STACK_BYTES_PER_TENSOR);
@@ -122,7 +122,7 @@ impl Mark {
     }
 }
 
-/// candle numbers its tensors, and tells the number in the debug form alone.
+/// The number of a tensor: candle numbers its tensors, but shows the number only in the debug form.
 fn number(id: TensorId) -> usize {
     format!("{id:?}").chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0)
 }

@@ -7,21 +7,21 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error whose message says what was expected, what came and what to do.
 ///
-/// The message is made for the person who reads it below a notebook cell; programs
-/// ask [`Error::kind`].
+/// The message is written for a person who reads it below a notebook cell; programs
+/// use [`Error::kind`].
 #[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
 }
 
-/// The families of errors, for programs that must tell them apart.
+/// The kind of an error, for programs that must tell errors apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// An argument is out of its range or of the wrong shape.
     Input,
-    /// A layer was asked for that the model does not name, or named twice.
+    /// The model does not name the layer asked for, or names it twice.
     Layer,
     /// No gradient reaches the tensor that is to be attributed.
     Gradient,
@@ -34,17 +34,17 @@ pub enum ErrorKind {
 }
 
 impl Error {
-    /// An error of this family; [`error!`](crate::error!) and [`bail!`](crate::bail!) format its message.
+    /// An error of this kind; [`error!`](crate::error!) and [`bail!`](crate::bail!) format its message.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
     }
 
-    /// Which family this error belongs to.
+    /// What kind of error this is.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The same error with the place where it arose in front.
+    /// The same error, its message preceded by the place where it arose.
     pub fn at(self, place: impl fmt::Display) -> Self {
         Self { kind: self.kind, message: format!("{place}: {}", self.message) }
     }
@@ -91,7 +91,7 @@ fn without_backtrace(error: &candle_core::Error) -> String {
     }
 }
 
-/// Returns an [`Error`](crate::Error) of a family: `bail!(Input, "the row has {count} numbers: expected 12")`.
+/// Returns an [`Error`](crate::Error) of a kind: `bail!(Input, "the row has {count} numbers: expected 12")`.
 #[macro_export]
 macro_rules! bail {
     ($kind:ident, $($message:tt)+) => {
@@ -99,7 +99,7 @@ macro_rules! bail {
     };
 }
 
-/// An [`Error`](crate::Error) of a family: `error!(File, "cannot read {}", path.display())`.
+/// An [`Error`](crate::Error) of a kind: `error!(File, "cannot read {}", path.display())`.
 #[macro_export]
 macro_rules! error {
     ($kind:ident, $($message:tt)+) => {

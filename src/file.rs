@@ -1,42 +1,42 @@
-//! Files that are complete or not there.
+//! Files that are written whole or not at all.
 
 use std::io::Read;
 use std::path::Path;
 
 use crate::error::{Error, Result, bail, error};
 
-/// How a file begins that Git LFS has put in the place of a large one.
+/// The first bytes of a Git LFS pointer, the small file that replaces a large one.
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
-/// Lets `write` fill a temporary file beside `path`, then moves it into place.
+/// Lets `write` fill a temporary file next to `path`, then moves it to `path`.
 pub fn write_whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{}.part", std::process::id()));
     let temporary = path.with_file_name(name);
     let written = write(&temporary).and_then(|()| std::fs::rename(&temporary, path).map_err(|e| cannot_write(path, e)));
     written.inspect_err(|_| {
-        // The error that matters is the one of writing; a leftover is only litter.
+        // The writing error matters; a leftover temporary file does not.
         let _ = std::fs::remove_file(&temporary);
     })
 }
 
-/// The error of a file that cannot be written.
+/// The error for a file that cannot be written.
 pub fn cannot_write(path: &Path, why: impl std::fmt::Display) -> Error {
     error!(File, "cannot write {}: {why}: is the folder there and writable?", path.display())
 }
 
-/// All of a file; a Git LFS pointer in its place is an error.
+/// The bytes of a file; a Git LFS pointer is an error.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     refuse_pointer(path)?;
     std::fs::read(path).map_err(|e| cannot_read(path, e))
 }
 
-/// All of a file of text.
+/// The content of a text file.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(read(path)?).map_err(|e| error!(File, "{} is not UTF-8: {e}: fetch it again", path.display()))
 }
 
-/// An error if Git LFS has left a file's address in its place.
+/// An error if the file is a Git LFS pointer.
 pub(crate) fn refuse_pointer(path: &Path) -> Result<()> {
     let mut start = Vec::with_capacity(LFS_POINTER.len());
     let file = std::fs::File::open(path).map_err(|e| cannot_read(path, e))?;

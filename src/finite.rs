@@ -1,10 +1,10 @@
-//! Says where a tensor is NaN or infinite.
+//! Finds where a tensor is NaN or infinite.
 
 use candle_core::{DType, Tensor};
 
 use crate::error::{Result, bail};
 
-/// How many numbers are looked at together: those of a large tensor are not copied all at once.
+/// How many numbers are checked at a time, so that a large tensor is not copied all at once.
 const BLOCK: usize = 1 << 18;
 
 /// An error that names the first NaN or infinite element, if there is one.
@@ -12,7 +12,7 @@ pub(crate) fn check(tensor: &Tensor) -> Result<()> {
     check_that(tensor, f64::is_finite, "a finite number")
 }
 
-/// The same for what travels along, where masks hold −∞.
+/// The same for extra arguments, in which masks may hold −∞.
 pub(crate) fn check_mask(tensor: &Tensor) -> Result<()> {
     check_that(tensor, |x| x.is_finite() || x == f64::NEG_INFINITY, "a finite number, or -inf as in a mask")
 }

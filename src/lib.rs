@@ -1,8 +1,8 @@
 //! Model interpretability for [candle](candle_core): why did the model say that?
 //!
-//! candle-explain is to candle what Captum is to PyTorch, made for Jupyter notebooks that run the
-//! Rust kernel: attribute a model's prediction to its inputs, layers and neurons, and see it at
-//! once as a table or chart below the cell.
+//! candle-explain is to candle what Captum is to PyTorch, made for Jupyter notebooks with the Rust
+//! kernel. It attributes a model's prediction to its inputs, layers and neurons, and shows the result
+//! as a table or chart below the cell.
 //!
 //! ```
 //! use candle_explain::prelude::*;
@@ -37,17 +37,17 @@
 //! | Module | What is in it |
 //! |---|---|
 //! | [`prelude`] | everything a notebook needs, with one `use` |
-//! | [`attr`] | the attribution methods, a file each |
+//! | [`attr`] | the attribution methods |
 //! | [`model`] | the seam to candle: [`model::Model`], named layers, ready networks |
-//! | [`nn`] | building blocks whose backward is right |
+//! | [`nn`] | building blocks with a correct backward |
 //! | [`engine`] | what methods are made of: targets, baselines, quadrature, results |
 //! | [`tabular`] | tables, splits, training, the Titanic |
 //! | [`text`] | tokenizers, Vietnamese words, comments, classifiers, attributions down to the word |
 //! | [`render`] | figures: tables and charts that show themselves |
-//! | [`file`](mod@file) | files that are complete or not there |
+//! | [`file`](mod@file) | files that are written whole or not at all |
 //!
-//! The package `candle-explain-server` serves models with their reasons over HTTP, and `candle-explain-cli` is the
-//! command `candle-explain`.
+//! The package `candle-explain-server` serves predictions and explanations over HTTP. The package `candle-explain-cli`
+//! is the command `candle-explain`.
 //!
 //! # A model
 //!
@@ -56,10 +56,10 @@
 //!
 //! # In notebooks
 //!
-//! Reach candle through this crate: the prelude re-exports its types, and [`candle_core`] and
-//! [`candle_nn`] are here whole. The crate is also built as a dynamic library, so that all cells
-//! of a notebook share one copy of it; with one copy each, gradients would be wrong without an
-//! error.
+//! Use candle through this crate: the prelude re-exports its types, and [`candle_core`] and
+//! [`candle_nn`] are re-exported whole. The crate is also built as a dynamic library, so that all cells
+//! of a notebook share one copy of it. If each cell had its own copy, gradients would be wrong
+//! without an error.
 
 #![warn(missing_docs)]
 

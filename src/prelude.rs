@@ -1,6 +1,6 @@
 //! Everything a notebook needs, with one `use candle_explain::prelude::*;`.
 //!
-//! candle's own types are among them, so that the notebook kernel can name every variable.
+//! It includes candle's own types, so that the notebook kernel can name every variable's type.
 
 pub use candle_core::{D, DType, Device, Module, Tensor, Var};
 pub use candle_nn::{VarBuilder, VarMap};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 const BETWEEN_LINES: Duration = Duration::from_millis(700);
 
-/// Reports work that goes through `total` steps. A notebook cell shows whole lines as they come;
+/// Reports the progress of `total` steps. A notebook cell shows whole lines as they come;
 /// outside a notebook nothing is printed.
 pub(crate) struct Progress {
     what: &'static str,
@@ -21,12 +21,12 @@ impl Progress {
         Self { what, total, started: now, printed: now, in_notebook: Self::in_notebook() }
     }
 
-    /// Whether what is printed stands below a notebook cell.
+    /// Whether printed lines appear below a notebook cell.
     pub(crate) fn in_notebook() -> bool {
         std::env::var_os("EVCXR_IS_RUNTIME").is_some()
     }
 
-    /// Says how far the work is, at most every 0.7 seconds.
+    /// Reports how far the work is, at most every 0.7 seconds.
     pub(crate) fn step(&mut self, done: usize, state: impl FnOnce() -> String) {
         if !self.in_notebook || self.printed.elapsed() < BETWEEN_LINES || done == 0 {
             return;

@@ -1,4 +1,4 @@
-//! What characters do in the scripts that they belong to.
+//! Properties of characters in their scripts.
 
 use std::borrow::Cow;
 
@@ -47,14 +47,14 @@ pub(crate) fn unspaced(c: char) -> bool {
     behind > 0 && c <= UNSPACED[behind - 1].1
 }
 
-/// Whether a line may end between two words that no space parts: in scripts that are written without spaces, but
-/// neither behind an opening bracket nor before a sign.
+/// Whether a line may end between two words without a space between them: in scripts written without spaces, but
+/// neither after an opening bracket nor before a sign.
 pub(crate) fn line_may_end_between(before: &str, after: &str) -> bool {
     let (Some(last), Some(first)) = (before.chars().next_back(), after.chars().next()) else { return false };
     (unspaced(last) || unspaced(first)) && first.is_alphanumeric() && !"「『（【〈《〔［｛〖〘〚(".contains(last)
 }
 
-/// Whether a character has no look of its own and parts no word: joiners, marks of direction, soft hyphens,
+/// Whether a character is invisible and does not separate words: joiners, direction marks, soft hyphens,
 /// variation selectors.
 pub(crate) fn unseen(c: char) -> bool {
     matches!(
@@ -65,10 +65,10 @@ pub(crate) fn unseen(c: char) -> bool {
     )
 }
 
-/// The signs below U+1F000 that are pictures in colours unless a variation selector says otherwise.
+/// The signs below U+1F000 that are coloured pictures unless a variation selector says otherwise.
 const PICTURES: &str = "⌚⌛⏩⏪⏫⏬⏰⏳◽◾☔☕♈♉♊♋♌♍♎♏♐♑♒♓♿⚓⚡⚪⚫⚽⚾⛄⛅⛎⛔⛪⛲⛳⛵⛺⛽✅✊✋✨❌❎❓❔❕❗➕➖➗➰➿⬛⬜⭐⭕";
 
-/// Whether a character, with what belongs to it, is a small picture in colours.
+/// Whether a character, with its modifiers, is a small coloured picture.
 pub(crate) fn is_emoji(whole: &str) -> bool {
     let picture = |c: char| ('\u{1f000}'..'\u{20000}').contains(&c) || PICTURES.contains(c);
     let first = whole.chars().next().is_some_and(picture) && !whole.contains('\u{fe0e}');
@@ -85,8 +85,8 @@ pub(crate) fn ends_line(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-/// A text as it can stand by itself: a mark at its beginning, or behind a tokenizer's sign there, gets a dotted circle
-/// to stand on, as in dictionaries.
+/// A text that can be shown by itself: a mark at its beginning, or after a tokenizer's sign there, gets a dotted circle
+/// below it, as in dictionaries.
 pub(crate) fn free_standing(text: &str) -> Cow<'_, str> {
     const BASE: char = '\u{25cc}';
     let bare = text.trim_start();
@@ -99,12 +99,12 @@ pub(crate) fn free_standing(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Where the characters of a text begin and end as readers count them, in bytes, its two ends included.
+/// The byte positions where characters, as readers count them, begin and end, including both ends of the text.
 pub(crate) struct Characters(Vec<usize>);
 
 impl Characters {
     pub(crate) fn of(text: &str) -> Self {
-        // Some marks of Myanmar and its neighbours are characters of their own to Unicode's rules.
+        // Unicode's rules make some marks of Myanmar and neighbouring scripts characters of their own.
         let alone = |(start, whole): &(usize, &str)| {
             let before = text[..*start].chars().next_back();
             !whole.chars().next().is_some_and(is_mark) || before.is_none_or(|c| c.is_control() || ends_line(c))
@@ -112,12 +112,12 @@ impl Characters {
         Self(text.grapheme_indices(true).filter(alone).map(|(start, _)| start).chain([text.len()]).collect())
     }
 
-    /// The place itself, or the beginning of the character that it is inside of.
+    /// The place itself or, inside a character, the beginning of that character.
     pub(crate) fn floor(&self, place: usize) -> usize {
         self.0[self.0.partition_point(|edge| *edge <= place).max(1) - 1]
     }
 
-    /// The place itself, or the end of the character that it is inside of.
+    /// The place itself or, inside a character, the end of that character.
     pub(crate) fn ceil(&self, place: usize) -> usize {
         let last = self.0.len() - 1;
         self.0[self.0.partition_point(|edge| *edge < place).min(last)]

@@ -25,17 +25,17 @@ impl Seed {
         })
     }
 
-    /// Numbers drawn from the normal distribution of mean 0 and this deviation.
+    /// Numbers drawn from the normal distribution with mean 0 and this standard deviation.
     pub(crate) fn normal(self, deviation: f64) -> impl Iterator<Item = f64> {
         let mut uniform = self.uniform(0., 1.);
         std::iter::from_fn(move || {
-            // 1 − u is never 0, whose logarithm is none.
+            // 1 − u is never 0, which has no logarithm.
             let radius = (-2. * (1. - uniform.next()?).ln()).sqrt();
             Some(deviation * radius * (std::f64::consts::TAU * uniform.next()?).cos())
         })
     }
 
-    /// Whether each of many things happens that happens with this probability.
+    /// Draws of true with this probability.
     pub(crate) fn chances(self, probability: f64) -> impl Iterator<Item = bool> {
         let below = (probability * 4_294_967_296.) as u64;
         let mut generator = Mt::new(self.0);
@@ -59,7 +59,7 @@ impl Seed {
         order
     }
 
-    /// A seed for one of several things drawn under this one.
+    /// The seed for one of several draws that share this seed.
     pub(crate) fn child(self, index: usize) -> Seed {
         Seed(self.0.wrapping_mul(0x9E37_79B1).wrapping_add(index as u32 + 1))
     }

@@ -1,12 +1,12 @@
-//! Text without characters that act instead of being seen.
+//! Text without control characters that act instead of being shown.
 
-/// The same text with a mark in the place of each character that steers a terminal, turns the
-/// direction of reading, or may not stand in XML; line ends and tabs stay.
+/// The same text with a mark instead of each character that controls a terminal, changes the
+/// direction of reading, or is not allowed in XML; line ends and tabs stay.
 pub(crate) fn visible(text: &str) -> String {
     text.chars().map(drawn).collect()
 }
 
-/// The character itself, or the mark that [`visible`] puts in its place.
+/// The character itself, or the mark that [`visible`] replaces it by.
 pub(crate) fn drawn(c: char) -> char {
     const MARK: char = '\u{fffd}';
     let acts = (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))

@@ -1,4 +1,4 @@
-//! `candle-explain archive`: weights and what belongs to them in one file, with the flags of
+//! `candle-explain archive`: weights and related files in one archive, with the flags of
 //! torch-model-archiver.
 
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::console::say;
 /// Makes a model archive, NAME.mar, with the flags of torch-model-archiver
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The model's name; the archive is called after it
+    /// The model's name, which is also the archive's
     #[arg(long)]
     model_name: String,
     /// The model's version
@@ -20,28 +20,28 @@ pub(crate) struct Arguments {
     /// The weights: safetensors, or a state dict that torch.save wrote (it becomes safetensors)
     #[arg(long)]
     serialized_file: PathBuf,
-    /// What serves it: titanic or text_classifier
+    /// The handler that serves it: titanic or text_classifier
     #[arg(long)]
     handler: String,
-    /// Python that describes the model; it is carried along and never run
+    /// Python that describes the model; it is stored but never run
     #[arg(long)]
     model_file: Option<PathBuf>,
     /// More files, separated by commas: index_to_name.json; config.json and a tokenizer
     #[arg(long, alias = "extra-file", value_delimiter = ',')]
     extra_files: Vec<PathBuf>,
-    /// The folder that gets the archive
+    /// The folder for the archive
     #[arg(long, default_value = ".")]
     export_path: PathBuf,
-    /// Accepted for torch-model-archiver's sake: no Python is installed
+    /// Accepted for compatibility with torch-model-archiver: no Python is installed
     #[arg(short, long)]
     requirements_file: Option<PathBuf>,
-    /// Accepted for torch-model-archiver's sake: no Python is run
+    /// Accepted for compatibility with torch-model-archiver: no Python is run
     #[arg(long)]
     runtime: Option<String>,
-    /// The archive's form: there is one
+    /// The archive's format: there is only one
     #[arg(long, value_parser = ["default"])]
     archive_format: Option<String>,
-    /// Whether an archive that is there is written over
+    /// Overwrites an existing archive
     #[arg(short, long)]
     force: bool,
 }

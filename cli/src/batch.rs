@@ -10,22 +10,22 @@ use candle_explain_server::JsonLines;
 
 use crate::console::say;
 
-/// Answers JSON lines of the standard input with JSON lines: predictions, or explanations
+/// Reads JSON lines from standard input and answers each with a JSON line: a prediction or an explanation
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// An archive, or the folder of a text classifier's checkpoint
     #[arg(long)]
     model: PathBuf,
-    /// Explanations in place of predictions
+    /// Gives explanations instead of predictions
     #[arg(long)]
     explain: bool,
     /// A parameter of the explanations: n_steps=50, target=Survived, ...
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = name_and_value, requires = "explain")]
     parameters: Vec<(String, String)>,
-    /// The file for the answers, in place of the standard output
+    /// The file for the answers, instead of standard output
     #[arg(long)]
     output: Option<PathBuf>,
-    /// Goes on behind the answers that the output file holds already
+    /// Continues after the answers that the output file already holds
     #[arg(long, requires = "output")]
     resume: bool,
 }
@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// The output file, and how many answers it holds already. An answer that was cut short is taken out.
+/// The output file, and how many answers it already holds. An incomplete answer is removed.
 fn open(path: &Path, resume: bool) -> Result<(File, usize)> {
     if !resume {
         if path.exists() {

@@ -1,9 +1,9 @@
-//! What a command says while it works.
+//! Messages of a command while it works.
 
 use std::fmt::Display;
 use std::io::Write;
 
-/// A line on the standard error stream; one that nobody reads must not stop the work.
+/// Writes a line to standard error; the work goes on even if nobody reads it.
 pub(crate) fn say(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -1,4 +1,4 @@
-//! The command line: a file each command.
+//! The command line, one file per command.
 
 #![warn(missing_docs)]
 
@@ -29,8 +29,8 @@ enum Command {
     Titanic(titanic::Arguments),
 }
 
-/// Runs the command that the arguments name. Messages go to the standard error stream; the exit
-/// status is 0 where all went well, 1 where it did not, and 2 where the arguments cannot be read.
+/// Runs the command that the arguments name. Messages go to standard error. The exit
+/// status is 0 if all went well, 1 if not, and 2 if the arguments cannot be read.
 pub fn run() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Archive(arguments) => archive::run(&arguments),

@@ -1,6 +1,6 @@
 //! The command line; see [`candle_explain_cli`].
 
-/// A request takes many small pieces of memory and soon gives them back.
+/// The allocator: requests take many small pieces of memory and soon free them.
 #[global_allocator]
 static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -8,7 +8,7 @@ static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
 fn main() -> std::process::ExitCode {
-    // By default a second: large bodies come and go in many threads, and each would keep its share.
+    // The default is a second. Large bodies come and go in many threads, and each would keep its share.
     // SAFETY: an option may be set at any time.
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, 0) };
     const THREADS: &str = "RAYON_NUM_THREADS";

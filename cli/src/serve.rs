@@ -30,10 +30,10 @@ pub(crate) struct Arguments {
     /// Starts in the background, and returns when the models can answer
     #[arg(long, conflicts_with = "stop")]
     start: bool,
-    /// Ends the server that was started in this folder
+    /// Stops the server that was started in this folder
     #[arg(long)]
     stop: bool,
-    /// Stays in the foreground, with --start too
+    /// Stays in the foreground, even with --start
     #[arg(long)]
     foreground: bool,
     /// The folder with archives and checkpoint folders
@@ -42,10 +42,10 @@ pub(crate) struct Arguments {
     /// Settings in the form of TorchServe's config.properties
     #[arg(long, alias = "config")]
     ts_config: Option<PathBuf>,
-    /// What of the model store is served: all, or NAME=FILE and FILE, separated by spaces or commas
+    /// Which models of the store are served: all, or NAME=FILE and FILE, separated by spaces or commas
     #[arg(long, num_args = 1.., value_delimiter = ',')]
     models: Vec<String>,
-    /// Requests need no key, even where others than this machine can reach the server
+    /// Requests need no key, even if other machines can reach the server
     #[arg(long, alias = "disable-token")]
     disable_token_auth: bool,
     /// Models may be registered and removed while the server runs
@@ -54,7 +54,7 @@ pub(crate) struct Arguments {
     /// One more setting, as in config.properties
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Accepted for TorchServe's sake: no snapshots of the settings are taken
+    /// Accepted for compatibility with TorchServe: no snapshots of the settings are taken
     #[arg(long, alias = "no-config-snapshots")]
     ncs: bool,
 }
@@ -117,7 +117,7 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
     Ok(settings)
 }
 
-/// Is ready when the process is told to end: by SIGTERM, or by Ctrl-C.
+/// Waits until the process is told to end, by SIGTERM or Ctrl-C.
 async fn told_to_end() {
     match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
         (Ok(mut terminate), Ok(mut interrupt)) => {
@@ -139,7 +139,7 @@ fn start(settings: &Settings) -> Result<()> {
     if settings.inference_address().port() == 0 {
         bail!(Input, "--start needs a port to look for the server at: give one other than 0, or use --foreground")
     }
-    // Or its health would be taken for that of the server which is to be started.
+    // Otherwise another server's health would be taken for that of the new one.
     if TcpStream::connect_timeout(&settings.inference_address(), BETWEEN_LOOKS).is_ok() {
         bail!(Input, "a server of another folder listens at {} already", settings.inference_address())
     }
@@ -167,13 +167,13 @@ fn start(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-/// What the log says since it had so many bytes.
+/// The part of the log after the first `before` bytes.
 fn log_since(before: usize) -> String {
     let log = std::fs::read_to_string(LOG).unwrap_or_default();
     log.get(before..).unwrap_or(&log).to_string()
 }
 
-/// `before` bytes of the log are of earlier servers.
+/// Waits until the server answers; the first `before` bytes of the log are from earlier servers.
 fn wait_until_healthy(server: &mut Child, address: SocketAddr, before: usize) -> Result<()> {
     let begun = Instant::now();
     while begun.elapsed() < TIME_TO_START {
@@ -188,7 +188,7 @@ fn wait_until_healthy(server: &mut Child, address: SocketAddr, before: usize) ->
     bail!(Input, "the server does not answer at {address} after {} s: see {LOG}", TIME_TO_START.as_secs())
 }
 
-/// Whether a server answers `/ping` with health.
+/// Whether a server answers `/ping` as healthy.
 fn answers(address: SocketAddr) -> bool {
     let ask = || {
         let mut stream = TcpStream::connect_timeout(&address, BETWEEN_LOOKS)?;
@@ -226,7 +226,7 @@ fn running_pid() -> Option<u32> {
     let pid: u32 = std::fs::read_to_string(PID).ok()?.trim().parse().ok()?;
     let status = Command::new("ps").args(["-o", "stat=,args=", "-p", &pid.to_string()]).output().ok()?;
     let shown = String::from_utf8_lossy(&status.stdout).into_owned();
-    // The number may have passed to a process of another program since.
+    // Another program's process may have this number by now.
     let program = std::env::current_exe().ok()?.file_name()?.to_string_lossy().into_owned();
     let ours = shown.contains(&program) && shown.contains(" serve ") && shown.contains("--foreground");
     (ours && !shown.starts_with('Z')).then_some(pid)

@@ -20,25 +20,25 @@ const NEURON: usize = 0;
 const SURVIVED: Target = Target::Class(1);
 const EPOCHS_BETWEEN_LOSSES: usize = 50;
 const BINS: usize = 100;
-/// 50 steps would leave most rows' conductance open.
+/// With 50 steps the conductance of most rows would not converge.
 const TOLERANCE: f64 = 1e-3;
 
 /// Trains the Titanic network, attributes its predictions, and logs the run to MLflow
 ///
 /// The run is logged to the server that MLFLOW_TRACKING_URI names, with the variables of MLflow's own
-/// client. Pictures, summaries and the model are in the folder first, whether or not a server has them.
+/// client. Pictures, summaries and the model are always written into the folder first.
 ///
-/// The exit status is 0 where all went well, or no server was named; 1 where training failed, or the
-/// server did not take the whole run; 2 where the arguments cannot be read.
+/// The exit status is 0 if all went well, or no server was named; 1 if training failed, or the
+/// server did not take the whole run; 2 if the arguments cannot be read.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// How often the whole table is gone through
+    /// How many times training goes through the whole table
     #[arg(long = "max_epochs", alias = "max-epochs", default_value_t = 100)]
     max_epochs: usize,
     /// The learning rate of Adam
     #[arg(long, default_value_t = 0.1)]
     lr: f64,
-    /// Whether the weights that come with the crate are taken in place of training
+    /// Whether to use the weights that come with the crate instead of training
     #[arg(
         long = "use_pretrained_model",
         alias = "use-pretrained-model",
@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
         value_parser = truth
     )]
     use_pretrained_model: bool,
-    /// What the first weights are drawn with
+    /// The seed of the initial weights
     #[arg(long, default_value_t = Seed::default().0)]
     seed: u32,
     /// The folder for pictures, summaries and the model
@@ -184,7 +184,7 @@ fn keep_model(network: &Sequential, report: &mut Report) -> Result<()> {
     })
 }
 
-/// Logs the run where it is to go. The files are there whatever comes of it.
+/// Logs the run to its destination. The files are kept even if this fails.
 fn log(report: &Report, destination: &Destination) -> Result<()> {
     let mlflow = match destination {
         Destination::Server(mlflow) => mlflow,

@@ -1,4 +1,4 @@
-//! What a request gets in place of an answer.
+//! What a request gets instead of an answer.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,7 +10,7 @@ use crate::body;
 /// Seconds after which a client that was turned away may try again.
 const RETRY_AFTER: &str = "1";
 
-/// What a request gets in place of an answer: a status, TorchServe's name for it, and what to do.
+/// What a request gets instead of an answer: a status, TorchServe's name for it, and what to do.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) status: StatusCode,
@@ -27,7 +27,7 @@ impl Failure {
         &self.message
     }
 
-    /// The same in other words.
+    /// The same failure with another message.
     pub(crate) fn saying(self, message: String) -> Self {
         Self { message, ..self }
     }
@@ -98,7 +98,7 @@ impl Failure {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", message)
     }
 
-    /// The failure of a computation: what the request asked for, or the model itself.
+    /// The failure of a computation, caused by the request or by the model itself.
     pub(crate) fn of_computation(error: &Error) -> Self {
         match error.kind() {
             ErrorKind::Input | ErrorKind::Layer | ErrorKind::Gradient => Self::bad_request(error.to_string()),
@@ -106,18 +106,18 @@ impl Failure {
         }
     }
 
-    /// What stands in the place of a row that has no answer: `{"error": "..."}`.
+    /// What a row without an answer gets: `{"error": "..."}`.
     pub(crate) fn of_row(&self) -> Value {
         json!({ "error": self.message })
     }
 
-    /// The body that KServe's clients know: `{"error": "..."}`.
+    /// The body that KServe's clients expect: `{"error": "..."}`.
     pub(crate) fn in_kserve_form(self) -> Response {
         let reply = body::json(self.status, &json!({ "error": self.message }));
         self.with_headers(reply)
     }
 
-    /// The body that clients of this address know.
+    /// The body that clients of this address expect.
     pub(crate) fn at(self, path: &str) -> Response {
         match path.starts_with("/v1/") || path.starts_with("/v2/") {
             true => self.in_kserve_form(),
@@ -129,7 +129,7 @@ impl Failure {
         json!({ "code": self.status.as_u16(), "type": self.kind, "message": self.message })
     }
 
-    /// The whole reply as it is sent, where there is no request that it could be a reply to.
+    /// The whole reply in bytes, for a connection without a request to reply to.
     pub(crate) fn whole(&self) -> Vec<u8> {
         let body = self.torchserves().to_string();
         let (status, length) = (self.status, body.len());
@@ -144,14 +144,14 @@ impl Failure {
             reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
         }
         if matches!(self.status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
-            // What is left of the body is not read.
+            // The rest of the body is not read.
             reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         reply
     }
 }
 
-/// Whatever is wrong with what a client sent.
+/// The failure for an error in what a client sent.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::bad_request(error.to_string())

@@ -1,4 +1,4 @@
-//! The parsers of what comes from outside, for fuzzing alone (`fuzz/`).
+//! The parsers of outside data, only for fuzzing (`fuzz/`).
 
 use std::sync::OnceLock;
 

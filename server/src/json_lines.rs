@@ -1,4 +1,4 @@
-//! Many records, one JSON line each, without a server.
+//! Answers for many records, one JSON line each, without a server.
 
 use std::io::{BufRead, ErrorKind, Write};
 use std::path::Path;
@@ -18,13 +18,13 @@ use crate::work::queue::{Computed, Work};
 use crate::work::running::each;
 
 const LONGEST_LINE: u64 = 16 << 20;
-/// Groups of rows that are read before they are sorted by size.
+/// How many groups of rows are read before they are sorted by size.
 const WINDOW: usize = 16;
 
 /// Answers JSON lines with JSON lines: predictions, or explanations, in the order of the input.
 ///
-/// A line is a record as the server takes it; an `id` in it is carried into its answer. A line that
-/// cannot be answered gets `{"line": number, "error": "..."}`, so that every line has its answer.
+/// A line is a record in the server's format; an `id` in it is copied into the answer. A line that
+/// cannot be answered gets `{"line": number, "error": "..."}`, so that every line has an answer.
 ///
 /// ```
 /// use candle_explain_server::JsonLines;
@@ -42,20 +42,20 @@ pub struct JsonLines {
     skip: usize,
 }
 
-/// What became of the lines.
+/// How many lines were answered, failed or skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JsonLinesSummary {
     /// Lines with a prediction or an explanation.
     pub answered: usize,
     /// Lines with an error.
     pub bad: usize,
-    /// Lines that were answered before and passed over.
+    /// Lines that were skipped because they were answered before.
     pub skipped: usize,
-    /// Whether the reader of the answers has left, so that lines were left unread: `head` at the end of a pipe.
+    /// Whether the reader of the answers left before the end, such as `head` at the end of a pipe.
     pub reader_left: bool,
 }
 
-/// A line that was read, and what came of it so far.
+/// A line that was read, and its result so far.
 struct Line {
     number: usize,
     id: Option<Value>,
@@ -63,7 +63,7 @@ struct Line {
 }
 
 impl Line {
-    /// The whole answer of a line.
+    /// The complete answer for a line.
     fn answered(&self, answer: Result<Map<String, Value>>) -> Value {
         let mut named = Map::new();
         named.insert("line".into(), self.number.into());
@@ -77,7 +77,7 @@ impl Line {
 }
 
 impl JsonLines {
-    /// The model of an archive or a checkpoint folder.
+    /// Loads the model of an archive or a checkpoint folder.
     pub fn load(model: impl AsRef<Path>) -> Result<Self> {
         let path = model.as_ref();
         let servable = if path.is_dir() {
@@ -89,18 +89,18 @@ impl JsonLines {
         Ok(Self { servable, parameters: None, skip: 0 })
     }
 
-    /// Explanations in place of predictions, with the parameters that `/explanations` takes.
+    /// Gives explanations instead of predictions, with the parameters that `/explanations` takes.
     pub fn explain(self, parameters: impl IntoIterator<Item = (String, String)>) -> Self {
         let parameters = parameters.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
         Self { parameters: Some(parameters), ..self }
     }
 
-    /// Passes over so many lines at the beginning, which were answered before.
+    /// Skips this many lines at the beginning, which were answered before.
     pub fn skip(self, lines: usize) -> Self {
         Self { skip: lines, ..self }
     }
 
-    /// Answers every line of the input, or as many as somebody reads the answers of.
+    /// Answers every line of the input, or stops when nobody reads the answers any more.
     pub fn run(&self, mut input: impl BufRead, mut output: impl Write) -> Result<JsonLinesSummary> {
         let most_steps = Settings::default().max_steps;
         let ask = self.parameters.as_ref().map(|parameters| Ask::new(parameters, &*self.servable, most_steps));
@@ -159,8 +159,8 @@ impl JsonLines {
         Line { number, id, row }
     }
 
-    /// The answer of each line. Rows of like size are computed together, so that little is filled up
-    /// with padding.
+    /// The answer for each line. Rows of similar size are computed together, so that little padding is
+    /// needed.
     fn answers<'a>(
         &self,
         lines: &'a [Line],
@@ -204,7 +204,7 @@ impl JsonLines {
     }
 }
 
-/// The next line without its end, or none; a line that is too long is an error of its own.
+/// The next line without its line end, or `None`; a line that is too long gets an error of its own.
 fn next_line(input: &mut impl BufRead, number: usize) -> Result<Option<Result<Vec<u8>>>> {
     let broken = |e: std::io::Error| error!(File, "line {number} cannot be read: {e}");
     let mut line = Vec::new();

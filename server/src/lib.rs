@@ -1,13 +1,12 @@
-//! Predictions with their reasons over HTTP.
+//! Predictions and explanations over HTTP.
 //!
-//! [`Server`] answers as TorchServe does, on its three ports; speaks KServe's V1 and V2 protocols on
-//! the first; and shows a page to try models with. It serves the Titanic network, text classifiers
-//! and any model that implements [`TabularModel`]. What it takes and answers is described at
-//! `/api-description`.
+//! [`Server`] answers like TorchServe on its three ports, speaks KServe's V1 and V2 protocols on
+//! the first, and has a page to try models with. It serves the Titanic network, text classifiers
+//! and any model that implements [`TabularModel`]. `/api-description` describes its requests and
+//! answers.
 //!
-//! Requests for the same model that ask the same are computed together, except predictions that take
-//! less than being handed on ([`TabularModel::is_quick`]). A model that fails on one request costs that
-//! request alone.
+//! Requests that ask the same of a model are computed together, except quick predictions
+//! ([`TabularModel::is_quick`]). If a model fails on one request, the others are not affected.
 
 #![warn(missing_docs)]
 

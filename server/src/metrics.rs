@@ -1,4 +1,4 @@
-//! What Prometheus is told, under TorchServe's names where it has them.
+//! The metrics for Prometheus, under TorchServe's names where it has them.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -13,7 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-/// What Prometheus is told.
+/// The metrics for Prometheus.
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<Labels, Counter>,
@@ -34,7 +34,7 @@ struct Status {
     code: u16,
 }
 
-/// The numbers of one model's version.
+/// The metrics of one version of a model.
 #[derive(Clone)]
 pub(crate) struct ModelMetrics {
     requests: Counter,
@@ -47,7 +47,7 @@ impl Metrics {
     pub(crate) fn new() -> Arc<Self> {
         let mut registry = Registry::default();
         let requests = Family::<Labels, Counter>::default();
-        // TorchServe's sums have no `_total` in their names, which only gauges may do without.
+        // TorchServe's sums have no `_total` in their names; only gauges may lack it.
         let latency = Family::<Labels, Gauge<f64, AtomicU64>>::default();
         let queue = Family::<Labels, Gauge<f64, AtomicU64>>::default();
         let seconds =

@@ -1,4 +1,4 @@
-//! What an operator sets, in the words of TorchServe's config.properties.
+//! The operator's settings, with the keys of TorchServe's config.properties.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use candle_explain::{Result, bail, error};
 
 use crate::files::input_directory::InputDirectory;
 
-/// What an operator sets. [`Settings::from_file`] reads it in the form of TorchServe's
+/// The operator's settings. [`Settings::from_file`] reads them from a file like TorchServe's
 /// config.properties.
 ///
 /// | Key | Default | Meaning |
@@ -18,7 +18,7 @@ use crate::files::input_directory::InputDirectory;
 /// | `management_address` | `http://127.0.0.1:8081` | models |
 /// | `metrics_address` | `http://127.0.0.1:8082` | Prometheus; addresses may be the same |
 /// | `model_store` | none | the folder with archives and checkpoint folders |
-/// | `load_models` | `all` | what of it is loaded: `all`, `none`, or names and files: `titanic=titanic.mar,vi` |
+/// | `load_models` | `all` | which of them are loaded: `all`, `none`, or names and files: `titanic=titanic.mar,vi` |
 /// | `job_queue_size` | 100 | requests that may wait for one model; more get 503 |
 /// | `default_workers_per_model` | 1 | threads that compute for one model |
 /// | `default_response_timeout` | 120 | seconds until an answer that is not ready becomes 500; a quick model's predictions do not wait |
@@ -28,9 +28,9 @@ use crate::files::input_directory::InputDirectory;
 /// | `input_directory` | none | the only folder below which `input_file_path` is read; its small files are remembered until they change |
 /// | `max_rows` | 1000 | rows of one request |
 /// | `max_steps` | 5000 | steps of one explanation |
-/// | `gradient_check` | `error` | what becomes of an explanation whose gradient disagrees with the model's outputs: `error`, `warn`, or `off` (not looked at); see [`Check`] |
+/// | `gradient_check` | `error` | what happens if the gradient of an explanation disagrees with the model's outputs: `error`, `warn`, or `off` (not checked); see [`Check`] |
 /// | `max_connections` | 512 | connections at each port at once; more wait |
-/// | `drain_timeout` | 30 | seconds that requests under way get when the server is told to end |
+/// | `drain_timeout` | 30 | seconds that open requests get when the server is told to end |
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub(crate) inference_address: SocketAddr,
@@ -80,7 +80,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Reads a file in the form of TorchServe's config.properties. Keys that mean nothing here are
+    /// Reads a file like TorchServe's config.properties. Keys without a meaning here are
     /// kept in [`Settings::ignored`].
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
@@ -132,17 +132,17 @@ impl Settings {
         Ok(changed)
     }
 
-    /// Keys that were set and mean nothing here.
+    /// Keys that were set but have no meaning here.
     pub fn ignored(&self) -> &[String] {
         &self.ignored
     }
 
-    /// Where predictions and explanations are asked for.
+    /// The address for predictions and explanations.
     pub fn inference_address(&self) -> SocketAddr {
         self.inference_address
     }
 
-    /// Whether requests must carry a key: unless told otherwise, where others than this machine can
+    /// Whether requests must carry a key; by default they must if other machines can
     /// reach the server.
     pub fn needs_keys(&self) -> bool {
         let addresses = [self.inference_address, self.management_address, self.metrics_address];

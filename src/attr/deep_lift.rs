@@ -8,24 +8,24 @@ use crate::model::{Inputs, IntoModel};
 
 /// DeepLift.
 ///
-/// aᵢ = mᵢ · (xᵢ − bᵢ), the multipliers m passed down from the output, block by block, so that in each
-/// Σ m·(x − b) of its inputs is Σ m·(f(x) − f(b)) of its output
+/// aᵢ = mᵢ · (xᵢ − bᵢ). The multipliers m are passed down from the output, block by block, so that in each block
+/// Σ m·(x − b) over its inputs equals Σ m·(f(x) − f(b)) over its output
 ///
 /// * **Gives** one attribution for each element of each input, `[batch, ...]`; they add up to
 ///   F(x) − F(b), and the convergence delta says how closely.
 /// * **Needs** floating-point inputs, and a model whose nonlinear parts are run as blocks, with
-///   [`Layers::apply`](crate::model::Layers::apply) or [`Layers::run`](crate::model::Layers::run): `Sequential`
-///   and the encoders are; for others a remark names the layer below which the sum is lost.
-/// * **Rules**: m·Δy/Δx for what is computed element by element (the rescale rule), and m where x = b. For
-///   every other block the mean of its Jacobian along the straight line between its own two inputs: by shares of the
-///   line for the largest of a window, by one point for products, and by 4 to 16 points of Gauss and Legendre, then by
-///   halves of the line, until the block's sum comes out, for softmax, layer norm and all else.
-/// * **Costs** one forward pass over twice the rows and one backward pass, in which each block is computed again, once
-///   for every point.
-/// * **Differs from Captum** in that softmax adds up, and so does max-pool behind an activation, whose rule is not heard
-///   in Captum ([`captum_rules`](Self::captum_rules) gives its numbers), that blocks may be used twice, and that nothing
-///   falls back to the plain gradient in silence. Several baselines ([`Baseline::Distribution`]) are averaged, as
-///   DeepLiftShap does.
+///   [`Layers::apply`](crate::model::Layers::apply) or [`Layers::run`](crate::model::Layers::run). `Sequential`
+///   and the encoders are such models. For others a remark names the layer below which the sum is lost.
+/// * **Rules**: for what is computed element by element, m·Δy/Δx (the rescale rule), or m·f′(x) where x = b. For
+///   every other block, the mean of its Jacobian along the straight line between its own two inputs: by shares of the
+///   line for the largest of a window; by one point for products; for softmax, layer norm and all else by 4 to 16
+///   Gauss-Legendre points, then by halving the line, until the block's sum comes out.
+/// * **Costs** one forward pass over twice the rows and one backward pass, which computes each block again for every
+///   point.
+/// * **Differs from Captum** in four ways. Softmax adds up. So does max-pool directly after an activation, where Captum
+///   does not apply its rule. A block may be used twice. Nothing falls back to the plain gradient silently.
+///   [`captum_rules`](Self::captum_rules) gives Captum's numbers. Several baselines
+///   ([`Baseline::Distribution`]) are averaged, as in DeepLiftShap.
 /// * **Errors** if a shape, the target or the baseline does not fit, a value is not finite, or
 ///   no gradient reaches an input.
 /// * **Paper**: Shrikumar, Greenside and Kundaje, *Learning Important Features Through Propagating

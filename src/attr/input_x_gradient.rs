@@ -12,8 +12,8 @@ use crate::model::{Inputs, IntoModel};
 ///
 /// aᵢ = xᵢ · ∂F/∂xᵢ
 ///
-/// * **Gives** one attribution for each element of each input, `[batch, ...]`: for a linear model
-///   exactly each input's part of the output.
+/// * **Gives** one attribution for each element of each input, `[batch, ...]`. For a linear model it is
+///   exactly the input's part of the output.
 /// * **Needs** floating-point inputs.
 /// * **Costs** one forward and one backward pass for the whole batch.
 /// * **Differs from Captum** in nothing.

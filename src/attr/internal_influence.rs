@@ -14,7 +14,7 @@ use crate::model::{Inputs, IntoModel};
 /// aⱼ = ∫₀¹ ∂F/∂yⱼ (b + α(x − b)) dα
 ///
 /// * **Gives** one attribution for each element of the layer's output, `[batch, ...]`: a
-///   sensitivity, which adds up to nothing.
+///   sensitivity. The numbers do not add up to anything known.
 /// * **Needs** floating-point inputs.
 /// * **Costs** a forward and a backward pass (down to the layer) for each of the `n_steps` (50)
 ///   points.

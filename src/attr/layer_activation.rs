@@ -1,4 +1,4 @@
-//! What a layer gives.
+//! The output of a layer, as an attribution method.
 
 use crate::engine::{
     Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Subject, Target, activations, check_finite, settings,
@@ -6,10 +6,10 @@ use crate::engine::{
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel, Place};
 
-/// The activations of one layer or several.
+/// The output of one or more layers.
 ///
 /// * **Gives** each layer's output, `[batch, ...]`.
-/// * **Costs** one forward pass, up to the last of the layers.
+/// * **Costs** one forward pass, up to the last of these layers.
 /// * **Differs from Captum** in nothing.
 /// * **Errors** if there is no such layer (the message lists those there are) or a value is not
 ///   finite.

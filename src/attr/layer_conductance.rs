@@ -72,7 +72,7 @@ impl LayerConductance {
         Self { model: Subject::new(model), layers: LayerNames::from(layer.into()), path: PathSettings::default() }
     }
 
-    /// The method with settings that are there already.
+    /// The method with these settings.
     pub(crate) fn with_settings(self, path: PathSettings) -> Self {
         Self { path, ..self }
     }
@@ -112,11 +112,11 @@ impl Attribute for LayerConductance {
     }
 }
 
-/// Σₖ ∂F/∂y(αₖ) · (y(αₖ₊₁) − y(αₖ)) so far.
+/// The sum Σₖ ∂F/∂y(αₖ) · (y(αₖ₊₁) − y(αₖ)) so far.
 #[derive(Default)]
 struct Flow {
     sum: Vec<f64>,
-    /// The activations and the gradients of the point before.
+    /// The activations and gradients of the previous point.
     last: Option<(Vec<f64>, Vec<f64>)>,
 }
 

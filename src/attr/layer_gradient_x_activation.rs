@@ -11,8 +11,8 @@ use crate::model::{Inputs, IntoModel};
 ///
 /// aⱼ = yⱼ · ∂F/∂yⱼ, or ∂F/∂yⱼ alone with `multiply_by_inputs(false)`
 ///
-/// * **Gives** one attribution for each element of each layer's output, `[batch, ...]`. Several
-///   layers are served by the same pass, each with its own gradient.
+/// * **Gives** one attribution for each element of each layer's output, `[batch, ...]`. One pass
+///   serves several layers, each with its own gradient.
 /// * **Costs** one forward and one backward pass for the whole batch.
 /// * **Differs from Captum** in nothing.
 /// * **Errors** if there is no such layer (the message lists those there are), a shape or the

@@ -9,18 +9,18 @@ use crate::engine::{
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
 
-/// Integrated Gradients between a layer's activation for the baseline and that for the input.
+/// Integrated Gradients from a layer's activation for the baseline to its activation for the input.
 ///
 /// a = (y₁ − y₀) · ∫₀¹ ∂F/∂y (y₀ + α(y₁ − y₀)) dα, with y₀ = layer(b) and y₁ = layer(x)
 ///
 /// * **Gives** one attribution for each element of the layer's output, `[batch, ...]`; they add
 ///   up to F(x) − F(b) if everything between input and output passes through the layer. With
-///   several layers all of them move along their lines together, one tensor for each.
-/// * **Needs** no gradient of the inputs: token ids will do.
+///   several layers, all move along their lines together; the result has one tensor per layer.
+/// * **Needs** no gradient of the inputs, so they may be token ids.
 /// * **Costs** a forward and a backward pass (down to the layer) for each of the `n_steps` (50)
 ///   points, and one forward pass for each end.
 /// * **Differs from Captum** in that steps are never expanded all at once, and in `tolerance`.
-/// * **Remarks** on ids without a baseline, which are compared with the id 0.
+/// * **Remarks** on ids without a baseline: they are compared with the id 0.
 /// * **Errors** if there is no such layer (the message lists those there are), a shape, the
 ///   target or the baseline does not fit, a value is not finite, or the output does not depend
 ///   on the layer.
@@ -78,7 +78,7 @@ impl LayerIntegratedGradients {
         }
     }
 
-    /// The method with settings that are there already.
+    /// The method with these settings.
     pub(crate) fn with_settings(self, path: PathSettings) -> Self {
         Self { path, ..self }
     }

@@ -1,4 +1,4 @@
-//! The attribution methods: a file each, and nothing else.
+//! The attribution methods, one file each.
 
 use crate::engine::define_methods;
 

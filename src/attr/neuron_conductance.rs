@@ -17,14 +17,15 @@ use crate::model::{Inputs, IntoModel};
 ///   inputs they are the neuron's [`LayerConductance`](super::LayerConductance).
 /// * **Needs** floating-point inputs.
 /// * **Costs** a forward and a backward pass for each of the `n_steps` (50) points.
-/// * **Differs from Captum**, whose default trapezoid weights sum to (n − 1)/n, so that its
-///   numbers are too small by 1/n: the default here is the corrected [`Quadrature::Trapezoid`].
+/// * **Differs from Captum** in its default, the corrected [`Quadrature::Trapezoid`]. The weights of
+///   Captum's default trapezoid sum to (n − 1)/n, so its numbers are too small by 1/n.
 ///   `.quadrature(Quadrature::CaptumTrapezoid)` gives Captum's numbers.
 /// * **Errors** if there is no such layer (the message lists those there are) or neuron, a shape,
 ///   the target or the baseline does not fit, a value is not finite, or no gradient passes from
 ///   the output through the layer to an input.
 /// * **Checks** once that both of the model's gradients are the slopes they should be, unless it is a `Sequential`, an
-///   encoder or a classifier of this crate: three rows forward, two there and back, for each ([`Check`](crate::engine::Check)).
+///   encoder or a classifier of this crate. Each costs three rows forward, two there and back
+///   ([`Check`](crate::engine::Check)).
 /// * **Paper**: Dhamdhere, Sundararajan and Yan, *How Important Is a Neuron?*, ICLR 2019.
 ///
 /// ```

@@ -58,7 +58,7 @@ impl Saliency {
         build: Self::build,
     };
 
-    /// The method for a model, with the gradient's absolute value.
+    /// The method for a model, with absolute values of the gradient.
     pub fn new<Marker>(model: impl IntoModel<Marker>) -> Self {
         Self { model: Subject::new(model), abs: true }
     }
@@ -77,14 +77,14 @@ impl Attribute for Saliency {
     }
 }
 
-/// The gradient of the question's number at the inputs themselves, which must be finite.
+/// The gradient of the attributed number at the inputs themselves; an error if it is not finite.
 pub(super) fn finite_input_gradients(question: &Question) -> Result<Vec<Tensor>> {
     let values = input_gradients(question)?;
     check_finite(&values, "gradient")?;
     Ok(values)
 }
 
-/// The gradient of the question's number at the inputs themselves.
+/// The gradient of the attributed number at the inputs themselves.
 pub(super) fn input_gradients(question: &Question) -> Result<Vec<Tensor>> {
     question.require_float_inputs()?;
     let sample = question

@@ -1,4 +1,4 @@
-//! What layers give; nothing above the last of them is computed.
+//! The outputs of layers; nothing above the last of them is computed.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use super::{Budget, Expansion, Question};
 use crate::error::Result;
 use crate::model::{Inputs, Layers, Model, Place, Tap};
 
-/// What layers give for these inputs.
+/// The outputs of layers for these inputs.
 pub(crate) fn activations(model: &dyn Model, inputs: &Inputs, places: &[Place]) -> Result<Vec<Tensor>> {
     check_inputs(inputs)?;
     let rows = Budget::default().rows_without_graph(inputs);
@@ -19,7 +19,7 @@ pub(crate) fn activations(model: &dyn Model, inputs: &Inputs, places: &[Place]) 
 }
 
 impl Question<'_> {
-    /// What layers give for other inputs of the same shapes, evaluated so many rows at once.
+    /// The outputs of layers for other inputs of the same shapes, evaluated in passes of `rows` rows.
     pub(crate) fn activations_at(
         &self,
         places: &[Place],

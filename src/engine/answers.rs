@@ -1,4 +1,4 @@
-//! What the model gave for the inputs themselves: each example is asked once.
+//! The model's outputs for the inputs themselves: each example is computed once.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub(super) struct Answers {
     examples: Vec<Option<Answer>>,
     /// The axes of the output after the batch.
     axes: Vec<usize>,
-    /// The output of consecutive examples, by the first of them.
+    /// The output of consecutive examples, by the index of the first.
     outputs: BTreeMap<usize, Tensor>,
     /// Whether the model gave one number where there are several examples.
     pub(super) one_number: bool,
@@ -65,7 +65,7 @@ impl Answers {
         Ok(Selection::at(self.axes.clone(), examples.iter().map(position).collect::<Result<_>>()?))
     }
 
-    /// The same for other inputs in the place of these examples.
+    /// The same answers for other inputs in these examples' rows.
     pub(super) fn carried_to(&self, at: &Expansion) -> Self {
         let examples = at.rows().iter().map(|row| self.examples[*row]).collect();
         Self { examples, axes: self.axes.clone(), outputs: BTreeMap::new(), one_number: false }

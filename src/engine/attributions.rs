@@ -1,4 +1,4 @@
-//! What a method gives back: the attributions, how well they converged, and what was asked.
+//! What a method returns: the attributions, how well they converged, and what was asked.
 
 use std::sync::Arc;
 
@@ -24,16 +24,16 @@ pub struct Attributions {
     /// What the model gave for the inputs, where its output was asked about.
     pub(crate) output: Option<Tensor>,
     pub(crate) convergence: Option<Convergence>,
-    /// What was found wrong, and did not end the call.
+    /// Faults that did not end the call.
     pub(crate) warnings: Vec<Warning>,
 }
 
 /// How an integral along the path went, for each example.
 #[derive(Clone, Debug)]
 pub(crate) struct Convergence {
-    /// Where there are several baselines, the one farthest from 0.
+    /// The convergence delta; with several baselines, the one farthest from 0.
     pub(crate) delta: Option<Vec<f64>>,
-    /// Whether a delta of the example is to be pointed out.
+    /// Whether one of the example's deltas is large enough for a remark.
     pub(crate) beyond: Vec<bool>,
     /// How many baselines each example is compared with.
     pub(crate) baselines: usize,
@@ -41,13 +41,13 @@ pub(crate) struct Convergence {
     pub(crate) refinement: Option<Refinement>,
 }
 
-/// What choosing the steps by a tolerance came to, for each example.
+/// How choosing the steps by a tolerance ended, for each example.
 #[derive(Clone, Debug)]
 pub(crate) struct Refinement {
     pub(crate) tolerance: f64,
     pub(crate) errors: Vec<f64>,
     pub(crate) settled: Vec<bool>,
-    /// How many examples have settled on attributions that do not add up.
+    /// How many examples settled on attributions that do not add up.
     pub(crate) stalled: usize,
 }
 
@@ -108,14 +108,14 @@ impl Attributions {
         &self.targets
     }
 
-    /// What the model gave for the inputs, `[batch, ...]`; none for a neuron or an activation.
+    /// The model's output for the inputs, `[batch, ...]`; `None` for a neuron or an activation.
     pub fn output(&self) -> Option<&Tensor> {
         self.output.as_ref()
     }
 
     /// For each example the sum of its attributions minus what they must add up to,
-    /// F(input) − F(baseline). 0 is perfect. Of several baselines, the delta that is farthest from 0: their mean
-    /// would hide those that cancel. An error for a method without such a sum.
+    /// F(input) − F(baseline). 0 is perfect. With several baselines it is the delta farthest from 0, since in a mean
+    /// deltas could cancel. An error for a method without such a sum.
     pub fn convergence_delta(&self) -> Result<Series> {
         let delta = self.convergence.as_ref().and_then(|convergence| convergence.delta.clone());
         match delta {
@@ -124,22 +124,22 @@ impl Attributions {
         }
     }
 
-    /// How many points of the path were evaluated for each example; none for a method without a path.
+    /// How many points of the path were evaluated for each example; empty for a method without a path.
     pub fn steps(&self) -> &[usize] {
         self.convergence.as_ref().map_or(&[], |convergence| &convergence.steps)
     }
 
-    /// Whether each example settled within the tolerance; none unless a tolerance was asked for.
+    /// Whether each example converged within the tolerance; `None` unless a tolerance was asked for.
     pub fn settled(&self) -> Option<&[bool]> {
         self.convergence.as_ref()?.refinement.as_ref().map(|refinement| refinement.settled.as_slice())
     }
 
-    /// The error estimate of each example; none unless a tolerance was asked for.
+    /// The error estimate of each example; `None` unless a tolerance was asked for.
     pub fn error_estimates(&self) -> Option<&[f64]> {
         self.convergence.as_ref()?.refinement.as_ref().map(|refinement| refinement.errors.as_slice())
     }
 
-    /// The mean over the examples, one number for each feature or neuron, with their names.
+    /// The mean over the examples: one number for each feature or neuron, with its name.
     /// Needs attributions `[batch, features]`.
     pub fn mean(&self) -> Result<Series> {
         let values = self.features()?.mean(0)?.to_vec1::<f64>()?;

@@ -9,12 +9,12 @@ use crate::error::{Result, bail};
 use crate::finite;
 use crate::model::Inputs;
 
-/// What an input is compared with: an input that carries no information.
+/// What an input is compared with; ideally it carries no information.
 ///
 /// | Baseline | Meaning |
 /// |---|---|
 /// | `Zero` | zeros (the default) |
-/// | `Value(v)` | the number everywhere |
+/// | `Value(v)` | this number everywhere |
 /// | `Tensors` | one tensor per input: of the input's shape, or with one row that serves every example |
 /// | `Distribution` | several rows per input; attributions are averaged over them (their cost is multiplied) |
 #[derive(Clone, Debug, Default)]
@@ -36,7 +36,7 @@ impl Baseline {
         Baseline::Distribution(vec![rows.clone()])
     }
 
-    /// The baselines held against the inputs.
+    /// The baselines, checked against the inputs and brought into their types.
     pub(crate) fn resolve(&self, inputs: &Inputs) -> Result<Baselines> {
         let inputs = inputs.tensors();
         match self {
@@ -84,17 +84,17 @@ pub(crate) struct Baselines {
     rows: Rows,
 }
 
-/// Which row an example is compared with.
+/// Which baseline rows an example is compared with.
 enum Rows {
     /// The only one.
     Shared,
     PerExample,
-    /// Every one of so many.
+    /// Each of this many rows.
     Distribution(usize),
 }
 
 impl Baselines {
-    /// The lines from these baselines to a batch.
+    /// The lines from these baselines to the inputs of a batch.
     pub(crate) fn lines(&self, batch: usize) -> Lines {
         match self.rows {
             Rows::Shared | Rows::PerExample => Lines::new(batch, 1),
@@ -134,7 +134,7 @@ fn require_fits(value: f64, dtype: DType, input: usize) -> Result<()> {
         }
         return Ok(());
     }
-    /// Beyond it not every whole number is one of f64.
+    /// Up to here f64 has every whole number.
     const EXACT: f64 = (1u64 << 53) as f64;
     let (least, most) = match dtype {
         DType::U8 => (0., f64::from(u8::MAX)),

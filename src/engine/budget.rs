@@ -7,18 +7,18 @@ use candle_core::Tensor;
 use super::kronrod::NODES;
 use crate::model::Inputs;
 
-/// Passes under way at once at most; the budget is divided by it.
+/// At most this many passes run at once; the budget is divided by it.
 pub(super) const MOST_WORKERS: usize = 8;
-/// What one pass should keep, so that its backward finds it in the processor's cache.
+/// How many bytes one pass should keep, so that its backward finds them in the processor's cache.
 const CACHE_BYTES: usize = 2 << 20;
-/// A pass keeps its activations, their gradients and what is being computed.
+/// A pass holds its activations, their gradients and intermediate results: this many times its graph.
 const BYTES_PER_GRAPH_BYTE: usize = 3;
-/// Rows that one pass without a graph evaluates at most.
+/// The most rows that one pass without a graph evaluates.
 const MOST_ROWS: usize = 256;
-/// Numbers, or ids, that one pass without a graph takes in at most: an id becomes an embedding.
+/// The most numbers or ids that one pass without a graph takes; an id becomes an embedding.
 const MOST_NUMBERS: usize = 1 << 21;
 const MOST_IDS: usize = 1 << 13;
-/// Estimates of parts of a line that are kept at least, however wide they are.
+/// How many estimates of parts of a line are always kept, however large they are.
 const FEWEST_PARTS: usize = 8;
 
 /// How much a call may hold at once, from which the size of its passes follows.
@@ -28,7 +28,7 @@ pub(crate) struct Budget {
     pub(crate) bytes: usize,
     /// The rows of a pass, where the user has chosen them.
     pub(crate) rows: Option<usize>,
-    /// Passes under way at once at most; as many as there are cores where the user has not chosen.
+    /// The most passes that run at once; as many as there are cores unless the user has chosen.
     pub(crate) workers: Option<usize>,
 }
 
@@ -39,8 +39,8 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// How many rows a pass takes, and how many passes are under way, for `total` rows. A pass of one row has kept
-    /// `one` bytes; `two` tells what a pass of two rows keeps, if the model takes two.
+    /// How many rows a pass takes, and how many passes run at once, for `total` rows. A pass of one row has kept
+    /// `one` bytes; `two` returns what a pass of two rows keeps, if the model takes two.
     pub(super) fn plan(&self, total: usize, one: usize, two: impl FnOnce() -> Option<usize>) -> (usize, usize) {
         if let Some(rows) = self.rows {
             return (rows, 1);
@@ -49,7 +49,7 @@ impl Budget {
         if total.saturating_mul(one * BYTES_PER_GRAPH_BYTE) <= pass_bytes {
             return (total.max(1), 1);
         }
-        // Tracked weights are in every graph once: the difference of two rows and one is a row's own.
+        // Tracked weights are in every graph once: what two rows keep beyond one row is a row's own.
         let two = two();
         let row_bytes = two.map_or(one, |two| two.saturating_sub(one)).max(1) * BYTES_PER_GRAPH_BYTE;
         let rows = if two.is_some() { (pass_bytes / row_bytes).max(1) } else { 1 };
@@ -74,12 +74,12 @@ impl Budget {
         rows.min(self.rows.unwrap_or(MOST_ROWS)).max(1)
     }
 
-    /// How many lines are refined together, each of so many numbers.
+    /// How many lines, each of `width` numbers, are refined together.
     pub(super) fn lines_at_once(&self, width: usize) -> usize {
         self.at_once(FEWEST_PARTS * numbers(width)).max(1)
     }
 
-    /// How many estimates of parts each of these lines keeps at most.
+    /// The most estimates of parts that each of these lines keeps.
     pub(super) fn parts_of_a_line(&self, width: usize, lines: usize) -> usize {
         self.at_once(numbers(width) * lines).max(FEWEST_PARTS)
     }
@@ -90,7 +90,7 @@ impl Budget {
     }
 }
 
-/// The bytes of so many numbers on the host.
+/// The bytes of this many numbers on the host.
 fn numbers(width: usize) -> usize {
     size_of::<f64>() * width.max(1)
 }

@@ -18,9 +18,9 @@ use crate::model::{Layers, Place, Tap};
 #[derive(Clone, Copy)]
 pub(crate) enum Attributed<'a> {
     Inputs,
-    /// Layers that stay what they are, and to which something is added.
+    /// Layers whose activations stay, with something added to them.
     Layers(&'a [Place]),
-    /// Layers whose activations are put in place of their own.
+    /// Layers whose activations are replaced.
     Replaced(&'a [Place]),
 }
 
@@ -33,8 +33,8 @@ impl Attributed<'_> {
     }
 }
 
-/// How far the gradients of the same example may be apart, as a share of the largest: passes of other sizes round
-/// otherwise.
+/// How far gradients of the same example may differ, as a share of the largest: passes of other sizes round
+/// differently.
 const UNEVEN: f64 = 0.02;
 const ADVICE: &str = "To go on all the same: gradient_check(Check::Warn), or gradient_check=warn of a server, makes it a \
                       remark, and Check::Off does not look.";
@@ -44,12 +44,12 @@ pub(crate) type Evaluate<'a> = &'a (dyn Fn(&Question, &Expansion) -> Result<Samp
 
 impl Question<'_> {
     /// Compares the gradients of a pass over the first example alone with the function, once for each model, target and
-    /// layer: an error, or a warning, if they disagree.
+    /// layer. If they disagree, that is an error or a warning.
     pub(crate) fn check_gradient(&self, of: Attributed, sample: &Sample, evaluate: Evaluate) -> Result<()> {
         self.check_gradient_at(0, of, sample, evaluate)
     }
 
-    /// The same for each further target that an example has.
+    /// The same check for every other target of the examples.
     pub(crate) fn check_other_targets(&self, of: Attributed, evaluate: Evaluate) -> Result<()> {
         if matches!(self.quantity, Quantity::Neuron { .. }) {
             return Ok(());
@@ -87,9 +87,9 @@ impl Question<'_> {
         Ok(())
     }
 
-    /// What is wrong if an example that stands in a batch twice has not the gradient that it has alone both times.
+    /// Describes the fault if an example that is in a batch twice does not get both times the gradient it has alone.
     fn unevenness(&self, example: usize, gradient: &[Tensor], evaluate: Evaluate) -> Result<Option<String>> {
-        // A model that takes one row alone gives no batch.
+        // Some models take only one row.
         let Ok(twice) = evaluate(self, &Expansion::of_inputs(vec![example; 2])) else { return Ok(None) };
         for (alone, of_batch) in gradient.iter().zip(&twice.gradients) {
             let (alone, of_batch) = (host(alone)?, host(of_batch)?);
@@ -109,14 +109,14 @@ impl Question<'_> {
         Ok(None)
     }
 
-    /// Whether a gradient of this kind is still to be compared with the function, or was found wrong.
+    /// Whether a gradient of this kind must still be compared with the function, or was found wrong.
     pub(crate) fn needs_check(&self, of: Attributed) -> bool {
         let kind = self.kind(of);
         self.subject.look(&kind).is_some() || !matches!(self.subject.verdict(&kind), Ok(None))
     }
 
-    /// The check for one neuron between the inputs and the output: of its own gradient, and of the output's with respect
-    /// to its layer.
+    /// The check for one neuron between the inputs and the output: of its own gradient, and of the output's with
+    /// respect to its layer.
     pub(crate) fn check_through_neuron(&self, place: &Place, neuron: &Neuron) -> Result<()> {
         let at = Expansion::of_inputs(vec![0]);
         let below = self.about_its_neuron(place.clone(), neuron);
@@ -134,7 +134,7 @@ impl Question<'_> {
         self.check_other_targets(Attributed::Layers(places), &above)
     }
 
-    /// What a finding is remembered by.
+    /// The key under which a finding is kept.
     fn kind(&self, of: Attributed) -> String {
         let about = match &self.quantity {
             Quantity::Neuron { place, neuron } => format!("neuron {neuron} of {place}"),
@@ -146,7 +146,7 @@ impl Question<'_> {
         format!("{about}, {places:?}, {replaced}")
     }
 
-    /// The attributed number of an example where the attributed tensors have these rows, and all else is as it is there.
+    /// The attributed number of an example with these rows as its attributed tensors and all else unchanged.
     fn numbers(&self, example: usize, of: Attributed, point: &[Tensor], rows: Vec<Tensor>) -> Result<Vec<f64>> {
         let at = Expansion::new(vec![example; rows[0].dims()[0]], 1);
         let (inputs, taps) = match of {
@@ -187,7 +187,7 @@ impl Question<'_> {
         })
     }
 
-    /// Between which layers a wrong gradient arises, by bisection over the named ones.
+    /// The layers between which a wrong gradient arises, by bisection over the named ones.
     fn locate(&self, example: usize, of: Attributed) -> Result<String> {
         let first = Expansion::new(vec![example], 1);
         let pass = Pass::run(self.model(), &first.expand_inputs(self.inputs())?, Layers::plain())?;
@@ -198,7 +198,7 @@ impl Question<'_> {
         let below = names.iter().rposition(|name| of.places().iter().any(|place| place.layer() == name));
         let candidates = &names[below.map_or(0, |position| position + 1)..];
         let (mut wrong, mut right) = (0, candidates.len());
-        // The fault is above `wrong` of the candidates, and `right` of them are no longer below it.
+        // The gradient is wrong at the candidates before `wrong`, and right from the candidate `right` on.
         while wrong < right {
             let middle = (wrong + right) / 2;
             if self.is_wrong_above(example, &candidates[middle])? { wrong = middle + 1 } else { right = middle }

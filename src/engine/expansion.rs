@@ -24,7 +24,7 @@ impl Expansion {
         Self::new(rows, 1).beginning_with_inputs()
     }
 
-    /// The same where the first copy is of the inputs themselves.
+    /// The same expansion, marked as one whose first copy is of the inputs themselves.
     pub(crate) fn beginning_with_inputs(self) -> Self {
         Self { begins_with_inputs: true, ..self }
     }
@@ -33,7 +33,7 @@ impl Expansion {
         self.begins_with_inputs
     }
 
-    /// As many rows, counted from the first, as often: of a tensor that has these rows alone.
+    /// The same expansion of a tensor that holds only these rows, so that they count from 0.
     pub(crate) fn in_order(&self) -> Self {
         Self::new((0..self.rows.len()).collect(), self.copies)
     }
@@ -71,13 +71,13 @@ impl Expansion {
         Ok(picked.repeat(repeats)?)
     }
 
-    /// The whole call for these rows and points.
+    /// The inputs and extra arguments of the call for these rows and points.
     pub(crate) fn expand_inputs(&self, inputs: &Inputs) -> Result<Inputs> {
         let tensors = inputs.tensors().iter().map(|tensor| self.expand(tensor)).collect::<Result<_>>()?;
         self.with_tensors(inputs, tensors)
     }
 
-    /// The call with these tensors, expanded already, in the place of its own.
+    /// The expanded call with these tensors, already expanded, instead of its own.
     pub(crate) fn with_tensors(&self, inputs: &Inputs, tensors: Vec<Tensor>) -> Result<Inputs> {
         let args = inputs.args().iter().map(|arg| self.expand(arg)).collect::<Result<_>>()?;
         Ok(inputs.replaced(tensors, args))

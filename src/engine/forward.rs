@@ -8,14 +8,14 @@ use crate::error::{Result, bail, error};
 use crate::finite;
 use crate::model::{Caught, Inputs, Layers, Model, Place, Tap, check_single_copy};
 
-/// What a forward pass left: the output, unless it stopped early, and the tapped tensors.
+/// The results of a forward pass: the output, unless it stopped early, and the tapped tensors.
 pub(super) struct Pass {
     output: Option<Tensor>,
     layers: Layers,
 }
 
 impl Pass {
-    /// Runs the model; an error if a place that was asked for is not in it, or if the graph is too deep.
+    /// Runs the model; an error if it lacks a place that was asked for, or if the graph is too deep.
     pub(super) fn run(model: &dyn Model, inputs: &Inputs, mut layers: Layers) -> Result<Self> {
         check_single_copy()?;
         let before = Mark::now()?;

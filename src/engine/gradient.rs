@@ -1,4 +1,4 @@
-//! Gradients that are either there or an error.
+//! Gradients; a missing one is an error.
 
 use candle_core::{Tensor, Var};
 
@@ -36,7 +36,7 @@ pub(crate) fn gradients(scalars: &Tensor, wanted: &[(String, Var)], activations:
     let graph_bytes = nodes.iter().map(|node| node.elem_count() * node.dtype().size_in_bytes()).sum();
     let mut store = scalars.backward()?;
     let take = |(name, var): &(String, Var)| match store.remove(var) {
-        // candle's gradients come with the graph that they were made by.
+        // candle's gradients keep the graph that computed them.
         Some(gradient) => Ok(gradient.detach()),
         None => bail!(Gradient, "no gradient reaches {name}: an operation on the way to it has no backward"),
     };
@@ -44,7 +44,7 @@ pub(crate) fn gradients(scalars: &Tensor, wanted: &[(String, Var)], activations:
     Ok(Sample { activations, gradients, scalars: scalars.detach(), graph_bytes })
 }
 
-/// An error if an attribution is not a number, which the weights or the model must have caused.
+/// An error if an attribution is not finite; the weights or the model must be the cause.
 pub(crate) fn check_finite(values: &[Tensor], what: &str) -> Result<()> {
     for value in values {
         finite::check(value).map_err(|e| e.at(format!("the {what} is not finite although the inputs are")))?;

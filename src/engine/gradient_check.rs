@@ -1,4 +1,4 @@
-//! Holds a gradient against the function it should belong to.
+//! Compares a gradient with its function.
 
 use candle_core::{DType, Device, Tensor};
 
@@ -8,17 +8,17 @@ use crate::error::Result;
 /// What a method does when a model's gradient disagrees with its outputs.
 ///
 /// A gradient is compared with the function itself, once for each model, target and layer of a method, at the
-/// first example that has the target: along directions d that are drawn from the values and from the places,
-/// ⟨gradient, d⟩ must be (F(x + hd) − F(x)) / h. It takes three more rows through the model, forward alone, the third
-/// of them half of this one, which tells of rows that depend on each other. A gradient that is right so far is taken once
-/// more for the example twice in one batch, where both rows must have it: candle's conv1d has a right one in the first
-/// row alone. Only where the numbers disagree more rows are asked for, to tell a wrong gradient from a kink, from rounding
-/// and from a model that is random.
+/// first example that has the target. Along directions d, drawn from the values and from the places,
+/// ⟨gradient, d⟩ must be (F(x + hd) − F(x)) / h. This takes three more rows through the model, forward only. The third
+/// row is the example halved; it reveals rows that depend on each other. A gradient that is right so far is taken once
+/// more with the example twice in one batch, where both rows must have it: with candle's conv1d only the first row is
+/// right. Only if the numbers disagree are more rows computed, to tell a wrong gradient from a kink, from rounding
+/// and from a random model.
 ///
-/// Where the numbers are too coarse to tell, nothing is said; in half precision they mostly are. What is wrong at
-/// another example alone (a tie, say) is not found. `Sequential`, the encoders and classifiers, and models whose
-/// [`known_operations`](crate::model::Model::known_operations) tells that they are made of [`nn`](crate::nn) are not
-/// looked at.
+/// If the numbers are too coarse to tell, as they mostly are in half precision, nothing is reported. A fault at
+/// another example only (a tie, say) is not found. Not checked are `Sequential`, the encoders and classifiers, and
+/// models whose [`known_operations`](crate::model::Model::known_operations) says that they are made of
+/// [`nn`](crate::nn).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Check {
     /// A wrong gradient is an error; the default.
@@ -26,7 +26,7 @@ pub enum Check {
     Error,
     /// A wrong gradient is a remark on the result.
     Warn,
-    /// Gradients are believed.
+    /// Gradients are not checked.
     Off,
 }
 
@@ -37,13 +37,13 @@ pub(super) struct Claim<'a> {
     pub(super) value: f64,
 }
 
-/// What holding a claim against the function came to.
+/// What comparing a claim with the function showed.
 #[derive(Debug, PartialEq)]
 pub(super) enum Verdict {
     Right,
-    /// Nothing moves there, and nothing is claimed to.
+    /// The function does not move there, as claimed.
     Still,
-    /// Rounding, or a kink at the very point, hides the answer.
+    /// Rounding, or a kink at this point, hides the answer.
     Hidden,
     /// The slope along the direction, measured and as the gradient has it.
     Wrong {
@@ -52,14 +52,14 @@ pub(super) enum Verdict {
     },
     /// Two values at the same point.
     Random(f64, f64),
-    /// Two values at the same point, beside other rows.
+    /// Two values at the same point, next to different rows.
     Dependent(f64, f64),
 }
 
-/// How finely a number type tells.
+/// How fine the numbers of a type are.
 struct Precision {
     epsilon: f64,
-    /// The step of the quick look relative to the values, and how far slopes may be apart there.
+    /// The step of the quick look relative to the values, and how far slopes may differ there.
     quick_step: f64,
     apart: f64,
 }
@@ -69,13 +69,13 @@ const LARGEST_STEP: f64 = 0.25;
 
 /// Each step of the closer look is this many times as small as the one before.
 const FINER: f64 = 4.;
-/// The finest step moves a number by so many of its units in the last place.
+/// The finest step moves a number by this many units in its last place.
 const ULPS_OF_A_STEP: f64 = 16.;
-/// Numbers far below the others are moved by this share of their size.
+/// The step of a number is at least this share of the typical size.
 const SMALLEST_SHARE: f64 = 1e-3;
-/// What half precision may make of a number from batch to batch.
+/// How much a number in half precision may change from batch to batch.
 const COARSE: f64 = 0.05;
-/// Steps that are asked for in one pass.
+/// How many steps one pass evaluates.
 const STEPS_OF_A_PASS: usize = 4;
 
 impl Precision {
@@ -92,13 +92,13 @@ impl Precision {
 /// How thoroughly a claim is examined.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Look {
-    /// By three rows; a disagreement that was seen before is let pass.
+    /// By three rows; a disagreement that was seen before is accepted.
     Quick,
     /// By more, where they disagree.
     Close,
 }
 
-/// Holds the claim against `evaluate`, which gives the number of each row of points `[rows, ...]`.
+/// Compares the claim with `evaluate`, which gives the number of each row of points `[rows, ...]`.
 pub(super) fn examine(
     claim: &Claim,
     look: Look,
@@ -142,7 +142,7 @@ pub(super) fn examine(
     Ok(Verdict::Hidden)
 }
 
-/// The point and the gradient on the host, the tensors of a row one after another.
+/// The point and the gradient on the host, all tensors in one row.
 struct Probe<'a> {
     claim: &'a Claim<'a>,
     evaluate: &'a dyn Fn(Vec<Tensor>) -> Result<Vec<f64>>,
@@ -150,7 +150,7 @@ struct Probe<'a> {
     gradient: Vec<f64>,
     /// The size of each element's steps.
     sizes: Vec<f64>,
-    /// What the number's rounding is relative to: itself, or what rounding the inputs makes of it.
+    /// What the number's rounding is relative to: the number itself, or its change when the inputs are rounded.
     scale: f64,
 }
 
@@ -176,24 +176,24 @@ impl<'a> Probe<'a> {
         self.shifted(&self.point, -0.5)
     }
 
-    /// A direction: what `draw` gives for each element's position and value, times its size.
+    /// A direction: `draw` of each element's position and value, times the element's step size.
     fn direction(&self, draw: impl Fn(usize, f64) -> f64) -> Vec<f64> {
         let elements = self.point.iter().zip(&self.sizes).enumerate();
         elements.map(|(position, (value, size))| size * draw(position, *value)).collect()
     }
 
-    /// The point moved by `step` along a direction, as its number type has it.
+    /// The point moved by `step` along a direction, rounded to its number type.
     fn shifted(&self, direction: &[f64], step: f64) -> Result<Vec<f64>> {
         let moved: Vec<f64> = self.point.iter().zip(direction).map(|(x, d)| x + step * d).collect();
         host_row(&self.tensors(&[moved])?)
     }
 
-    /// What the gradient says of the way from one point to another.
+    /// The change from one point to another according to the gradient.
     fn claimed(&self, from: &[f64], to: &[f64]) -> f64 {
         self.gradient.iter().zip(from.iter().zip(to)).map(|(g, (from, to))| g * (to - from)).sum()
     }
 
-    /// The numbers at several points: in one pass, or each in its own for a model that takes one row alone.
+    /// The numbers at several points: in one pass, or in a pass each if the model takes only one row.
     fn values(&self, rows: &[Vec<f64>]) -> Result<Vec<f64>> {
         (self.evaluate)(self.tensors(rows)?).or_else(|_| {
             let each = rows.iter().map(|row| (self.evaluate)(self.tensors(std::slice::from_ref(row))?));
@@ -213,7 +213,7 @@ impl<'a> Probe<'a> {
         self.claim.point.iter().map(tensor).collect()
     }
 
-    /// Whether the same point gives two numbers: alone twice, or beside another one, before and behind it.
+    /// Whether the same point gives two numbers: alone twice, or next to another point, before and after it.
     fn look_for_disorder(&self, other: &[f64], precision: &Precision) -> Result<Option<Verdict>> {
         let alone = || (self.evaluate)(self.tensors(std::slice::from_ref(&self.point))?);
         let (first, second) = (alone()?[0], alone()?[0]);
@@ -224,7 +224,7 @@ impl<'a> Probe<'a> {
         }
         let rows = [other.to_vec(), self.point.clone(), other.to_vec()];
         for (index, pair) in [(1, &rows[..2]), (0, &rows[1..])] {
-            // A model that takes one row alone has no rows that could depend on each other.
+            // If the model takes only one row, no rows can depend on each other.
             let Ok(values) = (self.evaluate)(self.tensors(pair)?) else { return Ok(None) };
             if apart(first, values[index]) {
                 return Ok(Some(Verdict::Dependent(first, values[index])));
@@ -233,8 +233,8 @@ impl<'a> Probe<'a> {
         Ok(None)
     }
 
-    /// Whether the number is computed in coarser numbers than it is given in: then it stands still where the
-    /// gradient says that it moves by far more than its own rounding.
+    /// Whether the number is computed in a coarser type than it is given in. Then it does not change where the
+    /// gradient says that it changes by far more than its own rounding.
     fn is_coarser(&self, value: f64, precision: &Precision) -> Result<bool> {
         let step = 32. * precision.epsilon;
         let direction: Vec<f64> = self.gradient.iter().zip(&self.sizes).map(|(g, size)| g.signum() * size).collect();
@@ -249,8 +249,8 @@ impl<'a> Probe<'a> {
         Ok(false)
     }
 
-    /// A wrong slope along this direction, where it is plain: the same at the two finest steps that rounding leaves, on
-    /// both sides of the point, and at no two steps what the gradient says.
+    /// A slope along this direction that is plainly wrong: the same at the two finest steps that rounding leaves, on
+    /// both sides of the point, and never what the gradient says at two steps.
     fn look_closely(&self, direction: &[f64], precision: &Precision) -> Result<Option<Verdict>> {
         let finest = ULPS_OF_A_STEP * precision.epsilon;
         let steps = (0..).map(|power| LARGEST_STEP / FINER.powi(power));
@@ -260,7 +260,7 @@ impl<'a> Probe<'a> {
             let Some(slopes) = self.slopes(direction, steps, precision)? else { break };
             for slope in slopes {
                 let claimed = slope.is_claimed(precision);
-                // At one coarse step alone it may be so by chance.
+                // At a single coarse step this may happen by chance.
                 if claimed && looks.last().is_some_and(|before| before.is_claimed(precision)) {
                     return Ok(None);
                 }
@@ -270,8 +270,8 @@ impl<'a> Probe<'a> {
                 looks.push(slope);
             }
         }
-        // Where the number stands still at a fine step and not at a coarse one, it is computed in coarser numbers than
-        // it is given in: steps that it is too coarse for tell nothing.
+        // If the number changes at a coarse step but not at a fine one, it is computed in a coarser type than it is
+        // given in. Steps below its resolution tell nothing.
         let moves = |slope: &Slope| slope.measured != 0.;
         if looks.iter().any(moves) && !looks.iter().all(moves) {
             return Ok(None);
@@ -281,7 +281,7 @@ impl<'a> Probe<'a> {
             _ => None,
         };
         Ok(plain(&looks).or_else(|| match looks.as_slice() {
-            // Rounding may blur the finest step, where it does not speak for the gradient.
+            // Rounding may blur the finest step, unless it agrees with the gradient.
             [before @ .., finer, finest]
                 if finest.noise > 0.03 * finest.mismatch() && finest.mismatch() > 0.5 * finer.mismatch() =>
             {
@@ -291,7 +291,7 @@ impl<'a> Probe<'a> {
         }))
     }
 
-    /// The slopes at several steps; none where the function has no value.
+    /// The slopes at several steps; `None` where the function has no value.
     fn slopes(&self, direction: &[f64], steps: &[f64], precision: &Precision) -> Result<Option<Vec<Slope>>> {
         let mut rows = vec![self.point.clone()];
         for step in steps {
@@ -316,11 +316,11 @@ impl<'a> Probe<'a> {
 /// The slope along a direction at one step.
 struct Slope {
     measured: f64,
-    /// As the gradient has it.
+    /// According to the gradient.
     claimed: f64,
-    /// How far the slopes ahead of the point and behind it are apart.
+    /// How far the slopes ahead of the point and behind it differ.
     sides: f64,
-    /// What rounding may make of it.
+    /// How far rounding may change it.
     noise: f64,
 }
 
@@ -329,11 +329,11 @@ impl Slope {
         (self.measured - self.claimed).abs()
     }
 
-    /// Whether it is the same as at a coarser step, on both sides of the point, and at neither what the gradient says.
+    /// Whether it is the same as at a coarser step, on both sides of the point, and what the gradient says at neither.
     fn is_plainly_wrong(&self, coarser: &Slope, precision: &Precision) -> bool {
         let mismatch = self.mismatch();
         let same = (coarser.measured - self.measured).abs() <= 0.1 * mismatch;
-        // What the two sides of a kink differ by does not shrink with the step.
+        // At a kink, the difference between the two sides does not shrink with the step.
         let smooth = self.sides <= (0.2 * mismatch).max(0.5 * coarser.sides);
         same && smooth && !self.is_claimed(precision) && !coarser.is_claimed(precision)
     }
@@ -347,7 +347,7 @@ impl Slope {
     }
 }
 
-/// A number between −1 and 1 for a key, the same for equal keys, never near 0.
+/// A number between −1 and 1 for a key, never near 0; the same key gives the same number.
 fn draw(key: u64) -> f64 {
     let mut mixed = key.wrapping_add(0x9E37_79B9_7F4A_7C15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -9,7 +9,7 @@ use crate::error::{ErrorKind, Result, bail};
 use crate::model::{Place, Tap};
 
 impl Question<'_> {
-    /// The gradient with respect to the inputs at these points of theirs, `[points, ...]` each.
+    /// The gradient with respect to the inputs at these points, `[points, ...]` for each input.
     pub(crate) fn input_gradients(&self, points: Vec<Tensor>, at: &Expansion) -> Result<Sample> {
         let vars = input_vars(&points)?;
         let tracked = vars.iter().map(|(_, var)| var.as_tensor().clone()).collect();
@@ -17,8 +17,7 @@ impl Question<'_> {
         gradients(&scalars, &vars, points)
     }
 
-    /// The gradient with respect to layers whose activations are put in place of their own,
-    /// while the inputs stay as they are.
+    /// The gradient with respect to layers whose activations are replaced, while the inputs stay the same.
     pub(crate) fn replaced_layer_gradients(
         &self,
         places: &[Place],

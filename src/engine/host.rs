@@ -1,4 +1,4 @@
-//! Tensors as numbers of the host, where sums are taken in f64 whatever the model's type.
+//! Tensors as numbers on the host, where sums are taken in f64 whatever the model's type.
 
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 
@@ -34,20 +34,20 @@ pub(crate) fn host_row(tensors: &[Tensor]) -> Result<Vec<f64>> {
     Ok(tensors.iter().map(host).collect::<Result<Vec<_>>>()?.concat())
 }
 
-/// The type in which results of a model of this type are delivered: f64 for f64, and f32 for all others.
+/// The number type of results for a model of this type: f64 for f64, and f32 for all others.
 pub(crate) fn delivered(dtype: DType) -> DType {
     if dtype == DType::F64 { DType::F64 } else { DType::F32 }
 }
 
-/// A gradient times a difference; 0 where there is no difference, whatever the gradient, and where nothing reaches the
-/// −∞ of a mask.
+/// A gradient times a difference. It is 0 where there is no difference, whatever the gradient, and where no gradient
+/// reaches the −∞ of a mask.
 pub(crate) fn product(gradient: f64, difference: f64) -> f64 {
-    // Without branches, so that many are computed at once.
+    // Without branches, so that the compiler can vectorise it.
     let nothing = (difference == 0.) | ((gradient == 0.) & difference.is_infinite());
     if nothing { 0. } else { gradient * difference }
 }
 
-/// One number less another; 0 for equal ones, those of a mask's −∞ too.
+/// One number minus another; 0 for equal ones, the −∞ of masks included.
 pub(crate) fn difference(to: f64, from: f64) -> f64 {
     if to == from { 0. } else { to - from }
 }
@@ -58,7 +58,7 @@ pub(crate) fn products(gradient: &Tensor, difference: &Tensor) -> Result<Tensor>
     to_device(values, gradient.dims(), gradient)
 }
 
-/// Numbers as a tensor of this shape, where `like` is and in the type in which it is delivered.
+/// Numbers as a tensor of this shape, on the device of `like` and in the type of its results.
 pub(crate) fn to_device(values: Vec<f64>, shape: &[usize], like: &Tensor) -> Result<Tensor> {
     let tensor = Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(delivered(like.dtype()))?;
     Ok(tensor.to_device(like.device())?)

@@ -12,17 +12,17 @@ use super::totals::{Finished, Totals};
 use super::{Convergence, Expansion, Lines, Path, PathSettings};
 use crate::error::{ErrorKind, Result};
 
-/// Where a gradient may have no value although it has one everywhere between.
+/// Added to an error: at the ends of the path a gradient may be infinite although it is finite in between.
 const AT_THE_ENDS: &str =
     "with a quadrature that evaluates the ends of the path (GaussLegendre and RiemannMiddle do not)";
 
-/// What integrating along the lines gave.
+/// The result of integrating along the lines.
 pub(crate) struct Integral {
     pub(crate) values: Vec<Tensor>,
     pub(crate) convergence: Convergence,
 }
 
-/// A method's way from its baselines to its inputs.
+/// How a method integrates from its baselines to its inputs.
 pub(crate) struct Walk<'a, P, E> {
     pub(crate) settings: &'a PathSettings,
     pub(crate) lines: Lines,
@@ -33,7 +33,7 @@ pub(crate) struct Walk<'a, P, E> {
     pub(crate) scaled: bool,
     /// How many numbers a point of a line has.
     pub(crate) width: usize,
-    /// The path of some lines, evaluating the model on so many rows at once.
+    /// Makes the path of some lines; evaluates the model on a given number of rows at once.
     pub(crate) prepare: P,
     /// The pass over some points of them.
     pub(crate) evaluate: E,
@@ -41,7 +41,7 @@ pub(crate) struct Walk<'a, P, E> {
 
 /// Folds the points of a block of lines, α ascending.
 pub(crate) trait Fold {
-    /// Whether activations are read beside gradients.
+    /// Whether activations are read as well as gradients.
     const READS_ACTIVATIONS: bool = false;
 
     /// Takes the numbers of every line at one point, for each attributed tensor; no activations where they are not
@@ -73,9 +73,9 @@ where
         allowing_single_rows(self.passes, |passes| refine(self, passes, Integrand::GradientTimesSlope))
     }
 
-    /// Evaluates every alpha on every line. Blocks of lines are independent and run on all cores; within a
-    /// block the passes follow one another with ascending alphas and are folded into one state. Sums are taken in
-    /// f64, point after point, so that the size of the passes and the number of cores change no number.
+    /// Evaluates every alpha on every line. Blocks of lines are independent and run on all cores. Within a
+    /// block the passes run in order of ascending alpha and are folded into one state. Sums are taken in
+    /// f64, point after point, so that neither the size of the passes nor the number of cores changes a number.
     pub(crate) fn fold<S: Fold>(&self, alphas: &[f64], start: impl Fn() -> S + Sync) -> Result<Integral> {
         allowing_single_rows(self.passes, |passes| {
             let count = self.lines.count();

@@ -15,12 +15,12 @@ impl LayerNames {
         Self { at_input, ..self }
     }
 
-    /// The error where no layer was named.
+    /// The error if no layer was named.
     pub(crate) fn none() -> Error {
         error!(Layer, "no layer was named: give one of the model's")
     }
 
-    /// The places in the model; an error if there are none or one is there twice.
+    /// The places in the model; an error if there are none or one is named twice.
     pub(crate) fn places(&self) -> Result<Vec<Place>> {
         if self.names.is_empty() {
             return Err(Self::none());

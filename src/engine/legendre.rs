@@ -1,17 +1,17 @@
-//! The nodes of Gauss and Legendre: by Newton's method for few, from root to root for many.
+//! Gauss-Legendre nodes: by Newton's method if few, from root to root if many.
 
 use std::f64::consts::PI;
 use std::sync::{Mutex, PoisonError};
 
 use super::quadrature::Node;
 
-/// Steps up to which every root is found from the recurrence, in n² operations together.
+/// Up to this many steps every root is found from the recurrence, in n² operations in all.
 const MOST_BY_RECURRENCE: usize = 1000;
-/// Terms of the series from one root to the next, of which the last are below the rounding.
+/// How many terms of the series from one root to the next are taken; the last ones are below rounding.
 const TERMS: usize = 40;
 
-/// The nodes of Gauss and Legendre. Those asked for last are kept: many steps take longer to find than
-/// a small model takes for them.
+/// The Gauss-Legendre nodes. The last ones computed are kept: finding many nodes takes longer than
+/// a small model takes to evaluate them.
 pub(super) fn gauss_legendre(n: usize) -> Vec<Node> {
     static LAST: Mutex<Vec<Node>> = Mutex::new(Vec::new());
     let last = || LAST.lock().unwrap_or_else(PoisonError::into_inner);
@@ -23,7 +23,7 @@ pub(super) fn gauss_legendre(n: usize) -> Vec<Node> {
     })
 }
 
-/// The roots lie evenly on both sides of 0, with equal weights.
+/// The nodes on [0, 1], from the roots that are not below 0: the others mirror them, with equal weights.
 fn on_unit_interval(n: usize) -> Vec<Node> {
     let upper = if n <= MOST_BY_RECURRENCE { by_recurrence(n) } else { from_root_to_root(n) };
     let node = |x: f64, weight: f64| Node { alpha: 0.5 * (1. + x), weight };
@@ -66,9 +66,9 @@ fn legendre(n: usize, x: f64) -> (f64, f64) {
     (value, n as f64 * (x * value - before) / (x * x - 1.))
 }
 
-/// The same roots and weights in a time that grows with n alone (Glaser, Liu and Rokhlin, 2007): from 0 upwards, each by
-/// Newton's method on the Taylor series around the one before, whose terms follow from Legendre's equation. Pₙ is known
-/// up to a factor, which the weights' sum tells.
+/// The same roots and weights in time linear in n (Glaser, Liu and Rokhlin, 2007): from 0 upwards, each root by
+/// Newton's method on the Taylor series around the one before. Legendre's equation gives the terms of the series. Pₙ is
+/// known up to a factor, which follows from the sum of the weights.
 fn from_root_to_root(n: usize) -> Vec<(f64, f64)> {
     let count = n.div_ceil(2);
     let mut roots = Vec::with_capacity(count);
@@ -100,7 +100,7 @@ fn from_root_to_root(n: usize) -> Vec<(f64, f64)> {
 }
 
 /// The Taylor series of a solution of Legendre's equation around x, from its value and slope there, in powers of the
-/// distance from x in units of `unit`: without them the terms near 1 grow beyond the numbers there are.
+/// distance from x. The distance is in units of `unit`; otherwise the terms near 1 would overflow.
 fn series(n: usize, x: f64, value: f64, slope: f64, unit: f64) -> [f64; TERMS] {
     let mut terms = [0.; TERMS];
     (terms[0], terms[1]) = (value, slope * unit);
@@ -114,7 +114,7 @@ fn series(n: usize, x: f64, value: f64, slope: f64, unit: f64) -> [f64; TERMS] {
     terms
 }
 
-/// A series and its derivative.
+/// The values of a series and its derivative at a point.
 fn evaluate(terms: &[f64; TERMS], at: f64) -> (f64, f64) {
     terms.iter().rev().fold((0., 0.), |(value, derivative), term| (value * at + term, derivative * at + value))
 }

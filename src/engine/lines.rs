@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Expansion;
 
-/// The lines of a call, those of an example one after another.
+/// The lines of a call, grouped by example.
 #[derive(Clone, Copy)]
 pub(crate) struct Lines {
     examples: usize,

@@ -8,10 +8,10 @@ use crate::model::{Inputs, Model};
 
 /// An attribution method: a model, its settings, and one verb.
 pub trait Attribute: Send + Sync {
-    /// Attributes the target of these inputs; every method's own page says to what.
+    /// Attributes the target of these inputs to what the method's own page says.
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions>;
 
-    /// Attributes the target of these inputs; every method's own page says to what.
+    /// Attributes the target of these inputs to what the method's own page says.
     fn attribute(&self, inputs: impl Into<Inputs>, target: impl Into<Target>) -> Result<Attributions>
     where
         Self: Sized,
@@ -27,7 +27,7 @@ pub struct MethodInfo {
     pub name: &'static str,
     /// What it attributes to.
     pub family: Family,
-    /// One line on what its numbers mean.
+    /// What its numbers mean, in one line.
     pub summary: &'static str,
     /// Whether its attributions add up to a known number, so that it has a convergence delta.
     pub has_delta: bool,
@@ -70,7 +70,7 @@ pub enum Family {
 /// Passes for each example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cost {
-    /// Forward passes alone.
+    /// Only forward passes.
     Forward,
     /// One forward and one backward pass.
     ForwardBackward,

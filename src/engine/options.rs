@@ -15,7 +15,7 @@ macro_rules! options {
         }
 
         impl Options {
-            /// The names of those that are set.
+            /// The names of the settings that are set.
             fn set(&self) -> impl Iterator<Item = &'static str> {
                 let settings = [("layer", !self.layers.is_empty()), $((stringify!($name), self.$name.is_some()),)*];
                 settings.into_iter().filter(|(_, set)| *set).map(|(name, _)| name)
@@ -48,7 +48,7 @@ options! {
         abs: bool,
         /// Whether the layer's input is meant instead of its output.
         attribute_to_layer_input: bool,
-        /// What is done about a gradient that disagrees with the model's outputs.
+        /// What to do about a gradient that disagrees with the model's outputs.
         gradient_check: Check,
         /// Whether softmax and max-pool follow Captum's own rules.
         captum_rules: bool,
@@ -56,7 +56,7 @@ options! {
 }
 
 impl Options {
-    /// An error that names the first option that is set and that the method does not have.
+    /// An error that names the first option that is set although the method does not have it.
     pub(crate) fn check(&self, method: &MethodInfo) -> Result<()> {
         let Some(option) = self.set().find(|name| !method.takes(name)) else { return Ok(()) };
         match method.option_names().collect::<Vec<_>>().as_slice() {
@@ -86,7 +86,7 @@ impl Options {
         self.neuron.clone().ok_or_else(|| error!(Input, "{method} needs a neuron: its index within the layer"))
     }
 
-    /// Changes what is set of a path's settings.
+    /// Applies the path settings that are set.
     pub(crate) fn set_path(&self, path: &mut PathSettings) {
         fn set<T: Clone>(setting: &mut T, option: &Option<T>) {
             if let Some(value) = option {

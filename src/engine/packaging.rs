@@ -7,7 +7,7 @@ use super::{Attributions, Convergence, Integral, Question};
 use crate::error::Result;
 use crate::model::Place;
 
-/// The numbers of a result, and how they converged where they are of a path.
+/// The numbers of a result and, for a method along a path, how they converged.
 pub(crate) struct Numbers {
     values: Vec<Tensor>,
     convergence: Option<Convergence>,

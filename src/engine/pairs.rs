@@ -25,13 +25,13 @@ pub(crate) struct Pairing {
     pub(crate) captum: bool,
 }
 
-/// Some pairs as one batch: the rows of the inputs, and behind them the rows that they are compared with.
+/// Some pairs as one batch: the rows of the inputs, followed by the rows that they are compared with.
 struct Pairs {
     at: Expansion,
     points: Vec<(String, Var)>,
 }
 
-/// What a pass over some pairs gave.
+/// The results of a pass over some pairs.
 struct Multipliers {
     /// `[pairs, ...]` for each input.
     values: Vec<Tensor>,
@@ -97,7 +97,8 @@ impl Question<'_> {
         Ok(Multipliers { values: upper.collect::<Result<_>>()?, differences, graph_bytes: sample.graph_bytes })
     }
 
-    /// Between which layers a pair's multipliers stop to add up: there something is computed that is in no block.
+    /// The warning that names the layers between which a pair's multipliers stop adding up: something there is not
+    /// computed in a block.
     fn where_the_sum_is_lost(&self, pair: &Pairs) -> Result<Warning> {
         let inputs = pair.at.with_tensors(self.inputs(), pair.tensors())?;
         let rule = || Arc::new(Rescale::new(1, false));
@@ -115,7 +116,7 @@ impl Question<'_> {
         Ok(Warning::SumLost { below: lost_below, layers: !names.is_empty() })
     }
 
-    /// Whether the multipliers of a layer add up to F(x) − F(b) of the only pair.
+    /// Whether the multipliers of a layer add up to F(x) − F(b) for the only pair.
     fn adds_up(&self, scalars: &Tensor, layers: &mut Layers, place: &Place) -> Result<bool> {
         let Some(caught) = layers.take(place) else { return Ok(false) };
         let Some(var) = caught.var else { return Ok(false) };

@@ -11,7 +11,7 @@ use super::Budget;
 use crate::deep_stack;
 use crate::error::{Result, error};
 
-/// How many rows a pass takes, and how many passes may be under way.
+/// How many rows a pass takes, and how many passes may run at once.
 #[derive(Clone, Copy)]
 pub(crate) struct Passes {
     pub(crate) rows: usize,
@@ -19,19 +19,19 @@ pub(crate) struct Passes {
 }
 
 impl Passes {
-    /// Passes of so many rows, one after another.
+    /// Passes of this many rows, one after another.
     pub(crate) fn of(rows: usize) -> Self {
         Self { rows, workers: 1 }
     }
 
-    /// Passes for `total` rows within a budget. A pass of one row has kept `one` bytes; `two` tells what a pass of two
-    /// rows keeps, if the model takes two.
+    /// Passes for `total` rows within a budget. A pass of one row has kept `one` bytes; `two` returns what a pass of
+    /// two rows keeps, if the model takes two.
     pub(crate) fn plan(budget: &Budget, total: usize, one: usize, two: impl FnOnce() -> Option<usize>) -> Self {
         let (rows, workers) = budget.plan(total, one, two);
         Self { rows, workers }
     }
 
-    /// The same with so many workers at most.
+    /// The same with at most this many workers.
     pub(crate) fn with_workers(self, most: usize) -> Self {
         Self { workers: self.workers.min(most).max(1), ..self }
     }
@@ -65,7 +65,7 @@ impl Passes {
         };
         std::thread::scope(|scope| {
             for _ in 1..workers {
-                // A worker that cannot be started leaves its jobs to the others.
+                // If a worker cannot be started, the others do its jobs.
                 let _ = deep_stack::spawn(scope, work);
             }
             work();
@@ -87,7 +87,7 @@ struct Folding<F> {
 }
 
 impl<F> Turn<F> {
-    /// Folds the result of a job when those before it are folded; false if one of them failed, or this.
+    /// Waits until all earlier jobs are folded, then folds this job's result; false if this or an earlier job failed.
     fn take<T>(&self, index: usize, result: Result<T>) -> bool
     where
         F: FnMut(T) -> Result<()>,
@@ -104,7 +104,7 @@ impl<F> Turn<F> {
         state.outcome.is_ok()
     }
 
-    /// Lets nobody wait for a job that ended in a panic.
+    /// Ends the waiting for a job that panicked.
     fn give_up(&self) {
         self.lock().outcome = Err(error!(Tensor, "a pass of the model panicked"));
         self.passed.notify_all();
@@ -115,9 +115,9 @@ impl<F> Turn<F> {
     }
 }
 
-/// Folds what `evaluate` gives for `0..count`, with the bytes that it kept, in order and in passes of bounded memory:
-/// one for the first, one for the next two where that does not suffice, and the rest in passes of the size that these
-/// suggest.
+/// Folds what `evaluate` gives for `0..count`, with the bytes that it kept, in order and in passes of bounded memory.
+/// The first pass takes one row; if that is not enough to plan with, the next takes two. What they kept decides the
+/// size of the other passes.
 pub(crate) fn in_measured_passes<T: Send>(
     budget: &Budget,
     count: usize,
@@ -138,7 +138,7 @@ pub(crate) fn in_measured_passes<T: Send>(
         fold(second)?;
         done = next.end;
     }
-    // Where a pass of several rows fails, those behind the last that was folded are taken one by one.
+    // If a pass of several rows fails, the rows after the last folded one are taken one by one.
     allowing_single_rows(passes, |passes| {
         let start = done;
         let rows = |index: usize| start + index * passes.rows..count.min(start + (index + 1) * passes.rows);
@@ -161,8 +161,8 @@ pub(crate) fn join_blocks(blocks: Vec<Vec<Tensor>>) -> Result<Vec<Tensor>> {
     (0..tensors).map(join).collect()
 }
 
-/// Runs with these passes; where that fails, with passes of one row, for models that take no more. If that
-/// fails too, it was not for the rows.
+/// Runs with these passes. If that fails, runs with passes of one row, for models that take only one. If that
+/// fails too, the number of rows was not the cause.
 pub(crate) fn allowing_single_rows<T>(passes: Passes, mut run: impl FnMut(Passes) -> Result<T>) -> Result<T> {
     match run(passes) {
         Err(error) if passes.rows > 1 => run(Passes::of(1)).map_err(|_| error),
@@ -170,7 +170,7 @@ pub(crate) fn allowing_single_rows<T>(passes: Passes, mut run: impl FnMut(Passes
     }
 }
 
-/// `0..count` in blocks of so many.
+/// `0..count` in blocks of `rows`.
 pub(super) fn blocks(count: usize, rows: usize) -> impl Iterator<Item = Range<usize>> {
     (0..count).step_by(rows.max(1)).map(move |first| first..count.min(first + rows))
 }

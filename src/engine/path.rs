@@ -12,7 +12,7 @@ pub(crate) struct Path {
     difference: Vec<Tensor>,
     /// F at the baseline of each line, where attributions must add up to its difference.
     starts: Option<Vec<f64>>,
-    /// Whether layers move while the inputs stay: then F where a line begins need not be F at its baseline.
+    /// Whether layers move while the inputs stay. Then F at the start of a line need not be F at its baseline.
     within: bool,
 }
 
@@ -46,7 +46,7 @@ impl Path {
         self.starts.as_deref()
     }
 
-    /// End minus start of every line, the numbers of each attributed tensor.
+    /// End minus start of every line, in a list per attributed tensor.
     pub(crate) fn differences(&self) -> Result<Vec<Vec<f64>>> {
         let ends = self.from.iter().zip(&self.to);
         ends.map(|(from, to)| {
@@ -55,7 +55,7 @@ impl Path {
         .collect()
     }
 
-    /// End minus start of one line, the numbers of all attributed tensors one after another.
+    /// End minus start of one line, all attributed tensors in one list.
     pub(crate) fn differences_of(&self, line: usize) -> Result<Vec<f64>> {
         let row = |tensors: &[Tensor]| {
             tensors.iter().map(|tensor| host(&tensor.narrow(0, line, 1)?)).collect::<Result<Vec<_>>>()
@@ -81,7 +81,7 @@ impl Path {
             .collect()
     }
 
-    /// The points of some lines, each at alphas of its own: `alphas` is `[points · lines]`, line-minor.
+    /// The points of some lines, each with its own alphas: `alphas` is `[points · lines]`, line-minor.
     pub(crate) fn scattered_points(&self, lines: &[usize], alphas: &[f64]) -> Result<Vec<Tensor>> {
         let rows: Vec<u32> = lines.iter().cycle().take(alphas.len()).map(|&line| line as u32).collect();
         let ends = self.from.iter().zip(&self.difference).zip(&self.to);
@@ -97,7 +97,7 @@ impl Path {
     }
 }
 
-/// An end of the lines in the type that points are computed in: half precision would put them beside
+/// An end of the lines in the type in which points are computed: in half precision they would miss
 /// the line.
 fn computed(end: &Tensor) -> Result<Tensor> {
     let end = end.detach().contiguous()?;

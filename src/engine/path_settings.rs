@@ -5,7 +5,7 @@ use super::kronrod::NODES;
 use super::{Baseline, Budget, Quadrature};
 use crate::error::{Result, bail};
 
-/// What every method along a path lets its user choose; set through the method's own builder.
+/// The settings that every method along a path shares; set them through the method's own builder.
 #[derive(Clone, Debug)]
 pub struct PathSettings {
     pub(crate) baseline: Baseline,
@@ -30,7 +30,7 @@ impl Default for PathSettings {
 }
 
 impl PathSettings {
-    /// This many steps, whatever the error.
+    /// Takes this many steps, whatever the error.
     pub(crate) fn fix_steps(&mut self, n_steps: usize) {
         self.n_steps = n_steps;
         self.tolerance = None;

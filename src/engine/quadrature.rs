@@ -14,7 +14,7 @@ use crate::error::{Result, bail};
 /// | `Trapezoid` | k/(n−1), k = 0 … n−1 | 1/(n−1), half at the ends: they sum to 1; n ≥ 2 |
 /// | `CaptumTrapezoid` | as `Trapezoid` | 1/n, half at the ends: they sum to (n−1)/n, so results are too small by 1/n |
 ///
-/// `CaptumTrapezoid` is there for parity with Captum's `riemann_trapezoid` alone.
+/// `CaptumTrapezoid` exists only for parity with Captum's `riemann_trapezoid`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Quadrature {
     /// Exact for polynomials of degree 2n − 1; the default.

@@ -1,4 +1,4 @@
-//! One checked call: which model, which inputs, which number of the output.
+//! A checked call: which model, which inputs, which number of the output.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,7 +20,7 @@ use crate::nn::Rule;
 /// The number of each example that is attributed.
 #[derive(Clone)]
 pub(super) enum Quantity {
-    /// One of the output.
+    /// A number of the output.
     Output(Target),
     Neuron {
         place: Place,
@@ -28,8 +28,8 @@ pub(super) enum Quantity {
     },
 }
 
-/// A checked call of a method: every evaluation of the model goes through it. What a pass over the inputs
-/// themselves gives is kept, so that no example is asked twice.
+/// A checked call of a method. Every evaluation of the model goes through it. Results for the inputs
+/// themselves are kept, so that no example is computed twice.
 pub(crate) struct Question<'a> {
     pub(super) subject: &'a Subject,
     pub(super) quantity: Quantity,
@@ -63,17 +63,17 @@ impl<'a> Question<'a> {
         Ok(Self::new(subject, inputs, Quantity::Neuron { place, neuron: neuron.clone() }, budget))
     }
 
-    /// The same model and inputs, about one neuron.
+    /// The same question about one neuron.
     pub(super) fn about_its_neuron(&self, place: Place, neuron: &Neuron) -> Self {
         Self::new(self.subject, &self.inputs, Quantity::Neuron { place, neuron: neuron.clone() }, &self.budget)
     }
 
-    /// The same model and inputs, about this number of the output.
+    /// The same question about this number of the output.
     pub(super) fn about_index(&self, index: Vec<usize>) -> Self {
         Self::new(self.subject, &self.inputs, Quantity::Output(Target::Index(index)), &self.budget)
     }
 
-    /// The same numbers of these examples, with other tensors in the place of their inputs.
+    /// The same question about these examples with other tensors as their inputs.
     pub(super) fn elsewhere(&self, tensors: Vec<Tensor>, at: &Expansion) -> Result<Self> {
         let inputs = at.with_tensors(&self.inputs, tensors)?;
         let answers = self.answers().carried_to(at);
@@ -167,7 +167,7 @@ impl<'a> Question<'a> {
         }
     }
 
-    /// Holds the target against what a pass that begins with the inputs gave, and keeps what that was.
+    /// Checks the target against the output of a pass that begins with the inputs, and keeps that output.
     fn learn(&self, target: &Target, inputs: &Inputs, output: &Tensor, at: &Expansion) -> Result<Tensor> {
         self.answers().one_number |= output.rank() == 0 && self.batch_size() > 1;
         let rows = Selection::rows_of(output, at.len())?;
@@ -188,7 +188,7 @@ impl<'a> Question<'a> {
         self.answers().selection(at.rows())
     }
 
-    /// The attributed number of each example; those that are not known yet are evaluated, without a graph.
+    /// The attributed number of each example; unknown ones are computed first, without a graph.
     pub(crate) fn values(&self) -> Result<Vec<f64>> {
         let rows = self.budget.rows_without_graph(&self.inputs);
         allowing_single_rows(Passes::of(rows), |passes| {
@@ -202,8 +202,8 @@ impl<'a> Question<'a> {
         })
     }
 
-    /// The attributed number of each of these rows for other inputs of the same shapes, evaluated so many rows at
-    /// once.
+    /// The attributed number of each of these rows for other inputs of the same shapes, evaluated in passes of `rows`
+    /// rows.
     pub(crate) fn values_at(&self, tensors: &[Tensor], at: &Expansion, rows: usize) -> Result<Vec<f64>> {
         let mut values = Vec::new();
         for block in blocks(at.len(), rows) {

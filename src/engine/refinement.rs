@@ -1,4 +1,4 @@
-//! Steps chosen by themselves: nested quadrature, halved where the error is largest.
+//! Adaptive steps: nested quadrature, halved where the error is largest.
 
 use std::ops::Range;
 
@@ -22,12 +22,12 @@ pub(crate) enum Integrand {
     GradientTimesSlope,
 }
 
-/// Rounds that halved every interval and hardly lowered the error, after which more steps are
-/// taken to be of no use.
+/// After this many rounds that halved every interval but hardly lowered the error, refinement stops: more steps
+/// would not help.
 const MOST_STALLS: usize = 5;
 
-/// Parts to begin with where the attributions add up to nothing known: no sum would tell of a jump
-/// between the nodes, so they lie closer from the start.
+/// How many parts to begin with if no sum of the attributions is known: then no sum can reveal a jump
+/// between the nodes, so they are closer from the start.
 const PARTS_WITHOUT_SUM: usize = 16;
 
 /// A part of a line that is to be estimated.
@@ -49,11 +49,11 @@ struct Interval {
     error: f64,
 }
 
-/// A line, cut where it was needed.
+/// A line and the intervals it was cut into.
 #[derive(Default)]
 struct Line {
     intervals: Vec<Interval>,
-    /// The sum of the intervals that are good enough, where all of them would take too much memory.
+    /// The sum of intervals that are good enough, if keeping them all would take too much memory.
     accepted: Vec<f64>,
     accepted_error: f64,
     steps: usize,
@@ -62,7 +62,7 @@ struct Line {
     last_error: f64,
 }
 
-/// The integral along the lines of a walk to the tolerance of its settings, with an error estimate for
+/// The integral along the lines of a walk, to the tolerance of its settings, with an error estimate for
 /// each example. Lines are refined in groups whose estimates fit the memory budget.
 pub(crate) fn refine<P, E>(walk: &Walk<P, E>, passes: Passes, integrand: Integrand) -> Result<Integral>
 where
@@ -100,8 +100,8 @@ impl Line {
         self.accepted_error + self.intervals.iter().map(|interval| interval.error).sum::<f64>()
     }
 
-    /// Decides whether the line has settled; if not, takes out the intervals to halve and gives their
-    /// halves. No more than `most` intervals are kept: the best of the others are added up.
+    /// Decides whether the line has settled. If not, removes the intervals to halve and returns their
+    /// halves. At most `most` intervals are kept; the best of the others are added up.
     fn judge(&mut self, tolerance: f64, difference: Option<f64>, max_steps: usize, most: usize) -> Vec<Part> {
         if self.ending.is_some() {
             return Vec::new();
@@ -207,7 +207,7 @@ where
         Ok(finished.with_refined(refined))
     }
 
-    /// Each line's parts to begin with.
+    /// The first parts of each line.
     fn first_parts(&self, lines: &Range<usize>, states: &mut [Line]) -> Result<Vec<Part>> {
         if let Some(mut ends) = self.walk.line_ends(lines, self.path) {
             if self.path.is_within_model() {
@@ -240,7 +240,7 @@ where
         Ok(values)
     }
 
-    /// The pass over some points, each on one of these lines of the group: line-minor.
+    /// The pass over some points, each on one of these lines of the group, line-minor.
     fn sample(&self, lines: &[usize], alphas: &[f64]) -> Result<Sample> {
         let examples = lines.iter().map(|line| self.walk.lines.example(self.first + line)).collect();
         let at = Expansion::new(examples, alphas.len() / lines.len());
@@ -300,8 +300,8 @@ where
         }
     }
 
-    /// The integral over one part and its error estimate: the largest of three differences, that
-    /// of the two rules in any attribution, in the sum of all, and of that sum to F's difference.
+    /// The integral over one part and its error estimate, the largest of three differences: between the two rules in
+    /// any attribution, between them in the sum of all, and between that sum and F's difference.
     fn interval(&self, estimate: Estimate, part: Part, middle: f64) -> Result<Interval> {
         let Estimate { mut value, mut rough } = estimate;
         if self.walk.scaled {
@@ -327,7 +327,7 @@ struct Estimate {
     rough: Vec<f64>,
 }
 
-/// Activations Y and gradients G at all nodes: the slope of Y at a node takes every other.
+/// Activations Y and gradients G at all nodes: the slope of Y at one node needs all the others.
 #[derive(Default)]
 struct Ahead {
     activations: Vec<Vec<f64>>,

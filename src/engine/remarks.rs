@@ -1,18 +1,18 @@
-//! What the reader of a result must know: one threshold for each thing, and its wording.
+//! What the reader of a result must know: each remark's threshold and wording.
 
 use std::fmt::{Display, Formatter};
 
 use super::Attributions;
 
-/// A convergence delta beyond this share of max(1, |F(input) − F(baseline)|) is pointed out.
+/// A convergence delta beyond this share of max(1, |F(input) − F(baseline)|) gets a remark.
 const NOTEWORTHY_DELTA: f64 = 0.01;
 
-/// Whether a convergence delta is to be pointed out, where attributions must add up to this difference.
+/// Whether a convergence delta gets a remark, if the attributions must add up to this difference.
 pub(crate) fn is_noteworthy(delta: f64, difference: f64) -> bool {
     delta.abs() > NOTEWORTHY_DELTA * difference.abs().max(1.)
 }
 
-/// What came up while the model was asked.
+/// What was noticed while the model was evaluated.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Warning {
     /// The model gives one number for the whole batch.
@@ -61,12 +61,12 @@ impl Display for Warning {
 pub(crate) enum Shortfall {
     /// They did not settle within the tolerance that was asked for.
     NotSettled,
-    /// They add up to what they must only within this convergence delta.
+    /// Their sum misses F's difference by this convergence delta.
     DoesNotAddUp(f64),
 }
 
 impl Shortfall {
-    /// The same of some of several examples.
+    /// One remark for each kind of shortfall among several examples.
     pub(crate) fn of_several(shortfalls: &[Option<Shortfall>]) -> Vec<String> {
         let all = shortfalls.len();
         let count = |is: fn(&Shortfall) -> bool| shortfalls.iter().flatten().filter(|shortfall| is(shortfall)).count();

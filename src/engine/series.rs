@@ -1,10 +1,10 @@
-//! A list of numbers with a name, and a label for each where there is one.
+//! A named list of numbers, with labels if there are any.
 
 use std::sync::Arc;
 
 use crate::error::{Result, bail};
 
-/// A list of numbers with a name: one feature's attributions over the examples, or one number
+/// A named list of numbers: one feature's attributions over the examples, or one number
 /// for each feature with the features' names as labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
@@ -70,14 +70,14 @@ impl Series {
         self.values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &x| (low.min(x), high.max(x)))
     }
 
-    /// The positions of the numbers, the one farthest from 0 first.
+    /// The positions of the numbers, that of the number farthest from 0 first.
     pub fn ranking(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.len()).collect();
         order.sort_by(|a, b| self.values[*b].abs().total_cmp(&self.values[*a].abs()));
         order
     }
 
-    /// The largest distance from 0; NaN if a number is.
+    /// The largest distance from 0; NaN if any number is NaN.
     pub fn max_abs(&self) -> f64 {
         let larger = |largest: f64, value: &f64| {
             if largest.is_nan() || value.is_nan() { f64::NAN } else { largest.max(value.abs()) }

@@ -2,7 +2,8 @@
 //!
 //! [`Options`]: super::Options
 
-/// Gives a method its settings, from what [`new`] takes besides the model and a list of what can be changed:
+/// Gives a method its settings. It takes a list of [`new`]'s arguments besides the model, and a list of what can be
+/// set:
 ///
 /// ```text
 /// settings! {
@@ -14,12 +15,12 @@
 /// }
 /// ```
 ///
-/// For each setting there is a builder method, which returns a changed copy, so that a method made in one notebook
-/// cell can be varied in the next; its name in `OPTIONS`; and its part of `build`, which makes the method of
-/// [`Options`](super::Options), whose field of the same name it reads.
+/// Each setting gets a builder method, its name in `OPTIONS`, and its part of `build`, which makes the method from
+/// [`Options`](super::Options) by reading the field of the same name. A builder method returns a changed copy, so that
+/// a method made in one notebook cell can be varied in the next.
 ///
-/// * `layers`, `layer`, `neuron` stand in parentheses, in the order in which `new` takes them.
-/// * `path` is all that methods along a path let their user choose, over the field `path: PathSettings`.
+/// * `layers`, `layer`, `neuron` are in parentheses, in the order in which `new` takes them.
+/// * `path` is all settings of methods along a path, over the field `path: PathSettings`.
 /// * `gradient_check` is over the field `model: Subject`.
 /// * `baseline` is over a field of that name, for a method without a path.
 /// * `attribute_to_layer_input = "..."` is over the field `layers: LayerNames`.
@@ -83,8 +84,8 @@ macro_rules! setting {
             self.with_path(|path| path.baseline = baseline.into())
         }
 
-        /// How many points of the path are evaluated; 50 by default, at least 1. It takes the place of
-        /// a `tolerance`.
+        /// How many points of the path are evaluated; 50 by default, at least 1. It replaces a `tolerance`
+        /// that was set before.
         pub fn n_steps(&self, n_steps: usize) -> Self {
             self.with_path(|path| path.fix_steps(n_steps))
         }
@@ -94,28 +95,28 @@ macro_rules! setting {
             self.with_path(|path| path.quadrature = quadrature)
         }
 
-        /// How many rows (examples times steps) one pass evaluates at most, at least 1; chosen
-        /// from the memory budget by default. It changes memory and speed, not the numbers.
+        /// The most rows (examples times steps) that one pass evaluates, at least 1; by default chosen
+        /// from the memory budget. It changes memory and speed, not the numbers.
         pub fn internal_batch_size(&self, rows: usize) -> Self {
             self.with_path(|path| path.budget.rows = Some(rows))
         }
 
-        /// How many bytes of activations the passes under way may hold together; 256 MiB by default.
+        /// How many bytes of activations all running passes may hold together; 256 MiB by default.
         pub fn memory_budget(&self, bytes: usize) -> Self {
             self.with_path(|path| path.budget.bytes = bytes)
         }
 
-        /// How many passes run at once at most, each on a thread of its own: 1 to 8, as many as there are cores by
-        /// default. It changes speed, not the numbers.
+        /// The most passes that run at once, each on its own thread: 1 to 8, by default as many as there are cores.
+        /// It changes speed, not the numbers.
         pub fn workers(&self, workers: usize) -> Self {
             self.with_path(|path| path.budget.workers = Some(workers))
         }
 
-        /// Chooses the steps by itself, in place of `n_steps` and the quadrature: the path of
+        /// Chooses the steps automatically, instead of `n_steps` and the quadrature. The path of
         /// each example is halved where the error is largest, by nested Gauss-Kronrod rules of 7
         /// and 15 points, until the error estimate of every attribution and the convergence delta
-        /// are at most `tolerance * max(1, |F(input) - F(baseline)|)`; without a known sum, the
-        /// largest attribution takes its place.
+        /// are at most `tolerance * max(1, |F(input) - F(baseline)|)`. If no such sum is known, the
+        /// largest attribution replaces `|F(input) - F(baseline)|`.
         pub fn tolerance(&self, tolerance: f64) -> Self {
             self.with_path(|path| path.tolerance = Some(tolerance))
         }
@@ -139,8 +140,8 @@ macro_rules! setting {
     };
 
     (setter gradient_check) => {
-        /// What is done when the model's gradient disagrees with its outputs: an error by default, a
-        /// remark on the result, or nothing. See [`Check`](crate::engine::Check) for what is looked at.
+        /// What happens if the model's gradient disagrees with its outputs: an error (the default), a
+        /// remark on the result, or nothing. [`Check`](crate::engine::Check) says what is compared.
         pub fn gradient_check(&self, check: $crate::engine::Check) -> Self {
             let mut changed = self.clone();
             changed.model = changed.model.with_check(check);

@@ -9,7 +9,7 @@ use crate::deep_stack::{any_stack_holds, on_deep_stack};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{IntoModel, Model};
 
-/// So many times a gradient that rounding or a kink hides is looked at closely, one after another; then seldom.
+/// If rounding or a kink hides the answer, the next calls look closely as well, up to this many times; then seldom.
 const CLOSE_LOOKS: usize = 3;
 
 /// A method's model. Copies of a method share what was found out.
@@ -20,7 +20,7 @@ pub(crate) struct Subject {
     findings: Arc<Mutex<BTreeMap<String, Finding>>>,
 }
 
-/// What looking at a gradient came to.
+/// What a look at a gradient found.
 #[derive(Clone)]
 enum Finding {
     Right,
@@ -42,7 +42,7 @@ impl Subject {
         &*self.model
     }
 
-    /// Runs a method's whole call where its graphs have room.
+    /// Runs a method's whole call on a thread with room for its graphs.
     pub(crate) fn ask<T: Send>(&self, call: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         match self.model.known_operations() {
             Some(tensors) if any_stack_holds(tensors) => call(),
@@ -50,7 +50,7 @@ impl Subject {
         }
     }
 
-    /// How a gradient of this kind is still to be compared with the function, if it is.
+    /// How a gradient of this kind must still be compared with the function; `None` if it need not be.
     pub(super) fn look(&self, kind: &str) -> Option<Look> {
         if self.check == Check::Off || self.model.known_operations().is_some() {
             return None;
@@ -75,7 +75,7 @@ impl Subject {
         findings.insert(kind, finding);
     }
 
-    /// An error if a gradient of this kind was found wrong, or the warning in its stead.
+    /// The error for a gradient of this kind that was found wrong, or the warning instead.
     pub(crate) fn verdict(&self, kind: &str) -> Result<Option<String>> {
         let fault = match self.findings().get(kind) {
             Some(Finding::Wrong(fault)) if self.check != Check::Off => fault.clone(),

@@ -1,4 +1,4 @@
-//! What comes before the walk: is the gradient right, how large is a point, where do the lines lie?
+//! What is found out before the walk: whether the gradient is right, how large a point is, where the lines are.
 
 use std::ops::Range;
 
@@ -10,13 +10,13 @@ use super::{Baselines, Expansion, Lines, Path, Question};
 use crate::error::Result;
 use crate::model::Place;
 
-/// A guess at the numbers that stand for an id.
+/// A guess at how many numbers the embedding of an id has.
 const EMBEDDING: usize = 1024;
 
-/// Where a model that takes the inputs may fail all the same.
+/// The place in an error where a model may fail although it takes the inputs.
 const AT_BASELINE: &str = "at the baseline";
 
-/// What the first passes told.
+/// What the first passes showed.
 pub(crate) struct Survey {
     pub(crate) passes: Passes,
     /// How many numbers a point has.
@@ -26,8 +26,8 @@ pub(crate) struct Survey {
 }
 
 impl Question<'_> {
-    /// Asks for every example's number, compares the gradient of `evaluate` with the function, and plans the passes
-    /// over so many points of each line.
+    /// Computes every example's number, compares the gradient of `evaluate` with the function, and plans the passes
+    /// over `points` points of each line.
     pub(crate) fn survey(
         &self,
         baselines: &Baselines,
@@ -66,7 +66,7 @@ impl Question<'_> {
         }
         let ends = self.values()?;
         let width = sample.gradients.iter().map(Tensor::elem_count).sum();
-        // Two rows are measured where the lines begin: the inputs were asked already.
+        // Two rows are measured at the start of the lines: the inputs were computed already.
         let two = || {
             let at = Expansion::new(vec![0, 0], 1);
             let starts = [baselines.starts(&(0..1)).ok()?, baselines.starts(&(0..1)).ok()?];
@@ -93,7 +93,7 @@ impl Question<'_> {
         Ok(Path::new(from, self.input_points(&at)?)?.with_starts(starts))
     }
 
-    /// The same between what layers give for the baselines and for the inputs.
+    /// The same between the outputs of layers for the baselines and for the inputs.
     pub(crate) fn layer_path(
         &self,
         places: &[Place],

@@ -15,7 +15,7 @@ use crate::finite::unravel;
 /// | `[batch, a, b, ...]` | `Index(vec![i, j, ...])`, `PerExampleIndex(vec![vec![...], ...])` |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// The output is one number per example already.
+    /// The output already is one number per example.
     None,
     /// The same class for every example.
     Class(usize),
@@ -59,7 +59,7 @@ impl From<&Target> for Target {
     }
 }
 
-/// A target held against the output it selects from.
+/// A target, checked against the output it selects from.
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
     /// The axes of the output after the batch.

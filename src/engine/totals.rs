@@ -1,4 +1,4 @@
-//! The attributions of examples from those along their lines: means over the baselines, line by line.
+//! The attributions of examples, as means over their lines (one for each baseline), added line by line.
 
 use std::ops::Range;
 
@@ -38,7 +38,7 @@ pub(super) enum Ending {
     Stalled,
 }
 
-/// What an attributed tensor is like, without its batch.
+/// The shape of an attributed tensor without its batch, and its type and device.
 struct Form {
     shape: Vec<usize>,
     dtype: DType,
@@ -65,7 +65,7 @@ impl Finished {
     }
 }
 
-/// What is added up for the examples.
+/// The running sums of the examples.
 pub(super) struct Totals {
     lines: Lines,
     steps: Vec<usize>,
@@ -73,7 +73,7 @@ pub(super) struct Totals {
     forms: Vec<Form>,
     /// The delta farthest from 0 among the baselines of each example.
     farthest: Option<Vec<f64>>,
-    /// Whether a baseline of the example has a delta that is pointed out.
+    /// Whether a baseline of the example has a delta that gets a remark.
     beyond: Vec<bool>,
     errors: Vec<f64>,
     endings: Vec<Ending>,

@@ -10,12 +10,12 @@ use crate::error::{Result, bail};
 
 /// The part of a model above one of its layers, as a model that takes the layer's output.
 ///
-/// A path from one token id to another leads nowhere, but a path from one embedding to another
-/// does: methods that move the input (LayerConductance, NeuronConductance, IntegratedGradients)
-/// then work for a model of token ids.
+/// There is no path between two token ids, but there is one between their embeddings. So methods that
+/// move the input (LayerConductance, NeuronConductance, IntegratedGradients) work for a model of token
+/// ids.
 ///
-/// The layer's output goes in as the only attributed tensor, the model's own input and extra
-/// arguments as extra arguments; [`FromLayer::inputs`] makes both from what the model takes.
+/// The only attributed tensor is the layer's output. The model's own input and extra arguments become
+/// extra arguments. [`FromLayer::inputs`] makes all of them from the model's inputs.
 ///
 /// ```
 /// use candle_explain::prelude::*;
@@ -40,7 +40,7 @@ impl FromLayer {
         Self { model: model.into_model(), place: Place::Output(layer.into()) }
     }
 
-    /// What goes into the upper part for these inputs of the whole model.
+    /// The inputs of the upper part, for these inputs of the whole model.
     pub fn inputs(&self, inputs: impl Into<Inputs>) -> Result<Inputs> {
         let inputs: Inputs = inputs.into();
         inputs.batch_size()?;

@@ -1,4 +1,4 @@
-//! What goes into a model: the tensors that are attributed and the arguments that are not.
+//! The inputs of a model: tensors that are attributed and arguments that are not.
 
 use std::sync::{Arc, LazyLock};
 
@@ -7,14 +7,14 @@ use candle_core::{CpuStorage, Storage, Tensor};
 
 use crate::error::{Result, bail, error};
 
-/// What [`Inputs::first`] gives where there are no inputs.
+/// What [`Inputs::first`] returns if there are no inputs.
 static NOTHING: LazyLock<Tensor> = LazyLock::new(|| {
     let storage = Storage::Cpu(CpuStorage::F32(Vec::new()));
     Tensor::from_storage(storage, 0, BackpropOp::none(), false)
 });
 
 /// The inputs of one call: one or several tensors `[batch, ...]` that can be attributed, and
-/// extra forward arguments `[batch, ...]` that only travel along.
+/// extra forward arguments `[batch, ...]` that are only passed to the model.
 ///
 /// A `Tensor`, a `&Tensor`, a `Vec<Tensor>` or an array of tensors turns into `Inputs` by itself.
 ///
@@ -40,22 +40,22 @@ impl Inputs {
         Self { tensors: tensors.into_iter().collect(), args: Vec::new(), names: Arc::default() }
     }
 
-    /// Extra forward arguments, each `[batch, ...]`: repeated with the inputs when a method
-    /// evaluates several points at once, never attributed. What has no batch axis belongs
-    /// into the model itself.
+    /// Adds extra forward arguments, each `[batch, ...]`. They are never attributed, and are repeated
+    /// with the inputs when a method evaluates several points at once. A tensor without a batch axis
+    /// belongs in the model itself.
     pub fn with_args(mut self, args: impl IntoIterator<Item = Tensor>) -> Self {
         self.args = args.into_iter().collect();
         self
     }
 
-    /// Names of the features along the last axis of the first tensor; results carry them on.
+    /// Names the features along the last axis of the first tensor; results keep these names.
     pub fn with_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.names = Arc::new(names.into_iter().map(Into::into).collect());
         self
     }
 
-    /// The first tensor; most models have only this one. Where there is none, which
-    /// [`Inputs::batch_size`] tells, it is an empty tensor.
+    /// The first tensor; most models have only this one. If there is none it is an empty tensor, and
+    /// [`Inputs::batch_size`] is an error.
     pub fn first(&self) -> &Tensor {
         self.tensors.first().unwrap_or(&NOTHING)
     }
@@ -119,7 +119,7 @@ impl Inputs {
         Ok(batch)
     }
 
-    /// An error if more came than a model reads: what it ignored would seem to have counted.
+    /// An error if there are more inputs than a model reads: ignored ones would seem to count.
     pub(crate) fn require(&self, tensors: usize, args: usize) -> Result<()> {
         if self.tensors.len() > tensors || self.args.len() > args {
             bail!(
@@ -133,7 +133,7 @@ impl Inputs {
         Ok(())
     }
 
-    /// The same call with other tensors and arguments in place.
+    /// The same call with other tensors and arguments.
     pub(crate) fn replaced(&self, tensors: Vec<Tensor>, args: Vec<Tensor>) -> Self {
         Self { tensors, args, names: self.names.clone() }
     }

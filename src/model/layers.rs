@@ -9,8 +9,8 @@ use crate::error::{Error, Result, bail, error};
 use crate::nn::{Block, BlockInputs, Operation, Rule, run_ruled};
 use crate::seed::Seed;
 
-/// The context of one forward pass: it sees every tensor that the model names and decides
-/// whether to keep it, swap it, or cut the graph there.
+/// The context of one forward pass. It sees every tensor that the model names and decides
+/// whether to keep it, replace it, or cut the graph there.
 ///
 /// It lives for one call, so nothing is global and nothing has to be removed afterwards.
 #[derive(Default)]
@@ -24,15 +24,15 @@ pub struct Layers {
     stop_when_caught: bool,
     stopped: bool,
     rule: Option<Arc<dyn Rule>>,
-    /// What blocks that are not affine gave, in a pass that follows a rule.
+    /// The outputs of blocks that are not affine, in a pass that follows a rule.
     nonlinear: Vec<TensorId>,
 }
 
-/// What a training step leaves out.
+/// The dropout of a training step.
 struct Dropout {
     share: f64,
     seed: Seed,
-    /// How many tensors were thinned out so far.
+    /// How many tensors dropout was applied to so far.
     drawn: usize,
 }
 
@@ -45,7 +45,7 @@ pub struct LayerInfo {
     pub shape: Vec<usize>,
 }
 
-/// A tensor of the model: the output of a named layer, or what goes into it.
+/// A tensor of the model: the output or the input of a named layer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
     Output(String),
@@ -73,7 +73,7 @@ impl std::fmt::Display for Place {
 pub(crate) enum Tap {
     /// Keep it, with its graph.
     Capture,
-    /// Put another tensor of the same shape in its stead.
+    /// Replace it by another tensor of the same shape.
     Replace(Tensor),
     /// Add another tensor of the same shape to it.
     Shift(Tensor),
@@ -85,7 +85,7 @@ pub(crate) enum Tap {
     AddZero,
 }
 
-/// What a tap left behind.
+/// What a tap caught.
 #[derive(Clone)]
 pub(crate) struct Caught {
     pub(crate) activation: Tensor,
@@ -93,8 +93,8 @@ pub(crate) struct Caught {
 }
 
 impl Layers {
-    /// Names the output of a layer and returns the tensor to go on with. The first axis is the
-    /// batch. A name may be visited once in a pass; number the visits of a loop.
+    /// Names the output of a layer and returns the tensor to continue with. The first axis is the
+    /// batch. A name may be visited only once in a pass; in a loop, number the names.
     pub fn visit(&mut self, name: &str, output: Tensor) -> Result<Tensor> {
         if self.visited.iter().any(|layer| layer.name == name) {
             bail!(
@@ -107,7 +107,7 @@ impl Layers {
         self.tap(Place::Output(name.to_string()), output)
     }
 
-    /// Names what goes into a layer, for methods that attribute to the layer's input. Optional:
+    /// Names the input of a layer, for methods that attribute to a layer's input. Optional:
     /// call it before the layer is computed, with the name that [`Layers::visit`] will get.
     pub fn visit_input(&mut self, name: &str, input: Tensor) -> Result<Tensor> {
         if self.inputs_visited.iter().any(|other| other == name) {
@@ -117,7 +117,7 @@ impl Layers {
         self.tap(Place::Input(name.to_string()), input)
     }
 
-    /// Computes a layer: names what goes into it, if that is one tensor, runs the block, and names its output.
+    /// Computes a layer: names its input, if that is one tensor, runs the block, and names its output.
     pub fn apply<B>(&mut self, name: &str, block: &B, inputs: &(impl BlockInputs + ?Sized)) -> Result<Tensor>
     where
         B: Block + Clone + 'static,
@@ -167,13 +167,13 @@ impl Layers {
         Self { training: true, ..Self::default() }
     }
 
-    /// The same pass with a share of each hidden tensor left out at random.
+    /// The same pass with a random share of each hidden tensor set to 0.
     pub(crate) fn with_dropout(self, share: f64, seed: Seed) -> Self {
         Self { dropout: Some(Dropout { share, seed, drawn: 0 }), ..self }
     }
 
-    /// The tensor with a share of it set to 0 and the rest made larger for it, in a training step
-    /// with dropout; the tensor itself in any other pass.
+    /// In a training step with dropout, the tensor with a share of it set to 0 and the rest scaled up;
+    /// in any other pass the tensor itself.
     pub(crate) fn dropout(&mut self, tensor: Tensor) -> Result<Tensor> {
         let Some(dropout) = &mut self.dropout else { return Ok(tensor) };
         dropout.drawn += 1;
@@ -189,19 +189,19 @@ impl Layers {
         Self { taps: taps.into_iter().collect(), ..Self::default() }
     }
 
-    /// The same pass, with a backward that asks this rule.
+    /// The same pass, with a backward that follows this rule.
     pub(crate) fn following(self, rule: Option<Arc<dyn Rule>>) -> Self {
         Self { rule, ..self }
     }
 
-    /// The same pass, given up as soon as the last tap was served: what comes after is not computed.
+    /// The same pass, stopped as soon as the last tap is served: nothing after it is computed.
     pub(crate) fn stop_when_caught(mut self) -> Self {
         self.stop_when_caught = true;
         self
     }
 
-    /// Puts a tensor in the stead of a layer's output, unless the layer is tapped already: then the
-    /// tap would not see what it asked for, which is an error.
+    /// Replaces a layer's output by a tensor. It is an error if the layer is tapped already: the
+    /// tap would not see the tensor it asked for.
     pub(crate) fn put(&mut self, place: Place, tensor: Tensor) -> Result<()> {
         if self.taps.contains_key(&place) {
             bail!(Layer, "{place} is where this model begins: attribute to the model's input instead")
@@ -214,7 +214,7 @@ impl Layers {
         self.stopped
     }
 
-    /// The error for a place that the pass did not come by.
+    /// The error for a place that the pass did not visit.
     pub(crate) fn no_such(&self, place: &Place) -> Error {
         let names = self.names();
         let name = place.layer();

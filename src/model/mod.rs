@@ -27,9 +27,9 @@ use crate::error::Result;
 
 /// A model that can be attributed.
 ///
-/// The forward pass names its layers through `layers`, one line a layer; the context decides
-/// whether a visited tensor is captured, replaced or cut, so a model knows nothing of
-/// attribution methods and no hook can be left behind.
+/// The forward pass names its layers through `layers`, one line for each layer. The context decides
+/// whether a visited tensor is captured, replaced or cut. So a model knows nothing of
+/// attribution methods, and no hook can be left behind.
 ///
 /// Rows must be independent: the output of one example may not depend on the others in the
 /// batch (batch normalisation in training mode breaks this).
@@ -59,27 +59,27 @@ pub trait Model: Send + Sync {
     /// The model's output for a batch: `[batch]`, `[batch, classes]` or more axes after the batch.
     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor>;
 
-    /// The weights that training may change; none for a model that only predicts.
+    /// The weights that training may change; empty for a model that only predicts.
     fn parameters(&self) -> Vec<Var> {
         Vec::new()
     }
 
-    /// The same with their names, by which errors of a training call them; by default
+    /// The parameters with the names that errors of training use; by default
     /// `parameter 0` and so on.
     ///
-    /// Blocks name theirs: `self.deep.named_parameters("deep")` gives `deep.weight` and `deep.bias`. A model that
-    /// names its parameters lists them too: trainers read the names.
+    /// Blocks name theirs: `self.deep.named_parameters("deep")` gives `deep.weight` and `deep.bias`. Trainers
+    /// read this list, so it must be complete.
     fn named_parameters(&self) -> Vec<(String, Var)> {
         let numbered = self.parameters().into_iter().enumerate();
         numbered.map(|(index, var)| (format!("parameter {index}"), var)).collect()
     }
 
-    /// For a model that is made of operations with a right backward alone, as those of
-    /// [`nn`](crate::nn): how many tensors a forward pass makes at most.
+    /// The most tensors that a forward pass makes, for a model made only of operations with a correct
+    /// backward, such as those of [`nn`](crate::nn).
     ///
-    /// `None`, the default, says that nothing is known: methods compare the model's gradient with
-    /// its outputs before they believe it ([`Check`](crate::engine::Check)), and run its passes on a
-    /// thread with room for a graph of any depth.
+    /// `None`, the default, says that nothing is known. Then methods compare the model's gradient with
+    /// its outputs before they trust it ([`Check`](crate::engine::Check)), and run its passes on a
+    /// thread with room for a deep graph.
     fn known_operations(&self) -> Option<usize> {
         None
     }

@@ -1,7 +1,7 @@
-//! State dicts as `torch.save` writes them: a zip file with a pickle of names, and the numbers of each
-//! storage beside it.
+//! State dicts as `torch.save` writes them: a zip file with a pickle of names, and a file of numbers for
+//! each storage.
 //!
-//! candle's own reader prints a line for each tensor of a type that it does not know, as a buffer of
+//! candle's own reader is not used: it prints a line for each tensor of an unknown type, such as a buffer of
 //! booleans.
 
 use std::fs::File;
@@ -14,10 +14,10 @@ use zip::ZipArchive;
 
 use crate::error::{Result, bail, error};
 
-/// A tensor, or why it cannot be read: many files hold some that nobody needs.
+/// A tensor, or why it cannot be read: many files hold unreadable tensors that nobody needs.
 pub type Loaded = std::result::Result<Tensor, String>;
 
-/// The tensors, by name, of a state dict that is the file's whole content, or stands in it under a key.
+/// The tensors, by name, of a state dict that is the file's whole content, or its value under a key.
 pub fn state_dict(path: &Path, key: Option<&str>) -> Result<Vec<(String, Loaded)>> {
     let file = File::open(path).map_err(|e| error!(File, "{e}"))?;
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|e| error!(File, "{e}"))?;
@@ -46,7 +46,7 @@ fn unpickled(zip: &mut ZipArchive<BufReader<File>>, name: &str) -> Result<Object
     Ok(stack.finalize()?)
 }
 
-/// What a dictionary holds, or the one that stands in it under a key; nothing where there is none.
+/// The entries of a dictionary, or of the dictionary under a key in it; empty if there is none.
 fn entries(object: Object, key: Option<&str>) -> Result<Vec<(Object, Object)>> {
     let object = match object {
         // A module of TorchScript.
@@ -66,7 +66,7 @@ fn entries(object: Object, key: Option<&str>) -> Result<Vec<(Object, Object)>> {
     }
 }
 
-/// Where the numbers of a tensor lie.
+/// Where the numbers of a tensor are.
 struct Stored {
     dtype: DType,
     shape: Vec<usize>,
@@ -77,7 +77,7 @@ struct Stored {
 }
 
 impl Stored {
-    /// What a pickled value tells of a tensor; nothing for a value that is none.
+    /// A tensor's description in a pickled value; `None` if the value is no tensor.
     fn of(value: Object) -> Option<Result<Self>> {
         let (class, args) = call(value)?;
         match (class.as_str(), args) {
@@ -154,7 +154,7 @@ impl Stored {
         Ok(storage.index_select(&places, 0)?.reshape(shape)?)
     }
 
-    /// Where in its storage each number lies, in the order of the tensor.
+    /// The position of each number in its storage, in the order of the tensor.
     fn places(&self, count: usize) -> Vec<i64> {
         let mut index = vec![0; self.shape.len()];
         let mut places = Vec::with_capacity(count);
@@ -173,7 +173,7 @@ impl Stored {
     }
 }
 
-/// The name of what a pickled value calls, and its arguments.
+/// The name of the function that a pickled value calls, and its arguments.
 fn call(value: Object) -> Option<(String, Vec<Object>)> {
     match value {
         Object::Reduce { callable, args } => match (*callable, *args) {

@@ -23,7 +23,7 @@ pub enum Layer {
     Activation(Activation),
     /// Softmax over axis 1, the classes.
     Softmax,
-    /// All axes after the batch into one.
+    /// Flattens all axes after the batch into one.
     Flatten,
     /// The largest value of each window.
     MaxPool2d(MaxPool2d),
@@ -31,7 +31,7 @@ pub enum Layer {
     AvgPool2d(AvgPool2d),
 }
 
-/// All axes after the batch into one.
+/// Flattens all axes after the batch into one.
 struct Flatten;
 
 impl Block for Flatten {
@@ -67,7 +67,7 @@ impl Layer {
         std::iter::once(("weight", weight)).chain(bias.map(|bias| ("bias", bias))).collect()
     }
 
-    /// No forward pass of the layer makes more tensors.
+    /// The most tensors that a forward pass of the layer makes.
     fn most_tensors(&self) -> usize {
         match self {
             Layer::Conv2d(conv) => 80 + 8 * conv.groups(),
@@ -110,7 +110,7 @@ impl Block for Layer {
 
 /// A network of named layers, one after the other; every layer can be attributed by its name.
 ///
-/// Cloning shares the weights: a clone trained is the original trained.
+/// Cloning shares the weights: training a clone trains the original.
 ///
 /// ```
 /// use candle_explain::prelude::*;
@@ -169,7 +169,7 @@ impl Sequential {
     }
 
     /// Writes the weights as safetensors, under `layer.weight` and `layer.bias`. The file is
-    /// complete or not there.
+    /// written whole or not at all.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let tensors: HashMap<String, Tensor> =
             self.named_weights().map(|(name, var)| (name, var.as_detached_tensor())).collect();
@@ -179,15 +179,15 @@ impl Sequential {
         })
     }
 
-    /// Reads weights that [`Sequential::save`] or PyTorch wrote for the same layers. Nothing is
-    /// changed unless every weight is there in its shape.
+    /// Reads weights that [`Sequential::save`] or PyTorch wrote for the same layers. Nothing
+    /// changes unless every weight is there and has the right shape.
     pub fn load(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|e| error!(File, "cannot read the weights {}: {e}", path.display()))?;
         self.load_bytes(&bytes, path.display())
     }
 
-    /// The same from the bytes of a file that is known as `place`.
+    /// Reads the same from the bytes of a file; errors call it `place`.
     pub fn load_bytes(&self, bytes: &[u8], place: impl std::fmt::Display) -> Result<()> {
         let mut found = candle_core::safetensors::load_buffer(bytes, &Device::Cpu).map_err(|e| {
             error!(
@@ -254,7 +254,7 @@ impl Model for Sequential {
         input.require(1, 0)?;
         let x = input.first();
         if x.dims().get(1..) != Some(&self.input_shape) {
-            // How many rows a pass has is a method's choice.
+            // A method chooses how many rows a pass has.
             let rows_of =
                 |dims: &[usize]| dims.iter().fold("[batch".to_string(), |text, dim| format!("{text}, {dim}")) + "]";
             let came = match x.dims() {
@@ -368,7 +368,7 @@ impl SequentialBuilder {
         elu: Activation::Elu { alpha: 1. }, "ELU with α = 1";
     }
 
-    /// Adds a ReLU that lets a part of what is below 0 through.
+    /// Adds a leaky ReLU, which multiplies negative values by `slope`.
     pub fn leaky_relu(self, name: impl Into<String>, slope: f64) -> Self {
         self.layer(name, Layer::Activation(Activation::LeakyRelu { slope }))
     }
@@ -397,7 +397,7 @@ impl SequentialBuilder {
         self.layer(name, Layer::AvgPool2d(AvgPool2d { kernel, stride: kernel }))
     }
 
-    /// Adds a layer that is ready.
+    /// Adds a ready-made layer.
     pub fn layer(self, name: impl Into<String>, layer: Layer) -> Self {
         self.plan(name, Planned::Ready(layer))
     }
@@ -409,7 +409,7 @@ impl SequentialBuilder {
 
     /// Draws the weights and builds the network; the same seed gives the same weights.
     ///
-    /// Fails where a layer does not fit the one before it, or two layers share a name.
+    /// Fails if a layer does not fit the one before it, or if two layers share a name.
     pub fn build(self, seed: Seed) -> Result<Sequential> {
         let mut network = Sequential { input_shape: self.input_shape, layers: Vec::new() };
         for (index, (name, planned)) in self.planned.into_iter().enumerate() {

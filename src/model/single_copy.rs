@@ -1,8 +1,8 @@
 //! Refuses to compute with two copies of the crate in one process.
 //!
-//! A notebook cell that links its own copy of candle numbers its tensors from 1 again, and
-//! gradients come back wrong without an error. The crate is a dylib so that cells share one
-//! copy; should a setting defeat that, this check says so instead of computing.
+//! If a notebook cell links its own copy of candle, that copy numbers its tensors from 1 again, and
+//! gradients are wrong without an error. The crate is a dylib so that cells share one
+//! copy. If a setting defeats that, this check is an error instead of a wrong number.
 
 use std::sync::OnceLock;
 

@@ -36,7 +36,7 @@ pub enum Activation {
     },
     /// x above 0 and α(eˣ − 1) below.
     Elu {
-        /// The value that is approached far below 0, with its sign turned.
+        /// Minus the value that is approached far below 0.
         alpha: f64,
     },
     /// The logistic function.
@@ -80,10 +80,10 @@ impl Activation {
         )
     }
 
-    /// The same function of candle's operations, for other devices.
+    /// The same function composed of candle's operations, for other devices.
     fn composed(&self, x: &Tensor) -> Result<Tensor> {
         let zeros = x.zeros_like()?;
-        // Asked this way round, NaN goes where the positive numbers go, and so passes through.
+        // Compared this way round, NaN is treated like positive numbers, and so passes through.
         let where_positive = |positive: &Tensor, other: &Tensor| x.detach().le(&zeros)?.where_cond(other, positive);
         match *self {
             Activation::Relu => where_positive(x, &zeros),
@@ -119,7 +119,7 @@ impl Activation {
         }
     }
 
-    /// The derivative, from the input `x` for the kinds whose result does not tell it, else from `y`.
+    /// The derivative: from the output `y`, or from the input `x` for kinds whose output does not determine it.
     fn derivative(self, x_or_y: f64) -> f64 {
         let y = x_or_y;
         match self {

@@ -1,4 +1,4 @@
-//! Operations with a face: what they compute, and what a rule may know of them.
+//! Operations that rules can recognise: what they compute, and what a rule may know of them.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use crate::error::Result;
 /// An operation of a network: from one tensor, or several, to one.
 ///
 /// [`Layers::apply`](crate::model::Layers::apply) runs one under a layer's name, and
-/// [`Layers::run`](crate::model::Layers::run) without. What is run so can be given another backward by a
-/// method that follows rules, as [`DeepLift`](crate::attr::DeepLift) does; in every other pass it is the plain
+/// [`Layers::run`](crate::model::Layers::run) runs one without a name. A method that follows rules, such as
+/// [`DeepLift`](crate::attr::DeepLift), can give such a block another backward. In every other pass it is the plain
 /// operation.
 ///
 /// Everything in [`nn`](crate::nn) is a block, and so are candle_nn's `Linear`, `Conv1d`, `Conv2d`, `Embedding`,
-/// `Activation` and `LayerNorm`, the last one with the backward that candle's own lacks. [`block`] makes one of
-/// a closure.
+/// `Activation` and `LayerNorm` (which then has the backward that candle's own lacks). [`block`] turns a closure
+/// into a block.
 ///
 /// ```
 /// use candle_explain::nn::{Block, Operation};
@@ -51,11 +51,11 @@ use crate::error::Result;
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Block: Send + Sync {
-    /// The operation, made of differentiable ones; weights may be left out of the graph. Each input has the
+    /// Computes the output with differentiable operations; weights may be left out of the graph. Each input has the
     /// batch as first axis, and rows are independent.
     fn compute(&self, inputs: &[&Tensor]) -> Result<Tensor>;
 
-    /// The same in a step of a training: weights are in the graph.
+    /// Computes the output in a training step, with the weights in the graph.
     fn compute_tracked(&self, inputs: &[&Tensor]) -> Result<Tensor> {
         self.compute(inputs)
     }
@@ -69,13 +69,13 @@ pub trait Block: Send + Sync {
 /// What a rule may know of a [`Block`].
 #[non_exhaustive]
 pub enum Operation<'a> {
-    /// Linear in all its inputs together, but for a constant.
+    /// Linear in all its inputs together, plus a constant.
     Affine,
-    /// Each number of the output is the function of the number in the same place of the only input.
+    /// Each number of the output is a function of the number in the same place of the only input.
     Elementwise,
     /// Linear in each of two inputs.
     Product,
-    /// The largest of the last axis of these windows over the only input, `[batch, ..., window]`.
+    /// The largest value of each of these windows of the only input, `[batch, ..., window]`.
     Max(Windows<'a>),
     /// Softmax along an axis.
     Softmax {
@@ -86,10 +86,10 @@ pub enum Operation<'a> {
     Other,
 }
 
-/// The windows of a tensor, made of differentiable operations.
+/// A function that makes the windows of a tensor, with differentiable operations.
 pub type Windows<'a> = Box<dyn Fn(&Tensor) -> Result<Tensor> + 'a>;
 
-/// What goes into a block: one tensor, or several.
+/// The inputs of a block: one tensor, or several.
 pub trait BlockInputs {
     /// The tensors in the order that the block expects.
     fn tensors(&self) -> Vec<&Tensor>;

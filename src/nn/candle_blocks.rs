@@ -1,4 +1,4 @@
-//! candle_nn's layers as blocks. Outside of a training their weights are left out of the graph.
+//! candle_nn's layers as blocks. Outside training their weights are left out of the graph.
 
 use candle_core::{Module, Tensor};
 
@@ -22,7 +22,7 @@ impl Block for candle_nn::Linear {
     }
 }
 
-/// With the backward of a sequence as an image of height 1: candle's own is wrong beyond the first row.
+/// Takes the sequence as an image of height 1, because candle's own backward is wrong beyond the first row.
 impl Block for candle_nn::Conv1d {
     fn compute(&self, inputs: &[&Tensor]) -> Result<Tensor> {
         over_sequence(self, inputs, &self.weight().detach(), self.bias().map(Tensor::detach).as_ref())
@@ -54,7 +54,7 @@ fn over_sequence(
     Ok(correlation.apply(&image, &weight.unsqueeze(2)?, bias)?.squeeze(2)?)
 }
 
-/// With the right backward where a stride leaves a remainder, which candle's own lacks.
+/// Has a correct backward if a stride leaves a remainder; candle's own has none.
 impl Block for candle_nn::Conv2d {
     fn compute(&self, inputs: &[&Tensor]) -> Result<Tensor> {
         let bias = self.bias().map(Tensor::detach);
@@ -98,14 +98,14 @@ impl Block for candle_nn::Activation {
 
     fn operation(&self) -> Operation<'_> {
         match self {
-            // It takes the two halves of its last axis against each other.
+            // It combines the two halves of its last axis.
             Self::Swiglu => Operation::Other,
             _ => Operation::Elementwise,
         }
     }
 }
 
-/// With the backward that its own forward lacks.
+/// Has the backward that candle's own lacks.
 impl Block for candle_nn::LayerNorm {
     fn compute(&self, inputs: &[&Tensor]) -> Result<Tensor> {
         let bias = self.bias().map(Tensor::detach);

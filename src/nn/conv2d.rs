@@ -8,10 +8,10 @@ use crate::error::{Result, bail};
 use crate::seed::Seed;
 
 /// Convolution of x `[batch, in, height, width]` with W `[out, in / groups, kernel, kernel]` plus b `[out]`,
-/// as PyTorch's `Conv2d`.
+/// like PyTorch's `Conv2d`.
 ///
 /// Kernels, strides, paddings and dilations are one number, or a pair of height and width. Per axis the result has
-/// ⌊(size + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1 values; what a stride leaves over at
+/// ⌊(size + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1 values; a remainder that a stride leaves at
 /// the end of an axis is not read. A sequence `[batch, in, length]` is an image of height 1: `x.unsqueeze(2)`
 /// and a kernel `(1, 3)`.
 ///
@@ -140,12 +140,12 @@ impl Conv2d {
         self.correlation.groups
     }
 
-    /// What training may change.
+    /// The weights that training may change.
     pub fn parameters(&self) -> Vec<Var> {
         std::iter::once(&self.weight).chain(&self.bias).cloned().collect()
     }
 
-    /// What training may change, as `name.weight` and `name.bias`.
+    /// The weights that training may change, as `name.weight` and `name.bias`.
     pub fn named_parameters(&self, name: &str) -> Vec<(String, Var)> {
         super::named(name, &self.weight, self.bias.as_ref())
     }

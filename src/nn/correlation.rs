@@ -1,11 +1,11 @@
-//! The arithmetic of convolution, with candle's own where that is right.
+//! The arithmetic of convolution, with candle's own convolution where that is correct.
 
 use candle_core::Tensor;
 
 use super::on_cpu::widened;
 use crate::error::{Result, bail};
 
-/// How windows are laid over an image, down and across.
+/// How windows are laid over an image, vertically and horizontally.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Correlation {
     pub(super) stride: (usize, usize),
@@ -33,8 +33,8 @@ impl Correlation {
         })
     }
 
-    /// candle's convolution has one stride and one dilation for both axes, and its backward is wrong where a stride
-    /// leaves a remainder: so the image is padded and cut to what is read beforehand.
+    /// The convolution through candle's own. That has one stride and one dilation for both axes, and its backward is
+    /// wrong if a stride leaves a remainder. So the image is first padded, and cut to what is read.
     fn correlate(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
         let (_, _, height, width) = x.dims4()?;
         let (_, _, kernel_height, kernel_width) = weight.dims4()?;
@@ -51,7 +51,7 @@ impl Correlation {
                 self.dilation
             )
         };
-        // An axis with one window has any stride, and one with a kernel of 1 any dilation.
+        // An axis with one window fits any stride, and one with a kernel of 1 any dilation.
         let stride =
             shared((rows.windows > 1).then_some(self.stride.0), (columns.windows > 1).then_some(self.stride.1));
         let dilation =
@@ -83,7 +83,7 @@ impl Axis {
         if padded.dim(axis)? == self.read { Ok(padded) } else { Ok(padded.narrow(axis, 0, self.read)?) }
     }
 
-    /// The windows of a result with more of them, of which every `step`-th is wanted.
+    /// Every `step`-th window of a result that has more of them.
     fn every(&self, result: &Tensor, axis: usize, step: usize) -> Result<Tensor> {
         if result.dim(axis)? == self.windows {
             return Ok(result.clone());
@@ -93,7 +93,7 @@ impl Axis {
     }
 }
 
-/// The greatest step that both axes can be gone along with.
+/// The greatest step that both axes allow.
 fn shared(height: Option<usize>, width: Option<usize>) -> usize {
     let (mut a, mut b) = (height.or(width).unwrap_or(1), width.or(height).unwrap_or(1));
     while b > 0 {

@@ -64,12 +64,12 @@ impl LayerNorm {
         self.bias.as_ref()
     }
 
-    /// What training may change.
+    /// The weights that training may change.
     pub fn parameters(&self) -> Vec<Var> {
         std::iter::once(&self.weight).chain(&self.bias).cloned().collect()
     }
 
-    /// What training may change, as `name.weight` and `name.bias`.
+    /// The weights that training may change, as `name.weight` and `name.bias`.
     pub fn named_parameters(&self, name: &str) -> Vec<(String, Var)> {
         super::named(name, &self.weight, self.bias.as_ref())
     }
@@ -94,7 +94,7 @@ impl LayerNorm {
         super::same_type("a layer norm", x, &self.weight)
     }
 
-    /// The normalisation of candle's operations, around the mean or, as RMS norm has it, around 0.
+    /// The normalisation composed of candle's operations, around the mean or, for RMS norm, around 0.
     pub(super) fn composed_of(
         x: &Tensor,
         weight: &Tensor,

@@ -78,12 +78,12 @@ impl Linear {
         Ok(Self { weight: convert(&self.weight)?, bias: self.bias.as_ref().map(convert).transpose()? })
     }
 
-    /// What training may change.
+    /// The weights that training may change.
     pub fn parameters(&self) -> Vec<Var> {
         std::iter::once(&self.weight).chain(&self.bias).cloned().collect()
     }
 
-    /// What training may change, as `name.weight` and `name.bias`.
+    /// The weights that training may change, as `name.weight` and `name.bias`.
     pub fn named_parameters(&self, name: &str) -> Vec<(String, Var)> {
         super::named(name, &self.weight, self.bias.as_ref())
     }
@@ -133,7 +133,7 @@ impl Block for Linear {
 
 fn affine(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     widened(x, |x| {
-        // candle multiplies no vector alone.
+        // candle does not multiply a vector without a batch axis.
         let rows = if x.rank() == 1 { x.unsqueeze(0)? } else { x.clone() };
         let product = rows.broadcast_matmul(&weight.to_dtype(x.dtype())?.t()?)?;
         let product = if x.rank() == 1 { product.squeeze(0)? } else { product };

@@ -6,8 +6,8 @@ use candle_core::{DType, Tensor};
 use super::block::{Block, Operation, only};
 use crate::error::{Result, bail};
 
-/// The largest value along an axis, which is dropped. At a tie the first one gets the whole
-/// gradient, as in PyTorch's `max(dim)`; NaN counts as the largest.
+/// The largest value along an axis; the axis is dropped. At a tie the first value gets the whole
+/// gradient, as in PyTorch's `max(dim)`. NaN counts as the largest.
 ///
 /// ```
 /// use candle_explain::prelude::*;

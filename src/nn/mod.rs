@@ -1,15 +1,15 @@
-//! Building blocks whose backward is right and fast.
+//! Building blocks with a correct and fast backward.
 //!
-//! candle's own `softmax_last_dim` and `layer_norm` have no backward, its `max_pool2d` a wrong
-//! one, its `max` one that counts ties twice, its `conv2d` none where a stride leaves a remainder,
-//! and its `relu` lets the gradient through at 0 where PyTorch does not. Every block here is
+//! In candle, `softmax_last_dim` and `layer_norm` have no backward, and that of `max_pool2d` is wrong.
+//! `max` counts ties twice, `conv2d` has no backward if a stride leaves a remainder,
+//! and `relu` lets the gradient through at 0 where PyTorch does not. Every block here is
 //! checked against finite differences.
 //!
-//! Blocks with weights have two ways through them: `forward` keeps the weights in the graph, so
-//! that they can be trained, and `forward_frozen` leaves them out, which is faster where only the
-//! input is asked about. Half precision is computed in `f32` and rounded at the end of each block.
+//! Blocks with weights have two forward passes. `forward` keeps the weights in the graph, so
+//! that they can be trained; `forward_frozen` leaves them out, which is faster if only the gradient of the
+//! input is needed. Half precision is computed in `f32` and rounded at the end of each block.
 //!
-//! A [`Block`] is an operation that a method's rule can give another backward.
+//! A [`Block`] is an operation to which a method's rule can give another backward.
 
 mod activation;
 mod block;
@@ -47,7 +47,7 @@ fn named(name: &str, weight: &Var, bias: Option<&Var>) -> Vec<(String, Var)> {
     std::iter::once((format!("{name}.weight"), weight.clone())).chain(bias).collect()
 }
 
-/// An error if an input has another type than the weights that it meets.
+/// An error if an input has another type than the weights.
 fn same_type(block: &str, x: &Tensor, weight: &Tensor) -> Result<()> {
     if x.dtype() != weight.dtype() {
         bail!(

@@ -7,7 +7,7 @@ pub(super) fn is_fusible(tensor: &Tensor) -> bool {
     tensor.device().is_cpu() && matches!(tensor.dtype(), DType::F32 | DType::F64)
 }
 
-/// Half precision is computed in `f32` and rounded once, as PyTorch does; other types as they are.
+/// Computes half precision in `f32` and rounds once, as PyTorch does; other types are computed as they are.
 pub(super) fn widened<E: From<Error>>(
     x: &Tensor,
     compute: impl FnOnce(&Tensor) -> std::result::Result<Tensor, E>,
@@ -26,7 +26,7 @@ pub(super) fn elements<'a, T>(values: &'a [T], layout: &Layout) -> Result<&'a [T
     }
 }
 
-/// Runs the same code over `f32` and `f64` storages; in it `Real` is the type of the elements.
+/// Runs the same code over `f32` and `f64` storages; the code calls the element type `Real`.
 macro_rules! map_storage {
     ($storage:expr, |$values:ident| $body:expr) => {
         match $storage {

@@ -1,5 +1,5 @@
-//! Pooling over windows. candle's own `max_pool2d` has a wrong backward, and its `avg_pool2d`
-//! one only where windows do not overlap.
+//! Pooling over windows. The backward of candle's own `max_pool2d` is wrong, and its `avg_pool2d`
+//! has one only if windows do not overlap.
 
 use candle_core::{D, Tensor, ToUsize2};
 
@@ -12,8 +12,8 @@ use crate::error::{Result, bail};
 /// `[batch, channels, out_height, out_width]`. At a tie the first one in the window gets the
 /// whole gradient, as in PyTorch.
 ///
-/// Kernel and stride are one number, or a pair of height and width. Where windows do not divide
-/// the image, what is left over at its end is not read.
+/// Kernel and stride are one number, or a pair of height and width. If the windows do not cover
+/// the whole image, the rest at its end is not read.
 ///
 /// ```
 /// use candle_explain::prelude::*;

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use super::block::{Block, Operation, two};
 use crate::error::Result;
 
-/// The product of two matrices, for each of the axes before: `[..., n, k]` and `[..., k, m]` to `[..., n, m]`.
+/// The product of matrices over the last two axes: `[..., n, k]` and `[..., k, m]` to `[..., n, m]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatMul;
 
@@ -20,7 +20,7 @@ impl Block for MatMul {
     }
 }
 
-/// The product of two tensors of one shape, number by number.
+/// The elementwise product of two tensors of one shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Multiply;
 

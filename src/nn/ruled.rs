@@ -7,9 +7,9 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Storage, Tensor, Var};
 use super::Block;
 use crate::error::{Result, bail};
 
-/// How a method has gradients pass through blocks.
+/// How gradients pass through blocks in a method.
 pub(crate) trait Rule: Send + Sync {
-    /// What reaches each input of a block where `gradient` has reached its output, or `None` for the ordinary
+    /// What reaches each input of a block when `gradient` has reached its output; `None` for the ordinary
     /// gradient.
     fn pull_back(&self, call: &Call, gradient: &Tensor) -> Result<Option<Vec<Tensor>>>;
 }
@@ -19,7 +19,7 @@ pub(crate) struct Call {
     pub(crate) block: Box<dyn Block>,
     pub(crate) inputs: Vec<Tensor>,
     pub(crate) output: Tensor,
-    /// Whether an input is what a block that is not affine gave.
+    /// Whether an input is the output of a block that is not affine.
     pub(crate) follows_nonlinear: bool,
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn ordinary(block: &dyn Block, inputs: &[Tensor], gradient: &Tensor) 
         .collect()
 }
 
-/// The operation from the joined inputs to the output that was computed already.
+/// The operation from the joined inputs to the output, which was computed already.
 struct Ruled {
     rule: Arc<dyn Rule>,
     call: Call,

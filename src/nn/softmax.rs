@@ -7,7 +7,7 @@ use super::block::{Block, Operation, only};
 use super::on_cpu::{elements, is_fusible, map_storage, widened};
 use crate::error::bail;
 
-/// Softmax along an axis: eˣ divided by its sum, computed from the largest value down.
+/// Softmax along an axis: eˣ divided by its sum, computed relative to the largest value.
 ///
 /// ```
 /// use candle_explain::prelude::*;
@@ -51,7 +51,7 @@ fn along(x: &Tensor, dim: impl Dim) -> crate::Result<Tensor> {
     })
 }
 
-/// The same function of candle's operations.
+/// The same function composed of candle's operations.
 fn composed(x: &Tensor, dim: usize) -> crate::Result<Tensor> {
     let exponentials = x.broadcast_sub(&x.detach().max_keepdim(dim)?)?.exp()?;
     Ok(exponentials.broadcast_div(&exponentials.sum_keepdim(dim)?)?)

@@ -9,25 +9,25 @@ use super::html::number;
 
 /// The share of its length that an axis leaves free at each end.
 pub(super) const AIR: f64 = 0.06;
-/// The same where dots with a radius and a label stand.
+/// The same for charts of dots, which have a radius and a label.
 pub(super) const DOT_AIR: f64 = 0.14;
 
-/// Numbers nearer to each other than this share of their size are taken to be the same.
+/// Numbers closer to each other than this share of their size count as equal.
 const SAME: f64 = 1e-12;
 
 /// An axis, from its lowest to its highest place. A place is a number times a power of ten, 10^-`exponent`, so that
-/// sums and differences of very large and very small numbers can be told.
+/// sums and differences of very large and very small numbers stay exact enough.
 #[derive(Clone)]
 pub(super) struct Axis {
     low: f64,
     high: f64,
     exponent: i32,
-    /// What is between two ticks.
+    /// The distance between two ticks.
     step: f64,
 }
 
 impl Axis {
-    /// One that shows these numbers with some air, from 0 on if `from_zero`.
+    /// An axis that shows these numbers with some free room, starting at 0 if `from_zero`.
     pub(super) fn new(values: impl Iterator<Item = f64>, from_zero: bool, air: f64) -> Self {
         let (low, high) = range(values);
         let size = low.abs().max(high.abs());
@@ -51,7 +51,7 @@ impl Axis {
         axis.stepped(MOST_TICKS)
     }
 
-    /// One from the first of these numbers to the second.
+    /// An axis from `low` to `high`.
     pub(super) fn from_to(low: f64, high: f64) -> Self {
         Self { low, high, exponent: 0, step: 0. }.stepped(MOST_TICKS)
     }
@@ -62,7 +62,7 @@ impl Axis {
         Self { low: self.low - room, high: self.high + room, ..self }.stepped(MOST_TICKS)
     }
 
-    /// Where a number stands.
+    /// The place of a number.
     pub(super) fn place(&self, value: f64) -> f64 {
         if self.exponent == 0 { value } else { value * 10f64.powi(-self.exponent) }
     }
@@ -71,7 +71,7 @@ impl Axis {
         0.5 * (self.low + self.high)
     }
 
-    /// The finest step of 1, 2 or 5 times a power of ten that makes at most so many ticks.
+    /// The axis with the finest step of 1, 2 or 5 times a power of ten that makes at most `most` ticks.
     fn stepped(mut self, most: usize) -> Self {
         let span = self.high - self.low;
         let mut power = span.log10().ceil() as i32 + 1;
@@ -97,7 +97,7 @@ impl Axis {
         ((self.low / step - ROUNDING).ceil(), (self.high / step + ROUNDING).floor())
     }
 
-    /// The text of a tick, with as many digits as tell it from the next one.
+    /// The text of a tick, with enough digits to tell it from the next one.
     pub(super) fn label(&self, place: f64) -> String {
         let size = self.low.abs().max(self.high.abs());
         if place.abs() < 1e-9 * (self.high - self.low) {
@@ -123,7 +123,7 @@ impl Axis {
     }
 }
 
-/// How many ticks an axis has at most.
+/// The most ticks of an axis.
 const MOST_TICKS: usize = 11;
 
 /// A digit times a power of ten, rounded once.
@@ -138,7 +138,7 @@ impl Ranged for Axis {
     fn map(&self, place: &f64, (from, to): (i32, i32)) -> i32 {
         let share = (place - self.low) / (self.high - self.low);
         let length = f64::from(to - from) * share;
-        // A hair's breadth beyond, so that rounding does not move what stands on a pixel's edge.
+        // A little beyond, so that rounding does not move a mark that is on the edge of a pixel.
         from + if to > from { (length + 1e-3).floor() as i32 } else { (length - 1e-3).ceil() as i32 }
     }
 

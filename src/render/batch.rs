@@ -5,7 +5,7 @@ use super::{Figure, html};
 use crate::text::BatchAttributions;
 use crate::visible::visible;
 
-/// Texts that are named of those that could not be explained.
+/// How many of the texts that could not be explained are named.
 pub(super) const NAMED: usize = 5;
 
 impl Figure for BatchAttributions {
@@ -28,7 +28,7 @@ impl Figure for BatchAttributions {
     }
 }
 
-/// As text: what a notebook shows where it cannot show the figure.
+/// The figure as text, which a notebook shows if it cannot show the figure.
 impl std::fmt::Debug for BatchAttributions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.text())

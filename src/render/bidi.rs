@@ -1,4 +1,4 @@
-//! Where words stand when scripts run from the right to the left.
+//! The order of words in lines that run from right to left.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,9 +7,9 @@ use unicode_bidi::{BidiClass, BidiInfo, Level, bidi_class};
 
 use crate::visible::visible;
 
-/// What stands in the bidirectional algorithm for something that has no direction of its own.
+/// The character that represents something without a direction in the bidirectional algorithm.
 const OBJECT: char = '\u{fffc}';
-/// A letter of the right-to-left scripts, and of the others, that is not seen.
+/// Invisible letters of the right-to-left scripts and of the others.
 const RIGHT_TO_LEFT_MARK: char = '\u{200f}';
 const LEFT_TO_RIGHT_MARK: char = '\u{200e}';
 
@@ -23,14 +23,14 @@ pub(super) struct Order {
 
 /// A word of a text.
 pub(super) struct Part<'a> {
-    /// None for one that takes the direction of the others, as a special token does.
+    /// `None` for a part that takes the direction of the others, such as a special token.
     pub(super) letters: Option<&'a str>,
-    /// Whether no white space parts it from the one before.
+    /// Whether no white space separates it from the one before.
     pub(super) joined: bool,
 }
 
 impl Order {
-    /// Of the words of a text. The first letter with a direction gives that of the whole.
+    /// The order of the words of a text. The first letter with a direction decides that of the whole.
     pub(super) fn of<'a>(words: impl IntoIterator<Item = Part<'a>>) -> Self {
         let mut text = String::new();
         let mut spans: Vec<(Option<usize>, Range<usize>)> = Vec::new();
@@ -56,17 +56,17 @@ impl Order {
         Self { base, words, spaces }
     }
 
-    /// Whether the first word stands at the right.
+    /// Whether the first word is at the right.
     pub(super) fn is_right_to_left(&self) -> bool {
         self.base.is_rtl()
     }
 
-    /// The words of one line, from the left to the right.
+    /// The words of one line, from left to right.
     pub(super) fn line(&self, line: Range<usize>) -> Vec<usize> {
         self.spaced_line(line).into_iter().map(|(word, _)| word).collect()
     }
 
-    /// The same, each with whether a space is seen on its left.
+    /// The same, each with whether there is a space on its left.
     pub(super) fn spaced_line(&self, line: Range<usize>) -> Vec<(usize, bool)> {
         let mut levels = Vec::new();
         let mut words = Vec::new();
@@ -90,8 +90,8 @@ impl Order {
         seen
     }
 
-    /// A word as it is to be drawn alone, where the drawing takes its direction to be from the left: signs at the
-    /// ends of a word of the other direction stay on their sides.
+    /// A word prepared for drawing alone, where the direction is from left to right: signs at the
+    /// ends of a right-to-left word stay on their sides.
     pub(super) fn alone<'a>(&self, index: usize, word: &'a str) -> Cow<'a, str> {
         let ends = [word.chars().next(), word.chars().next_back()];
         let turns = |c: &Option<char>| c.is_some_and(|c| matches!(bidi_class(c), BidiClass::R | BidiClass::AL));
@@ -103,17 +103,17 @@ impl Order {
     }
 }
 
-/// Whether a text is read from the right to the left: its first letter with a direction tells.
+/// Whether a text is read from right to left: its first letter with a direction decides.
 pub(super) fn is_right_to_left(text: &str) -> bool {
     text.chars().find(|c| is_strong(*c)).is_some_and(|c| bidi_class(c) != BidiClass::L)
 }
 
-/// The attribute of an element that holds a text, if the text is read from the right to the left.
+/// The `dir` attribute of an element that holds a text, if the text is read from right to left.
 pub(super) fn direction(text: &str) -> &'static str {
     if is_right_to_left(text) { " dir=\"rtl\"" } else { "" }
 }
 
-/// A number behind a name: its sign stays on its left though the name may run to the left.
+/// A number after a name: its sign stays on its left even if the name runs from right to left.
 pub(super) fn named(name: &str, number: &str) -> String {
     if name.chars().any(|c| is_strong(c) && bidi_class(c) != BidiClass::L) {
         format!("{name}: {LEFT_TO_RIGHT_MARK}{number}")

@@ -11,7 +11,7 @@ pub(super) fn edges(values: &[f64], bins: usize) -> Result<Vec<f64>> {
     }
     let (mut low, mut high) = range(values.iter().copied());
     let size = low.abs().max(high.abs());
-    // Nearer to each other than numbers of that size can be, bins would have no width.
+    // With edges closer than numbers of that size can be, bins would have no width.
     let least = (4. * f64::EPSILON * size).max(f64::MIN_POSITIVE);
     if high - low <= least * bins as f64 {
         let half = (0.5 * (high - low) + 8. * f64::EPSILON * size * bins as f64).max(0.5);
@@ -26,7 +26,7 @@ pub(super) fn edges(values: &[f64], bins: usize) -> Result<Vec<f64>> {
     Ok((0..=bins).map(|edge| from_low(edge as f64)).collect())
 }
 
-/// The bin of a value. Bins are open on the right, but for the last one.
+/// The bin of a value. Bins are open on the right, except the last one.
 pub(super) fn of(value: f64, edges: &[f64]) -> usize {
     edges[1..edges.len() - 1].partition_point(|edge| *edge <= value)
 }

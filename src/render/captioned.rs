@@ -7,7 +7,7 @@ use super::svg::size;
 const LINE_HEIGHT: f64 = 17.;
 const MARGIN: f64 = 14.;
 
-/// A picture of ours with these remarks below it, each in as many lines as it needs.
+/// A picture made by this crate with these remarks below it, each in as many lines as it needs.
 pub fn captioned(svg: String, remarks: &[String]) -> String {
     let Some((width, height)) = size(&svg).filter(|_| !remarks.is_empty()) else { return svg };
     let lines = remarks.iter().flat_map(|remark| lettering::lines(remark, width - 2. * MARGIN));

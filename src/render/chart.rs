@@ -11,7 +11,7 @@ use crate::visible::visible;
 /// How many bars a chart draws.
 const MOST_BARS: usize = 500;
 
-/// A chart: bars, a histogram, a binned scatter or a line. It shows itself in a notebook, and
+/// A chart: bars, a histogram, a binned scatter or a line. A notebook displays it, and
 /// [`Chart::svg`](Figure::svg) gives the picture.
 #[derive(Clone, Debug)]
 pub struct Chart {
@@ -43,8 +43,8 @@ pub(super) struct Bin {
 }
 
 impl Series {
-    /// One bar for each value, with these labels: blue above 0 and orange below. Of more than 500 the 500 farthest
-    /// from 0 are drawn, in their order, and the chart says so.
+    /// One bar for each value, with these labels: blue above 0 and orange below. If there are more than 500, only the
+    /// 500 farthest from 0 are drawn, in order, and the chart says so.
     pub fn bars(&self, labels: impl IntoIterator<Item = impl Into<String>>) -> Result<Chart> {
         let labelled = self.clone().with_labels(labels)?;
         drawable(self.name(), self.values())?;
@@ -116,7 +116,7 @@ impl StrongestWords {
     }
 }
 
-/// An error if there is nothing to draw, or something without a place on an axis.
+/// An error if there is nothing to draw, or a value has no place on an axis.
 fn drawable(title: &str, values: &[f64]) -> Result<()> {
     if values.is_empty() {
         bail!(Input, "there is nothing to draw for \"{title}\": the series is empty")

@@ -20,7 +20,7 @@ const GRID: RGBColor = RGBColor(226, 230, 235);
 const LETTERS: f64 = 12.;
 /// How wide the names of bars may be.
 const WIDEST_NAME: u32 = WIDTH / 3;
-/// A line of more points is drawn by the lowest and the highest of each part: as much as can be seen.
+/// A line with more points than this is drawn from the lowest and the highest of each part: no more can be seen.
 const MOST_POINTS: usize = 2000;
 const PARTS: usize = 500;
 
@@ -45,7 +45,7 @@ pub(super) fn svg(chart: &Chart) -> String {
     svg
 }
 
-/// To four places; what is nothing then has no sign.
+/// Rounds to four places; 0 has no sign.
 fn round(value: f64) -> f64 {
     (value * 1e4).round() / 1e4 + 0.
 }
@@ -60,7 +60,7 @@ fn colour(value: f64) -> RGBColor {
     RGBColor(red, green, blue)
 }
 
-/// How much room the names of bars take.
+/// The width that the names of bars take.
 fn room_for<'a>(names: impl Iterator<Item = &'a str>) -> u32 {
     let wide = |name: &str| name.chars().any(|c| c >= '\u{1100}' && !('\u{1e00}'..='\u{1fff}').contains(&c));
     let room = |name: &str| {
@@ -70,14 +70,14 @@ fn room_for<'a>(names: impl Iterator<Item = &'a str>) -> u32 {
     (names.map(room).max().unwrap_or(0) + 20).min(WIDEST_NAME)
 }
 
-/// How much room the numbers of an axis take at its side.
+/// The width that the numbers of an axis take at its side.
 fn room_beside(axis: &Axis, least: u32) -> u32 {
     least.max(7 * axis.longest_label() as u32 + 14)
 }
 
 impl Chart {
     fn draw_bars<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, bars: &[(String, f64)]) -> Drawn<B> {
-        // Room for the numbers behind the bars.
+        // Room for the numbers at the ends of the bars.
         let axis = Axis::new(bars.iter().map(|(_, value)| *value), true, AIR).with_room(0.09);
         let names: Vec<String> = bars.iter().map(|(name, _)| shown(name, WIDEST_NAME - 20)).collect();
         let mut chart = builder(area, &self.title)
@@ -105,7 +105,7 @@ impl Chart {
             .x_label_formatter(&|x| axis.label(*x))
             .draw()?;
         let largest = bars.iter().map(|(_, value)| value.abs()).fold(0., f64::max);
-        // Four places, so that the points stand below each other, unless they would show nothing or very much.
+        // Four decimal places, so that the points line up, unless that shows no digits or far too many.
         let plain = (0.01..1e6).contains(&largest);
         let label = |value: f64| if plain { format!("{:.4}", round(value)) } else { number(value) };
         let from_top = |index: usize| bars.len() - 1 - index;
@@ -144,7 +144,7 @@ impl Chart {
             .build_cartesian_2d(across.clone(), upwards)?;
         mesh(&mut chart, &self.x_label, &self.y_label)?;
         let filled = || edges.windows(2).zip(counts).filter(|(_, count)| **count > 0);
-        // A bin that is narrower than a pixel is seen by its edge.
+        // A bin narrower than a pixel is visible only through its border.
         let narrow = counts.len() > WIDTH as usize / 2;
         chart.draw_series(filled().map(|(edge, count)| {
             let [left, right] = [edge[0], edge[1]].map(|edge| across.place(edge));
@@ -193,7 +193,7 @@ impl Chart {
     }
 }
 
-/// The points of a line that can be told apart in a picture.
+/// The points of a line that a picture can distinguish.
 fn corners(values: &[f64]) -> Vec<usize> {
     if values.len() <= MOST_POINTS {
         return (0..values.len()).collect();
@@ -210,7 +210,7 @@ fn corners(values: &[f64]) -> Vec<usize> {
     (0..PARTS).flat_map(part).collect()
 }
 
-/// A text in a picture, cut where it does not fit.
+/// A text in a picture, cut if it does not fit.
 fn shown(text: &str, room: u32) -> String {
     shortened(&visible(text), f64::from(room) * SIZE / LETTERS)
 }

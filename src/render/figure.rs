@@ -1,4 +1,4 @@
-//! What can show itself.
+//! Figures: results that can be displayed and saved.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use super::{html, notebook};
 use crate::error::{Error, Result, bail, error};
 use crate::file::{cannot_write, write_whole};
 
-/// Something that shows itself below a notebook cell, and as text or HTML anywhere else.
+/// A result that is displayed below a notebook cell, and as text or HTML anywhere else.
 pub trait Figure {
     /// A self-contained piece of HTML with inline styles only.
     fn html(&self) -> String;
@@ -20,9 +20,9 @@ pub trait Figure {
         None
     }
 
-    /// Writes the figure, complete or not at all, in the form that the name ends in: `.html`, a
-    /// page of its own; `.txt`; `.svg` and, with the crate's feature `png`, `.png`, for a figure that
-    /// can be drawn.
+    /// Writes the figure, whole or not at all. The end of the name chooses the format: `.html` (a
+    /// page of its own), `.txt`, and for a figure that can be drawn `.svg` and, with the crate's feature
+    /// `png`, `.png`.
     fn save(&self, path: impl AsRef<Path>) -> Result<()>
     where
         Self: Sized,
@@ -55,8 +55,8 @@ pub fn page_of(figure: &(impl Figure + ?Sized), remarks: &[String]) -> String {
     html::page(&html::framed(&(figure.html() + &html::remarks(remarks))))
 }
 
-/// What the notebook kernel calls on the last value of a cell. In scope through the prelude, it
-/// makes a `Result` of a figure show itself too.
+/// Displays the last value of a notebook cell: the kernel calls it. In scope through the prelude, it
+/// also displays a `Result` of a figure.
 pub trait Show {
     /// Shows the value below the cell.
     fn evcxr_display(&self);

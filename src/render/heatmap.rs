@@ -1,4 +1,4 @@
-//! Texts whose words are coloured by what they say for a class.
+//! Texts whose words are coloured by their attributions.
 
 use super::Figure;
 use super::batch::NAMED;
@@ -12,12 +12,12 @@ use crate::script::free_standing;
 use crate::text::{BatchAttributions, TextRecord, TokenAttributions, Unit};
 use crate::visible::visible;
 
-/// Texts whose words are coloured by what they say for a class, one below the other, with one
+/// Texts whose words are coloured by their attributions, one below the other, with one
 /// scale for all. Made with [`heatmap!`](crate::heatmap) or [`TokenAttributions::heatmap`].
 #[derive(Clone, Debug, Default)]
 pub struct Heatmap {
     texts: Option<TokenAttributions>,
-    /// What is said of texts that could not be explained.
+    /// The remarks on texts that could not be explained.
     refusals: Vec<String>,
     palette: Palette,
 }
@@ -64,7 +64,7 @@ impl Heatmap {
         values.fold(0., f64::max)
     }
 
-    /// The heads of the columns beside the words, and each record's cells below them.
+    /// The heads of the columns next to the words, and each record's cells below them.
     fn facts(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
         let records = self.records();
         let mut columns: Vec<(&'static str, Vec<String>)> = Vec::new();
@@ -88,11 +88,11 @@ impl Heatmap {
     }
 
     fn word(&self, unit: &Unit, largest: f64) -> String {
-        /// Longer words may go on in the next line.
+        /// Longer words may be broken between lines.
         const KEPT_WHOLE: usize = 40;
         let colour = self.palette.ink(unit.special, unit.value, largest);
         let mark = if unit.value < 0. { "dotted" } else { "solid transparent" };
-        // Apart from the text, so that its letters do not turn it.
+        // Isolated from the text, whose direction it must not take.
         let apart = if unit.special { " dir=\"ltr\"" } else { "" };
         let breaks = if unit.text.chars().count() > KEPT_WHOLE {
             "overflow-wrap:anywhere;-webkit-box-decoration-break:clone;box-decoration-break:clone"
@@ -109,7 +109,7 @@ impl Heatmap {
         )
     }
 
-    /// The words of a text. They are inline, so that those of a script that runs to the left stand in its order.
+    /// The words of a text. They are inline, so that the browser orders the words of right-to-left scripts.
     fn words(&self, record: &TextRecord, largest: f64) -> String {
         let units = record.units();
         let order = Order::of(units.iter().map(part));
@@ -270,26 +270,26 @@ impl Figure for TokenAttributions {
     }
 }
 
-/// As text: what a notebook shows where it cannot show the figure.
+/// The figure as text, which a notebook shows if it cannot show the figure.
 impl std::fmt::Debug for TokenAttributions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.text())
     }
 }
 
-/// A unit as its direction depends on it.
+/// The part of a unit that decides its direction.
 pub(super) fn part(unit: &Unit) -> Part<'_> {
     Part { letters: (!unit.special).then_some(unit.text.as_str()), joined: unit.joined }
 }
 
-/// A layer's name, escaped, that may go on in a new line between its parts.
+/// A layer's name, escaped, with possible line breaks between its parts.
 fn breakable(place: &str) -> String {
     escape(place).replace('.', ".<wbr>").replace('_', "_<wbr>")
 }
 
 /// The attributions of texts, those of a batch, or a `Result` of them.
 pub trait IntoTexts {
-    /// The attributions, and what is said of texts that have none; or the error.
+    /// The attributions, and a remark on texts that have none; or the error.
     fn into_texts(self) -> Result<(TokenAttributions, Option<String>)>;
 }
 
@@ -314,8 +314,8 @@ where
     }
 }
 
-/// Several texts in one heatmap with one scale of colours: `heatmap![words, more?]`. Attributions
-/// can be given with or without `?`; none is moved; the whole is a `Result`.
+/// Several texts in one heatmap with one scale of colours: `heatmap![words, more?]`. It borrows the
+/// attributions, takes them with or without `?`, and gives a `Result`.
 ///
 /// ```
 /// use candle_explain::prelude::*;

@@ -1,15 +1,15 @@
-//! The few pieces of HTML that figures are made of.
+//! The pieces of HTML that figures are made of.
 
 use crate::visible::visible;
 
-/// The ground, text and lines of every figure.
+/// The colours of background, text and lines of every figure.
 pub(super) const GROUND: &str = "#ffffff";
 pub(super) const INK: &str = "#1f2933";
 pub(super) const FAINT: &str = "#52606d";
 pub(super) const LINE: &str = "#d9dfe5";
 
-/// Blue for what speaks for the target and orange for what speaks against it: a pair that
-/// colour-blind readers tell apart.
+/// Blue for what speaks for the target and orange for what speaks against it: colour-blind readers
+/// can tell them apart.
 pub(super) const POSITIVE: (u8, u8, u8) = (31, 95, 165);
 pub(super) const NEGATIVE: (u8, u8, u8) = (200, 90, 15);
 
@@ -59,7 +59,7 @@ pub(super) fn image(svg: &str, description: &str) -> String {
     )
 }
 
-/// A page with nothing but this in it.
+/// A page that contains only this.
 pub(super) fn page(body: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html>\n<head><meta charset=\"utf-8\"><title>candle-explain</title></head>\n<body>\n{body}\n\
@@ -67,7 +67,7 @@ pub(super) fn page(body: &str) -> String {
     )
 }
 
-/// The light ground that a figure stands on.
+/// The figure on its light background.
 pub(super) fn framed(body: &str) -> String {
     format!(
         "<div style=\"display:inline-block;box-sizing:border-box;max-width:100%;overflow-x:auto;background:{GROUND};\
@@ -76,7 +76,7 @@ pub(super) fn framed(body: &str) -> String {
     )
 }
 
-/// A number with four significant digits, as short as it can be read.
+/// A number with four significant digits, written as short as possible.
 pub(super) fn number(value: f64) -> String {
     let size = value.abs();
     if value == 0. {
@@ -90,8 +90,8 @@ pub(super) fn number(value: f64) -> String {
     }
 }
 
-/// A signed number as it stands beside others of which `largest` is the farthest from 0: with two places, unless they
-/// would show nothing or very much.
+/// A signed number among others, of which `largest` is the farthest from 0: with two decimal places, unless that
+/// shows no digits or far too many.
 pub(super) fn beside_others(value: f64, largest: f64) -> String {
     if value == 0. {
         "0".to_string()

@@ -12,8 +12,8 @@ use crate::script::free_standing;
 use crate::text::{TextRecord, TokenAttributions, Unit};
 use crate::visible::visible;
 
-/// One text's words in the order in which they are seen, the layers from bottom to top, each field coloured by what
-/// flows through it. Made with [`TokenAttributions::layer_map`].
+/// A picture of one text: its words from left to right as they are displayed, the layers from bottom to top, each field
+/// coloured by its attribution. Made with [`TokenAttributions::layer_map`].
 #[derive(Clone, Debug)]
 pub struct LayerMap {
     rows: Vec<TextRecord>,
@@ -50,7 +50,7 @@ impl LayerMap {
         self.rows.iter().flat_map(TextRecord::units).map(|unit| unit.value.abs()).fold(0., f64::max)
     }
 
-    /// The places of the words, and their numbers from the left to the right.
+    /// The order of the words, and their indices from left to right.
     fn order(&self) -> (Order, Vec<usize>) {
         let units = self.rows[0].units();
         let order = Order::of(units.iter().map(part));

@@ -17,11 +17,11 @@ const ABOVE: f64 = 15.;
 const BELOW: f64 = 6.;
 /// The space on each side of a word in its box.
 const PADDING: f64 = 4.;
-/// The space between two boxes, and between two that no space parts in the text.
+/// The space between two boxes, and between two without a space between them in the text.
 const BETWEEN: f64 = 4.;
 const BETWEEN_JOINED: f64 = 2.;
 
-/// Sets texts and boxed words one behind the other, and breaks lines where they are full.
+/// Sets texts and boxed words one after the other, and breaks full lines.
 pub(super) struct Lettering {
     x: f64,
     y: f64,
@@ -31,15 +31,15 @@ pub(super) struct Lettering {
 /// A word in a box.
 pub(super) struct Boxed<'a> {
     pub(super) word: &'a str,
-    /// What is told of it besides.
+    /// Its tooltip.
     pub(super) title: String,
     pub(super) colour: &'a str,
     pub(super) ground: String,
-    /// Whether it speaks against: then it is dotted below.
+    /// Whether it gets a dotted underline, because it speaks against the class.
     pub(super) dotted: bool,
-    /// Whether it takes the direction of the words around it, whatever its letters.
+    /// Whether it takes the direction of the words around it, regardless of its letters.
     pub(super) special: bool,
-    /// Whether no white space parts it from the one before.
+    /// Whether no white space separates it from the one before.
     pub(super) joined: bool,
 }
 
@@ -53,7 +53,7 @@ struct Set<'a> {
     boxed: Option<&'a Boxed<'a>>,
 }
 
-/// What was set, and how high it came to be.
+/// The words that were set, and their total height.
 pub(super) struct Placed {
     marks: String,
     height: f64,
@@ -64,7 +64,7 @@ impl Lettering {
         Self { x: MARGIN, y: MARGIN + SIZE, marks: String::new() }
     }
 
-    /// Words without a box; broken between words where a line is full.
+    /// Sets words without boxes; full lines are broken between words.
     pub(super) fn text(&mut self, text: &str, colour: &str, bold: bool) {
         let weight = if bold { " font-weight=\"600\"" } else { "" };
         let set =
@@ -73,7 +73,7 @@ impl Lettering {
         self.set(&words, false);
     }
 
-    /// Words in boxes, those of a text in a script that runs to the left from the right margin on.
+    /// Sets words in boxes; a right-to-left text starts at the right margin.
     pub(super) fn boxes(&mut self, words: &[Boxed]) {
         let set: Vec<Set> = words.iter().flat_map(boxed_parts).collect();
         self.set(&set, true);
@@ -165,7 +165,7 @@ impl Lettering {
         if word.letters <= 0. {
             return;
         }
-        // Letters whose width is not well known stand in the middle of their place, as they are.
+        // Letters of uncertain width are centred in their place instead of stretched.
         let (x, fitted) = if is_known(text) {
             (x, format!("textLength=\"{:.1}\" lengthAdjust=\"spacingAndGlyphs\"", word.letters))
         } else {
@@ -182,12 +182,12 @@ impl Lettering {
 }
 
 impl Set<'_> {
-    /// How much of a line it takes.
+    /// Its width in a line.
     fn room(&self) -> f64 {
         self.letters + if self.boxed.is_some() { 2. * PADDING } else { 0. }
     }
 
-    /// How far it is from a word beside it.
+    /// Its distance from a neighbouring word.
     fn apart(&self, spaced: bool) -> f64 {
         match (self.boxed, spaced) {
             (Some(_), true) => BETWEEN,
@@ -198,7 +198,7 @@ impl Set<'_> {
     }
 }
 
-/// How much of a line these words take.
+/// The width of these words in a line.
 fn room(words: &[Set], line: Range<usize>) -> f64 {
     let line = &words[line];
     line.iter().map(Set::room).sum::<f64>() + line.iter().skip(1).map(|word| word.apart(!word.joined)).sum::<f64>()
@@ -335,7 +335,7 @@ mod tests {
         page.text("سلبي (0.97)", "#000", true);
         let x = |part: &str| part.split("x=\"").nth(1).unwrap().split('"').next().unwrap().parse::<f64>().unwrap();
         let seen: Vec<f64> = page.marks.split("<text").skip(1).map(x).collect();
-        // Both stand in the middle of their places.
+        // Both are centred in their places.
         let begins = [seen[0] - 0.5 * width("(0.97)"), seen[1] - 0.5 * width("سلبي")];
         assert!((begins[0] - MARGIN).abs() < 0.1 && (begins[1] - MARGIN - width("(0.97) ")).abs() < 0.2, "{begins:?}");
     }

@@ -1,4 +1,4 @@
-//! About how wide letters are in a sans-serif font; pictures then fit the letters to it.
+//! Estimates of the width of letters in a sans-serif font; pictures fit the letters to them.
 
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -9,17 +9,17 @@ use crate::visible::drawn;
 /// How wide an emoji is.
 const EMOJI: f64 = 1.3;
 
-/// About how wide a text is.
+/// The estimated width of a text.
 pub(super) fn width(text: &str) -> f64 {
     text.graphemes(true).map(character).sum()
 }
 
-/// Whether fonts agree on the letters of a text so far that it can be fitted to its width.
+/// Whether fonts agree well enough on the letters of a text to fit it to its estimated width.
 pub(super) fn is_known(text: &str) -> bool {
     text.chars().map(drawn).all(|c| c < '\u{590}' || ('\u{1e00}'..'\u{2070}').contains(&c) && !unseen(c))
 }
 
-/// As much of a text's beginning as fits, one character at least.
+/// As much of a text's beginning as fits, at least one character.
 pub(super) fn fitting(text: &str, most: f64) -> &str {
     let mut wide = 0.;
     let over = text.grapheme_indices(true).find(|(start, whole)| {
@@ -29,13 +29,13 @@ pub(super) fn fitting(text: &str, most: f64) -> &str {
     &text[..over.map_or(text.len(), |(start, _)| start)]
 }
 
-/// A text that is cut where it does not fit, with a sign that it was.
+/// A text, cut and marked as cut if it does not fit.
 pub(super) fn shortened(text: &str, most: f64) -> String {
     const CUT: &str = "…";
     if width(text) <= most { text.to_string() } else { format!("{}{CUT}", fitting(text, most - width(CUT))) }
 }
 
-/// A character with its marks.
+/// The width of a character with its marks.
 fn character(whole: &str) -> f64 {
     if is_emoji(whole) {
         return EMOJI * SIZE;
@@ -70,7 +70,7 @@ fn letter(c: char) -> f64 {
     }
 }
 
-/// What follows in the same character: marks beside the letter and letters that join it take space of their own.
+/// The width of what follows in the same character: marks next to the letter and letters joined to it take space.
 fn joined(c: char) -> f64 {
     match c {
         '\u{1160}'..='\u{11ff}' | '\u{1f000}'.. => 0.,
@@ -80,7 +80,7 @@ fn joined(c: char) -> f64 {
     }
 }
 
-/// Whether a sign of an Indian script stands beside its letter.
+/// Whether a sign of an Indian script is written next to its letter.
 fn is_beside(c: char) -> bool {
     ('\u{900}'..'\u{e00}').contains(&c) && matches!(u32::from(c) % 0x80, 0x03 | 0x3e..=0x40 | 0x49..=0x4c)
 }

@@ -1,8 +1,8 @@
-//! How results show themselves: pure functions to HTML, SVG and text.
+//! How results are displayed: pure functions to HTML, SVG and text.
 //!
-//! Every figure paints its own light ground with dark text, so that it reads the same on light
-//! and dark themes, and uses inline styles only, so that it survives where notebooks are shown
-//! without scripts or style sheets.
+//! Every figure paints its own light background with dark text, so that it looks the same on light
+//! and dark themes. It uses inline styles only, so that it survives in viewers without scripts or
+//! style sheets.
 
 mod axis;
 mod batch;

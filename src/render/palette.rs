@@ -2,14 +2,14 @@
 
 use super::html::{FAINT, INK, NEGATIVE, POSITIVE};
 
-/// The colours of numbers above and below 0. Whichever it is, words that speak against are
-/// underlined with dots too, so that nobody needs colours to tell.
+/// The colours of numbers above and below 0. With any palette, words that speak against the class
+/// also get a dotted underline, so that nobody depends on colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Palette {
-    /// Blue for and orange against: a pair that colour-blind readers tell apart.
+    /// Blue for and orange against: colour-blind readers can tell them apart.
     #[default]
     BlueOrange,
-    /// Green for and red against, as Captum has it.
+    /// Green for and red against, as in Captum.
     GreenRed,
 }
 
@@ -17,7 +17,7 @@ pub enum Palette {
 const STRONGEST: f64 = 0.6;
 
 impl Palette {
-    /// The ground of a number, stronger the nearer it is to `largest`.
+    /// The background of a number, stronger the nearer the number is to `largest`.
     pub(super) fn ground(self, value: f64, largest: f64) -> String {
         let share = if largest > 0. { (value.abs() / largest).min(1.) * STRONGEST } else { 0. };
         let (red, green, blue) = match (self, value < 0.) {
@@ -30,7 +30,7 @@ impl Palette {
         format!("#{:02x}{:02x}{:02x}", blend(red), blend(green), blend(blue))
     }
 
-    /// The letters on that ground. Those of special tokens are faint where the ground is.
+    /// The colour of letters on that background; those of special tokens are faint where the background is.
     pub(super) fn ink(self, special: bool, value: f64, largest: f64) -> &'static str {
         const FAINT_UP_TO: f64 = 0.25;
         if special && value.abs() <= FAINT_UP_TO * largest { FAINT } else { INK }

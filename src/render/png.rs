@@ -14,7 +14,7 @@ use crate::script::is_emoji;
 /// Pixels for each unit of the drawing: sharp on today's screens and on paper.
 const SCALE: f32 = 2.;
 
-/// Fonts that have Vietnamese letters, the likeliest first.
+/// Fonts that have Vietnamese letters, the most likely first.
 const SANS_SERIF: [&str; 5] = ["DejaVu Sans", "Arial", "Noto Sans", "Liberation Sans", "Helvetica"];
 
 /// The PNG of a drawing, twice as large; letters come from the system's fonts.
@@ -67,8 +67,8 @@ fn emoji_family(fonts: &Database) -> Option<(ID, String)> {
     names.filter(|(_, name)| emoji(name) && !name.contains(['"', '<', '&'])).map(|(id, name)| (id, name.clone())).next()
 }
 
-/// Which font draws what the first one lacks. The letters around an emoji are not the emoji font's part: one that has
-/// both would draw the emoji too, without colours.
+/// Chooses the font for what the first one lacks. The emoji font draws only emoji, not the letters around them: a font
+/// with both would draw the emoji without colours.
 fn resolver(emoji: Option<ID>) -> FontResolver<'static> {
     let usual = FontResolver::default_fallback_selector();
     let select_fallback: FallbackSelectionFn = Box::new(move |character, used, fonts| {
@@ -78,8 +78,8 @@ fn resolver(emoji: Option<ID>) -> FontResolver<'static> {
     FontResolver { select_fallback, ..FontResolver::default() }
 }
 
-/// The drawing with its emoji in a font that has their colours: other fonts may have them as outlines, and would come
-/// first.
+/// The drawing with its emoji in a font that has their colours. Otherwise a font that has them only as outlines could
+/// come first.
 fn coloured(svg: &str, family: &str) -> String {
     let mut drawing = String::with_capacity(svg.len());
     let mut in_text = false;
@@ -98,7 +98,7 @@ fn coloured(svg: &str, family: &str) -> String {
     drawing
 }
 
-/// Where letters that the first font lacks come from: upright fonts of the usual weight without serifs before others.
+/// The rank of a font for letters that the first one lacks: upright, normal weight and sans-serif come first.
 fn rank(face: &FaceInfo) -> (bool, u16, bool, bool) {
     let sans = face.families.iter().any(|(name, _)| name.contains("Sans"));
     let weight = face.weight.0.abs_diff(Weight::NORMAL.0);

@@ -1,4 +1,4 @@
-//! How each result shows itself.
+//! How each result is displayed.
 
 use std::collections::BTreeSet;
 

@@ -4,7 +4,7 @@ use super::Figure;
 use super::svg::size;
 use crate::error::{Error, Result};
 
-/// Figures side by side, made with [`row!`](crate::row); they wrap where there is no room.
+/// Figures side by side, made with [`row!`](crate::row); they wrap if there is no room.
 #[derive(Clone, Debug, Default)]
 pub struct Row {
     figures: Vec<Forms>,
@@ -19,7 +19,7 @@ pub struct Forms {
 }
 
 impl Row {
-    /// The same row with one figure more on the right.
+    /// The same row with one more figure on the right.
     pub fn with(mut self, figure: impl IntoFigure) -> Result<Self> {
         self.figures.push(figure.into_forms()?);
         Ok(self)
@@ -58,7 +58,7 @@ impl Figure for Row {
         self.figures.iter().map(|figure| figure.text.as_str()).collect::<Vec<_>>().join("\n\n")
     }
 
-    /// The pictures side by side; none if one of the figures is no picture.
+    /// The pictures side by side; `None` if one of the figures is not a picture.
     fn svg(&self) -> Option<String> {
         let mut parts = String::new();
         let (mut width, mut height) = (0., 0.);
@@ -75,8 +75,8 @@ impl Figure for Row {
     }
 }
 
-/// Figures side by side in one cell: `row![chart, table, another?]`. Figures that may fail can
-/// be given with or without `?`; none is moved; the whole is a `Result`.
+/// Figures side by side in one cell: `row![chart, table, another?]`. It borrows the figures, takes
+/// those that may fail with or without `?`, and gives a `Result`.
 ///
 /// ```
 /// use candle_explain::prelude::*;

@@ -1,6 +1,6 @@
-//! What a picture tells of itself.
+//! The size of a picture.
 
-/// Width and height, as the picture's first element tells them.
+/// Width and height, from the picture's first element.
 pub(super) fn size(svg: &str) -> Option<(f64, f64)> {
     let element = svg.split_once('>')?.0;
     let attribute = |name: &str| element.split_once(&format!(" {name}=\""))?.1.split_once('"')?.0.parse().ok();

@@ -19,7 +19,7 @@ pub struct Table {
 enum Cell {
     Text(String),
     Number(f64),
-    /// A number on a ground that shows its sign and how near it is to the largest of its column.
+    /// A number on a background that shows its sign and how near it is to the largest of its column.
     Signed(f64, f64),
 }
 
@@ -40,7 +40,7 @@ impl Table {
         self
     }
 
-    /// The same with one more row, whose cells `fill` gives from left to right.
+    /// The same with one more row, whose cells `fill` adds from left to right.
     pub fn row(mut self, fill: impl FnOnce(Cells) -> Cells) -> Self {
         self.rows.push(fill(Cells(Vec::new())).0);
         self

@@ -52,7 +52,7 @@ impl Dataset {
         self.labels.len()
     }
 
-    /// Whether there are none; never, as [`Dataset::new`] refuses that.
+    /// Whether there are none; always false, as [`Dataset::new`] refuses an empty table.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
@@ -72,7 +72,7 @@ impl Dataset {
         &self.labels
     }
 
-    /// How many classes the labels count.
+    /// How many classes the labels have.
     pub fn class_count(&self) -> usize {
         self.labels.iter().max().map_or(0, |largest| *largest as usize + 1)
     }
@@ -102,13 +102,13 @@ impl Dataset {
         })
     }
 
-    /// Two tables, to train and to test with.
+    /// Splits the table into one to train with and one to test with.
     pub fn split(&self, split: Split) -> Result<(Dataset, Dataset)> {
         let (train, test) = split.positions(&self.labels)?;
         Ok((self.rows(&train)?, self.rows(&test)?))
     }
 
-    /// The share of rows whose largest output is their label's, from 0 to 1.
+    /// The share of rows, from 0 to 1, for which the model's largest output is that of the label.
     pub fn accuracy<Marker>(&self, model: impl IntoModel<Marker>) -> Result<f64> {
         self.accuracy_of(&model.into_model())
     }

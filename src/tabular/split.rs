@@ -8,18 +8,18 @@ use crate::seed::Seed;
 /// How a table is split into rows to train with and rows to test with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Split {
-    /// A share of each class, drawn at random, goes to the test; the rest trains.
+    /// A random share of each class is for testing, the rest for training.
     Stratified {
         /// The share of the test, between 0 and 1.
         test: f64,
-        /// What the draw depends on.
+        /// The seed of the draw.
         seed: u32,
     },
-    /// The split of Captum's Titanic tutorial: 916 of the 1309 rows train in the drawn order, the
-    /// other 393 test in ascending order. It is what NumPy gives for `seed(131254)` and
+    /// The split of Captum's Titanic tutorial: 916 of the 1309 rows to train with, in the drawn order, and the
+    /// other 393 to test with, in ascending order. NumPy gives the same for `seed(131254)` and
     /// `choice(1309, 916, replace=False)`.
     Tutorial,
-    /// The positions themselves.
+    /// Rows by their positions.
     Positions {
         /// Rows to train with.
         train: Vec<usize>,

@@ -1,4 +1,4 @@
-//! The Titanic's passengers, as the tutorials use them.
+//! The Titanic's passengers, prepared as in the tutorials.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,11 +29,11 @@ pub struct Titanic;
 /// Where the passengers of a table came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A file that was there.
+    /// An existing file.
     File(PathBuf),
-    /// A file that was downloaded just now.
+    /// A file that was just downloaded.
     Downloaded(PathBuf),
-    /// The synthetic table that comes with the crate; with it, why nothing better was found.
+    /// The synthetic table that comes with the crate, and why it was used.
     Synthetic(String),
 }
 
@@ -47,14 +47,14 @@ impl std::fmt::Display for Source {
     }
 }
 
-/// The file and the two folders it is in: enough to know it by, and the same on every machine.
+/// The file name and its two folders: enough to recognise the file, and the same on every machine.
 fn end_of(path: &Path) -> String {
     let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).filter(|part| part != "..").collect();
     parts[parts.len().saturating_sub(3)..].join("/")
 }
 
-/// The passengers, encoded as the tutorials do: missing ages and fares filled with the mean, sex,
-/// port and class as one column for each value.
+/// The passengers, encoded as in the tutorials: missing ages and fares are filled with the mean; sex,
+/// port and class have one column for each value.
 #[derive(Clone, Debug)]
 pub struct Passengers {
     data: Dataset,
@@ -71,10 +71,10 @@ impl Titanic {
         "class_3",
     ];
 
-    /// The passengers from the first source there is: `titanic3.csv` in the folder that the
-    /// environment variable `CANDLE_EXPLAIN_DATA` names, in the crate's `data` folder, in a folder
-    /// `shared/data` beside the crate; a download into `data`; and without a network a synthetic
-    /// table. The result says which it was.
+    /// The passengers from `titanic3.csv`. If the environment variable `CANDLE_EXPLAIN_DATA` names a folder,
+    /// the file must be there. Otherwise it is looked for in the crate's `data` folder and in `shared/data`
+    /// beside the crate, then downloaded into `data`. Without a network the result is a synthetic
+    /// table. The result says where it came from.
     pub fn load() -> Result<Passengers> {
         if let Some(folder) = std::env::var_os(FOLDER_VARIABLE) {
             return Self::from_path(Path::new(&folder).join(FILE)).map_err(|e| e.at(FOLDER_VARIABLE));
@@ -115,7 +115,7 @@ impl Titanic {
             .build(seed)
     }
 
-    /// The same network with the weights that come with the crate (`data/titanic.md` tells how they were made).
+    /// The same network with the weights that come with the crate (`data/titanic.md` says how they were made).
     pub fn pretrained() -> Result<Sequential> {
         let network = Self::network(Seed::default())?;
         network.load_bytes(WEIGHTS, "titanic.safetensors")?;
@@ -163,7 +163,7 @@ impl Passengers {
         &self.source
     }
 
-    /// Whether they are made up.
+    /// Whether the passengers are invented.
     pub fn is_synthetic(&self) -> bool {
         matches!(self.source, Source::Synthetic(_))
     }
@@ -183,13 +183,13 @@ impl Passengers {
         self.survivors
     }
 
-    /// Two tables, to train and to test with.
+    /// Splits the table into one to train with and one to test with.
     pub fn split(&self, split: Split) -> Result<(Dataset, Dataset)> {
         self.data.split(split)
     }
 }
 
-/// One row of the list, as it is written there.
+/// One row of the list, as written.
 struct Passenger {
     class: usize,
     survived: bool,
@@ -202,7 +202,7 @@ struct Passenger {
     port: Option<char>,
 }
 
-/// The passengers of a list that is complete, by what it is known to hold.
+/// The passengers of a list; an error if it does not hold all of the known list.
 fn check_complete(text: &str) -> Result<Vec<Passenger>> {
     let passengers = parse(text)?;
     let survivors = passengers.iter().filter(|passenger| passenger.survived).count();
@@ -320,8 +320,8 @@ fn encode(passengers: &[Passenger], source: Source) -> Result<Passengers> {
     })
 }
 
-/// Fetches the list with the system's `curl`, which spares every notebook the compilation of a
-/// TLS library. What arrives is checked before it is put into place.
+/// Downloads the list with the system's `curl`, so that notebooks need not compile a
+/// TLS library. The file is checked before it is moved into place.
 fn download(place: &Path) -> Result<()> {
     if let Some(folder) = place.parent() {
         std::fs::create_dir_all(folder).map_err(|e| error!(File, "{}: {e}", folder.display()))?;

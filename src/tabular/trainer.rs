@@ -12,13 +12,13 @@ use crate::model::{Inputs, Layers, Model, check_single_copy};
 use crate::progress::Progress;
 use crate::training::{Adam, Effort, Parameters, check_differences, check_reached, cross_entropy};
 
-/// Rows that differences of the loss are computed over at most.
+/// The most rows over which the gradient is compared with the loss.
 const ROWS_CHECKED: usize = 32;
 
-/// Trains a model on a table: Adam, cross entropy of its output, all rows in every epoch.
+/// Trains a model on a table: Adam, cross entropy of its output, one step over all rows per epoch.
 ///
-/// The cross entropy is taken of the model's output as it is (log-softmax, then the label's
-/// entry), as PyTorch's `CrossEntropyLoss`; the tutorials apply it to a network that ends in
+/// The cross entropy is computed from the model's output as it is (log-softmax, then the label's
+/// entry), like PyTorch's `CrossEntropyLoss`. The tutorials apply it to a network that ends in
 /// softmax.
 ///
 /// ```
@@ -45,21 +45,21 @@ impl Trainer {
         Self { learning_rate, epochs: 200, test: None, check: Check::Error }
     }
 
-    /// How often the whole table is gone through.
+    /// How many times training goes through the whole table.
     pub fn epochs(&self, epochs: usize) -> Self {
         Self { epochs, ..self.clone() }
     }
 
-    /// A table that is only tested with, so that the history can tell its accuracy.
+    /// A table to test with; the history reports its accuracy.
     pub fn test_on(&self, test: &Dataset) -> Self {
         Self { test: Some(test.clone()), ..self.clone() }
     }
 
-    /// What is done when a parameter's gradient disagrees with differences of the loss: an error by
-    /// default, a remark in the history, or nothing, for a model whose gradient differs on purpose.
-    /// It is looked at before the first epoch, over 32 rows and for each parameter alone, or over fewer rows
-    /// and in groups where that would take more than a tenth of the training. Nothing
-    /// is said of a model that is random, as with dropout, or where rounding hides the answer.
+    /// What happens if a parameter's gradient disagrees with differences of the loss: an error (the
+    /// default), a remark in the history, or nothing, for a model whose gradient differs on purpose.
+    /// The check runs before the first epoch, over 32 rows and for each parameter alone. If that would take more
+    /// than a tenth of the training, it takes fewer rows and groups of parameters. Nothing
+    /// is reported for a random model (dropout), or if rounding hides the answer.
     pub fn gradient_check(&self, check: Check) -> Self {
         Self { check, ..self.clone() }
     }
@@ -67,13 +67,13 @@ impl Trainer {
     /// Trains the model's own parameters in place. In a notebook the progress is printed.
     ///
     /// An error if the model lists no parameters, a setting is out of range, a parameter gets no
-    /// gradient or a wrong one, or the loss is no longer a number; the weights are then as they were.
+    /// gradient or a wrong one, or the loss is no longer a number. The weights are then unchanged.
     pub fn fit(&self, model: &impl Model, data: &Dataset) -> Result<History> {
         self.fit_parameters(model, Parameters::of(model), data)
     }
 
-    /// Trains these parameters of the model, for one that does not list them or to leave some as they
-    /// are: a candle `VarMap`, a `Vec<Var>`, or [`Parameters`] with names.
+    /// Trains only these parameters: a candle `VarMap`, a `Vec<Var>`, or [`Parameters`] with names. Use it
+    /// for a model that does not list its parameters, or to leave some unchanged.
     ///
     /// ```
     /// use candle_explain::prelude::*;
@@ -129,7 +129,7 @@ impl Trainer {
         if self.check != Check::Off {
             let effort = Effort::new(parameters, data.len(), self.epochs, ROWS_CHECKED);
             let some = table.some(effort.rows)?;
-            // A model that takes all rows or none is checked with all.
+            // A model that takes only the whole table is checked with all rows.
             let checked = if some.output(model).is_ok() { &some } else { &table };
             match check_differences(parameters, effort, &|| checked.precise_loss(model)) {
                 Err(error) if self.check == Check::Warn && error.kind() == ErrorKind::Gradient => {
@@ -164,7 +164,7 @@ impl Trainer {
     }
 }
 
-/// Rows to train with, and the labels `[rows, 1]`.
+/// Rows to train with, and their labels `[rows, 1]`.
 struct Examples {
     features: Inputs,
     labels: Tensor,
@@ -228,7 +228,7 @@ impl History {
         &self.losses
     }
 
-    /// The share of right predictions on the rows trained with, after the last epoch.
+    /// The share of right predictions on the training rows, after the last epoch.
     pub fn train_accuracy(&self) -> f64 {
         self.train_accuracy
     }

@@ -1,10 +1,10 @@
-//! The words of many texts, or why there are none.
+//! The attributions of many texts, with an error for each text that has none.
 
 use super::{StrongestWords, TextRecord, TokenAttributions};
 use crate::error::{Error, Result, error};
 
-/// What [`Explainer::batch`](super::Explainer::batch) makes of many texts: the attributions of each, or
-/// why it has none. In a notebook it shows itself as a heatmap with the errors below.
+/// The result of [`Explainer::batch`](super::Explainer::batch): the attributions of each text, or the error
+/// that says why it has none. A notebook shows it as a heatmap with the errors below.
 ///
 /// ```
 /// use candle_explain::prelude::*;
@@ -20,7 +20,7 @@ use crate::error::{Error, Result, error};
 #[derive(Clone)]
 pub struct BatchAttributions {
     explained: TokenAttributions,
-    /// Of each text its place among the records, or why it has none.
+    /// For each text its position among the records, or why it has none.
     rows: Vec<Result<usize>>,
     errors: Vec<(usize, Error)>,
 }
@@ -62,17 +62,17 @@ impl BatchAttributions {
         }
     }
 
-    /// The same for each text in its order.
+    /// The attributions of each text in order, or why it has none.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = Result<&TextRecord>> {
         (0..self.len()).map(|index| self.row(index))
     }
 
-    /// Of the texts that were explained, in their order.
+    /// The records of the texts that were explained, in order.
     pub fn records(&self) -> &[TextRecord] {
         self.explained.records()
     }
 
-    /// The texts that were explained, for everything that attributions can do.
+    /// The attributions of all texts that were explained.
     pub fn attributions(&self) -> &TokenAttributions {
         &self.explained
     }
@@ -83,14 +83,14 @@ impl BatchAttributions {
     }
 
     /// The words that moved the predictions most; see [`TokenAttributions::strongest_words`]. Texts that
-    /// could not be explained do not count. Of a model of more than two classes, explain all texts for one:
+    /// could not be explained do not count. If the model has more than two classes, explain all texts for one class:
     /// `explain.target(class).batch(&comments)`.
     pub fn strongest_words(&self, count: usize) -> Result<StrongestWords> {
         self.explained.strongest_words(count)
     }
 
-    /// What the reader must know; see [`TokenAttributions::remarks`]. The first texts that could not be
-    /// explained are named.
+    /// What the reader must know; see [`TokenAttributions::remarks`]. It names the first texts that could not be
+    /// explained.
     pub fn remarks(&self) -> Vec<String> {
         const NAMED: usize = 5;
         let mut remarks = if self.records().is_empty() { Vec::new() } else { self.explained.remarks() };
@@ -98,7 +98,7 @@ impl BatchAttributions {
         remarks
     }
 
-    /// The texts that could not be explained, in words.
+    /// A sentence about the texts that could not be explained.
     pub(crate) fn refusals(&self, named: usize) -> Option<String> {
         let first: Vec<String> =
             self.errors.iter().take(named).map(|(index, error)| format!("text {index}: {error}")).collect();

@@ -5,8 +5,7 @@ use std::path::Path;
 use super::quotes::unclosed;
 use crate::error::{Result, bail, error};
 
-/// A text, and the class it really is of where that is known. A `&str`, or a pair of both, turns
-/// into one by itself.
+/// A text and, if known, its true class. A `&str` or a pair `(text, class)` converts into a comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comment {
     /// The text.
@@ -31,9 +30,9 @@ pub struct Comments {
 }
 
 impl Comments {
-    /// Reads a CSV file with a header and a column `text`; a column `label` holds whole numbers from
-    /// 0 on, or nothing. Other columns are left alone. A path that is not there is looked for in
-    /// the crate's own folder too.
+    /// Reads a CSV file with a header and a column `text`. A column `label`, if there is one, holds whole
+    /// numbers from 0 on, or nothing. Other columns are ignored. If the path does not exist, it is
+    /// looked for in the crate's own folder.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = super::shipped::find(path.as_ref());
         let text = std::fs::read_to_string(&path).map_err(|e| {
@@ -100,7 +99,7 @@ impl Comments {
         self.rows[..count.min(self.len())].iter().cloned().collect()
     }
 
-    /// Those from a position on.
+    /// The comments after the first `count`.
     pub fn skip(&self, count: usize) -> Self {
         self.rows[count.min(self.len())..].iter().cloned().collect()
     }

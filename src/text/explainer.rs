@@ -1,4 +1,4 @@
-//! From a text to the picture of its words in one call.
+//! From a text to its coloured words in one call.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,10 @@ use crate::progress::Progress;
 /// How many texts go through the model together.
 const TEXTS_AT_ONCE: usize = 16;
 
-/// Explains a text classifier's predictions by the words: LayerIntegratedGradients on its
-/// embeddings, against padding, summed over the hidden axis, normalised, joined into words.
+/// Explains a text classifier's predictions word by word: LayerIntegratedGradients on its
+/// embeddings with padding as baseline, summed over the hidden axis, normalised, joined into words.
 ///
-/// By default the class that the model predicts is explained, and the steps are chosen so that
-/// the attributions add up to 0.001.
+/// By default it explains the class that the model predicts, with enough steps for a tolerance of 0.001.
 ///
 /// ```
 /// use candle_explain::prelude::*;
@@ -43,7 +42,7 @@ impl Explainer {
         Ok(Self::new(&TextClassifier::from_pretrained(model)?))
     }
 
-    /// Explains a model that is loaded already.
+    /// Explains a model that is already loaded.
     pub fn new(model: &TextClassifier) -> Self {
         Self {
             model: model.clone(),
@@ -59,7 +58,7 @@ impl Explainer {
         Self { target: target.into(), ..self.clone() }
     }
 
-    /// A fixed number of points of the path, in place of the tolerance.
+    /// A fixed number of points of the path, instead of the tolerance.
     pub fn n_steps(&self, n_steps: usize) -> Self {
         let mut changed = self.clone();
         changed.path.fix_steps(n_steps);
@@ -71,12 +70,12 @@ impl Explainer {
         Self { path: PathSettings { tolerance: Some(tolerance), ..self.path.clone() }, ..self.clone() }
     }
 
-    /// How many steps the tolerance may take at most; see [`LayerIntegratedGradients::max_steps`].
+    /// The most steps that the tolerance may take; see [`LayerIntegratedGradients::max_steps`].
     pub fn max_steps(&self, max_steps: usize) -> Self {
         Self { path: PathSettings { max_steps, ..self.path.clone() }, ..self.clone() }
     }
 
-    /// How many rows one pass evaluates at most; see [`LayerIntegratedGradients::internal_batch_size`].
+    /// The most rows that one pass evaluates; see [`LayerIntegratedGradients::internal_batch_size`].
     pub fn internal_batch_size(&self, rows: usize) -> Self {
         let mut changed = self.clone();
         changed.path.budget.rows = Some(rows);
@@ -88,7 +87,7 @@ impl Explainer {
         Self { layer: layer.into(), ..self.clone() }
     }
 
-    /// Whether tokens are shown as the tokenizer cuts them, instead of whole words.
+    /// Whether to show the tokenizer's pieces instead of whole words.
     pub fn pieces(&self, pieces: bool) -> Self {
         Self { pieces, ..self.clone() }
     }
@@ -98,17 +97,17 @@ impl Explainer {
         &self.model
     }
 
-    /// The words of one text, a `&str` or `(text, label)`, coloured by what they say for the class.
+    /// The words of one text, a `&str` or `(text, label)`, coloured by their attributions.
     pub fn visualize(&self, text: impl Into<Comment>) -> Result<TokenAttributions> {
         self.words_of(&self.model.tokenize(text)?)
     }
 
-    /// The words of many texts. Texts go through the model in blocks of like length, and only the
-    /// words' numbers are kept. A text that cannot be read or explained costs no other: it has an error
-    /// in its place.
+    /// The words of many texts. Texts of similar length go through the model together, and only the
+    /// words' numbers are kept. A text that cannot be read or explained gets an error; the others are not
+    /// affected.
     ///
-    /// An error if there are no texts, or if the same keeps all of them from being explained: a layer that is
-    /// not there, say.
+    /// An error if there are no texts, or if all of them fail for the same reason, such as a layer that does not
+    /// exist.
     pub fn batch(&self, comments: &Comments) -> Result<BatchAttributions> {
         if comments.is_empty() {
             bail!(Input, "there are no comments: give at least one")
@@ -138,7 +137,7 @@ impl Explainer {
     }
 
     /// The layer x word picture: LayerConductance through every encoder layer, along the path
-    /// from the reference's embeddings to the text's. Costs the path once for each layer.
+    /// from the reference's embeddings to the text's. It computes the path once for each layer.
     pub fn layers(&self, text: impl Into<Comment>) -> Result<TokenAttributions> {
         let input = self.model.tokenize(text)?;
         let upper = FromLayer::new(&self.model, "embeddings");
@@ -159,7 +158,7 @@ impl Explainer {
         }
     }
 
-    /// The words of each text: all together, or in halves where that fails, down to the texts that fail.
+    /// The words of each text: all texts together or, if that fails, in halves, down to the texts that fail.
     fn each(&self, texts: &[TokenizedText]) -> Vec<Result<TextRecord>> {
         let together = TextInput::new(texts.to_vec(), self.model.classifier().pad_token_id());
         match together.and_then(|input| self.words_of(&input)) {
@@ -188,7 +187,7 @@ impl Explainer {
     }
 }
 
-/// Whether errors say the same: then it is not the texts that they come from.
+/// Whether all errors say the same: then the texts are not their cause.
 fn same(errors: &[Error]) -> bool {
     errors.windows(2).all(|pair| pair[0].to_string() == pair[1].to_string())
 }

@@ -1,4 +1,4 @@
-//! Quotes of CSV that are opened and not closed.
+//! Unclosed quotes in CSV.
 
 use crate::error::Result;
 
@@ -7,13 +7,13 @@ enum Place {
     StartOfField,
     Unquoted,
     Quoted,
-    /// Behind a second quote, and spaces.
+    /// After the second quote and any spaces.
     Closed,
 }
 
-/// Where the first record of a CSV ends, or else where the quote stands that it opens and does not close.
+/// Where the first record of a CSV ends, or the position of its unclosed quote.
 ///
-/// A quote that is closed in another line has its field end there: otherwise it took the rows between for text.
+/// If a quote is closed in another line, its field must end there; otherwise the quote would swallow the rows between.
 pub fn end_of_record(text: &[u8]) -> Result<usize, usize> {
     let mut place = Place::StartOfField;
     let mut opened = 0;
@@ -36,7 +36,7 @@ pub fn end_of_record(text: &[u8]) -> Result<usize, usize> {
     if matches!(place, Place::Quoted) { Err(opened) } else { Ok(text.len()) }
 }
 
-/// Where the quote stands that a CSV opens and does not close.
+/// The position of the first unclosed quote of a CSV.
 pub(super) fn unclosed(text: &[u8]) -> Option<usize> {
     let mut start = 0;
     while start < text.len() {

@@ -9,16 +9,16 @@ use crate::script::{Characters, is_mark, unseen};
 /// One weight for each bucket of features.
 static WEIGHTS: &[u8; 1 << BITS] = include_bytes!("../../data/segmenter_vi.bin");
 const BITS: usize = 18;
-/// Runs of joined gaps are told apart up to this length.
+/// Runs of joined gaps are distinguished up to this length.
 const LONGEST_RUN: usize = 3;
 
 /// Joins the syllables of Vietnamese words by underscores: `Sản phẩm này rất tốt` becomes
 /// `Sản_phẩm này rất tốt`, as models that were trained on segmented text expect.
 ///
-/// An averaged perceptron decides for each gap between two tokens from the syllables around it and
-/// its last decisions; it has learned from underthesea's segmentation of shop comments
-/// (`data/segmenter_vi.md`). Punctuation is set apart by spaces, nothing is lost, and a text that
-/// has an underscore between two letters is taken to be segmented already.
+/// An averaged perceptron decides on each gap between two tokens, from the syllables around it and
+/// its last decisions. It learned from underthesea's segmentation of shop comments
+/// (`data/segmenter_vi.md`). Punctuation is set apart by spaces, and nothing is lost. A text with
+/// an underscore between two letters counts as segmented already.
 ///
 /// ```
 /// use candle_explain::prelude::*;
@@ -37,7 +37,7 @@ impl Segmenter {
         Self { weights: WEIGHTS.iter().map(|&weight| weight as i8).collect() }
     }
 
-    /// The text in NFC with words joined and parted by single spaces.
+    /// The text in NFC, with the syllables of words joined and words separated by single spaces.
     pub fn segment(&self, text: &str) -> String {
         let text: String = text.nfc().collect();
         if is_segmented(&text) {
@@ -112,7 +112,7 @@ fn shape(token: &str) -> &'static str {
     }
 }
 
-/// Whether an underscore joins two letters, other than in a face: `T_T`, `o_O`.
+/// Whether an underscore joins two letters, except in an emoticon such as `T_T` or `o_O`.
 fn is_segmented(text: &str) -> bool {
     let characters: Vec<char> = text.chars().filter(|c| !is_mark(*c) && !unseen(*c)).collect();
     let letter = |index: Option<usize>| index.and_then(|index| characters.get(index)).filter(|c| c.is_alphabetic());
@@ -185,7 +185,7 @@ fn token_length(text: &str, first: char) -> usize {
     }
 }
 
-/// Digits with marks between them, and capitals behind them if no small letter follows.
+/// The length of a number: digits with marks between them, and capitals after them if no small letter follows.
 fn number_length(text: &str) -> usize {
     let digits = |from: usize| text[from..].bytes().take_while(u8::is_ascii_digit).count();
     let mut end = digits(0);

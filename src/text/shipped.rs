@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// The path itself, or, if there is nothing, the same path in the crate's own folder: a notebook
-/// and a program then name the shipped data alike.
+/// The path itself or, if it does not exist, the same path in the crate's own folder. So notebooks
+/// and programs can use the same paths for shipped data.
 pub(super) fn find(path: &Path) -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if !path.exists() && path.is_relative() && own.exists() { own } else { path.to_path_buf() }

@@ -11,14 +11,14 @@ pub struct StrongestWords {
     pub(super) texts: usize,
 }
 
-/// A word over many texts.
+/// A word and its attributions over many texts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WordStrength {
     /// The word, in lower case.
     pub word: String,
     /// The sum of its attributions, above 0 for the class that was attributed.
     pub sum: f64,
-    /// How often it stands in the texts.
+    /// How often it occurs in the texts.
     pub count: usize,
 }
 
@@ -38,7 +38,7 @@ impl StrongestWords {
         self.texts
     }
 
-    /// The sums as a series with a label for each word: the word and how often it stands there.
+    /// The sums as a series, each labelled with the word and how often it occurs.
     pub fn series(&self) -> Result<Series> {
         let sums = self.words.iter().map(|word| word.sum).collect();
         let labels = self.words.iter().map(|word| format!("{} ({}×)", word.word, word.count));

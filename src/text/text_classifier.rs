@@ -17,7 +17,7 @@ use crate::visible::visible;
 /// Vietnamese, the tokenizer, the model, the names of the classes.
 ///
 /// It is a [`Model`] of token ids with the layers of [`SequenceClassifier`], so every method takes
-/// it, and gives a probability for each class, of a single logit too;
+/// it. It gives a probability for each class, even from a single logit.
 /// [`TextClassifier::tokenize`] makes its inputs.
 ///
 /// ```
@@ -58,14 +58,14 @@ pub struct Prediction {
 
 impl TextClassifier {
     /// Reads a folder with a checkpoint and its tokenizer, as `transformers` saves them; with the
-    /// crate's feature `hub` also a model id of the Hugging Face hub. A folder that is not there
-    /// is looked for in the crate's own folder too.
+    /// crate's feature `hub` also a model id of the Hugging Face hub. If the folder does not exist, it
+    /// is looked for in the crate's own folder.
     ///
     /// Texts are segmented into words first if the tokenizer is PhoBERT's, or if `config.json`
     /// says `"word_segmentation": "vietnamese"`.
     ///
-    /// Padding is the tokenizer's. An error names the file that is missing or broken; a `config.json` that
-    /// does not name its classes, or two of them alike, is one too: give names with
+    /// Padding is the tokenizer's. An error names the file that is missing or broken. It is also an error if
+    /// `config.json` does not name its classes, or gives two the same name: then give names with
     /// [`TextClassifier::with_labels`].
     pub fn from_pretrained(model: impl AsRef<str>) -> Result<Self> {
         let folder = folder_of(model.as_ref())?;
@@ -94,8 +94,8 @@ impl TextClassifier {
         Ok(loaded)
     }
 
-    /// The same with names for the classes, in the order of the model's outputs; a model of one
-    /// output takes two.
+    /// The same with names for the classes, in the order of the model's outputs; a model with one
+    /// output takes two names.
     pub fn with_labels(model: impl AsRef<str>, labels: impl IntoIterator<Item = impl Into<String>>) -> Result<Self> {
         let loaded = Self::load(&folder_of(model.as_ref())?)?;
         let labels: Vec<String> = labels.into_iter().map(Into::into).collect();
@@ -168,7 +168,7 @@ impl TextClassifier {
         Ok(Self { segmenter, ..Self::from_parts(model, tokenizer) })
     }
 
-    /// The same from a model and a tokenizer that are loaded already. Padding is the tokenizer's, if it has any.
+    /// A classifier from a model and a tokenizer that are already loaded. Padding is the tokenizer's, if it has any.
     pub fn from_parts(model: SequenceClassifier, tokenizer: Tokenizer) -> Self {
         let labels = Arc::new(model.labels());
         let padding = tokenizer.pad_token_id().unwrap_or(model.pad_token_id());
@@ -182,14 +182,14 @@ impl TextClassifier {
         Self { segmenter: segment.then(Segmenter::vietnamese), ..self.clone() }
     }
 
-    /// Whether texts that are too long are cut instead of being an error: at their end, or at their beginning
-    /// if the tokenizer says so; of a pair the longer one, and then both. What was cut is said in the result.
+    /// Whether texts that are too long are cut instead of being an error. They lose their end, or their beginning
+    /// if the tokenizer says so; of a pair first the longer text, then both. The result says what was cut.
     pub fn truncate(&self, truncate: bool) -> Self {
         Self { truncate, ..self.clone() }
     }
 
-    /// How many tokens a text may have, the special ones included; by default what the tokenizer tells. More
-    /// than the model takes are never let in.
+    /// The most tokens that a text may have, special ones included; by default the tokenizer's limit. It never
+    /// exceeds what the model takes.
     pub fn max_tokens(&self, most: usize) -> Self {
         Self { most: Some(most), ..self.clone() }
     }
@@ -214,15 +214,15 @@ impl TextClassifier {
         &self.tokenizer
     }
 
-    /// A text, with its class if that is known, as the model takes it.
+    /// The model's input for a text, with its class if that is known.
     ///
-    /// An error if it is empty, has no token that the model knows, or more than it takes.
+    /// An error if the text is empty, has no token that the model knows, or has too many tokens.
     pub fn tokenize(&self, text: impl Into<Comment>) -> Result<TextInput> {
         TextInput::new(vec![self.read(&text.into())?], self.model.pad_token_id())
     }
 
-    /// Two texts that the model reads as a pair, as it was trained to: a question with its answer, a sentence
-    /// with another. Their attributions are those of both together.
+    /// The input for two texts that the model was trained to read as a pair: a question and its answer, or two
+    /// sentences. Their attributions cover both texts.
     ///
     /// ```
     /// use candle_explain::prelude::*;
@@ -241,7 +241,7 @@ impl TextClassifier {
         TextInput::new(vec![pair], self.model.pad_token_id())
     }
 
-    /// Several texts at once, filled up with padding to the longest.
+    /// The input for several texts at once, padded to the longest.
     pub fn tokenize_all<T: Into<Comment>>(&self, texts: impl IntoIterator<Item = T>) -> Result<TextInput> {
         let texts = texts.into_iter().enumerate().map(|(index, text)| {
             let text = text.into();
@@ -265,7 +265,7 @@ impl TextClassifier {
         self.predictions_from(&self.predict(input)?)
     }
 
-    /// The prediction for each row of what the model gave.
+    /// The prediction for each row of a model's output.
     pub fn predictions_from(&self, output: &Tensor) -> Result<Vec<Prediction>> {
         finite::check(output).map_err(|e| e.at("the model's output (check the weights)"))?;
         let rows = output.to_dtype(DType::F64)?.to_vec2::<f64>()?;
@@ -284,7 +284,7 @@ impl TextClassifier {
         })
     }
 
-    /// Tokens and words of a text; what no model can say anything about is an error.
+    /// Tokens and words of a text; an error if the model cannot say anything about it.
     pub(crate) fn read(&self, comment: &Comment) -> Result<TokenizedText> {
         if comment.text.trim().is_empty() {
             bail!(Input, "the text is empty: give at least one word")
@@ -303,7 +303,8 @@ impl TextClassifier {
         self.segmenter.as_ref().map_or_else(|| text.to_string(), |segmenter| segmenter.segment(text))
     }
 
-    /// An error if a text holds what stands between two, and the model is told the two apart otherwise.
+    /// An error if a single text contains the separator of pairs although the model tells the texts of a pair apart by
+    /// token types.
     fn refuse_typed_pair(&self, text: &TokenizedText) -> Result<()> {
         let separator = self.tokenizer.separator();
         let typed = text.tokens.iter().find(|token| !token.special && Some(token.id) == separator);
@@ -320,7 +321,7 @@ impl TextClassifier {
         )
     }
 
-    /// A text that the model can say something about, cut to what it takes.
+    /// The text, cut to what the model takes; an error if the model cannot say anything about it.
     fn fitted(&self, mut text: TokenizedText, typed: &str) -> Result<TokenizedText> {
         let own = text.tokens.iter().filter(|token| !token.special);
         if own.clone().count() == 0 {
@@ -367,7 +368,7 @@ impl TextClassifier {
     }
 }
 
-/// A probability for each class, from a model's output or from its logits; a single one is class 1's.
+/// A probability for each class, from a model's probabilities or logits; a single one belongs to class 1.
 pub(super) fn class_probabilities(output: &[f64], logits: bool) -> Vec<f64> {
     match output {
         &[logit] if logits => vec![1. / (1. + logit.exp()), 1. / (1. + (-logit).exp())],
@@ -382,12 +383,12 @@ pub(super) fn class_probabilities(output: &[f64], logits: bool) -> Vec<f64> {
     }
 }
 
-/// The class of the largest probability, of equal ones the first.
+/// The class with the largest probability and that probability; at a tie the first class.
 pub(super) fn most_probable(probabilities: &[f64]) -> Option<(usize, f64)> {
     probabilities.iter().copied().enumerate().rev().max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
-/// The first name that another class has too.
+/// The first name that two classes share.
 fn twice(labels: &[String]) -> Option<&String> {
     labels.iter().enumerate().find(|(index, label)| labels[..*index].contains(label)).map(|(_, label)| label)
 }
@@ -400,7 +401,7 @@ fn excerpt(text: &str) -> String {
     if characters.next().is_some() { format!("{start}…") } else { start }
 }
 
-/// The folder that a name means.
+/// The folder of a model: a path, or the downloaded files of a model id.
 fn folder_of(model: &str) -> Result<std::path::PathBuf> {
     let folder = find(Path::new(model));
     if folder.is_dir() {
@@ -422,7 +423,7 @@ fn folder_of(model: &str) -> Result<std::path::PathBuf> {
     )
 }
 
-/// Whether `vocab.txt` begins with a byte order mark, which makes another token of its first one.
+/// Whether `vocab.txt` begins with a byte order mark, which would change its first token.
 fn begins_with_a_byte_order_mark(folder: &Path) -> bool {
     const MARK: &str = "\u{feff}";
     read(&folder.join("vocab.txt")).is_ok_and(|vocabulary| vocabulary.starts_with(MARK.as_bytes()))
@@ -431,7 +432,7 @@ fn begins_with_a_byte_order_mark(folder: &Path) -> bool {
 const MARKED_VOCABULARY: &str = "vocab.txt begins with a byte order mark, which makes another token of its first one: \
                                  save it as UTF-8 without the mark";
 
-/// The name that [`TextClassifier`] had.
+/// The former name of [`TextClassifier`].
 #[deprecated(note = "it loads any text classifier, and is called TextClassifier")]
 pub type SentimentClassifier = TextClassifier;
 

@@ -1,4 +1,4 @@
-//! Texts as a model takes them.
+//! Texts as the input of a model.
 
 use candle_core::{Device, Tensor};
 
@@ -7,8 +7,8 @@ use crate::engine::Baseline;
 use crate::error::Result;
 use crate::model::Inputs;
 
-/// Texts as a model takes them: ids `[texts, tokens]`, with a mask where they differ in length, and with token
-/// types where some are pairs. It goes where inputs or a baseline are expected.
+/// Texts as the input of a model: ids `[texts, tokens]`, with a mask if they differ in length, and with token
+/// types if some are pairs. It can be used as inputs or as a baseline.
 #[derive(Clone, Debug)]
 pub struct TextInput {
     texts: Vec<TokenizedText>,
@@ -17,7 +17,7 @@ pub struct TextInput {
 }
 
 impl TextInput {
-    /// Shorter texts are filled up with the padding id.
+    /// An input of these texts; shorter ones are filled up with the padding id.
     pub fn new(texts: Vec<TokenizedText>, padding: u32) -> Result<Self> {
         let longest = texts.iter().map(|text| text.tokens.len()).max().unwrap_or(0);
         let filled = |of: &dyn Fn(&TokenizedText) -> Vec<u32>, filler: u32| {
@@ -48,7 +48,7 @@ impl TextInput {
         self.inputs.first()
     }
 
-    /// What the texts are compared with: padding in the place of every token but the special ones.
+    /// The baseline of the texts: padding instead of every token except the special ones.
     pub fn reference(&self) -> Result<Self> {
         let mut texts = self.texts.clone();
         for token in texts.iter_mut().flat_map(|text| &mut text.tokens).filter(|token| !token.special) {

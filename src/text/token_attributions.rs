@@ -11,10 +11,10 @@ use crate::engine::{Attributions, Series, Shortfall, host_rows};
 use crate::error::{Result, bail};
 use crate::script::unseen;
 
-/// The attributions of texts, one number for each token or word, with what a reader must know
-/// beside them: the text's class, the model's prediction, the class that was attributed.
+/// The attributions of texts, one number for each token or word. With them come the text's
+/// class, the model's prediction, and the class that was attributed.
 ///
-/// In a notebook it shows itself as a heatmap.
+/// A notebook shows it as a heatmap.
 #[derive(Clone)]
 pub struct TokenAttributions {
     pub(super) records: Vec<TextRecord>,
@@ -43,7 +43,7 @@ pub struct TextRecord {
 pub(crate) struct Attributed {
     pub(crate) class: usize,
     pub(crate) name: String,
-    /// The other class's name, where there are two.
+    /// The other class's name, if there are two.
     pub(crate) opposite: Option<String>,
 }
 
@@ -58,15 +58,15 @@ pub struct Unit {
     pub special: bool,
     /// The number of the word it is or belongs to.
     pub(crate) word: usize,
-    /// Whether no white space parts it from the one before.
+    /// Whether no white space separates it from the one before.
     pub joined: bool,
 }
 
 impl Attributions {
     /// The sum over the hidden axis: one number for each token of each text. Needs attributions
-    /// `[batch, tokens, hidden]`, and the input that they are of, as a
-    /// [`TextClassifier`](super::TextClassifier) has tokenized it: it knows words and tokens. Attributions to
-    /// several layers give a record for each.
+    /// `[batch, tokens, hidden]`, and the input that was attributed, as
+    /// [`TextClassifier`](super::TextClassifier) tokenized it, for its words and tokens. Attributions to
+    /// several layers give a record for each layer.
     pub fn sum_hidden(&self, input: &TextInput) -> Result<TokenAttributions> {
         let texts = input.texts();
         if texts.len() != self.batch_size() {
@@ -124,7 +124,7 @@ fn units(text: &TokenizedText, values: &[f64]) -> Vec<Unit> {
     let joined = |index: usize| {
         let Some(last) = index.checked_sub(1).map(|before| &text.tokens[before]) else { return false };
         let token = &text.tokens[index];
-        // A piece of white space, as a lone `Ġ`, parts what is behind it from what is before it.
+        // A piece of white space, such as a lone `Ġ`, separates the pieces around it.
         let own = text.text.get(token.span.clone()).unwrap_or_default();
         let start = if own.trim().is_empty() { token.span.end } else { token.span.start };
         let between = text.text.get(last.span.end..start).unwrap_or_default();
@@ -140,7 +140,7 @@ fn units(text: &TokenizedText, values: &[f64]) -> Vec<Unit> {
     text.tokens.iter().zip(values).enumerate().map(unit).collect()
 }
 
-/// A word without what is not seen of it, other than what shapes its letters: joiners and variation selectors.
+/// A word without its invisible characters, except those that shape letters: joiners and variation selectors.
 fn spoken(word: &str) -> String {
     let shapes = |c| matches!(c, '\u{180b}'..='\u{180f}' | '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}');
     let lost = |c: char| c.is_control() || matches!(c, '\u{200b}' | '\u{fffd}') || unseen(c) && !shapes(c);
@@ -163,7 +163,7 @@ fn attributed(text: &TokenizedText, target: usize, outputs: usize) -> Attributed
 }
 
 impl TokenAttributions {
-    /// The same divided by the norm of each text's numbers, √Σaᵢ², so that texts can be compared;
+    /// The numbers of each text divided by their norm, √Σaᵢ², so that texts can be compared;
     /// zeros stay zeros.
     pub fn normalize(&self) -> Result<Self> {
         let mut changed = self.clone();
@@ -172,7 +172,7 @@ impl TokenAttributions {
             if let Some(value) = values().find(|value| !value.is_finite()) {
                 bail!(NotFinite, "the attributions of {} have the value {value}, and no norm", record.place)
             }
-            // Scaled, so that squares of very large and very small numbers are numbers.
+            // Scaled first, so that squares neither overflow nor vanish.
             let largest = values().fold(0., |largest: f64, value| largest.max(value.abs()));
             if largest > 0. {
                 let norm = values().map(|value| (value / largest).powi(2)).sum::<f64>().sqrt();
@@ -183,7 +183,7 @@ impl TokenAttributions {
         Ok(changed)
     }
 
-    /// One number for each word, the sum over its tokens; special tokens are words of their own.
+    /// One number for each word, the sum over its tokens; each special token is a word.
     pub fn by_word(&self) -> Self {
         let mut changed = self.clone();
         for record in &mut changed.records {
@@ -202,12 +202,12 @@ impl TokenAttributions {
         changed
     }
 
-    /// The method that made them; of several the first.
+    /// The method that made them; if there are several, the first.
     pub fn method(&self) -> &'static str {
         self.records.first().map_or("", |record| record.method)
     }
 
-    /// One record for each text; where several layers were attributed, one for each of both.
+    /// One record for each text or, if several layers were attributed, for each text and layer.
     pub fn records(&self) -> &[TextRecord] {
         &self.records
     }
@@ -217,7 +217,7 @@ impl TokenAttributions {
         self.records.iter().all(|record| record.normalized)
     }
 
-    /// What the reader of these numbers must know: how they were made, and which are not to be trusted.
+    /// What the reader of these numbers must know: how they were computed, and which cannot be trusted.
     pub fn remarks(&self) -> Vec<String> {
         let all = self.records.len();
         let mut methods: Vec<&str> = self.records.iter().map(|record| record.method).collect();
@@ -255,27 +255,26 @@ impl TokenAttributions {
         remarks
     }
 
-    /// One record alone, without what its reader is told of the text itself: what was cut, and what is unknown.
+    /// A single record, without the remarks on its text (what was cut, which tokens are unknown).
     pub fn only(&self, index: usize) -> Self {
         Self { records: vec![TextRecord { cut: 0, unknown: 0, ..self.records[index].clone() }] }
     }
 
-    /// These records and those of another.
+    /// These records followed by those of `other`.
     pub fn with(&self, other: &TokenAttributions) -> Self {
         let mut joined = self.clone();
         joined.records.extend(other.records.iter().cloned());
         joined
     }
 
-    /// The `count` words that moved the predictions most over all texts, in upper or lower case, composed or
-    /// decomposed: the sum of each word's attributions, the farthest from 0 first. White space, signs and special
-    /// tokens are no words.
+    /// The `count` words that moved the predictions most over all texts: each word's attributions are added up, and
+    /// the sum farthest from 0 comes first. Upper and lower case, composed and decomposed letters count as the same.
+    /// White space, signs and special tokens are not words.
     ///
-    /// All texts must have been attributed for the same class; of two classes, what speaks for
-    /// one counts against the other, so there both will do. Of more, say which: by default each text
-    /// is explained for the class that is predicted for it, and that is an error here;
-    /// `explain.target(class).batch(&comments)` explains all for one. And all must be attributed at the
-    /// same layer: what flows through several would be counted as often.
+    /// All texts must be attributed for the same class. With two classes either will do, since what speaks for one
+    /// speaks against the other. With more it is an error to mix them, as happens by default, when each text is
+    /// explained for its predicted class: `explain.target(class).batch(&comments)` explains all for one class. All must
+    /// also be attributed at the same layer, or a word would be counted once per layer.
     pub fn strongest_words(&self, count: usize) -> Result<StrongestWords> {
         let Some(reference) = self.records.iter().find_map(|record| record.attributed.as_ref()) else {
             bail!(Input, "there is nothing to rank: no text was attributed for a class")
@@ -343,12 +342,12 @@ impl TextRecord {
         series.clone().with_labels(self.units.iter().map(|unit| unit.text.clone())).unwrap_or(series)
     }
 
-    /// The class that the text really is of, where that is known.
+    /// The true class of the text, if known.
     pub fn label(&self) -> Option<&str> {
         self.label.as_deref()
     }
 
-    /// The class that the model predicts, and the output for it: a probability, if the model gives those.
+    /// The class that the model predicts, and its output for that class: a probability, if the model gives those.
     pub fn prediction(&self) -> Option<(&str, f64)> {
         self.prediction.as_ref().map(|(name, value)| (name.as_str(), *value))
     }
@@ -363,7 +362,7 @@ impl TextRecord {
         self.units.iter().map(|unit| unit.value).sum()
     }
 
-    /// The sum of the attributions, before they were normalised, minus what it must be.
+    /// The sum of the attributions before normalisation, minus what it must be.
     pub fn convergence_delta(&self) -> Option<f64> {
         self.delta
     }

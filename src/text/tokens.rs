@@ -1,4 +1,4 @@
-//! A text as a model reads it.
+//! A tokenized text.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,35 +12,35 @@ pub struct Token {
     pub piece: String,
     /// Whether the tokenizer added it: `<s>`, `[CLS]`, padding.
     pub special: bool,
-    /// Whether it stands for something that is not in the vocabulary.
+    /// Whether it replaces text that is not in the vocabulary.
     pub unknown: bool,
-    /// Where it stands in the text, in bytes, without the white space at its ends unless it is nothing else; empty for
+    /// Its bytes in the text, without white space at its ends unless it is nothing else; empty for
     /// a special token.
     pub span: Range<usize>,
     /// Which of the text's words it is a part of.
     pub word: usize,
-    /// The type that the model is told: 1 in the second text of a pair, where the tokenizer tells them apart.
+    /// Its token type for the model: 1 in the second text of a pair, if the tokenizer distinguishes them.
     pub type_id: u32,
 }
 
-/// A text as a model reads it: tokens, the words that they join into, and what is known of its class.
+/// A tokenized text: its tokens, the words that they form, and its class if known.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenizedText {
-    /// The text that was tokenized: normalised, and segmented into words where that was asked for.
+    /// The text that was tokenized: normalised and, if asked for, segmented into words.
     pub text: String,
     /// The tokens, special ones included.
     pub tokens: Vec<Token>,
     /// The words as the text spells them; a special token is a word of its own.
     pub words: Vec<String>,
-    /// The class that the text really is of, where that is known.
+    /// The true class of the text, if known.
     pub label: Option<usize>,
     /// The names of the model's classes.
     pub classes: Arc<Vec<String>>,
     /// Whether the model gives logits rather than probabilities.
     pub logits: bool,
-    /// How many tokens were cut off because the model takes no more.
+    /// How many tokens were cut off because the text was too long.
     pub cut: usize,
-    /// Whether they were those at the beginning.
+    /// Whether tokens were cut off at the beginning.
     pub cut_at_beginning: bool,
 }
 
@@ -50,12 +50,12 @@ impl TokenizedText {
         self.tokens.iter().map(|token| token.id).collect()
     }
 
-    /// How many tokens stand for something that is not in the vocabulary.
+    /// How many tokens replace text that is not in the vocabulary.
     pub fn unknown(&self) -> usize {
         self.tokens.iter().filter(|token| token.unknown).count()
     }
 
-    /// What was cut off, in words, if anything was.
+    /// A sentence about what was cut off, if anything was.
     pub fn cut_in_words(&self) -> Option<String> {
         let place = if self.cut_at_beginning { "beginning" } else { "end" };
         let tokens = if self.cut == 1 { "1 token".to_string() } else { format!("{} tokens", self.cut) };

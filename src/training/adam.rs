@@ -6,7 +6,7 @@ use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 
 use crate::error::Result;
 
-/// candle's AdamW; weights in half precision are rounded from `f32` copies of their own, where a
+/// candle's AdamW. Weights in half precision are rounded from `f32` copies, in which a
 /// small step is not lost and ε is not 0.
 pub(crate) struct Adam {
     adam: AdamW,

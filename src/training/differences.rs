@@ -1,4 +1,4 @@
-//! Holds the gradient of every parameter against differences of the loss.
+//! Compares the gradient of every parameter with differences of the loss.
 
 use candle_core::Var;
 
@@ -8,14 +8,14 @@ use super::{Effort, Parameters};
 use crate::error::{Result, bail};
 use crate::seed::Seed;
 
-/// How far the weights are moved off their place first, relative to their size: at a place that
-/// nobody chose there are no kinks and no ties, and layers that begin at 0 pass something on.
+/// How far the weights are first moved, relative to their size: away from kinks, ties and layers that
+/// begin at 0.
 const AWAY: f64 = 0.02;
 
-/// An error that names the parameters whose gradient disagrees with differences of the loss: between
-/// w + d and w − d it must change by ⟨gradient, 2d⟩. The weights are afterwards as they were.
+/// An error that names the parameters whose gradient disagrees with differences of the loss: from
+/// w − d to w + d the loss must change by ⟨gradient, 2d⟩. Afterwards the weights are as before.
 ///
-/// Nothing is said of a loss that is random, or where rounding hides the answer.
+/// Nothing is reported for a random loss, or if rounding hides the answer.
 pub(crate) fn check_differences(parameters: &Parameters, effort: Effort, loss: &Loss) -> Result<()> {
     let vars = parameters.vars();
     let _back = Kept::new(&vars)?;
@@ -43,7 +43,7 @@ pub(crate) fn check_differences(parameters: &Parameters, effort: Effort, loss: &
     else {
         return Ok(());
     };
-    // A loss that is random only now and then may have passed for one that is not.
+    // A loss that is random only now and then may not have been noticed before.
     if !probe.is_same_again()? {
         return Ok(());
     }
@@ -63,16 +63,16 @@ pub(crate) fn check_differences(parameters: &Parameters, effort: Effort, loss: &
     )
 }
 
-/// Parameters of which gradient and loss disagree.
+/// Parameters whose gradient disagrees with the loss.
 struct Doubt {
     group: std::ops::Range<usize>,
-    /// Along how many directions.
+    /// Along how many directions they disagree.
     directions: usize,
     slope: Slope,
 }
 
 impl Doubt {
-    /// Along one direction it may be chance.
+    /// Whether they disagree along more than one direction: along one it may be chance.
     fn is_sure(&self) -> bool {
         self.directions > 1
     }
@@ -84,7 +84,7 @@ fn doubts(probe: &Probe, vars: &[Var], group: &std::ops::Range<usize>) -> Result
     Ok(found.last().map(doubt).into_iter().collect())
 }
 
-/// So many neighbours at most that there are no more groups.
+/// The parameters in at most `most` groups of neighbours.
 fn groups(parameters: usize, most: usize) -> Vec<std::ops::Range<usize>> {
     let most = most.clamp(1, parameters);
     (0..most).map(|group| group * parameters / most..(group + 1) * parameters / most).collect()

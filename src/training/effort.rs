@@ -2,13 +2,13 @@
 
 use super::Parameters;
 
-/// Passes that a group of parameters takes, where all is well.
+/// How many passes a group of parameters takes if nothing is wrong.
 const PASSES: usize = 12;
 const FEWEST_ROWS: usize = 4;
 const FEWEST_GROUPS: usize = 4;
-/// A tenth of a training's own work may go into the comparison, a step being three passes of a row,
+/// The comparison may take a tenth of the training's own work (a step counts as three passes of a row),
 const SHARE: usize = 10;
-/// or this many rows, and as many products with a weight.
+/// or this many rows, if it takes no more products with a weight than `PRODUCTS`.
 const ROWS: usize = 8192;
 const PRODUCTS: usize = 2_000_000_000;
 
@@ -20,7 +20,7 @@ pub(crate) struct Effort {
 }
 
 impl Effort {
-    /// What is right for a training that goes `epochs` times through so many rows; each parameter alone and
+    /// The effort for a training that goes `epochs` times through `rows` rows; each parameter alone and
     /// `most_rows` if that costs little.
     pub(crate) fn new(parameters: &Parameters, rows: usize, epochs: usize, most_rows: usize) -> Self {
         let vars = parameters.vars();

@@ -1,4 +1,4 @@
-//! What the trainers share: parameters with names, the loss, the steps, and a look at the gradients
+//! What the trainers share: named parameters, the loss, the optimiser, and a check of the gradients
 //! before the first epoch.
 
 mod adam;

@@ -7,11 +7,11 @@ use candle_nn::VarMap;
 
 use crate::model::Model;
 
-/// The weights that a training may change, each with a name by which errors call it.
+/// The weights that training may change, each with the name that errors use.
 ///
-/// They come from a candle `VarMap` under their names there, from pairs of name and weight, or from
-/// a `Vec<Var>`: those are called as the model calls them in
-/// [`Model::named_parameters`](crate::model::Model::named_parameters), or else by their position.
+/// They come from a candle `VarMap` with its names, from pairs of name and weight, or from
+/// a `Vec<Var>`. The latter get their names from
+/// [`Model::named_parameters`](crate::model::Model::named_parameters), or else their position.
 ///
 /// ```
 /// use candle_explain::prelude::*;
@@ -32,12 +32,12 @@ struct Parameter {
 }
 
 impl Parameters {
-    /// Those that a model lists.
+    /// The parameters that a model lists.
     pub(crate) fn of(model: &dyn Model) -> Self {
         model.named_parameters().into_iter().collect()
     }
 
-    /// The names, `parameter 0` and so on where there are none.
+    /// The names; `parameter 0` and so on for weights without one.
     pub fn names(&self) -> Vec<String> {
         let name = |(index, parameter): (usize, &Parameter)| {
             parameter.name.clone().unwrap_or_else(|| format!("parameter {index}"))
@@ -50,7 +50,7 @@ impl Parameters {
         self.0.iter().map(|parameter| parameter.var.clone()).collect()
     }
 
-    /// The same, each once, and those without a name called as the model calls them.
+    /// The same without duplicates; weights without a name get the model's name for them.
     pub(crate) fn settled(self, model: &dyn Model) -> Self {
         let known = model.named_parameters();
         let mut settled: Vec<Parameter> = Vec::with_capacity(self.0.len());

@@ -1,4 +1,4 @@
-//! A place among the weights, where the slope of the loss is held against the gradient.
+//! Compares the slope of the loss with the gradient at given weights.
 
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor, Var};
@@ -7,14 +7,14 @@ use super::weights::{Kept, epsilon, number, shift, signs, size, sum, sum_of_squa
 use crate::error::Result;
 use crate::seed::Seed;
 
-/// The loss of a training, computed anew with the weights as they are: a tensor of one number.
+/// Computes the training loss with the current weights: a tensor of one number.
 pub(super) type Loss<'a> = dyn Fn() -> Result<Tensor> + 'a;
 
-/// Directions drawn at random for each group of weights, beside that of their gradient; and how many are
-/// gone along if no disagreement is found.
+/// How many random directions are drawn for each group of weights, besides that of their gradient, and how many
+/// are tried if no disagreement is found.
 const DIRECTIONS: usize = 5;
 const QUICK: usize = 3;
-/// By what share a difference and a gradient may disagree.
+/// The share by which a difference and a gradient may disagree.
 const SHARE: f64 = 0.02;
 /// How many steps in a row must agree with each other.
 const STEPS: usize = 4;
@@ -30,18 +30,18 @@ pub(super) struct Probe<'a> {
     dtype: DType,
 }
 
-/// By how much the loss changes for a step as long as the weights are large, as two values and as the
-/// gradient have it.
+/// How much the loss changes for a step of the size of the weights, measured from two values and according to the
+/// gradient.
 #[derive(Clone, Copy)]
 pub(super) struct Slope {
     step: f64,
     pub(super) measured: f64,
     pub(super) claimed: f64,
-    /// By how much the measured one may be off.
+    /// How far the measured change may be off.
     rounding: f64,
 }
 
-/// Weights with their gradients, and a direction for them all, as long as they are large.
+/// Weights with their gradients, and a direction for all of them, scaled to their size.
 struct Line<'a> {
     vars: &'a [Var],
     places: Vec<Tensor>,
@@ -50,7 +50,7 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// Puts the weights this far along the line, and gives them.
+    /// Moves the weights this far along the line, and returns them.
     fn at(&self, step: f64) -> Result<Vec<Tensor>> {
         let weights = self.places.iter().zip(&self.directions);
         let weights: Vec<Tensor> =
@@ -61,7 +61,7 @@ impl Line<'_> {
         Ok(weights)
     }
 
-    /// ⟨gradient, move⟩, and what it would be about for a move in no particular direction.
+    /// ⟨gradient, move⟩, and roughly what it would be for a random direction.
     fn claims(&self, moves: &[Tensor]) -> Result<(f64, f64)> {
         let (mut claimed, mut typical) = (0., 0.);
         for (gradient, moved) in self.gradients.iter().zip(moves) {
@@ -73,7 +73,7 @@ impl Line<'_> {
 }
 
 impl<'a> Probe<'a> {
-    /// None if the loss here is no number, or another one at the second try.
+    /// `None` if the loss here is not a number, or differs at the second try.
     pub(super) fn new(vars: &'a [Var], loss: &'a Loss<'a>) -> Result<Option<Self>> {
         let here = loss()?;
         let (value, gradients) = (number(&here)?, here.backward()?);
@@ -85,7 +85,7 @@ impl<'a> Probe<'a> {
         let dtype = vars.iter().map(|var| var.dtype()).max_by(coarser).unwrap_or(DType::F32);
         let epsilon = epsilon(dtype);
         let mut rounding = epsilon * value.abs();
-        // Weights moved by a few of their last digits: what changes now is rounding.
+        // The weights are moved by a few units in the last place: any change of the loss is rounding.
         let moved = Kept::new(vars)?;
         for draw in 0..4 {
             for (index, var) in vars.iter().enumerate() {
@@ -97,7 +97,7 @@ impl<'a> Probe<'a> {
         Ok(Some(Self { vars, loss, value, gradients, rounding, dtype }))
     }
 
-    /// Whether the loss and its gradient come out as before.
+    /// Whether the loss and its gradient are the same as before.
     pub(super) fn is_same_again(&self) -> Result<bool> {
         let again = (self.loss)()?;
         if number(&again)? != self.value {
@@ -114,8 +114,8 @@ impl<'a> Probe<'a> {
         Ok(true)
     }
 
-    /// Where the gradient of some weights and the loss disagree: along two directions if they do, along one if
-    /// that may be chance.
+    /// The slopes at which the gradient of some weights and the loss disagree: two directions if they clearly do, one
+    /// if it may be chance.
     pub(super) fn disagreements(&self, group: &[Var], seed: Seed) -> Result<Vec<Slope>> {
         let vars: Vec<Var> = group.iter().filter(|var| self.gradients.get(var).is_some()).cloned().collect();
         let sizes: Vec<f64> = vars.iter().map(size).collect::<Result<_>>()?;
@@ -147,8 +147,8 @@ impl<'a> Probe<'a> {
         Ok(found)
     }
 
-    /// Where they disagree along a line: by shorter and shorter steps, until the loss follows the gradient, or
-    /// does not although it has settled on a slope of its own.
+    /// The slope at which they disagree along a line. The steps get shorter until the loss follows the gradient, or
+    /// settles on another slope.
     fn disagreement(&self, line: &Line) -> Result<Option<Slope>> {
         let mut slopes: Vec<Slope> = Vec::new();
         for step in steps(self.dtype) {
@@ -183,7 +183,7 @@ impl<'a> Probe<'a> {
             apart > 3. * doubt(some)
         });
         let Some(&[.., last]) = wrong else { return Ok(None) };
-        // Where the gradient itself leaps within the step, nothing can be said.
+        // If the gradient itself jumps within the step, nothing can be said.
         let mut doubt = 3. * last.rounding;
         for by in [last.step, -last.step] {
             line.at(by)?;

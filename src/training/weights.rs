@@ -1,14 +1,14 @@
-//! Weights moved off their place and put back, and numbers about them.
+//! Weights that are moved and restored, and their sizes.
 
 use candle_core::{DType, Tensor, Var};
 
 use crate::error::Result;
 use crate::seed::Seed;
 
-/// The size of weights that are all 0.
+/// The size assumed for weights that are all 0.
 const SIZE_OF_ZEROS: f64 = 0.1;
 
-/// Weights that are put back where they were.
+/// Weights that are restored when this is dropped.
 pub(super) struct Kept<'a>(Vec<(&'a Var, Tensor)>);
 
 impl<'a> Kept<'a> {

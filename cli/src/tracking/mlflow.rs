@@ -12,19 +12,19 @@ use super::server::{Credentials, Failure, Patience, Server};
 use super::{Metric, Report};
 
 const API: &str = "/api/2.0/mlflow/";
-/// What `runs/log-batch` takes at once.
+/// The most metrics that `runs/log-batch` takes at once.
 const MOST_METRICS: usize = 1000;
 const MOST_PARAMS: usize = 100;
-/// What stands for something else in an address.
+/// The characters to be encoded in an address.
 const PART_OF_AN_ADDRESS: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// An MLflow server, as the environment variables of MLflow name it.
+/// An MLflow server, named by MLflow's environment variables.
 ///
 /// | Variable | Meaning |
 /// |---|---|
 /// | `MLFLOW_TRACKING_URI` | the server, `http://...` or `https://...` |
-/// | `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD`, or `MLFLOW_TRACKING_TOKEN` | who asks |
-/// | `MLFLOW_RUN_ID` | a run that is there already, which `mlflow run` makes |
+/// | `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD`, or `MLFLOW_TRACKING_TOKEN` | the credentials |
+/// | `MLFLOW_RUN_ID` | an existing run, which `mlflow run` makes |
 /// | `MLFLOW_EXPERIMENT_ID`, `MLFLOW_EXPERIMENT_NAME` | where a new run belongs; `Default` if neither is set |
 pub struct Mlflow {
     server: Server,
@@ -32,7 +32,7 @@ pub struct Mlflow {
     experiment: Experiment,
 }
 
-/// Where a run goes beside the folder of its [`Report`].
+/// Where a run is logged, besides the folder of its [`Report`].
 pub enum Destination {
     /// Nowhere, and why.
     Folder(String),
@@ -64,7 +64,7 @@ struct Run {
     params: Vec<String>,
 }
 
-/// What is logged at once, and what it is called where it is missing.
+/// A piece that is logged in one call, with its name for messages if it is missing.
 enum Piece<'a> {
     Params,
     Metrics,
@@ -84,19 +84,19 @@ impl fmt::Display for Piece<'_> {
 }
 
 impl Mlflow {
-    /// Where the environment wants runs to go. An error if it names a server by what is no address.
+    /// The destination that the environment names. An error if the server's address is not valid.
     pub fn from_environment(patience: Patience) -> Result<Destination> {
         Self::from_variables(|name| std::env::var(name).ok(), patience)
     }
 
-    /// The same from variables that `get` knows.
+    /// The same with `get` instead of the environment.
     pub fn from_variables(get: impl Fn(&str) -> Option<String>, patience: Patience) -> Result<Destination> {
         let get = |name: &str| get(name).filter(|value| !value.is_empty());
         let Some(address) = get("MLFLOW_TRACKING_URI") else {
             return Ok(Destination::Folder("MLFLOW_TRACKING_URI is not set".to_string()));
         };
         if !(address.starts_with("http://") || address.starts_with("https://")) {
-            // No more than the kind is shown: the rest may hold a password.
+            // Only the kind is shown: the rest may hold a password.
             let kind = match address.split_once(':') {
                 Some((kind, _)) => kind,
                 None if address == "databricks" => "databricks",
@@ -121,15 +121,15 @@ impl Mlflow {
         }))
     }
 
-    /// Logs a report: into the run that the environment names, or into a new one, which is finished
-    /// with it. The model in the artifacts' folder `model` is registered under a name.
+    /// Logs a report into the run that the environment names, or into a new one, which is then
+    /// finished. The model in the artifacts' folder `model` is registered under this name.
     ///
-    /// An error says what was not logged, and what the server answered; what was logged before stays.
+    /// An error says what was not logged, and what the server answered; everything logged before stays.
     pub fn log(&self, report: &Report, model: &str) -> Result<LoggedRun> {
         let run = self.run.as_ref().map_or_else(|| self.new_run(), |id| self.existing_run(id));
         let run = run.map_err(|e| e.at("nothing was logged"))?;
         let logged = self.log_into(&run, report, model);
-        // The run of `mlflow run` is ended by it, with this program's exit status.
+        // `mlflow run` ends its own run, with this program's exit status.
         if self.run.is_none() {
             let status = if logged.is_ok() { "FINISHED" } else { "FAILED" };
             let end = json!({ "run_id": run.id, "status": status, "end_time": now() });
@@ -143,7 +143,7 @@ impl Mlflow {
         Ok(LoggedRun { version: logged?, run: run.id, experiment: run.experiment })
     }
 
-    /// Logs one piece after the other; the model's version, if there is one.
+    /// Logs one piece after the other; returns the model's version, if there is one.
     fn log_into(&self, run: &Run, report: &Report, model: &str) -> Result<Option<String>> {
         let mut pieces = vec![Piece::Params, Piece::Metrics];
         pieces.extend(report.artifacts.iter().map(|name| Piece::Artifact(name)));
@@ -167,7 +167,7 @@ impl Mlflow {
     }
 
     fn log_params(&self, run: &Run, report: &Report) -> Result<()> {
-        // `mlflow run` has logged its parameters already, and would not take another spelling.
+        // `mlflow run` has already logged its parameters, and refuses another spelling.
         let new = report.params.iter().filter(|(name, _)| !run.params.contains(name));
         let params: Vec<Value> = new.map(|(name, value)| json!({ "key": name, "value": value })).collect();
         for chunk in params.chunks(MOST_PARAMS) {
@@ -268,7 +268,7 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
-/// Text as a part of an address.
+/// Text encoded as a part of an address.
 fn encoded(text: &str) -> String {
     utf8_percent_encode(text, &PART_OF_AN_ADDRESS).to_string()
 }

@@ -1,4 +1,4 @@
-//! What a training run came to: kept in a folder, and logged to an MLflow server.
+//! The results of a training run: kept in a folder, and logged to an MLflow server.
 
 mod mlflow;
 mod report;

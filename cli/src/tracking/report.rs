@@ -6,8 +6,8 @@ use candle_explain::file::{cannot_write, write_whole};
 use candle_explain::{Result, error};
 use serde_json::{Map, Value, json};
 
-/// The parameters, metrics and files of one training run. The files lie in a folder, whether or not
-/// anything is logged anywhere.
+/// The parameters, metrics and files of one training run. The files are in a folder, whether or not
+/// anything is logged.
 #[derive(Clone, Debug)]
 pub struct Report {
     folder: PathBuf,
@@ -19,16 +19,16 @@ pub struct Report {
 /// One value of a metric.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
-    /// What was measured.
+    /// The metric's name.
     pub name: String,
-    /// How much it was.
+    /// Its value.
     pub value: f64,
-    /// After how many epochs.
+    /// After how many epochs it was measured.
     pub step: usize,
 }
 
 impl Report {
-    /// A report whose files go into a folder, which is made if it is not there.
+    /// A report whose files go into a folder, which is created if it does not exist.
     pub fn new(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         std::fs::create_dir_all(folder).map_err(|e| cannot_write(folder, e))?;
@@ -45,17 +45,17 @@ impl Report {
         &self.artifacts
     }
 
-    /// One parameter of the run.
+    /// Adds a parameter of the run.
     pub fn param(&mut self, name: impl Into<String>, value: impl ToString) {
         self.params.push((name.into(), value.to_string()));
     }
 
-    /// One value of a metric after so many epochs.
+    /// Adds a value of a metric after `step` epochs.
     pub fn metric(&mut self, name: impl Into<String>, value: f64, step: usize) {
         self.metrics.push(Metric { name: name.into(), value, step });
     }
 
-    /// One file, which `write` puts at the path that it is given.
+    /// Adds a file, which `write` writes to the path that it gets.
     pub fn artifact(&mut self, name: impl Into<String>, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let name = name.into();
         let path = self.folder.join(&name);
@@ -67,7 +67,7 @@ impl Report {
         Ok(())
     }
 
-    /// Writes the parameters and metrics into `run.json` beside the files.
+    /// Writes the parameters and metrics into `run.json` in the same folder.
     pub fn save(&self) -> Result<()> {
         let params: Map<String, Value> =
             self.params.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();

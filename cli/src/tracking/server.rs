@@ -1,4 +1,4 @@
-//! The HTTP of a tracking server: where it is, who asks, and how patiently.
+//! HTTP to a tracking server: its address, credentials and retries.
 
 use std::time::{Duration, Instant};
 
@@ -9,30 +9,30 @@ use serde_json::Value;
 use ureq::Agent;
 use ureq::http::{HeaderValue, Method, Request, Uri};
 
-/// Bytes a second below which an upload is too slow.
+/// An upload of fewer bytes a second is too slow.
 const SLOWEST: usize = 100_000;
-/// How much of an answer that is no success is shown.
+/// How many characters of an error answer are shown.
 const SHOWN: usize = 300;
 
-/// How long a server that does not answer, or answers that it cannot, is asked again.
+/// How long a request is retried if the server does not answer, or answers that it cannot.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// How long one request may take; a large file has more, a second for every 100 kB.
+    /// How long one request may take; a large file gets a second more for every 100 kB.
     pub request: Duration,
     /// The pause before the second try; each further one is twice as long.
     pub pause: Duration,
-    /// How long one call may go on being tried.
+    /// How long one call may be retried in all.
     pub total: Duration,
 }
 
 impl Default for Patience {
-    /// 20 seconds a request, a first pause of a quarter of a second, and a minute in all.
+    /// 20 seconds per request, a first pause of a quarter of a second, and a minute in all.
     fn default() -> Self {
         Self { request: Duration::from_secs(20), pause: Duration::from_millis(250), total: Duration::from_secs(60) }
     }
 }
 
-/// Who asks. Its words are shown nowhere.
+/// The credentials of a request; they are never shown.
 pub(super) enum Credentials {
     User(String, String),
     Token(String),
@@ -40,15 +40,15 @@ pub(super) enum Credentials {
 
 pub(super) struct Server {
     agent: Agent,
-    /// Without a user and a password, so that messages can show it.
+    /// The address without user and password, so that messages can show it.
     address: String,
     authorization: Option<HeaderValue>,
     patience: Patience,
 }
 
 impl Server {
-    /// A server at an `http` or `https` address. A user and a password in the address count where
-    /// there are no others.
+    /// A server at an `http` or `https` address. A user and a password in the address are used if there are
+    /// no other credentials.
     pub(super) fn new(address: &str, credentials: Option<Credentials>, patience: Patience) -> Result<Self> {
         let Some((address, in_address)) = without_user(address) else {
             bail!(Input, "MLFLOW_TRACKING_URI is no address: expected one like http://127.0.0.1:5000")
@@ -58,7 +58,7 @@ impl Server {
         Ok(Self { agent: config.into(), address, authorization, patience })
     }
 
-    /// Asks, and asks again where the server did not answer, or said that it cannot just now.
+    /// Sends a request, and again if the server does not answer, or answers that it cannot just now.
     pub(super) fn ask(&self, method: &Method, path: &str, content: &[u8]) -> std::result::Result<Value, Failure> {
         let (begun, mut pause) = (Instant::now(), self.patience.pause);
         loop {
@@ -106,22 +106,22 @@ impl Server {
     }
 }
 
-/// Whether asking again may help: not where the address or a certificate is wrong.
+/// Whether a retry may help: not if the address or a certificate is wrong.
 fn may_pass(error: &ureq::Error) -> bool {
     use ureq::Error::{ConnectionFailed, HostNotFound, Io, Protocol, Timeout};
     match error {
-        // So a certificate that is not trusted arrives.
+        // An untrusted certificate gives this error.
         Io(error) => error.kind() != std::io::ErrorKind::InvalidData,
         other => matches!(other, ConnectionFailed | HostNotFound | Protocol(_) | Timeout(_)),
     }
 }
 
-/// An address without the user and the password in it, and these.
+/// An address without its user and password, and these as credentials.
 fn without_user(address: &str) -> Option<(String, Option<Credentials>)> {
     let uri: Uri = address.parse().ok()?;
     let (scheme, authority) = (uri.scheme_str()?, uri.authority()?.as_str());
     let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
-    // What stands where the port should may be a password with a slash behind it.
+    // The text in the place of the port may be a password followed by a slash.
     let port = host.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
     if port.is_some_and(|port| port.parse::<u16>().is_err()) {
         return None;
@@ -153,7 +153,7 @@ pub(super) struct Failure {
     message: String,
     /// MLflow's name for the error.
     code: Option<String>,
-    /// Whether asking again may help.
+    /// Whether a retry may help.
     may_pass: bool,
 }
 

@@ -1,10 +1,10 @@
-//! The form in which a client wants its answer.
+//! The format in which a client wants its answer.
 
 use axum::http::{HeaderMap, header};
 
 use crate::failure::Failure;
 
-/// The form in which a client wants its answer.
+/// The format in which a client wants its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// What TorchServe answers.
@@ -30,7 +30,7 @@ const FORMS: [(&str, Form); 10] = [
 ];
 
 impl Form {
-    /// The form of the highest quality in the `Accept` header; of several the first.
+    /// The format with the highest quality in the `Accept` header; at a tie the first.
     pub(crate) fn wanted(headers: &HeaderMap) -> Result<Self, Failure> {
         let Some(accept) = headers.get(header::ACCEPT) else { return Ok(Form::Plain) };
         let accept = accept.to_str().map_err(|_| Failure::bad_request("the header Accept is no text"))?;

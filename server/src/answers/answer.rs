@@ -1,4 +1,4 @@
-//! An answer in each of its forms.
+//! An answer in each of its formats.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -19,7 +19,7 @@ use crate::work::running::Running;
 /// What is known when a request is answered.
 pub(crate) struct Answer<'a> {
     pub(crate) description: &'a Description,
-    /// The model's name and version, where they are to be told.
+    /// The model's name and version, if the answer should contain them.
     pub(crate) model: Option<(&'a str, &'a str)>,
     pub(crate) rows: &'a [Warned],
 }
@@ -30,7 +30,7 @@ impl<'a> Answer<'a> {
         Self { description: running.servable().description(), model: Some((&running.name, &running.version)), rows }
     }
 
-    /// The answer of `/predictions`. A row that has none says why in its place.
+    /// The answer of `/predictions`. A row without a prediction has its error instead.
     pub(crate) fn predictions(&self, form: Form, outputs: &Each<Vec<f64>>) -> Result<Response, Failure> {
         let description = self.description;
         match form {
@@ -81,7 +81,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// The answer of `/explanations`. A row that has none says why in its place, and is not in the means.
+    /// The answer of `/explanations`. A row without an explanation has its error instead, and is not in the means.
     pub(crate) fn explanations(
         &self,
         form: Form,
@@ -105,7 +105,7 @@ impl<'a> Answer<'a> {
     }
 
     /// What TorchServe's handlers answer: a table's mean attribution by feature, a text's words with
-    /// their attributions. Rows of a table that have none are listed beside the means, under `errors`.
+    /// their attributions. Rows of a table without an explanation are listed next to the means, under `errors`.
     fn plain(&self, explanations: &Each<Explanation>) -> Value {
         if let Some(means) = means(explanations) {
             let mut plain: Map<String, Value> = means.into_iter().map(|(name, mean, _)| (name, json!(mean))).collect();
@@ -129,7 +129,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// Everything that is known.
+    /// The answer with everything that is known.
     fn detailed(&self, ask: &Ask, explanations: &Each<Explanation>) -> Value {
         let mut answer = Map::new();
         answer.insert("method".into(), ask.method.into());
@@ -262,7 +262,7 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// What is told of a row, or its error.
+/// The answer for a row, or its error.
 fn or_error<T>(row: &Result<T, Failure>, told: impl FnOnce(&T) -> Value) -> Value {
     row.as_ref().map_or_else(Failure::of_row, told)
 }
@@ -280,7 +280,7 @@ fn numbered(rows: Vec<Vec<String>>) -> Vec<String> {
     rows.into_iter().enumerate().flat_map(of_row).collect()
 }
 
-/// Texts of one picture at most.
+/// The most texts in one picture.
 const MOST_DRAWN: usize = 100;
 
 /// Mean and standard deviation of each feature's attribution over the rows that have one; none for texts.
@@ -314,7 +314,7 @@ fn page(figure: &dyn Figure, remarks: &[String]) -> Response {
     body::typed(StatusCode::OK, "text/html; charset=utf-8", render::page_of(figure, remarks))
 }
 
-/// A table of rows, in which those without an answer have its reason in a column of their own at the end.
+/// A table of rows; rows without an answer have the reason in an extra column at the end.
 fn csv(heads: Vec<String>, rows: Vec<Result<Vec<String>, (usize, &Failure)>>) -> Result<Response, Failure> {
     let failed = |e: &dyn std::fmt::Display| Failure::internal(format!("the table cannot be written: {e}"));
     let width = heads.len();

@@ -1,4 +1,4 @@
-//! Answers: what is told of each row, in the form that was asked for.
+//! The answer for each row, in the format that was asked for.
 
 pub(crate) mod accept;
 pub(crate) mod answer;

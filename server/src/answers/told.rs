@@ -1,11 +1,11 @@
-//! What is told of one row, in full.
+//! The full answer for one row.
 
 use candle_explain::text::Unit;
 use serde_json::{Map, Value, json};
 
 use crate::models::servable::{Description, Explanation, Parts, Row};
 
-/// What must be said of a row, whatever the model gives.
+/// The warnings about a row that do not depend on the model's output.
 #[derive(Default)]
 pub(crate) struct Warned(pub(crate) Vec<String>);
 

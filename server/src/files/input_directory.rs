@@ -1,4 +1,4 @@
-//! The one folder of whose files clients may speak.
+//! The only folder whose files clients may name.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -29,9 +29,9 @@ impl InputDirectory {
         opened.map_err(|e| error!(File, "input_directory is {}: there is no such folder: {e}", path.display()))
     }
 
-    /// What is in the file that a path means, of a larger one `most` bytes and one more. A path can be
-    /// relative to the folder, relative to where the server was started, or absolute. There is nothing
-    /// if the file does not lie below the folder, or is none.
+    /// The content of a file, or the first `most` + 1 bytes of a larger one. The path can be
+    /// relative to the folder, relative to where the server was started, or absolute. `None`
+    /// if it is not a file below the folder.
     pub(crate) fn read(&self, given: &str, most: usize) -> Option<Arc<[u8]>> {
         if given.contains("://") {
             return None;
@@ -44,16 +44,16 @@ impl InputDirectory {
     }
 
     fn read_below(&self, relative: &Path, most: usize) -> Option<Arc<[u8]>> {
-        // To open a file, read and close it takes longer than a small prediction.
+        // Opening, reading and closing a file takes longer than a small prediction.
         if let Some(bytes) = self.remembered.get(&self.folder, relative).filter(|bytes| bytes.len() <= most) {
             return Some(bytes);
         }
-        // A pipe that nobody writes to would be waited for.
+        // Without `nonblock`, opening a pipe would wait for a writer.
         let file = self.folder.open_with(relative, OpenOptions::new().read(true).nonblock(true)).ok()?;
         let facts = file.metadata().ok().filter(|facts| facts.is_file())?;
         let identity = Identity::of_settled(&file);
         let most = most.saturating_add(1);
-        // One byte more than there are, so that the end is seen without making room.
+        // Room for one byte more than there are, so that reading to the end need not grow it.
         let mut bytes =
             Vec::with_capacity(usize::try_from(facts.len()).map_or(most, |len| len.saturating_add(1).min(most)));
         file.take(most as u64).read_to_end(&mut bytes).ok()?;

@@ -1,7 +1,7 @@
-//! Small files that were read before, for as long as they are the same.
+//! Small files that were read before, kept while they are unchanged.
 //!
-//! Only those that lie in the folder itself: no link leads to them, and no folder on the way can become
-//! another one.
+//! Only files directly in the folder are kept: no link leads to them, and no folder on the way can be
+//! replaced by another.
 
 use std::collections::HashMap;
 use std::os::fd::AsFd;
@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 const MOST_FILES: usize = 64;
 const MOST_BYTES: usize = 64 << 10;
-/// Two changes within the clock's grain cannot be told apart: what has just changed is read again.
+/// Two changes within the clock's resolution look the same, so a file that has just changed is read again.
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// Small files of one folder that were read before.
@@ -20,8 +20,8 @@ pub(crate) struct Remembered(Mutex<Files>);
 
 type Files = HashMap<PathBuf, (Identity, Arc<[u8]>)>;
 
-/// A file and its state: the system changes it with what is written, and with the permissions. (What is
-/// written through a memory mapping may not change it.)
+/// A file and its state, which the system changes with every write and with the permissions. (Writing
+/// through a memory mapping may not change it.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     device: (u32, u32),
@@ -32,13 +32,13 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// The identity of a file that is open and has not just changed.
+    /// The identity of an open file that has not just changed.
     pub(crate) fn of_settled(file: impl AsFd) -> Option<Self> {
         Self::of(file, Path::new("")).filter(Self::is_settled)
     }
 
-    /// The identity of a file in a folder. The server of a network file system is asked too: what this
-    /// machine knows of it may be old.
+    /// The identity of a file in a folder. It asks the server of a network file system too, since this machine's
+    /// copy may be old.
     #[cfg(target_os = "linux")]
     fn of(folder: impl AsFd, path: &Path) -> Option<Self> {
         use rustix::fs::{AtFlags, StatxFlags, statx};
@@ -54,7 +54,7 @@ impl Identity {
         })
     }
 
-    /// Other systems cannot be made to ask: there nothing is remembered.
+    /// `None`: other systems cannot be made to ask, so nothing is remembered there.
     #[cfg(not(target_os = "linux"))]
     fn of(_folder: impl AsFd, _path: &Path) -> Option<Self> {
         None
@@ -68,14 +68,14 @@ impl Identity {
 }
 
 impl Remembered {
-    /// What the file of a name in the folder holds, if it is one that was read, unchanged.
+    /// The content of a file in the folder, if it was read before and is unchanged.
     pub(crate) fn get(&self, folder: impl AsFd, path: &Path) -> Option<Arc<[u8]>> {
         let (then, bytes) = self.files().get(path).cloned()?;
         let now = Identity::of(folder, path)?;
         (now == then).then_some(bytes)
     }
 
-    /// Remembers what was read from a file that was this one when it was opened.
+    /// Remembers the content of a file that had this identity when it was opened.
     pub(crate) fn keep(&self, path: &Path, identity: Identity, bytes: &Arc<[u8]>) {
         let mut parts = path.components();
         let lies_in_the_folder = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));

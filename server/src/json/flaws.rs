@@ -1,16 +1,16 @@
-//! What JSON does not know but programs write: halves of surrogate pairs, NaN, and numbers without an end.
+//! Values that programs write although JSON does not allow them: halves of surrogate pairs, NaN, and infinite numbers.
 //!
-//! A flaw is kept as an object of one name that nothing else has, so that it costs the row alone in which it stands.
+//! A flaw is kept as an object with one name that nothing else has, so that only its own row fails.
 
 use serde_json::{Map, Value};
 
 const NAME: &str = "\u{fdd0}";
-/// Flaws of one body.
+/// The most flaws in one body.
 const MOST: usize = 10_000;
-/// Characters of a number that are shown.
+/// How many characters of a number are shown.
 const SHOWN: usize = 40;
 
-/// The body with its flaws told, or nothing if it has none or too many.
+/// The body with its flaws replaced by such objects; `None` if it has none or too many.
 pub(super) fn told(body: &[u8]) -> Option<Vec<u8>> {
     let mut told = Vec::with_capacity(body.len() + 64);
     let mut count = 0;
@@ -36,13 +36,13 @@ pub(super) fn told(body: &[u8]) -> Option<Vec<u8>> {
     (1..=MOST).contains(&count).then_some(told)
 }
 
-/// What a value is that JSON does not know.
+/// The flaw that a value stands for, as it was written.
 pub(crate) fn of(value: &Value) -> Option<&str> {
     let object = value.as_object().filter(|object| object.len() == 1)?;
     object.get(NAME)?.as_str()
 }
 
-/// The same of a value or the first in it that has one.
+/// The flaw of a value, or the first one within it.
 pub(crate) fn within(value: &Value) -> Option<&str> {
     of(value).or_else(|| match value {
         Value::Array(items) => items.iter().find_map(within),
@@ -51,7 +51,7 @@ pub(crate) fn within(value: &Value) -> Option<&str> {
     })
 }
 
-/// The bytes of a text with its quotes.
+/// The length in bytes of a string with its quotes.
 fn text_length(json: &[u8]) -> usize {
     let mut index = 1;
     while index < json.len() {
@@ -78,7 +78,7 @@ fn flaw(token: &[u8]) -> Option<String> {
     is_infinite.then(|| format!("{shown}, which is more than a number of 64 bits can be"))
 }
 
-/// The first escape in a text that needs another one beside it to be a character.
+/// The first escape in a string that is half of a surrogate pair without its other half.
 pub(super) fn half_of_a_pair(text: &str) -> Option<&str> {
     let mut rest = text;
     while let Some(start) = rest.find('\\') {

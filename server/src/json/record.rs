@@ -8,7 +8,7 @@ use super::flaws;
 /// Up to here f64 holds every whole number.
 const MOST_WHOLE: f64 = 9_007_199_254_740_992.;
 
-/// A larger number leaves a model in f32 no room for its sums.
+/// The largest number allowed: with larger ones the sums of a model in f32 may overflow.
 pub(crate) const LARGEST: f64 = 1e30;
 
 /// A number that a model in f32 can compute with, written as a number or as its digits.

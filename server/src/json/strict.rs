@@ -1,4 +1,4 @@
-//! JSON in which no name stands twice, and of which there is not too much.
+//! JSON without duplicate names and of bounded size in memory.
 
 use std::cell::Cell;
 use std::fmt;
@@ -9,8 +9,8 @@ use serde_json::{Map, Number, Value};
 
 use super::flaws;
 
-/// Reads JSON in which no name stands twice in one object: of two values for one feature, none can
-/// be taken for the right one. A value that JSON does not know becomes one of `flaws`. `what` names the text in errors.
+/// Reads JSON and refuses duplicate names in an object: of two values for one feature, neither can
+/// be trusted. A value that JSON does not know becomes one of `flaws`. `what` names the text in errors.
 pub(crate) fn parse(bytes: &[u8], what: &str) -> Result<Value> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let told = |error| flaws::told(bytes).and_then(|told| read(&told).ok()).ok_or(error);
@@ -27,14 +27,14 @@ fn read(bytes: &[u8]) -> serde_json::Result<Value> {
     json.end().map(|()| value)
 }
 
-/// What the values of one body may weigh in memory: two bytes of it can become some hundred.
+/// The most bytes that the values of one body may take in memory: two bytes of a body can become about a hundred.
 const MOST_BYTES: usize = 64 << 20;
-/// A value in a list that has room for as many again.
+/// The bytes of a value in a list that may have reserved twice the room.
 const BYTES_OF_A_VALUE: usize = 2 * size_of::<Value>();
 /// An object with room for its first few names.
 const BYTES_OF_AN_OBJECT: usize = 640;
 
-/// One value, and what those before it weigh.
+/// Reads one value; holds the bytes counted so far.
 struct Strict<'a>(&'a Cell<usize>);
 
 impl Strict<'_> {

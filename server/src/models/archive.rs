@@ -15,13 +15,13 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 use super::handler::Handler;
 
 const MANIFEST: &str = "MAR-INF/MANIFEST.json";
-/// Bytes of all files of an archive together.
+/// The most bytes of all files of an archive together.
 const LARGEST: u64 = 4 << 30;
 const MOST_FILES: usize = 1000;
-/// What a file of Git LFS begins with whose content was not fetched.
+/// The first bytes of a Git LFS pointer, a file whose content was not fetched.
 const LFS: &[u8] = b"version https://git-lfs";
 
-/// A model archive: weights, what they are served by, and the files beside them.
+/// A model archive: weights, the name of their handler, and other files.
 ///
 /// Archives are zip files with a `MAR-INF/MANIFEST.json`. Python in an archive is carried along
 /// and never run.
@@ -35,8 +35,8 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// An archive of weights: a safetensors file, or what `torch.save` wrote of a state dict, which
-    /// is turned into safetensors.
+    /// An archive of weights: a safetensors file, or a state dict written by `torch.save`, which
+    /// is converted into safetensors.
     ///
     /// `handler` is `titanic` or `text_classifier`.
     pub fn new(name: &str, version: &str, handler: &str, serialized_file: impl AsRef<Path>) -> Result<Self> {
@@ -67,12 +67,12 @@ impl Archive {
         Ok(self)
     }
 
-    /// An error if a server could not load what is in it.
+    /// An error if a server could not load the archive.
     pub fn check(&self) -> Result<()> {
         self.handler.load(self).map(drop)
     }
 
-    /// Writes `NAME.mar` into a folder, complete or not at all.
+    /// Writes `NAME.mar` into a folder, whole or not at all.
     pub fn write(&self, folder: impl AsRef<Path>, overwrite: bool) -> Result<PathBuf> {
         let path = folder.as_ref().join(format!("{}.mar", self.name));
         if path.exists() && !overwrite {
@@ -118,7 +118,7 @@ impl Archive {
         Self::from_bytes(&bytes, LARGEST).map_err(|e| e.at(path.display()))
     }
 
-    /// Reads an archive whose files have at most so many bytes together.
+    /// Reads an archive whose files have at most `largest` bytes together.
     pub(crate) fn from_bytes(bytes: &[u8], largest: u64) -> Result<Self> {
         let broken = |e: &dyn std::fmt::Display| error!(File, "this is not a complete archive: {e}");
         let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|e| broken(&e))?;
@@ -135,7 +135,7 @@ impl Archive {
                 bail!(File, "the name of file {index} of the archive leads outside of it, or is no text")
             };
             let mut content = Vec::new();
-            // One byte more than is allowed tells that there is more.
+            // One byte more than allowed is read, to see whether there is more.
             entry.take(left + 1).read_to_end(&mut content).map_err(|e| broken(&e))?;
             left = left
                 .checked_sub(content.len() as u64)
@@ -175,7 +175,7 @@ impl Archive {
         })
     }
 
-    /// The names of the classes, where `index_to_name.json` gives them: `{"0": "first", "1": "second"}`.
+    /// The names of the classes, if `index_to_name.json` gives them: `{"0": "first", "1": "second"}`.
     pub(crate) fn class_names(&self) -> Result<Option<Vec<String>>> {
         const FILE: &str = "index_to_name.json";
         let Some(content) = self.files.get(FILE) else { return Ok(None) };
@@ -191,7 +191,7 @@ impl Archive {
     }
 }
 
-/// A name that goes into paths and addresses.
+/// An error unless a name can be part of paths and addresses.
 pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
     let fine = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
     if name.is_empty() || name.len() > 128 || name.starts_with('.') || !name.chars().all(fine) {

@@ -10,7 +10,7 @@ use super::servable::{Description, Row, Servable};
 use crate::json::record::{number, shown, whole_number};
 use crate::json::strict;
 
-/// What a request asks of a model, beside its records. Requests that ask the same are answered together.
+/// What a request asks of a model, apart from its records. Requests that ask the same are answered together.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Ask {
     pub(crate) method: &'static str,
@@ -37,7 +37,7 @@ pub(crate) enum Reference {
 /// The methods of a table's model for which a request need not name a layer.
 pub(crate) const TAKEN_WITHOUT_LAYER: [&str; 3] = ["IntegratedGradients", "Saliency", "InputXGradient"];
 
-/// The names of what a request may ask for.
+/// The names of the parameters that a request may have.
 pub(crate) const PARAMETERS: [&str; 8] =
     ["target", "method", "layer", "neuron", "baseline", "n_steps", "tolerance", "quadrature"];
 
@@ -93,7 +93,7 @@ impl Ask {
         })
     }
 
-    /// The same with what the operator wants done about a wrong gradient.
+    /// The same with the operator's setting for a wrong gradient.
     pub(crate) fn with_gradient_check(self, gradient_check: Check) -> Self {
         Self { gradient_check, ..self }
     }
@@ -136,12 +136,12 @@ impl Ask {
         self.n_steps.is_some() || self.chooses_tolerance()
     }
 
-    /// Whether the steps follow from a tolerance.
+    /// Whether a tolerance chooses the steps.
     pub(crate) fn chooses_tolerance(&self) -> bool {
         self.tolerance.is_some()
     }
 
-    /// The same to this tolerance.
+    /// The same with this tolerance.
     pub(crate) fn to_tolerance(&self, tolerance: f64) -> Self {
         Self { tolerance: Some(tolerance), ..self.clone() }
     }
@@ -156,7 +156,7 @@ fn whole(name: &str, value: &Value) -> Result<usize> {
     number.ok_or_else(|| error!(Input, "{name} is {}: expected a whole number", shown(value)))
 }
 
-/// A number, or a record that the model takes; in a form or an address also as JSON.
+/// A baseline: a number, or a record that the model takes; in a form or an address also as JSON.
 fn reference(value: &Value, model: &dyn Servable) -> Result<Reference> {
     let record = match value {
         Value::String(text) if text.trim_start().starts_with(['[', '{']) => {

@@ -1,4 +1,4 @@
-//! What an archive's handler makes of it.
+//! The handlers that load models from archives and folders.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use super::tabular::Tabular;
 use super::texts::Texts;
 use super::titanic::{CLASS_NAMES, TitanicModel};
 
-/// What serves an archive.
+/// The handler of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Handler {
     Titanic,
@@ -68,7 +68,7 @@ impl Handler {
                     Some(classes) => TextClassifier::with_labels(place, classes),
                     None => TextClassifier::from_pretrained(place),
                 };
-                // Where it was unpacked to tells nobody anything.
+                // The temporary folder means nothing to the reader.
                 let told = |e: Error| Error::new(e.kind(), e.to_string().replace(place, &archive.name));
                 text_classifier(&model.map_err(told)?)
             }
@@ -86,7 +86,7 @@ pub(crate) fn text_classifier(model: &TextClassifier) -> Result<Box<dyn Servable
     Ok(Box::new(Texts::new(model)?))
 }
 
-/// An archive's files in a folder, for as long as a checkpoint is read.
+/// An archive's files in a temporary folder, while its checkpoint is read.
 struct Unpacked(PathBuf);
 
 impl Unpacked {
@@ -99,13 +99,13 @@ impl Unpacked {
             let folder = std::env::temp_dir().join(format!("candle-explain-{}-{number}", std::process::id()));
             match std::fs::create_dir(&folder) {
                 Ok(()) => break Self(folder),
-                // In a container every server has the same number, and one that was killed leaves its folder.
+                // In a container every server has the same process number, and a killed one leaves its folder.
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(fails(&folder, e)),
             }
         };
         for (name, content) in &archive.files {
-            // Checkpoints know their weights by this name.
+            // Checkpoints expect this name for their weights.
             let name = if *name == archive.serialized_file { "model.safetensors" } else { name };
             let path = unpacked.0.join(name);
             if path.parent() == Some(unpacked.0.as_path()) {
@@ -118,7 +118,7 @@ impl Unpacked {
 
 impl Drop for Unpacked {
     fn drop(&mut self) {
-        // A folder of temporary files that stays is only litter.
+        // A leftover temporary folder does no harm.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! What is served: a model with everything between a record and its answer, and where it is loaded from.
+//! The models that are served, with everything between a record and its answer, and how they are loaded.
 
 pub(crate) mod archive;
 pub(crate) mod ask;

@@ -1,17 +1,17 @@
-//! Which texts a classifier can say something about, as a regular expression.
+//! The texts that a classifier can explain, as a regular expression.
 
 use candle_explain::text::TextClassifier;
 
-/// Latin with what Vietnamese has of it, general punctuation, signs and emoji: what is looked at.
+/// The characters that are tried: Latin with Vietnamese letters, general punctuation, signs and emoji.
 const LOOKED_AT: [(u32, u32); 6] =
     [(0x21, 0x250), (0x1ea0, 0x1efa), (0x2010, 0x2070), (0x20a0, 0x2400), (0x2600, 0x27c0), (0x1f300, 0x1fb00)];
 /// A letter and a sign that few models know.
 const STRANGE: [char; 2] = ['\u{a66e}', '\u{2318}'];
-/// Marks that make another letter of the one before.
+/// Not followed by a mark, which would change the letter.
 const MARKS: &str = "(?![\\u0300-\\u036f])";
 
-/// What must be found in a text. Where a model knows nothing of a text it is refused; a character may be known
-/// everywhere, or only where a word begins. A model that takes strange characters takes all.
+/// The pattern that a text must match. A text in which the model knows nothing is refused. A character may be known
+/// everywhere, or only at the beginning of a word. A model that knows strange characters takes all texts.
 pub(super) fn pattern(model: &TextClassifier) -> String {
     let reads = |text: String| model.tokenize(text).is_ok();
     if STRANGE.iter().all(|strange| reads(strange.to_string())) {

@@ -1,4 +1,4 @@
-//! What the server does with a model, whatever goes into it.
+//! What the server does with a model, for tables and texts alike.
 
 use candle_explain::Result;
 use candle_explain::engine::Target;
@@ -13,17 +13,17 @@ use super::watched::BeforePass;
 pub(crate) trait Servable: Send + Sync {
     fn description(&self) -> &Description;
 
-    /// One record as the model takes it; what cannot be read is an error that says why.
+    /// Reads one record into the model's input; an error says why it cannot be read.
     fn read(&self, record: &Value) -> Result<Row>;
 
-    /// What the model gives for each row: a probability for each class, or one number without classes.
+    /// The model's output for each row: a probability for each class, or one number if there are no classes.
     fn predict(&self, rows: &[Row]) -> Result<Vec<Vec<f64>>>;
 
-    /// Why it gives that. What the pause gives up is an error.
+    /// The explanation of each row. An error from `before_pass` stops it.
     fn explain(&self, rows: &[Row], ask: &Ask, before_pass: &BeforePass) -> Result<Vec<Explanation>>;
 }
 
-/// What a client must know of a model.
+/// What a client must know about a model.
 #[derive(Clone, Debug)]
 pub(crate) struct Description {
     pub(crate) kind: Kind,
@@ -34,13 +34,13 @@ pub(crate) struct Description {
     pub(crate) fields: Vec<Field>,
     /// The methods that a request may name; the first is taken if it names none.
     pub(crate) methods: Vec<&'static str>,
-    /// Rows that are computed together at most.
+    /// The most rows that are computed together.
     pub(crate) rows_at_once: usize,
-    /// Whether a prediction takes less than handing it to a worker.
+    /// Whether a prediction takes less time than handing it to a worker.
     pub(crate) is_quick: bool,
 }
 
-/// What goes into a model.
+/// The kind of a model's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Tabular,
@@ -92,17 +92,17 @@ impl Row {
 #[derive(Clone, Debug)]
 pub(crate) struct Explanation {
     pub(crate) output: Vec<f64>,
-    /// The class that is explained; none for one number or a neuron.
+    /// The class that is explained; `None` for one number or a neuron.
     pub(crate) class: Option<usize>,
     pub(crate) parts: Parts,
     pub(crate) delta: Option<f64>,
     pub(crate) steps: Option<usize>,
     pub(crate) settled: Option<bool>,
-    /// What the method itself has to say of its numbers.
+    /// The method's remarks on its numbers.
     pub(crate) remarks: Vec<String>,
 }
 
-/// What a prediction is taken apart into.
+/// The parts of a prediction.
 #[derive(Clone, Debug)]
 pub(crate) enum Parts {
     Features(Vec<(String, f64)>),
@@ -111,7 +111,7 @@ pub(crate) enum Parts {
 }
 
 impl Description {
-    /// The predicted class, its name and its probability; of a model without classes its number.
+    /// The predicted class, its name and its probability; for a model without classes its number.
     pub(crate) fn prediction(&self, output: &[f64]) -> (Option<usize>, String, f64) {
         match most_probable(output) {
             Some((class, probability)) if !self.classes.is_empty() => {
@@ -124,7 +124,7 @@ impl Description {
         }
     }
 
-    /// The predicted class's name; of a model without classes its number.
+    /// The predicted class's name; for a model without classes its number.
     pub(crate) fn label(&self, output: &[f64]) -> Value {
         match self.prediction(output) {
             (None, _, value) => value.into(),
@@ -137,7 +137,7 @@ impl Description {
     }
 }
 
-/// The class of the largest probability, of equal ones the first.
+/// The class with the largest probability and that probability; at a tie the first class.
 fn most_probable(probabilities: &[f64]) -> Option<(usize, f64)> {
     probabilities.iter().copied().enumerate().rev().max_by(|a, b| a.1.total_cmp(&b.1))
 }

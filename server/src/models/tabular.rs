@@ -15,9 +15,9 @@ use super::tabular_model::{Feature, TabularModel};
 use super::watched::BeforePass;
 use crate::json::record::{check_names, check_values, number, shown};
 
-/// Rows of one pass: small networks are fastest with many.
+/// How many rows one pass has: small networks are fastest with many.
 const ROWS_OF_A_PASS: usize = 2048;
-/// Rows of different requests that are computed together.
+/// How many rows of different requests are computed together.
 const ROWS_AT_ONCE: usize = 256;
 
 /// A table's model as the server runs it.
@@ -29,7 +29,7 @@ pub(crate) struct Tabular {
 }
 
 impl Tabular {
-    /// Takes a model in, after it has answered for one row of typical values.
+    /// Accepts a model after it has answered for one row of typical values.
     pub(crate) fn new(served: impl TabularModel) -> Result<Self> {
         let (features, classes) = (served.features(), served.classes());
         if features.is_empty() || classes.len() == 1 {
@@ -183,7 +183,7 @@ fn zip_names(names: &[String], values: Vec<f64>) -> Vec<(String, f64)> {
     names.iter().cloned().zip(values.into_iter().map(|value| value + 0.)).collect()
 }
 
-/// What a value outside the training data's range is flagged with.
+/// The warning about a value outside the range of the training data.
 fn outside(feature: &Feature, value: f32) -> Option<String> {
     let (lowest, highest) = feature.range?;
     let (least, most) = (lowest as f32, highest as f32);

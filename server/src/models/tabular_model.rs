@@ -1,4 +1,4 @@
-//! What the server must know of a table's model: the trait that a user's own model implements.
+//! What the server must know about a table's model: the trait that your own model implements.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use candle_explain::engine::Target;
 use candle_explain::model::Model;
 use serde_json::{Map, Value};
 
-/// A table's model as the server takes it: implement it to serve a model of your own.
+/// A model of tables. Implement it to serve a model of your own.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -42,30 +42,30 @@ pub trait TabularModel: Send + Sync + 'static {
     /// The features in the order of the model's columns.
     fn features(&self) -> Vec<Feature>;
 
-    /// The names of the classes in the order of the model's outputs; none for a model of one number.
+    /// The names of the classes in the order of the model's outputs; empty for a model of one number.
     fn classes(&self) -> Vec<String>;
 
-    /// What is explained if a request does not say: the predicted class, by default.
+    /// What is explained if a request does not say; by default the predicted class.
     fn target(&self) -> Target {
         if self.classes().is_empty() { Target::None } else { Target::Predicted }
     }
 
-    /// Whether a prediction takes no longer than handing it to a worker and back, some ten microseconds, as
-    /// that of a small network: then a request of up to 256 rows is computed by the thread that read it.
-    /// That thread's other clients wait meanwhile, so the model must never be slow; the limits of the queue
-    /// and of the time for an answer mean nothing there. False by default: predictions of several requests
-    /// are put together.
+    /// Whether a prediction takes no longer than handing it to a worker and back: some ten microseconds, as
+    /// with a small network. Then the thread that read a request of up to 256 rows also computes it.
+    /// That thread's other clients wait meanwhile, so the model must never be slow. The limits of the queue
+    /// and of the response time do not apply. False by default: predictions of several requests
+    /// are computed together.
     fn is_quick(&self) -> bool {
         false
     }
 
-    /// What a form asks for: the features, by default. A model that [encodes](Self::encode) records
+    /// The fields of a form; by default the features. A model that [encodes](Self::encode) records
     /// names their fields here.
     fn fields(&self) -> Vec<Field> {
         self.features().iter().map(Field::from).collect()
     }
 
-    /// The features of a record that is not written in features, or `None` for one that is.
+    /// Encodes a record that is not written in features; `None` for one that is.
     fn encode(&self, _record: &Map<String, Value>) -> Result<Option<Vec<f32>>> {
         Ok(None)
     }
@@ -85,12 +85,12 @@ impl Feature {
         Self { name: name.into(), range: None, typical: 0. }
     }
 
-    /// The lowest and the highest value in the training data; an answer flags what is outside.
+    /// The lowest and the highest value in the training data; answers flag values outside.
     pub fn range(self, lowest: f64, highest: f64) -> Self {
         Self { range: Some((lowest, highest)), ..self }
     }
 
-    /// A value for a form to begin with; 0 by default.
+    /// The initial value in a form; 0 by default.
     pub fn typical(self, typical: f64) -> Self {
         Self { typical, ..self }
     }
@@ -111,14 +111,14 @@ pub(crate) enum FieldKind {
 }
 
 impl Field {
-    /// One of some words; the first is where a form begins.
+    /// A choice among words; the first is the initial value in a form.
     pub fn choice(name: impl Into<String>, choices: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let choices: Vec<String> = choices.into_iter().map(Into::into).collect();
         let typical = choices.first().cloned().unwrap_or_default();
         Self { name: name.into(), kind: FieldKind::Choice { choices, typical } }
     }
 
-    /// A text that this regular expression finds something in.
+    /// A text that must match this regular expression somewhere.
     pub(crate) fn text(name: impl Into<String>, typical: impl Into<String>, pattern: String) -> Self {
         Self { name: name.into(), kind: FieldKind::Text { typical: typical.into(), pattern } }
     }

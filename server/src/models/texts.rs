@@ -14,19 +14,19 @@ use super::tabular_model::Field;
 use super::watched::BeforePass;
 use crate::json::record::{check_names, check_values, shown};
 
-/// Bytes of one text, of which a model reads the first few hundred words: its pieces take a hundred
+/// The most bytes of one text. A model reads only its first few hundred words, but its pieces take a hundred
 /// times as much memory.
 const LONGEST_TEXT: usize = 256 << 10;
 /// The layer that is explained if a request names none.
 const LAYER: &str = "embeddings";
-/// How closely attributions add up if a request does not choose the steps.
+/// The tolerance if a request does not choose the steps.
 const TOLERANCE: f64 = 1e-3;
-/// Texts of different requests that are computed together.
+/// How many texts of different requests are computed together.
 const TEXTS_AT_ONCE: usize = 16;
 const METHODS: [&str; 3] = ["LayerIntegratedGradients", "LayerGradientXActivation", "LayerActivation"];
 const FIRST_TEXT: &str = "Sản phẩm này rất tốt, nhưng giao hàng quá chậm";
 
-/// A text classifier as the server runs it; texts that are too long are cut, and the answer says so.
+/// A text classifier as the server runs it. Texts that are too long are cut, and the answer says so.
 pub(crate) struct Texts {
     model: TextClassifier,
     description: Description,
@@ -58,7 +58,7 @@ impl Texts {
     }
 }
 
-/// A long text may wait in a queue: words that no token belongs to any more are let go.
+/// The text without words that lost all their tokens: a long text may wait in a queue, and should not take memory.
 fn without_what_was_cut(mut text: TokenizedText) -> TokenizedText {
     if text.cut == 0 {
         return text;

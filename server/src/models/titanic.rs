@@ -1,4 +1,4 @@
-//! The Titanic network as the server takes it.
+//! The Titanic network as a model to serve.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -6,8 +6,8 @@ use candle_explain::Result;
 use candle_explain::candle_core::{Tensor, Var};
 use candle_explain::model::{Inputs, Layers, Model};
 
-/// What is done before each pass of a model, of which an explanation has many. An error gives the rest
-/// up.
+/// A function that runs before each pass of a model; an explanation has many passes. An error from it stops the
+/// rest.
 #[derive(Clone)]
 pub(crate) struct BeforePass(Arc<dyn Fn() -> Result<()> + Send + Sync>);
 
@@ -20,7 +20,7 @@ impl BeforePass {
         Self::new(|| Ok(()))
     }
 
-    /// A model that does this first.
+    /// A model that calls this function before each pass.
     pub(crate) fn of(&self, model: Arc<dyn Model>) -> Arc<dyn Model> {
         Arc::new(Watched { model, before_pass: self.clone() })
     }

@@ -16,32 +16,32 @@ use tokio_io_timeout::TimeoutStream;
 use super::lanes::Lanes;
 use crate::failure::Failure;
 
-/// How long a request's head may take to come, and an idle connection stays open.
+/// How long a request's head may take to arrive, and how long an idle connection stays open.
 const TIME_FOR_HEAD: Duration = Duration::from_secs(30);
 /// How long a client may leave a part of its answer unread.
 const TIME_TO_READ: Duration = Duration::from_secs(60);
 const MOST_HEAD_BYTES: usize = 64 << 10;
 const MOST_HEADERS: usize = 100;
-/// How long a server that ends still takes connections, and what clients send on those they have.
+/// How long a server that is ending still takes new connections, and new requests on open ones.
 const GRACE: Duration = Duration::from_secs(1);
-/// How long a connection that came last may take to send its request.
+/// How long the last connections may take to send their requests.
 const LAST_GRACE: Duration = Duration::from_millis(300);
-/// Connections that can wait in a listener.
+/// How many connections can wait in a listener.
 const BACKLOG: usize = 4096;
-/// After a failure to accept (too many open files, say) the next try waits.
+/// How long to wait after a failure to accept, such as too many open files.
 const AFTER_FAILURE: Duration = Duration::from_millis(50);
 
-/// How a server comes to its end.
+/// The phases of a server's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub(crate) enum Phase {
     Open,
     /// Every reply is the last on its connection.
     LastReplies,
-    /// Whoever waits is let in, and nobody after.
+    /// Waiting connections are taken, later ones are not.
     LastConnections,
     /// Idle connections are closed.
     Closing,
-    /// What is still under way is given up.
+    /// Whatever is still running is given up.
     Over,
 }
 
@@ -117,7 +117,7 @@ async fn serve(stream: TcpStream, routes: Router, mut phase: watch::Receiver<Pha
             }
             return;
         }
-        // A client that breaks off, or speaks no HTTP, is no failure of the server.
+        // A client that breaks off or does not speak HTTP is not a failure of the server.
         Some(_) => return,
         None => Pin::new(&mut connection).graceful_shutdown(),
     }
@@ -127,13 +127,13 @@ async fn serve(stream: TcpStream, routes: Router, mut phase: watch::Receiver<Pha
     }
 }
 
-/// Waits until the server has come so far, or is gone.
+/// Waits until the server has reached this phase, or is gone.
 async fn reached(phases: &mut watch::Receiver<Phase>, phase: Phase) {
     let _ = phases.wait_for(|now| *now >= phase).await;
 }
 
-/// Brings connections to their end: what was asked is answered, then they close. Whether all were
-/// answered within the time.
+/// Ends the connections: open requests are answered, then the connections close. Returns whether all were
+/// answered in time.
 pub(crate) async fn drain(phase: watch::Sender<Phase>, mut all_closed: mpsc::Receiver<()>, at_most: Duration) -> bool {
     let _ = phase.send(Phase::LastReplies);
     tokio::time::sleep(GRACE).await;

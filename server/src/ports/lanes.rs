@@ -1,4 +1,4 @@
-//! Threads that answer requests, each with connections of its own.
+//! Threads that answer requests, each with its own connections.
 
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,17 +7,17 @@ use candle_explain::{Error, Result, error};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 
-/// Several for each core: whoever keeps one busy hinders few others.
+/// Several for each core, so that a busy one holds up few connections.
 const LANES_OF_A_CORE: usize = 4;
-/// Where there are more cores than this, one for each: a lane has four open files of its own.
+/// With more cores than this, one for each: a lane takes four open files.
 const ENOUGH: usize = 32;
 
-/// Threads that answer requests. A connection stays in the lane that it was put into: to pass its
-/// requests from thread to thread takes longer than a small prediction.
+/// Threads that answer requests. A connection stays in its lane, because passing
+/// requests between threads takes longer than a small prediction.
 pub(crate) struct Lanes {
     lanes: Vec<Handle>,
     next: AtomicUsize,
-    /// The threads end with it.
+    /// The threads end when this is dropped.
     _open: watch::Sender<()>,
 }
 
@@ -38,7 +38,7 @@ impl Lanes {
     {
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
         self.lanes[turn].spawn(async move {
-            // Without room for one more it is closed: its client sees that.
+            // If there is no room for one more, it is closed, which its client sees.
             if let Ok(stream) = tokio::net::TcpStream::from_std(stream) {
                 serve(stream).await;
             }
@@ -55,7 +55,7 @@ fn start(number: usize, mut is_open: watch::Receiver<()>) -> Result<Handle> {
     let events = Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let handle = events.handle().clone();
     let run = move || {
-        // An error is what tells that the sender is gone.
+        // An error means that the sender is gone.
         let _ = events.block_on(is_open.changed());
         events.shutdown_background();
     };

@@ -58,7 +58,7 @@ pub struct Server {
     refused: Vec<Error>,
 }
 
-/// A server that has its ports.
+/// A server that is bound to its ports.
 pub struct BoundServer {
     app: Arc<App>,
     doors: Vec<(TcpListener, Router)>,
@@ -76,8 +76,8 @@ impl Server {
         Ok(Self { app: App { settings, catalog, metrics, keys: None, draining, left_out }, refused })
     }
 
-    /// What of the model store could not be loaded, and why, where all of it was wanted: one broken
-    /// archive keeps no other model from being served.
+    /// Why models of the store could not be loaded, if all were wanted: one broken
+    /// archive does not keep the others from being served.
     pub fn refused(&self) -> &[Error] {
         &self.refused
     }
@@ -94,8 +94,8 @@ impl Server {
         self.with(Loaded { name: name.into(), version: version.into(), source: "built in".into(), servable })
     }
 
-    /// Reads keys that requests must show from a file in the form of TorchServe's key_file.json;
-    /// writes new ones into it if it is not there. Does nothing where no keys are needed.
+    /// Reads the keys that requests must show from a file like TorchServe's key_file.json. If the file
+    /// does not exist, writes it with new keys. Does nothing if no keys are needed.
     pub fn with_keys(mut self, file: impl AsRef<Path>) -> Result<Self> {
         let file = file.as_ref();
         if self.needs_keys() {
@@ -124,7 +124,7 @@ impl Server {
         Ok(self)
     }
 
-    /// Takes the ports. Addresses that are the same share one.
+    /// Binds the ports. Equal addresses share one.
     pub fn bind(mut self) -> Result<BoundServer> {
         if self.needs_keys() && self.app.keys.is_none() {
             self.app.keys = Some(Keys::draw()?);
@@ -164,22 +164,22 @@ impl Server {
 }
 
 impl BoundServer {
-    /// Where predictions and explanations are answered.
+    /// The address for predictions and explanations.
     pub fn inference_address(&self) -> SocketAddr {
         self.addresses[0]
     }
 
-    /// Where models are managed.
+    /// The address for managing models.
     pub fn management_address(&self) -> SocketAddr {
         self.addresses[1]
     }
 
-    /// Where Prometheus asks.
+    /// The address for Prometheus.
     pub fn metrics_address(&self) -> SocketAddr {
         self.addresses[2]
     }
 
-    /// Serves until `shutdown` is ready, then answers what was asked and ends. An error if that took
+    /// Serves until `shutdown` is ready, then answers the open requests and ends. An error if that takes
     /// longer than the settings allow.
     pub fn run(self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let lanes = Arc::new(Lanes::start()?);
@@ -200,7 +200,7 @@ impl BoundServer {
         for (listener, routes) in self.doors {
             let listener = tokio::net::TcpListener::from_std(listener)
                 .map_err(|e| error!(Input, "a port cannot be listened on: {e}"))?;
-            // So many at each port: who fills one does not lock the others.
+            // A limit for each port: filling one does not block the others.
             let most = Arc::new(Semaphore::new(self.app.settings.max_connections));
             let lanes = lanes.clone();
             tokio::spawn(connection::accept(listener, routes, most, lanes, phases.clone(), alive.clone()));
@@ -231,7 +231,7 @@ fn routes_of(index: usize, app: &Arc<App>, alone: bool) -> Router<Arc<App>> {
             let routes = if alone { management::description_routes() } else { Router::new() };
             routes.merge(management::routes()).route_layer(locked(Door::Management))
         }
-        // Where inference is, they are already.
+        // The inference port already has them.
         _ if !alone && app.settings.metrics_address == app.settings.inference_address => Router::new(),
         _ => Router::new().route("/metrics", get(metrics)),
     }
@@ -251,7 +251,7 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// Lets a request in if it shows the key of its door, where keys are needed.
+/// Admits a request if no keys are needed, or if it shows the key of its door.
 async fn unlock(State((app, door)): State<(Arc<App>, Door)>, request: Request, next: Next) -> Response {
     match app.keys.as_ref().map_or(Ok(()), |keys| keys.check(door, request.headers())) {
         Ok(()) => next.run(request).await,
@@ -279,7 +279,7 @@ async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -
     reply
 }
 
-/// A UUID of the random kind. It need not be hard to guess: it tells replies apart.
+/// A random UUID. It need not be hard to guess: it only distinguishes replies.
 fn new_request_id() -> HeaderValue {
     let [high, low] = [0, 1].map(|half: u8| RandomState::new().hash_one(half));
     let high = high & 0xffff_ffff_ffff_0fff | 0x4000;

@@ -1,4 +1,4 @@
-//! The bodies of requests in memory: how many bytes at once, and where large ones are read.
+//! The bodies of requests in memory: how many bytes at once, and the threads that read large ones.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -8,14 +8,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::failure::Failure;
 
-/// A body of more bytes waits for room, and takes longer to read than a connection of the same lane should
+/// A body of more bytes waits for room, and is read in another thread so that the connections of its lane need not
 /// wait.
 pub(crate) const LARGE: usize = 16 << 10;
 /// Room for the larger bodies of all connections together, from their first byte to their answer.
 const BODIES: Pool = Pool { bytes: 48 << 20, unit: 1 << 10 };
-/// Room for what is made of them while they are read.
+/// Room for what is parsed from them.
 const READING: Pool = Pool { bytes: 96 << 20, unit: 1 << 10 };
-/// What is made of a byte takes up to so many: `[],` is a value of some hundred, a text's piece has its word.
+/// One byte of a body takes up to this many when parsed: `[],` is a value of about a hundred, a text's piece has its
+/// word.
 const BYTES_OF_A_BYTE: usize = 100;
 /// How long a body waits for room.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 static BODIES_ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| BODIES.semaphore());
 static READING_ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| READING.semaphore());
 
-/// So many bytes, counted in units.
+/// A number of bytes, counted in units.
 struct Pool {
     bytes: usize,
     unit: usize,
@@ -34,24 +35,24 @@ impl Pool {
         Arc::new(Semaphore::new(self.bytes / self.unit))
     }
 
-    /// The units of so many bytes; who needs more than there are gets all.
+    /// The units of this many bytes, at most all there are.
     fn units(&self, bytes: usize) -> u32 {
         u32::try_from(bytes.min(self.bytes).div_ceil(self.unit)).unwrap_or(u32::MAX)
     }
 }
 
-/// Room that a body has; it is given back when this is dropped.
+/// The room of a body, given back when this is dropped.
 pub(crate) struct Room {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Room {
-    /// What a small body needs.
+    /// The room of a small body, which needs none.
     pub(crate) fn none() -> Self {
         Self { _permit: None }
     }
 
-    /// Waits for room for so many bytes. What a client sends meanwhile stays in its connection.
+    /// Waits for room for this many bytes. What a client sends meanwhile stays in its connection.
     pub(crate) async fn of(bytes: usize) -> Result<Self, Failure> {
         if bytes <= LARGE {
             return Ok(Self::none());
@@ -67,7 +68,7 @@ impl Room {
     }
 }
 
-/// Reads a body of so many bytes: in this thread, or in one of its own if they are many.
+/// Reads a body of this many bytes: in this thread, or in one of its own if it is large.
 pub(crate) async fn read<T: Send + 'static>(
     bytes: usize,
     reading: impl Future<Output = Result<T, Failure>> + Send + 'static,

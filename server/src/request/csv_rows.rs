@@ -1,7 +1,7 @@
 //! CSV with a header as records.
 //!
-//! The `csv` crate builds its state machine anew for every reader, which takes longer than a request
-//! of one row takes otherwise. Here each thread builds it once. (A copy of it is not the same: the
+//! The `csv` crate builds its state machine anew for every reader, which takes longer than the rest of a
+//! request of one row. Here each thread builds it once. (A clone would not do: the
 //! `Clone` of csv-core 0.1.13 leaves out half of the machine.)
 
 use std::cell::RefCell;
@@ -12,20 +12,20 @@ use candle_explain::{Result, bail, error};
 use csv_core::{ReadRecordResult, Reader};
 use serde_json::{Map, Value};
 
-/// What the records of one request may weigh in memory.
+/// The most bytes that the records of one request may take in memory.
 const MOST_BYTES: usize = 64 << 20;
 const MOST_COLUMNS: usize = 1 << 16;
-/// What other programs part fields with.
+/// Field separators of other programs.
 const OTHER_SEPARATORS: [(char, &str); 2] = [(';', "semicolons"), ('\t', "tabs")];
-/// What a field weighs beside its name and its text.
+/// The bytes that a field takes besides its name and its text.
 const BYTES_OF_A_FIELD: usize = 128;
 
 thread_local! {
     static MACHINE: RefCell<Reader> = RefCell::new(Reader::new());
 }
 
-/// The rows, each as an object of the header's names and the row's words, white space trimmed; a row that
-/// cannot be read says why. Of more than `most` rows one too many is read.
+/// The rows, each as an object of the header's names and the row's fields, white space trimmed; a row that
+/// cannot be read has an error. If there are more than `most` rows, `most` + 1 are read.
 pub(super) fn records(bytes: &[u8], most: usize) -> Result<Vec<Result<Value>>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.trim_ascii().is_empty() {
@@ -52,7 +52,7 @@ fn read(mut rows: Rows, most: usize) -> Result<Vec<Result<Value>>> {
             name.escape_debug()
         )
     }
-    // Every record has the names of the header: a few bytes of body can become very many.
+    // Every record repeats the names of the header, so a few bytes of a body can take much memory.
     let record_bytes: usize = header.iter().map(|name| name.len() + BYTES_OF_A_FIELD).sum();
     let mut records = Vec::new();
     while records.len() <= most
@@ -84,7 +84,7 @@ struct Rows<'a> {
     machine: &'a mut Reader,
     rest: &'a [u8],
     has_quotes: bool,
-    /// Where a row's fields are written one after the other; they are never longer than the text.
+    /// The fields of a row, one after the other; they are never longer than the text.
     fields: Vec<u8>,
     /// Where each field ends.
     ends: Vec<usize>,
@@ -96,7 +96,7 @@ impl<'a> Rows<'a> {
         Self { machine, rest: text, has_quotes, fields: vec![0; text.len() + 1], ends: vec![0; 32] }
     }
 
-    /// The next row; blank lines are passed over. Of one with a quote that is not closed the next begins in the line
+    /// The next row; blank lines are skipped. After a row with an unclosed quote, the next begins in the line
     /// below the quote.
     fn next(&mut self) -> Option<Result<Vec<&str>>> {
         self.rest = &self.rest[self.rest.iter().take_while(|byte| ends_line(byte)).count()..];
@@ -118,7 +118,7 @@ impl<'a> Rows<'a> {
                 ReadRecordResult::InputEmpty => {}
                 ReadRecordResult::OutputFull => self.fields.resize(2 * self.fields.len(), 0),
                 ReadRecordResult::OutputEndsFull if self.ends.len() >= MOST_COLUMNS => {
-                    // What follows cannot be told from it.
+                    // The rest cannot be separated from this row.
                     self.rest = &[];
                     return Some(Err(error!(Input, "a row has more than {MOST_COLUMNS} columns: send fewer")));
                 }

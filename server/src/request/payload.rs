@@ -1,4 +1,4 @@
-//! What a request carries: records and parameters, however they are written down.
+//! What a request carries: records and parameters, in any format.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use crate::json::{flaws, strict};
 use crate::models::ask::PARAMETERS;
 use crate::settings::Settings;
 
-/// Seconds that a body may take to come.
+/// How many seconds a body may take to arrive.
 const SECONDS_TO_SEND: u64 = 30;
-/// Fields of a form.
+/// The most fields of a form.
 const MOST_FIELDS: usize = 10_000;
 const FILE_FIELD: &str = "input_file_path";
 const DATA_FIELD: &str = "data";
@@ -28,12 +28,12 @@ const DATA_FIELD: &str = "data";
 /// What a request carries: records and parameters.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Payload {
-    /// Those of a CSV whose fields are too many or too few say so.
+    /// The records; a row of a CSV with too many or too few fields has an error.
     pub(crate) records: Vec<Outcome<Value>>,
     pub(crate) parameters: Map<String, Value>,
 }
 
-/// Whether all of a request's body was received: if not, its connection cannot be used again.
+/// Whether a request's whole body was received; if not, its connection cannot be used again.
 #[derive(Clone, Default)]
 pub(crate) struct Received(Arc<AtomicBool>);
 
@@ -47,7 +47,7 @@ impl Received {
     }
 }
 
-/// A body that was received, and the room in memory that it has until its answer is there.
+/// A body that was received, and the room in memory that it holds until it is answered.
 pub(crate) struct Content {
     pub(crate) bytes: Vec<u8>,
     pub(crate) room: Room,
@@ -57,7 +57,7 @@ pub(crate) struct Content {
 pub(crate) async fn receive(request: &request::Parts, body: Body, settings: &Settings) -> Result<Content, Failure> {
     let limit = settings.max_request_size;
     let announced = body.size_hint();
-    // What a client announces is not waited for.
+    // If the announced body is too large, it is not waited for.
     if announced.lower() > limit as u64 {
         return Err(Failure::too_large(limit));
     }
@@ -65,7 +65,7 @@ pub(crate) async fn receive(request: &request::Parts, body: Body, settings: &Set
     let exact = announced.exact().and_then(|bytes| usize::try_from(bytes).ok());
     let mut room = match (encoding, exact) {
         (Encoding::Identity, exact) => Room::of(exact.unwrap_or(0)).await?,
-        // A few bytes can become as many as are allowed.
+        // Decompressed, a few bytes can become as many as are allowed.
         (_, exact) => Room::of(exact.unwrap_or(limit).saturating_add(limit)).await?,
     };
     let bytes = tokio::time::timeout(
@@ -84,7 +84,7 @@ pub(crate) async fn receive(request: &request::Parts, body: Body, settings: &Set
     Ok(Content { bytes, room })
 }
 
-/// All of a body. One of unknown length gets room for the longest as soon as it is more than a few bytes.
+/// The whole body. If its length is unknown, it gets room for the longest as soon as it is more than a few bytes.
 async fn collect(
     mut body: Body,
     exact: Option<usize>,
@@ -131,7 +131,7 @@ impl Encoding {
 
 fn inflate(decoder: impl Read, limit: usize) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    // One byte more than is allowed tells that there is more.
+    // One byte more than allowed is read, to see whether there is more.
     let read = decoder.take(limit as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|e| Failure::bad_request(format!("the compressed body cannot be read: {e}")))?;
     if bytes.len() > limit { Err(Failure::too_large(limit)) } else { Ok(bytes) }
@@ -147,7 +147,7 @@ impl Payload {
         };
         let media = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let mut payload = match media.as_str() {
-            // What `curl -d` sends if nothing else is said.
+            // The type that `curl -d` sends by default.
             "application/x-www-form-urlencoded"
                 if !(bytes.is_empty() || bytes.contains(&b'=') || looks_like_json(&bytes)) =>
             {
@@ -182,7 +182,7 @@ impl Payload {
         Ok(payload.within(settings)?)
     }
 
-    /// An error unless there are rows, and no more than the operator takes.
+    /// An error unless there are rows, and no more than the operator allows.
     pub(crate) fn within(self, settings: &Settings) -> Outcome<Self> {
         match self.records.len() {
             0 => bail!(
@@ -195,7 +195,7 @@ impl Payload {
         }
     }
 
-    /// The same from JSON that is read already.
+    /// Reads a request from JSON that is already parsed.
     pub(crate) fn of_json(value: Value, settings: &Settings) -> Outcome<Self> {
         let mut object = match value {
             Value::Object(object) => object,
@@ -273,7 +273,7 @@ impl Payload {
         Ok(payload)
     }
 
-    /// Parameters of the address count too, where the body has none of that name.
+    /// Adds the parameters of the address; those of the body come first.
     fn add_query(&mut self, uri: &Uri) -> Outcome<()> {
         let mut seen = Vec::new();
         for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
@@ -287,7 +287,7 @@ impl Payload {
     }
 }
 
-/// An error if a prediction comes with parameters: they are an explanation's.
+/// An error if a request for predictions has parameters: only explanations take them.
 pub(crate) fn no_parameters(parameters: &Map<String, Value>) -> Outcome<()> {
     match parameters.keys().next() {
         None => Ok(()),
@@ -304,7 +304,7 @@ fn looks_like_json(bytes: &[u8]) -> bool {
     matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
-/// A list of numbers is one row, with flawed ones among them too; a list of anything else is a list of rows.
+/// The rows of a list: a list of numbers, even flawed ones, is one row; any other list is a list of rows.
 fn rows_of(list: Vec<Value>, settings: &Settings) -> Outcome<Vec<Outcome<Value>>> {
     let one_row =
         list.iter().any(Value::is_number) && list.iter().all(|value| value.is_number() || flaws::of(value).is_some());
@@ -318,12 +318,12 @@ fn each_row(list: Vec<Value>, settings: &Settings) -> Outcome<Vec<Outcome<Value>
     Ok(list.into_iter().map(Ok).collect())
 }
 
-/// More rows came than the operator takes.
+/// The error for more rows than the operator allows.
 pub(crate) fn too_many(settings: &Settings) -> Error {
     error!(Input, "too many rows came: this server takes at most {} (max_rows)", settings.max_rows)
 }
 
-/// The rows of a request that names them, as KServe's or as TorchServe's clients do.
+/// Removes the rows of a request that names them, as KServe's and TorchServe's clients do.
 fn remove_rows(object: &mut Map<String, Value>) -> Option<(&'static str, Value)> {
     ["instances", DATA_FIELD].into_iter().find_map(|name| Some((name, object.remove(name)?)))
 }
@@ -356,8 +356,8 @@ async fn multipart(kind: &str, bytes: Vec<u8>) -> Result<Vec<(String, Value)>, F
     Ok(fields)
 }
 
-/// The rows of a CSV file below the operator's folder. Whatever is not there, or not below it, gives
-/// the same error: a client cannot find out which files there are.
+/// The rows of a CSV file below the operator's folder. A file that does not exist and one outside the folder give
+/// the same error, so a client cannot find out which files exist.
 fn file_records(path: &Value, settings: &Settings) -> Outcome<Vec<Outcome<Value>>> {
     let given = match path {
         Value::String(path) => path,

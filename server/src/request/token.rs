@@ -61,8 +61,8 @@ impl Keys {
         })
     }
 
-    /// An error unless a request shows the key of this door. How long that takes does not depend on
-    /// how much of a wrong key is right.
+    /// An error unless a request shows the key of this door. The check takes the same time however much
+    /// of a wrong key is right.
     pub(crate) fn check(&self, door: Door, headers: &HeaderMap) -> Result<(), Failure> {
         let key = match door {
             Door::Inference => &self.inference,

@@ -26,7 +26,7 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) keys: Option<Keys>,
     pub(crate) draining: AtomicBool,
-    /// Whether models that were wanted could not be loaded.
+    /// Whether some of the wanted models could not be loaded.
     pub(crate) left_out: bool,
 }
 
@@ -35,7 +35,7 @@ impl App {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Whether requests can be answered: every model has a worker, there is one where some were wanted,
+    /// Whether requests can be answered: every model has a worker, there is a model if some were wanted,
     /// and the server is not ending.
     pub(crate) fn is_ready(&self) -> bool {
         let models = self.catalog.defaults();
@@ -51,7 +51,7 @@ impl App {
         }
     }
 
-    /// Each row's explanation as a request's parameters want it, and what those were read as.
+    /// Each row's explanation according to a request's parameters, and the question read from them.
     pub(crate) async fn explain(
         &self,
         running: &Running,
@@ -83,16 +83,16 @@ impl App {
     }
 }
 
-/// Records as the model takes them, each by itself.
+/// Reads each record by itself into the model's input.
 pub(crate) fn read_rows(running: &Running, records: Vec<candle_explain::Result<Value>>) -> Each<Row> {
     let read = |record: candle_explain::Result<Value>| Ok(running.servable().read(&record?)?);
     records.into_iter().map(read).collect()
 }
 
-/// The parts of an address that a route leaves open, in their order.
+/// The variable parts of an address, in order.
 pub(crate) type Open = Result<Path<Vec<(String, String)>>, PathRejection>;
 
-/// The model and, where there is one, the version of an address.
+/// The model and, if there is one, the version in an address.
 pub(crate) fn model_of(open: Open) -> Result<(String, Option<String>), Failure> {
     let Path(open) = open.map_err(|e| Failure::bad_request(e.body_text()))?;
     let mut parts = open.into_iter().map(|(_, part)| part);

@@ -35,12 +35,12 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/explanations/{model}/{version}", asked(explanations))
 }
 
-/// TorchServe's clients send their bodies by any of these.
+/// A route for the HTTP methods that TorchServe's clients use to send bodies.
 fn asked<H: Handler<T, Arc<App>> + Clone, T: 'static>(answer: H) -> MethodRouter<Arc<App>> {
     get(answer.clone()).post(answer.clone()).put(answer)
 }
 
-/// What needs no key: it tells whether the server runs, and what it takes.
+/// The routes that need no key: whether the server runs, and its description.
 pub(crate) fn open_routes() -> Router<Arc<App>> {
     Router::new().route("/", any(root)).route("/ping", get(ping)).route("/api-description", get(description))
 }
@@ -70,7 +70,7 @@ async fn models(State(app): State<Arc<App>>) -> Response {
     body::json(StatusCode::OK, &json!({ "models": models }))
 }
 
-/// A request to a model, read.
+/// A request to a model that was read.
 struct Asked {
     running: Arc<Running>,
     form: Form,
@@ -108,7 +108,7 @@ async fn explanations(State(app): State<Arc<App>>, open: Open, request: Request)
     let (ask, explanations) = app.explain(&running, &parameters, rows).await?;
     let answer = move || Answer::of(&running, &warned).explanations(form, &ask, &explanations);
     match form {
-        // Drawing takes long enough to keep others waiting.
+        // Drawing takes so long that others would wait.
         Form::Svg | Form::Png => {
             let drawn = tokio::task::spawn_blocking(answer).await;
             drawn.unwrap_or_else(|_| Err(Failure::internal("the picture could not be drawn")))
@@ -117,12 +117,12 @@ async fn explanations(State(app): State<Arc<App>>, open: Open, request: Request)
     }
 }
 
-/// What there is at no address.
+/// The reply for an unknown address.
 pub(crate) async fn nothing(request: Request) -> Response {
     Failure::no_such_path(request.uri().path()).at(request.uri().path())
 }
 
-/// What an address does not take.
+/// The reply for a method that an address does not take.
 pub(crate) async fn not_allowed(request: Request) -> Response {
     let path = request.uri().path();
     let failure = Failure::method_not_allowed(format!("{path} does not take {}", request.method()));

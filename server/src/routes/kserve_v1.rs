@@ -34,7 +34,7 @@ async fn list(State(app): State<Arc<App>>) -> Response {
     body::json(StatusCode::OK, &json!({ "models": names }))
 }
 
-/// Whether an address is that of a verb, which has the route of its model.
+/// Whether an address ends in a verb; it shares its route with the model's.
 pub(crate) fn is_verb(path: &str) -> bool {
     path.starts_with("/v1/models/") && VERBS.iter().any(|verb| path.ends_with(verb))
 }

@@ -38,7 +38,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/v2/models/{model}/versions/{version}/infer", post(infer))
 }
 
-/// What probes ask, which have no key.
+/// The routes for probes, which have no key.
 pub(crate) fn open_routes() -> Router<Arc<App>> {
     Router::new().route("/v2/health/live", get(live)).route("/v2/health/ready", get(ready))
 }
@@ -134,7 +134,7 @@ async fn inferred(app: &Arc<App>, open: Open, request: Request) -> Result<Respon
     Ok(body::json(StatusCode::OK, &answer))
 }
 
-/// A request that is read.
+/// A request that was read.
 struct Asked {
     id: Option<Value>,
     /// The outputs that it names.
@@ -160,7 +160,7 @@ fn read(app: &App, running: &Running, bytes: &[u8]) -> Result<Asked, Failure> {
     Ok(Asked { id, wanted, rows })
 }
 
-/// The records of a request's one input tensor; a row that is none says why.
+/// The records of a request's only input tensor, with an error for each row that is not a record.
 pub(crate) fn records(
     asked: &Value,
     description: &Description,
@@ -205,7 +205,7 @@ pub(crate) fn records(
     }
 }
 
-/// The values of data that is flat, or nested by the shape; none where it is nested otherwise.
+/// The values of data that is flat or nested by the shape; `None` if it is nested otherwise.
 fn values<'a>(data: &'a Value, shape: &[usize]) -> Option<Vec<&'a Value>> {
     let items = data.as_array()?;
     if !items.iter().any(Value::is_array) {
@@ -215,7 +215,7 @@ fn values<'a>(data: &'a Value, shape: &[usize]) -> Option<Vec<&'a Value>> {
     unnest(data, shape, &mut flat).then_some(flat)
 }
 
-/// Adds the values of data that is nested by the shape; false where it is not.
+/// Adds the values of data that is nested by the shape; false if it is not.
 fn unnest<'a>(data: &'a Value, shape: &[usize], flat: &mut Vec<&'a Value>) -> bool {
     match (data, shape.split_first()) {
         (Value::Array(items), Some((&length, inner))) => {
@@ -263,7 +263,7 @@ pub(crate) fn wanted(asked: &Value, description: &Description) -> candle_explain
         .collect()
 }
 
-/// One output tensor. Where a row has no answer, its label is empty, its class −1 and its numbers null; the
+/// One output tensor. If a row has no answer, its label is empty, its class −1 and its numbers null; the
 /// answer's parameters say why.
 fn output(name: &str, description: &Description, outputs: &Each<Vec<f64>>) -> Value {
     let datatype = output_names(description).iter().find(|(other, _)| *other == name).map(|(_, datatype)| *datatype);

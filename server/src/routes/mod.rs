@@ -1,4 +1,4 @@
-//! Addresses, and what is answered at each.
+//! The addresses of the server, and their answers.
 
 pub(crate) mod app;
 pub(crate) mod inference;

@@ -1,4 +1,4 @@
-//! What the server says of itself, as OpenAPI 3.
+//! The server's description, as OpenAPI 3.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! The page to try models with, and what it must know of them.
+//! The page to try models with, and what it must know about them.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -11,7 +11,7 @@ use crate::models::tabular_model::{Field, FieldKind};
 use crate::work::running::Running;
 
 const PAGE: &str = include_str!("page.html");
-/// The page is complete in itself and speaks to this server alone.
+/// The page loads nothing else and talks only to this server.
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -21,7 +21,7 @@ pub(crate) fn reply() -> Response {
     reply
 }
 
-/// What a form for a model must know.
+/// What a model's form must know.
 pub(crate) fn model(running: &Running) -> Value {
     let description = running.servable().description();
     let target = match &description.target {

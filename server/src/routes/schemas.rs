@@ -1,4 +1,4 @@
-//! What each model takes, as JSON Schema.
+//! The requests that each model takes, as JSON Schema.
 
 use candle_explain::attr::METHODS;
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use crate::models::servable::{Description, Kind};
 use crate::models::tabular_model::{Field, FieldKind};
 use crate::settings::Settings;
 
-/// Digits in quotes count as a number: forms and CSV have nothing else.
+/// Digits in quotes count as a number, because forms and CSV have only text.
 const DIGITS: &str = "^[+-]?[0-9]{1,9}(\\.[0-9]{0,9})?$";
 
 /// A body of `/predictions`, or with parameters of `/explanations`: a record, a list of records, or instances.
@@ -60,7 +60,7 @@ pub(super) fn tensors(description: &Description) -> Value {
     })
 }
 
-/// Rows of which one at least is a record of the model: any other has an error in its place in the answer.
+/// Rows of which at least one is a record of the model; the others get errors in the answer.
 fn rows(description: &Description, settings: &Settings, least: usize) -> Value {
     json!({
         "type": "array",
@@ -103,7 +103,7 @@ pub(super) fn text(description: &Description) -> Value {
     description.fields.first().map_or_else(|| json!({ "type": "string" }), of_field)
 }
 
-/// What an explanation may ask for, by the methods that need no layer.
+/// The parameters of an explanation, for the methods that need no layer.
 fn parameters(description: &Description, settings: &Settings) -> Value {
     let mut target = Map::new();
     if !description.classes.is_empty() {

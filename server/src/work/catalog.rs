@@ -52,7 +52,7 @@ impl Catalog {
     }
 
     /// Loads what the settings name of the model store: all of it, or `titanic.mar`, `name=titanic.mar`.
-    /// Where all is wanted, what cannot be loaded is left out; why not is given back.
+    /// If all is wanted, models that cannot be loaded are left out, and their errors returned.
     pub(crate) fn load_store(&self, models: &[String]) -> Result<Vec<Error>> {
         let mut refused = Vec::new();
         for model in models {
@@ -89,7 +89,7 @@ impl Catalog {
         Ok(names)
     }
 
-    /// Loads an archive or a checkpoint folder of the model store. Nothing outside of it is touched.
+    /// Loads an archive or a checkpoint folder of the model store. Nothing outside the store is touched.
     pub(crate) fn load(&self, file: &str, name: Option<&str>) -> Result<Loaded> {
         let Some(store) = &self.store else {
             bail!(Input, "there is no model store: start the server with --model-store")
@@ -141,7 +141,7 @@ impl Catalog {
         Ok(running)
     }
 
-    /// A model's version, or its default one.
+    /// A version of a model; the default one if none is named.
     pub(crate) fn get(&self, name: &str, version: Option<&str>) -> Result<Arc<Running>, Failure> {
         let models = self.read();
         let versions = known(&models, name)?;
@@ -163,7 +163,7 @@ impl Catalog {
         self.read().values().filter_map(|versions| versions.running.get(&versions.default)).cloned().collect()
     }
 
-    /// Makes a version the one that is meant where none is named: requests that come later get it.
+    /// Makes a version the default: later requests that name no version get it.
     pub(crate) fn set_default(&self, name: &str, version: &str) -> Result<(), Failure> {
         let mut models = self.write();
         known(&models, name)?;
@@ -176,8 +176,8 @@ impl Catalog {
         Ok(())
     }
 
-    /// Serves a version no longer, or with none named the default one. The last version takes the
-    /// name with it; while there are others, the default one stays.
+    /// Stops serving a version; if none is named, the default one. The last version takes the
+    /// name with it; while there are others, the default one cannot be removed.
     pub(crate) fn remove(&self, name: &str, version: Option<&str>) -> Result<(), Failure> {
         let mut models = self.write();
         let versions = known(&models, name)?;

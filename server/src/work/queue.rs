@@ -1,4 +1,4 @@
-//! Requests that wait for one model, and how they are put together.
+//! Requests that wait for one model, and how they are grouped.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,7 @@ pub(crate) enum Work {
     Explain(Arc<Ask>),
 }
 
-/// What came of each row.
+/// The result of each row.
 #[derive(Clone, Debug)]
 pub(crate) enum Computed {
     Predictions(Each<Vec<f64>>),
@@ -35,11 +35,11 @@ pub(crate) struct Job {
     pub(crate) asker: Asker,
 }
 
-/// Who waits for an answer, as the worker knows them.
+/// The worker's link to the request that waits for an answer.
 #[derive(Clone)]
 pub(crate) struct Asker(Weak<AtomicBool>);
 
-/// A request's answer, as who waits for it holds it.
+/// The answer that a request waits for.
 pub(crate) struct Awaited {
     pub(crate) answer: oneshot::Receiver<Result<Computed, Failure>>,
     /// Whether a worker has begun with it.
@@ -65,7 +65,7 @@ impl Asker {
         self.0.strong_count() == 0
     }
 
-    /// The worker begins.
+    /// Notes that the worker has begun.
     pub(crate) fn begin(&self) {
         if let Some(begun) = self.0.upgrade() {
             begun.store(true, Ordering::Relaxed);
@@ -73,7 +73,7 @@ impl Asker {
     }
 }
 
-/// Requests that wait for one model: at most so many, in their order.
+/// Requests that wait for one model, in order and limited in number.
 pub(crate) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
@@ -83,9 +83,9 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct State {
     jobs: VecDeque<Job>,
-    /// Workers that shall be there.
+    /// How many workers there should be.
     wanted: usize,
-    /// Workers that are there.
+    /// How many workers there are.
     present: usize,
     /// Whether workers end once nothing waits.
     closed: bool,
@@ -108,12 +108,12 @@ impl Queue {
         self.state().wanted
     }
 
-    /// Says how many workers there shall be, and returns how many are to be started.
+    /// Sets how many workers there should be, and returns how many must be started.
     pub(crate) fn scale(&self, workers: usize) -> usize {
         let mut state = self.state();
         state.wanted = workers;
         if workers == 0 {
-            // Nobody is left to answer them: whoever waits is told so.
+            // Nobody is left to answer them: dropping them tells whoever waits.
             state.jobs.clear();
         }
         let missing = workers.saturating_sub(state.present);
@@ -123,20 +123,20 @@ impl Queue {
         missing
     }
 
-    /// So many workers that were to be started could not be.
+    /// Notes that this many workers could not be started.
     pub(crate) fn not_started(&self, workers: usize) {
         let mut state = self.state();
         state.present -= workers;
         state.wanted = state.wanted.min(state.present);
     }
 
-    /// What waits is still answered; then the workers end.
+    /// Closes the queue: waiting requests are still answered, then the workers end.
     pub(crate) fn close(&self) {
         self.state().closed = true;
         self.changed.notify_all();
     }
 
-    /// Puts a request behind the others, or says why not.
+    /// Puts a request at the end of the queue, or says why not.
     pub(crate) fn push(&self, job: Job) -> Result<(), Failure> {
         let mut state = self.state();
         if state.wanted == 0 || state.closed {
@@ -154,9 +154,9 @@ impl Queue {
         Ok(())
     }
 
-    /// The next requests that ask the same, with at most so many rows together unless the first
-    /// alone has more; nothing if the worker that asks shall end. What nobody waits for any more is
-    /// passed over.
+    /// The next requests that ask the same, with at most `most_rows` rows together unless the first
+    /// alone has more; `None` if the worker should end. Requests that nobody waits for any more are
+    /// skipped.
     pub(crate) fn next(&self, most_rows: usize) -> Option<Vec<Job>> {
         let mut state = self.state();
         loop {
@@ -172,7 +172,7 @@ impl Queue {
         }
     }
 
-    /// The predictions that wait, with at most so many rows together unless the first alone has more.
+    /// The waiting predictions, with at most `most_rows` rows together unless the first alone has more.
     pub(crate) fn waiting_predictions(&self, most_rows: usize) -> Option<Vec<Job>> {
         let mut state = self.state();
         let first = state.jobs.iter().position(|job| job.work == Work::Predict && !job.is_abandoned())?;
@@ -186,7 +186,7 @@ impl Queue {
 }
 
 impl State {
-    /// The first request and those behind it that ask the same and fit.
+    /// The first request and the later ones that ask the same and fit.
     fn gather(&mut self, first: Job, most_rows: usize) -> Vec<Job> {
         let mut rows = first.rows.len();
         let mut together = vec![first];

@@ -1,26 +1,26 @@
-//! The rows of a request, each with its answer or what it gets in place of one.
+//! The rows of a request, each with its answer or its failure.
 
 use super::queue::Computed;
 use crate::failure::Failure;
 use crate::models::servable::Row;
 
-/// A row's part of something, or why it has none.
+/// A value for each row, or why it has none.
 pub(crate) type Each<T> = Vec<Result<T, Failure>>;
 
-/// The rows that could be read, in their order.
+/// The rows that could be read, in order.
 pub(crate) fn readable(rows: &Each<Row>) -> Vec<Row> {
     rows.iter().filter_map(|row| row.as_ref().ok().cloned()).collect()
 }
 
-/// What came of each row, where there is an outcome for those that could be read.
+/// The result of each row, given the outcomes of those that could be read.
 pub(crate) fn in_place<T>(rows: Each<Row>, outcome: Each<T>) -> Each<T> {
     let mut outcome = outcome.into_iter();
     let missing = || Err(Failure::internal("the model left a row out"));
     rows.into_iter().map(|row| row.and_then(|_| outcome.next().unwrap_or_else(missing))).collect()
 }
 
-/// The rows, unless none has an answer: then what the whole request gets. Where all rows fail alike it is not
-/// them that the fault lies in.
+/// The rows or, if none has an answer, the failure of the whole request. If all rows fail alike, the rows are not
+/// the cause.
 pub(crate) fn unless_all_fail<T>(rows: Each<T>) -> Result<Each<T>, Failure> {
     const NAMED: usize = 3;
     if rows.is_empty() || rows.iter().any(Result::is_ok) {
@@ -39,12 +39,12 @@ pub(crate) fn unless_all_fail<T>(rows: Each<T>) -> Result<Each<T>, Failure> {
 }
 
 impl Computed {
-    /// What came out, and the same of more rows behind it.
+    /// Appends the results of more rows.
     pub(crate) fn append(&mut self, other: Computed) {
         match (self, other) {
             (Computed::Predictions(rows), Computed::Predictions(more)) => rows.extend(more),
             (Computed::Explanations(rows), Computed::Explanations(more)) => rows.extend(more),
-            // The same work gives the same kind.
+            // Cannot happen: the same work gives the same kind.
             (Computed::Predictions(_), Computed::Explanations(_))
             | (Computed::Explanations(_), Computed::Predictions(_)) => {}
         }

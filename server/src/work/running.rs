@@ -13,10 +13,10 @@ use crate::metrics::ModelMetrics;
 use crate::models::servable::{Row, Servable};
 use crate::models::watched::BeforePass;
 
-/// candle walks a graph recursively: room for long chains of operations.
+/// The stack of a worker: candle walks a graph recursively, so long chains of operations need room.
 const STACK_BYTES: usize = 64 << 20;
 
-/// One version of a model, its queue and its workers. When the last request that knows it is
+/// One version of a model, its queue and its workers. When the last request that holds it is
 /// answered, its workers end.
 pub(crate) struct Running {
     pub(crate) name: String,
@@ -72,7 +72,7 @@ impl Running {
         self.queue().workers() > 0
     }
 
-    /// Starts or ends workers until there are so many.
+    /// Starts or ends workers until there are this many.
     pub(crate) fn scale(&self, workers: usize) -> Result<()> {
         let missing = self.queue().scale(workers);
         for already in 0..missing {
@@ -87,7 +87,7 @@ impl Running {
         Ok(())
     }
 
-    /// What comes out of rows: at once if that is quick, or else by way of the queue.
+    /// Computes rows: at once if that is quick, otherwise through the queue.
     pub(crate) async fn compute(&self, work: Work, rows: Vec<Row>, at_most: Duration) -> Result<Computed, Failure> {
         let description = self.servable().description();
         let at_once = description.is_quick && work == Work::Predict && rows.len() <= description.rows_at_once;
@@ -144,13 +144,13 @@ impl Shared {
                     let _ = job.reply.send(Ok(outcome.take_first(job.rows.len())));
                 }
             }
-            // One request's fault is not the others': each alone.
+            // One request's fault must not affect the others: each is computed alone.
             Err(_) => jobs.into_iter().for_each(|job| self.answer_alone(job)),
         }
     }
 
-    /// Between the passes of an explanation predictions are answered: they take no time beside it. It is
-    /// given up once nobody waits for it.
+    /// What happens between the passes of an explanation: waiting predictions are answered, since they are short, and
+    /// the explanation is given up if nobody waits for it any more.
     fn pause(self: &Arc<Self>, askers: Vec<Asker>) -> BeforePass {
         let shared = self.clone();
         BeforePass::new(move || {
@@ -186,7 +186,7 @@ impl Shared {
     }
 }
 
-/// What a model makes of each row: of all together, or in halves where that fails, down to the rows that
+/// The model's result for each row: all rows together or, if that fails, in halves, down to the rows that
 /// fail.
 pub(crate) fn each(servable: &dyn Servable, work: &Work, rows: &[Row], before_pass: &BeforePass) -> Computed {
     match compute(servable, work, rows, before_pass) {
@@ -204,7 +204,7 @@ pub(crate) fn each(servable: &dyn Servable, work: &Work, rows: &[Row], before_pa
     }
 }
 
-/// What a model makes of rows together; one that panics fails on these rows alone.
+/// The model's result for rows together; a panic fails only these rows.
 fn compute(servable: &dyn Servable, work: &Work, rows: &[Row], before_pass: &BeforePass) -> Result<Computed, Failure> {
     let computed = catch_unwind(AssertUnwindSafe(|| match work {
         Work::Predict => servable.predict(rows).map(|rows| Computed::Predictions(rows.into_iter().map(Ok).collect())),
@@ -223,7 +223,7 @@ fn compute(servable: &dyn Servable, work: &Work, rows: &[Row], before_pass: &Bef
 }
 
 impl Work {
-    /// Rows that are computed before it is asked again whether anybody waits: fewer where each has
+    /// How many rows are computed before the next check whether anybody waits: fewer if each has
     /// many steps.
     fn rows_of_a_block(&self, rows_at_once: usize) -> usize {
         const STEPS: usize = 50;

@@ -1,4 +1,4 @@
-//! Captum's own rules for softmax and the largest of a window, for parity. That for softmax does not add up.
+//! Captum's own rules for softmax and the largest of a window, for parity. Its rule for softmax does not add up.
 
 use candle_core::Tensor;
 
@@ -7,14 +7,14 @@ use super::pair::{Ends, in_upper_rows};
 use super::rescale::{divided, ratio};
 use crate::error::Result;
 
-/// The rescale rule element by element, less the mean over the whole batch.
+/// Softmax: the rescale rule element by element, minus the mean over the whole batch.
 pub(super) fn softmax(input: &Ends, output: &Ends, gradient: &Tensor, plain: &Tensor) -> Result<Tensor> {
     let scaled = ratio(input, output, gradient, plain)?;
     in_upper_rows(&scaled.broadcast_sub(&scaled.mean_all()?)?)
 }
 
-/// What the larger of both outputs is above each of them goes to the places of the two largest, divided by the
-/// distance of the inputs there.
+/// The largest of a window: the amounts by which the larger of both outputs exceeds each of them go to the places of
+/// the two largest, divided by the distance of the inputs there.
 pub(super) fn largest(
     windows: &dyn Fn(&Tensor) -> Result<Tensor>,
     input: &Ends,

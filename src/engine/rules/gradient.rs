@@ -1,11 +1,10 @@
-//! The plain gradient of what is made of one tensor.
+//! The plain gradient of a function of one tensor.
 
 use candle_core::{Tensor, Var};
 
 use crate::error::Result;
 
-/// The gradient of the sum of what `make` makes, with respect to the tensor that it is made of; zeros if it is made of
-/// nothing there.
+/// The gradient of the sum of `make(point)` with respect to `point`; zeros if it does not depend on `point`.
 pub(super) fn gradient_at(point: &Tensor, make: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     let var = Var::from_tensor(point)?;
     let mut store = make(var.as_tensor())?.sum_all()?.backward()?;

@@ -1,4 +1,4 @@
-//! The exact rule for the largest of a window: how long each number is the largest along the line.
+//! The exact rule for the largest of a window: on which share of the line each number is the largest.
 
 use candle_core::Tensor;
 
@@ -8,8 +8,7 @@ use crate::engine::host::host;
 use crate::error::Result;
 
 /// What reaches the input of a block that takes the largest of each window: the share of the straight line on
-/// which a number is the largest, times the gradient of its window. It is ∫₀¹ J(b + t(x − b))ᵀ g dt itself, found
-/// from line to line.
+/// which a number is the largest, times the gradient of its window. This is exactly ∫₀¹ J(b + t(x − b))ᵀ g dt.
 pub(super) fn shares(windows: &dyn Fn(&Tensor) -> Result<Tensor>, input: &Ends, gradient: &Tensor) -> Result<Tensor> {
     let reached = gradient_at(&input.x, |x| {
         let numbers = windows(x)?;
@@ -25,7 +24,7 @@ pub(super) fn shares(windows: &dyn Fn(&Tensor) -> Result<Tensor>, input: &Ends, 
     in_upper_rows(&reached)
 }
 
-/// The share of t in [0, 1] at which each `from + t (to − from)` is the largest; at a tie the first.
+/// The share of t in [0, 1] for which each `from + t (to − from)` is the largest; at a tie the first counts.
 fn share_out(from: &[f64], to: &[f64], shares: &mut [f64]) {
     let slope = |index: usize| to[index] - from[index];
     let steepest = |best: usize, index: usize, at_best: f64, at_index: f64| {
@@ -39,7 +38,7 @@ fn share_out(from: &[f64], to: &[f64], shares: &mut [f64]) {
     }
     let mut t = 0.;
     while t < 1. {
-        // Only what rises faster can take over.
+        // Only a number that rises faster can become the largest.
         let mut next: Option<(f64, usize)> = None;
         for index in 0..from.len() {
             let faster = slope(index) - slope(current);

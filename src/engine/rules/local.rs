@@ -10,17 +10,17 @@ use crate::engine::legendre::gauss_legendre;
 use crate::error::Result;
 use crate::nn::{Block, ordinary};
 
-/// How many points of the whole line are tried, until the block's own sum comes out; and then of its parts.
+/// How many points are tried, first on the whole line and then on its parts, until the block's own sum comes out.
 const POINTS: [usize; 3] = [4, 8, 16];
 const POINTS_OF_A_PART: usize = 16;
-/// Parts at which no line is halved any more.
+/// A line of this many parts is not halved again.
 const MOST_PARTS: usize = 256;
 
 /// ∫₀¹ J(b + t(x − b))ᵀ g dt for each input of the block: multipliers M with Σ M·(x − b) = Σ g·(f(x) − f(b)) in
-/// each row. One point is exact for what is linear in each input; for all else the line is halved where its sum does
+/// each row. One point is exact for what is linear in each input. For all else the line is halved where its sum does
 /// not come out.
 ///
-/// `gradient` is `[rows, ...]`; what comes back has the inputs' shapes.
+/// `gradient` is `[rows, ...]`; the result has the inputs' shapes.
 pub(super) fn mean_jacobian(
     block: &dyn Block,
     inputs: &[Tensor],
@@ -44,7 +44,7 @@ struct Line<'a> {
     /// None for inputs that are the same at both ends.
     ends: Vec<Option<Ends>>,
     gradient: &'a Tensor,
-    /// How far sums of each row may be apart for rounding.
+    /// How far the sums of each row may differ by rounding.
     rounding: Vec<f64>,
 }
 
@@ -54,7 +54,7 @@ struct Part {
     sums: [Vec<f64>; 2],
 }
 
-/// For each input that moves.
+/// The mean for each input; `None` if it is the same at both ends.
 type Means = Vec<Option<Tensor>>;
 
 impl<'a> Line<'a> {
@@ -111,7 +111,7 @@ impl<'a> Line<'a> {
         self.ends.iter().zip(self.inputs).map(at).collect()
     }
 
-    /// The integral over a part of the line, by so many points of Gauss and Legendre.
+    /// The integral over a part of the line, by this many Gauss-Legendre points.
     fn jacobians(&self, span: &Range<f64>, points: usize) -> Result<Means> {
         let length = span.end - span.start;
         let mut total: Means = vec![None; self.inputs.len()];

@@ -1,4 +1,4 @@
-//! How methods have gradients pass through blocks.
+//! The rules by which gradients pass through blocks.
 
 mod captum;
 mod gradient;

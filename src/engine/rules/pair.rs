@@ -1,4 +1,4 @@
-//! Rows in pairs: those of the inputs, and behind them as many of what they are compared with.
+//! Rows in pairs: those of the inputs, followed by as many that they are compared with.
 
 use candle_core::Tensor;
 
@@ -13,7 +13,7 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    /// None for a tensor that has not a row for each: it is the same for both.
+    /// The ends of a tensor; `None` if it has no row for each of both, so that it is the same at both ends.
     pub(super) fn of(tensor: &Tensor, rows: usize) -> Result<Option<Self>> {
         if !tensor.dtype().is_float() || tensor.dims().first() != Some(&(2 * rows)) {
             return Ok(None);

@@ -7,7 +7,7 @@ use super::{captum, largest, local};
 use crate::error::{Result, bail};
 use crate::nn::{Call, Operation, Rule, ordinary};
 
-/// Differences below it are none, and the gradient is taken.
+/// Below this, a difference counts as none, and the gradient is taken.
 const NO_DIFFERENCE: f64 = 1e-10;
 
 /// The rescale rule for what is computed element by element, the mean of the Jacobian for all else.
@@ -17,7 +17,8 @@ pub(crate) struct Rescale {
 }
 
 impl Rescale {
-    /// For a pass of so many pairs, with Captum's own rules for softmax and the largest of a window, or without.
+    /// The rule for a pass of `pairs` pairs, with or without Captum's own rules for softmax and the largest of a
+    /// window.
     pub(crate) fn new(pairs: usize, captum: bool) -> Self {
         Self { pairs, captum }
     }
@@ -28,7 +29,7 @@ impl Rule for Rescale {
         let Call { block, inputs, output, .. } = call;
         let block = &**block;
         let operation = block.operation();
-        // Captum's hook on such a block comes after the one that has read the gradient already.
+        // Captum's hook on such a block runs after the one that has already read the gradient.
         let unheard = self.captum && call.follows_nonlinear;
         if matches!(operation, Operation::Affine) || unheard {
             return Ok(None);
@@ -77,7 +78,7 @@ pub(super) fn ratio(input: &Ends, output: &Ends, gradient: &Tensor, plain: &Tens
     divided(&(gradient * output.difference()?)?, input, plain)
 }
 
-/// A part of the output's difference for each input, divided by the input's own.
+/// A part of the output's difference for each input, divided by the input's own difference.
 pub(super) fn divided(part: &Tensor, input: &Ends, plain: &Tensor) -> Result<Tensor> {
     let difference = input.difference()?;
     let none = difference.abs()?.lt(NO_DIFFERENCE)?;

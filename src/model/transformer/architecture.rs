@@ -12,11 +12,11 @@ pub(super) struct Architecture {
     /// The dense layer from the embeddings' width to that of the layers.
     pub(super) projection: Option<&'static str>,
     pub(super) distances: Option<DistancesPlan>,
-    /// How far a layer sees that sees near tokens alone.
+    /// How far a layer sees if it sees only near tokens.
     pub(super) window: Option<usize>,
     pub(super) convolution: Option<ConvolutionPlan>,
     pub(super) stack: Stack,
-    /// The norm behind the last layer.
+    /// The norm after the last layer.
     pub(super) last_norm: Option<&'static str>,
     pub(super) head: HeadPlan,
 }
@@ -28,7 +28,7 @@ pub(super) struct Norms {
     pub(super) bias: bool,
 }
 
-/// The tables that token ids and their places become vectors by.
+/// The tables that turn token ids and their places into vectors.
 #[derive(Clone, Debug)]
 pub(super) struct EmbeddingsPlan {
     pub(super) words: &'static str,
@@ -39,33 +39,33 @@ pub(super) struct EmbeddingsPlan {
     /// The dense layer without a bias before the norm.
     pub(super) projection: Option<&'static str>,
     pub(super) norm: &'static str,
-    /// Whether padding is 0 behind the norm, and attends to all tokens alike.
+    /// Whether padding is 0 after the norm, and attends to all tokens alike.
     pub(super) blanks_padding: bool,
 }
 
-/// What becomes of the types that a tokenizer gives tokens.
+/// How the encoder treats token types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenTypes {
     /// There is a table of them.
     Known,
-    /// They are let in and change nothing.
+    /// They are accepted but change nothing.
     Ignored,
-    /// Only 0 is let in.
+    /// Only 0 is accepted.
     Refused,
 }
 
-/// How a token's place comes into its embedding.
+/// How a token's place enters its embedding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Positions {
     /// Places are counted from 0.
     Counted,
-    /// Places of tokens other than this are counted from the number above it, which is the place of all others.
+    /// Tokens with this id (padding) have it as their place; the others are counted from the next number on.
     Behind(u32),
-    /// Not at all; a text has at most so many tokens.
+    /// Not at all; a text has at most this many tokens.
     Nowhere(usize),
 }
 
-/// What attention knows of how far apart two tokens are, shared by all layers.
+/// What attention knows about the distance of two tokens, shared by all layers.
 #[derive(Clone, Debug)]
 pub(super) enum DistancesPlan {
     /// A number for each bucket of distances and each head, added to the logits.
@@ -102,7 +102,7 @@ pub(super) struct Pass {
 }
 
 impl Stack {
-    /// Layers that have each its weights, and are called as these are.
+    /// Passes through layers with weights of their own, named like those.
     pub(super) fn of(prefix: &str, layers: impl IntoIterator<Item = LayerPlan>) -> Self {
         let pass = |(index, layer)| {
             let name = format!("{prefix}{index}");
@@ -120,7 +120,7 @@ pub(super) struct LayerPlan {
     pub(super) attention_norm: Option<&'static str>,
     pub(super) feed_forward: FeedForwardPlan,
     pub(super) output_norm: &'static str,
-    /// Whether the norms stand before attention and feed-forward network, or behind their residuals.
+    /// Whether the norms come before attention and feed-forward network; otherwise they follow the residuals.
     pub(super) norms_first: bool,
 }
 
@@ -141,35 +141,35 @@ pub(super) struct AttentionPlan {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ProjectionsPlan {
     Apart([&'static str; 3]),
-    /// One that gives all three, one behind the other.
+    /// One that gives all three, one after the other.
     Joined(&'static str),
 }
 
-/// How the places of two tokens come into what one attends to of the other.
+/// How the places of two tokens influence how much one attends to the other.
 #[derive(Clone, Debug)]
 pub(super) enum Relation {
     /// Not at all.
     None,
     /// By the encoder's [`DistancesPlan::Biases`].
     Biased,
-    /// Queries and keys are turned by angles that grow with the place; the slowest turn has this base.
+    /// Queries and keys are rotated by angles that grow with the place; this is the base of the frequencies.
     Rotary(f64),
     /// By the encoder's [`DistancesPlan::Vectors`].
     Disentangled(Disentanglement),
 }
 
-/// What of two tokens' distance comes into their logit.
+/// How the distance of two tokens enters their logit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Disentanglement {
-    /// The dense layer that gives the keys of distances, which queries meet.
+    /// The dense layer that gives the keys of distances, which are multiplied with queries.
     pub(super) keys: Option<&'static str>,
-    /// The dense layer that gives the queries of distances, which keys meet.
+    /// The dense layer that gives the queries of distances, which are multiplied with keys.
     pub(super) queries: Option<&'static str>,
-    /// Whether the dense layers of the tokens' keys and queries stand in for these.
+    /// Whether the dense layers of the tokens' keys and queries are used instead.
     pub(super) shared: bool,
-    /// How many distances are told apart on either side.
+    /// How many distances are distinguished on either side.
     pub(super) span: usize,
-    /// The distance up to which far ones share them by their logarithm; without it each is told apart.
+    /// The distance up to which far ones share a vector, by their logarithm; `None` if each has its own.
     pub(super) farthest: Option<usize>,
 }
 
@@ -182,7 +182,7 @@ pub(super) struct FeedForwardPlan {
     /// The key of its width in `config.json`.
     pub(super) width: &'static str,
     pub(super) activation: Nonlinearity,
-    /// Whether half of what the inner layer gives is the gate of the other.
+    /// Whether one half of the inner layer's output is the gate of the other half.
     pub(super) gated: bool,
 }
 
@@ -197,12 +197,12 @@ pub(super) struct HeadPlan {
     pub(super) logits: &'static str,
 }
 
-/// What of the hidden states the head sees.
+/// Which hidden state the head sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pooling {
     /// That of the first token.
     First,
-    /// The mean of those that are not padding.
+    /// The mean over the tokens that are not padding.
     Mean,
 }
 

@@ -16,7 +16,7 @@ use crate::nn::{MatMul, Softmax};
 /// What all layers of an encoder share in a pass.
 pub(super) struct Shared {
     pub(super) masks: Masks,
-    /// What is known of distances: biases of the logits, or a vector for each.
+    /// The distances of tokens: biases of the logits, or a vector for each distance.
     pub(super) distances: Option<Tensor>,
 }
 

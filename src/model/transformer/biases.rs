@@ -6,7 +6,7 @@ use super::part::{Table, made_of};
 use crate::error::Result;
 use crate::model::Layers;
 
-/// How many buckets distances are put into, half of them for either side.
+/// How many buckets there are for distances, half of them for either side.
 pub(super) const BUCKETS: usize = 32;
 /// From here on all distances are in one bucket.
 const FARTHEST: f64 = 128.;
@@ -31,8 +31,8 @@ impl Biases {
     }
 }
 
-/// The bucket of a query's and a key's places: near distances have each one, those further off share them by their
-/// logarithm, in single precision as the models are trained.
+/// The bucket of a query's and a key's places. Near distances have one each; farther ones share buckets by their
+/// logarithm, in single precision as in training.
 fn bucket(query: usize, key: usize) -> u32 {
     let half = BUCKETS / 2;
     let exact = half / 2;

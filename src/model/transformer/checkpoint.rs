@@ -53,7 +53,7 @@ impl Checkpoint {
         Self { folder: PathBuf::new(), spelling, weights: BTreeMap::new(), dtype: DType::F32, asked: None }
     }
 
-    /// The names of the weights that something loads: it is loaded once of weights that are all 0 and of any size.
+    /// The names of the weights that `load` asks for: it runs once on weights that are all 0 and of any size.
     pub(super) fn names_of<T>(spelling: Spelling, load: impl FnOnce(&Self) -> Result<T>) -> Result<Vec<String>> {
         let rehearsal = Self { asked: Some(RefCell::default()), ..Self::empty(spelling) };
         load(&rehearsal)?;
@@ -68,7 +68,7 @@ impl Checkpoint {
         Self { weights, ..Self::empty(spelling) }
     }
 
-    /// Where the weights come from.
+    /// The folder of the weights.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -83,8 +83,8 @@ impl Checkpoint {
         listed(&self.weights.keys().map(String::as_str).collect::<Vec<_>>())
     }
 
-    /// The same with one type for all of the expected weights: f64 if any of them is, or else f32. An error
-    /// names every weight that is missing, and what is there in their place.
+    /// The same with one type for all expected weights: f64 if any of them is, else f32. An error
+    /// names every weight that is missing, and those that are there instead.
     pub(super) fn require(mut self, expected: &[String]) -> Result<Self> {
         let missing: Vec<&str> = expected.iter().filter(|name| !self.has(name)).map(String::as_str).collect();
         if missing.is_empty() {
@@ -110,7 +110,7 @@ impl Checkpoint {
         )
     }
 
-    /// An error if there are weights of layers above the `count` that `config.json` tells of. Those of
+    /// An error if there are weights of layers beyond the `count` that `config.json` names. Those of
     /// another encoder in the same file do not count.
     pub(super) fn refuse_further_layers(&self, layer: &str, count: usize) -> Result<()> {
         let index = |name: &String| name.strip_prefix(layer)?.split('.').next()?.parse::<usize>().ok();
@@ -129,7 +129,7 @@ impl Checkpoint {
         }
     }
 
-    /// An error if `config.json` tells of another size than the weights have.
+    /// An error if the size in `config.json` is not that of the weights.
     pub(super) fn check_size(&self, config: &Config, key: &str, size: usize) -> Result<()> {
         let told = config.size(key).unwrap_or(size as u64);
         self.ensure(told == size as u64, || {
@@ -137,7 +137,7 @@ impl Checkpoint {
         })
     }
 
-    /// An error if something does not hold of the weights.
+    /// An error unless a condition on the weights holds.
     pub(super) fn ensure(&self, holds: bool, why: impl FnOnce() -> String) -> Result<()> {
         if holds || self.asked.is_some() {
             return Ok(());

@@ -19,13 +19,13 @@ use crate::nn::{Activation, Softmax};
 /// the families BERT, RoBERTa (PhoBERT, XLM-RoBERTa, CamemBERT and RoBERTa-PreLayerNorm included), DistilBERT,
 /// ELECTRA, ALBERT, DeBERTa-v2 (v3 included), MPNet and ModernBERT.
 ///
-/// It takes token ids `[batch, tokens]`, and as extra arguments, if there is padding, a mask
-/// `[batch, tokens]` of 1 for tokens and 0 for padding, and behind it, for pairs of texts, each token's type
-/// `[batch, tokens]`, else 0. It gives probabilities `[batch, labels]`: softmax of the logits, or the sigmoid
-/// of a single one.
+/// It takes token ids `[batch, tokens]` and gives probabilities `[batch, labels]`: softmax of the logits, or the
+/// sigmoid of a single logit. Extra arguments are optional. The first is a mask `[batch, tokens]`, needed if there is
+/// padding: 1 for tokens and 0 for padding. The second, for pairs of texts, is each token's type `[batch, tokens]`,
+/// else 0.
 ///
-/// Layers are called as in the checkpoint. What is there depends on the family, and
-/// [`Model::layer_names`] lists it:
+/// Layers have their names in the checkpoint. Which there are depends on the family;
+/// [`Model::layer_names`] lists them:
 ///
 /// | Layer | What it gives |
 /// |---|---|
@@ -62,7 +62,7 @@ made_of!(SequenceClassifier: encoder, head);
 
 impl SequenceClassifier {
     /// Reads a checkpoint: a folder with `config.json` and `model.safetensors` or `pytorch_model.bin`, whole or
-    /// in shards. All weights are computed with in `f32`, or in `f64` if any of them is.
+    /// in shards. The model computes in `f64` if any weight is of that type, else in `f32`.
     ///
     /// An error names the file or the weight that is missing, truncated or of another shape.
     pub fn from_pretrained(folder: impl AsRef<Path>) -> Result<Self> {
@@ -131,7 +131,7 @@ impl SequenceClassifier {
     }
 
     /// The name of each class: the configuration's, or `LABEL_0` and on. A single output is the
-    /// probability of the second of two classes; if the configuration has one name, it is that one's.
+    /// probability of the second of two classes or, if the configuration has only one name, of that class.
     pub fn labels(&self) -> Vec<String> {
         let classes = self.head.outputs().max(2);
         match self.encoder.config.labels.as_slice() {
@@ -147,7 +147,7 @@ impl SequenceClassifier {
         labels.iter().enumerate().any(|(class, label)| *label != format!("LABEL_{class}"))
     }
 
-    /// How many numbers the weights are.
+    /// How many numbers the weights have.
     pub fn parameter_count(&self) -> usize {
         Part::weights(self).iter().map(|(_, weight)| weight.elem_count()).sum()
     }
@@ -157,18 +157,18 @@ impl SequenceClassifier {
         self.encoder.max_tokens()
     }
 
-    /// The id that fills up shorter texts, and stands for "no word" in a reference.
+    /// The id of padding, which also means "no word" in a reference.
     pub fn pad_token_id(&self) -> u32 {
         self.encoder.pad_token_id()
     }
 
-    /// The same with what the tokenizer fills texts up with.
+    /// The same with the tokenizer's id of padding.
     pub(crate) fn with_padding(self, padding: u32) -> Self {
         Self { encoder: self.encoder.with_padding(padding), ..self }
     }
 
-    /// Writes `config.json` and `model.safetensors` into a folder, as `transformers` does: it can
-    /// be read there and here. Each file is written whole or not at all.
+    /// Writes `config.json` and `model.safetensors` into a folder, as `transformers` does; both
+    /// `transformers` and this crate can read it. Each file is written whole or not at all.
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<()> {
         let folder = folder.as_ref();
         std::fs::create_dir_all(folder).map_err(|e| cannot_write(folder, e))?;
@@ -191,7 +191,7 @@ impl SequenceClassifier {
     }
 }
 
-/// The head makes no more tensors in a forward pass.
+/// The most tensors that the head makes in a forward pass.
 const MOST_TENSORS_OF_THE_HEAD: usize = 32;
 
 impl Model for SequenceClassifier {

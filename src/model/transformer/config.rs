@@ -18,9 +18,9 @@ use crate::file::read_text;
 pub(super) struct Config {
     pub(super) family: &'static Family,
     pub(super) architecture: Architecture,
-    /// The id of padding, `transformers`' own for the model if the configuration tells of none.
+    /// The id of padding; if the configuration has none, `transformers`' default for the model.
     pub(super) pad_token_id: u32,
-    /// The id of padding, if the configuration tells.
+    /// The id of padding, if the configuration has one.
     pub(super) told_padding: Option<u32>,
     /// The name of each class, empty if the configuration names none.
     pub(super) labels: Vec<String>,
@@ -72,12 +72,12 @@ impl Config {
         self.json["word_segmentation"] == "vietnamese"
     }
 
-    /// The size of this name, if the configuration tells it.
+    /// The size of this name, if the configuration has it.
     pub(super) fn size(&self, key: &str) -> Option<u64> {
         self.json[key].as_u64()
     }
 
-    /// What the outputs were trained for, if the configuration tells.
+    /// What the outputs were trained for, if the configuration says so.
     pub(super) fn problem_type(&self) -> Option<&str> {
         self.json["problem_type"].as_str()
     }
@@ -88,7 +88,7 @@ impl Config {
     }
 }
 
-/// By the type of the model, or by its class where there is none.
+/// The family, found by the model's type, or by its class if there is no type.
 fn family(json: &Value) -> Result<&'static Family> {
     let of = |named: &dyn Fn(&Family) -> bool| FAMILIES.iter().copied().find(|family| named(family));
     let class = || {
@@ -107,7 +107,7 @@ fn family(json: &Value) -> Result<&'static Family> {
     })
 }
 
-/// The names of the classes: `id2label`'s, or `label2id`'s where it is alone.
+/// The names of the classes: those of `id2label`, or of `label2id` if only that is there.
 fn labels(settings: Settings) -> Result<Vec<String>> {
     let Some((key, value)) = settings.told(&["id2label", "label2id"]) else { return Ok(Vec::new()) };
     let names_first = key == "label2id";
@@ -132,7 +132,7 @@ fn labels(settings: Settings) -> Result<Vec<String>> {
     (0..names.len()).map(name).collect()
 }
 
-/// A class's name: a text, or a number that is one, as of stars.
+/// A class's name: a text, or a number such as a count of stars.
 fn label(id: &str, name: &Value) -> Result<String> {
     match name {
         Value::String(name) if !name.trim().is_empty() => Ok(name.clone()),

@@ -32,7 +32,7 @@ impl Convolution {
         })
     }
 
-    /// The first layer's output `[batch, tokens, width]` and what the embeddings add to it, both 0 where there is
+    /// The first layer's output `[batch, tokens, width]` plus what the embeddings add to it, both 0 at
     /// padding; `mask` is 1 for tokens and 0 for padding.
     pub(super) fn forward(
         &self,

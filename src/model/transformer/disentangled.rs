@@ -1,4 +1,4 @@
-//! Disentangled attention: what tokens are meets how far apart they stand.
+//! Disentangled attention: products of tokens with their distances.
 
 use candle_core::{D, Tensor};
 
@@ -50,7 +50,7 @@ impl Disentangled {
     }
 
     /// What distances add to the products of queries and keys, each `[batch, heads, tokens, size]`: nothing, or
-    /// `[batch, heads, tokens, tokens]`. `vectors` are those of the distances, `of_tokens` made the queries and keys.
+    /// `[batch, heads, tokens, tokens]`. `vectors` are those of the distances; `of_tokens` made the queries and keys.
     pub(super) fn forward(
         &self,
         [queries, keys]: [&Tensor; 2],
@@ -93,12 +93,12 @@ impl Disentangled {
         Ok(products.gather(&places, D::Minus1)?.transpose(0, 1)?.contiguous()?)
     }
 
-    /// Where the vector of a distance lies among all of them.
+    /// The position of a distance's vector among all of them.
     fn place(&self, distance: i64, count: usize) -> u32 {
         (distance + self.plan.span as i64).clamp(0, count as i64 - 1) as u32
     }
 
-    /// A distance, or the bucket that it shares: computed in single precision, as the models are trained.
+    /// A distance, or the bucket that it shares, computed in single precision as in training.
     fn bucket(&self, distance: i64) -> i64 {
         let middle = self.plan.span as i64 / 2;
         let Some(farthest) = self.plan.farthest.filter(|_| distance.abs() > middle) else { return distance };

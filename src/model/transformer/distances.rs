@@ -1,4 +1,4 @@
-//! What all layers of an encoder know of how far apart two tokens are.
+//! What all layers of an encoder know about the distance of two tokens.
 
 use candle_core::{DType, Tensor, Var};
 

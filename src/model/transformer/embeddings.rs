@@ -69,7 +69,7 @@ impl Embeddings {
         self.words.rows.dtype()
     }
 
-    /// How many tokens fit in.
+    /// How many tokens a text may have.
     pub(super) fn capacity(&self) -> usize {
         let rows = self.positions.as_ref().map_or(0, Table::count);
         match self.places {
@@ -84,7 +84,7 @@ impl Embeddings {
         self.words.count()
     }
 
-    /// How many types of tokens are told apart.
+    /// How many token types are distinguished.
     pub(super) fn type_count(&self) -> usize {
         self.token_types.as_ref().map_or(1, Table::count)
     }
@@ -138,7 +138,7 @@ impl Embeddings {
         layers.visit("embeddings", embedded)
     }
 
-    /// The type of every token, 0 where nothing is told.
+    /// The type of every token; 0 if the input has none.
     fn type_ids(&self, types: Option<&Tensor>, ids: &Tensor) -> Result<Vec<u32>> {
         let Some(types) = types else { return Ok(vec![0; ids.elem_count()]) };
         if types.dims() != ids.dims() || !types.dtype().is_int() {

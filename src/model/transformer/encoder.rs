@@ -20,9 +20,9 @@ use crate::model::{Inputs, Layers, Model};
 /// An encoder without a head, from the folder of a Hugging Face checkpoint, of one of the families that
 /// [`SequenceClassifier`](super::SequenceClassifier) has.
 ///
-/// It takes token ids `[batch, tokens]`, and as extra arguments, if there is padding, a mask
-/// `[batch, tokens]` of 1 for tokens and 0 for padding, and behind it, for pairs of texts, each token's type
-/// `[batch, tokens]`, else 0. It gives the last hidden states `[batch, tokens, hidden]`. Its layers are those of
+/// It takes token ids `[batch, tokens]` and gives the last hidden states `[batch, tokens, hidden]`. Extra arguments
+/// are optional. The first is a mask `[batch, tokens]`, needed if there is padding: 1 for tokens and 0 for padding. The
+/// second, for pairs of texts, is each token's type `[batch, tokens]`, else 0. The layers are those of
 /// [`SequenceClassifier`](super::SequenceClassifier), without `logits`.
 #[derive(Clone, Debug)]
 pub struct TransformerEncoder {
@@ -42,8 +42,8 @@ made_of!(TransformerEncoder: embeddings, projection, distances, layers, convolut
 
 impl TransformerEncoder {
     /// Reads the encoder of a checkpoint: a folder with `config.json` and `model.safetensors` or
-    /// `pytorch_model.bin`, whole or in shards. Weights of a head, if there are any, are left alone; the others
-    /// are computed with in `f32`, or in `f64` if any of them is.
+    /// `pytorch_model.bin`, whole or in shards. Weights of a head are ignored. The model computes in `f64` if any
+    /// weight is of that type, else in `f32`.
     ///
     /// An error names the file or the weight that is missing, truncated or of another shape.
     pub fn from_pretrained(folder: impl AsRef<Path>) -> Result<Self> {
@@ -93,7 +93,7 @@ impl TransformerEncoder {
         self.embeddings.capacity()
     }
 
-    /// The id that fills up shorter texts, and stands for "no word" in a reference.
+    /// The id of padding, which also means "no word" in a reference.
     pub fn pad_token_id(&self) -> u32 {
         self.padding
     }
@@ -103,28 +103,28 @@ impl TransformerEncoder {
         self.embeddings.vocabulary_size()
     }
 
-    /// How many types of tokens it tells apart.
+    /// How many token types it distinguishes.
     pub(crate) fn type_count(&self) -> usize {
         self.embeddings.type_count()
     }
 
-    /// Whether types of tokens are an input of it at all.
+    /// Whether the encoder takes token types at all.
     pub(crate) fn takes_types(&self) -> bool {
         self.config.architecture.embeddings.token_types != TokenTypes::Refused
     }
 
-    /// The id of padding in `config.json`, if it tells.
+    /// The id of padding in `config.json`, if there is one.
     pub(crate) fn told_padding(&self) -> Option<u32> {
         self.config.told_padding
     }
 
-    /// The same with what the tokenizer fills texts up with.
+    /// The same with the tokenizer's id of padding.
     pub(super) fn with_padding(mut self, padding: u32) -> Self {
         self.padding = padding;
         self
     }
 
-    /// How many layers there are above the embeddings; in ALBERT, how many times one is passed through.
+    /// How many layers there are above the embeddings; in ALBERT, how many passes through its layers.
     pub fn layer_count(&self) -> usize {
         self.passes.len()
     }
@@ -143,13 +143,13 @@ impl TransformerEncoder {
         self.projection.as_ref().map_or(self.embeddings.width(), Dense::outputs)
     }
 
-    /// 1 for tokens and 0 for padding, `[batch, tokens]`, if the input tells.
+    /// The mask, 1 for tokens and 0 for padding, `[batch, tokens]`, if the input has one.
     pub(super) fn mask(&self, input: &Inputs) -> Result<Option<Tensor>> {
         masks::tokens(input, self.embeddings.dtype())
     }
 }
 
-/// Neither the embeddings nor a layer make more tensors in a forward pass.
+/// The most tensors that the embeddings or a layer make in a forward pass.
 const MOST_TENSORS_OF_A_LAYER: usize = 160;
 
 impl Model for TransformerEncoder {

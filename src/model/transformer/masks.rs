@@ -6,7 +6,7 @@ use super::architecture::Architecture;
 use crate::error::{Result, bail};
 use crate::model::Inputs;
 
-/// 1 for tokens and 0 for padding, `[batch, tokens]`, if the input tells.
+/// The mask, 1 for tokens and 0 for padding, `[batch, tokens]`, if the input has one.
 pub(super) fn tokens(input: &Inputs, dtype: DType) -> Result<Option<Tensor>> {
     let Some(mask) = input.args().first() else { return Ok(None) };
     let ids = input.get(0)?;
@@ -16,10 +16,10 @@ pub(super) fn tokens(input: &Inputs, dtype: DType) -> Result<Option<Tensor>> {
     Ok(Some(mask.to_dtype(dtype)?))
 }
 
-/// What is added to the logits of attention: −∞, as near as the type comes, where a token is not seen.
+/// The masks that are added to the logits of attention: a very low number where a token is not seen.
 pub(super) struct Masks {
     everywhere: Option<Tensor>,
-    /// In layers that see near tokens alone.
+    /// The mask of layers that see only near tokens.
     near: Option<Tensor>,
 }
 
@@ -47,7 +47,7 @@ impl Masks {
     }
 }
 
-/// 1 for pairs of tokens at most so many places apart, `[1, 1, tokens, tokens]`.
+/// 1 for pairs of tokens at most `window` places apart, `[1, 1, tokens, tokens]`.
 fn within(window: usize, tokens: usize, device: &Device) -> Result<Tensor> {
     let pairs = (0..tokens).flat_map(|query| (0..tokens).map(move |key| query.abs_diff(key)));
     let seen: Vec<u8> = pairs.map(|distance| u8::from(distance <= window)).collect();

@@ -1,5 +1,5 @@
-//! Encoders with a classification head, from the folders that Hugging Face checkpoints come in. `families` has what
-//! BERT, RoBERTa, ELECTRA and so on are made of.
+//! Encoders with a classification head, from the folders of Hugging Face checkpoints. `families` describes BERT,
+//! RoBERTa, ELECTRA and so on.
 
 mod architecture;
 mod attention;

@@ -1,4 +1,4 @@
-//! The nonlinearity inside of a layer's feed-forward network.
+//! The nonlinearity inside a layer's feed-forward network.
 
 use candle_core::{Module, Result, Tensor};
 
@@ -6,7 +6,7 @@ use crate::nn::{Activation, Block, Operation, only};
 
 /// √(2/π), of the tanh approximation of GELU.
 const GELU_SCALE: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
-/// The same as BERT's early code in Python rounds it.
+/// The same as rounded by BERT's early Python code.
 const ROUNDED_GELU_SCALE: f64 = 0.797_884_560_8;
 const GELU_CUBIC: f64 = 0.044715;
 const QUICK_GELU_SCALE: f64 = 1.702;
@@ -36,7 +36,7 @@ pub(super) enum Nonlinearity {
 }
 
 impl Nonlinearity {
-    /// As `transformers` names it, or nothing.
+    /// The nonlinearity of a name in `transformers`; `None` if unknown.
     pub(super) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "gelu" | "gelu_python" => Self::Plain(Activation::Gelu),

@@ -1,4 +1,4 @@
-//! What an encoder is put together from: layers with the names that their weights have in a checkpoint.
+//! The parts of an encoder: layers that know the names of their weights in a checkpoint.
 
 use candle_core::{DType, Module, Tensor, Var};
 
@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::model::Layers;
 use crate::nn::{LayerNorm, Linear};
 
-/// Something that holds weights of a checkpoint.
+/// A part of an encoder, which holds weights of a checkpoint.
 pub(super) trait Part: Sized {
     /// Every weight with its name in the checkpoint.
     fn weights(&self) -> Vec<(String, Var)>;
@@ -15,7 +15,7 @@ pub(super) trait Part: Sized {
     fn to_dtype(&self, dtype: DType) -> Result<Self>;
 }
 
-/// A part is its fields of these names; what else it holds has no weights.
+/// Makes a struct a part: its weights are those of these fields; other fields have none.
 macro_rules! made_of {
     ($part:ident: $($field:ident),+) => {
         impl $crate::model::transformer::part::Part for $part {
@@ -66,7 +66,7 @@ impl Dense {
         layers.run(&self.linear, x)
     }
 
-    /// What it makes of weights, which are not rows of a batch and meet no rule.
+    /// Applies it to weights, which are not rows of a batch, so no rule applies to them.
     pub(super) fn on_weights(&self, layers: &Layers, x: &Tensor) -> Result<Tensor> {
         Ok(if layers.training() { self.linear.forward(x)? } else { self.linear.forward_frozen(x)? })
     }
@@ -99,7 +99,7 @@ impl Norm {
         layers.run(&self.norm, x)
     }
 
-    /// What it makes of weights, which are not rows of a batch and meet no rule.
+    /// Applies it to weights, which are not rows of a batch, so no rule applies to them.
     pub(super) fn on_weights(&self, layers: &Layers, x: &Tensor) -> Result<Tensor> {
         Ok(if layers.training() { self.norm.forward(x)? } else { self.norm.forward_frozen(x)? })
     }
@@ -115,7 +115,7 @@ impl Part for Norm {
     }
 }
 
-/// A weight of which whole rows are taken.
+/// A weight from which whole rows are taken.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     pub(super) name: String,
@@ -123,12 +123,12 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// All of its rows, in a step of a training with their gradient.
+    /// All of its rows; in a training step with their gradient.
     pub(super) fn all(&self, layers: &Layers) -> Tensor {
         if layers.training() { self.rows.as_tensor().clone() } else { self.rows.as_detached_tensor() }
     }
 
-    /// The rows of these numbers.
+    /// The rows with these numbers.
     pub(super) fn pick(&self, layers: &Layers, numbers: Vec<u32>) -> Result<Tensor> {
         let count = numbers.len();
         Ok(self.all(layers).index_select(&Tensor::from_vec(numbers, count, self.rows.device())?, 0)?)

@@ -1,4 +1,4 @@
-//! Rotary positions: queries and keys are turned by angles that grow with their places.
+//! Rotary positions: queries and keys are rotated by angles that grow with their places.
 
 use candle_core::{D, Tensor};
 
@@ -11,8 +11,8 @@ pub(super) struct Rotation {
 }
 
 impl Rotation {
-    /// For heads of this size, in the type of `like`. Angles are of single precision, as those that models are
-    /// trained with: at a distant place the last digits are far from those of a finer computation.
+    /// The rotation for heads of this size, in the type of `like`. Angles have single precision, as in
+    /// training: at a distant place, a finer computation would give visibly different ones.
     pub(super) fn of(base: f64, tokens: usize, size: usize, like: &Tensor) -> Result<Self> {
         let speed = |pair: usize| 1. / base.powf(f64::from((2 * pair) as f32 / size as f32)) as f32;
         let speeds: Vec<f32> = (0..size / 2).map(speed).collect();
@@ -25,8 +25,8 @@ impl Rotation {
         Ok(Self { cosines: table(f64::cos)?, sines: table(f64::sin)? })
     }
 
-    /// `[batch, heads, tokens, size]` to the same: the first half of a head and the second are the two sides of
-    /// planes in which it is turned.
+    /// Rotates `[batch, heads, tokens, size]`: the two halves of a head are the two coordinates of the planes in which
+    /// it is rotated.
     pub(super) fn turn(&self, x: &Tensor) -> Result<Tensor> {
         let half = x.dim(D::Minus1)? / 2;
         let (a, b) = (x.narrow(D::Minus1, 0, half)?, x.narrow(D::Minus1, half, half)?);

@@ -1,16 +1,16 @@
-//! The keys of a `config.json`, each read with what `transformers` takes where it is silent.
+//! The keys of a `config.json`, each read with the default of `transformers`.
 
 use serde_json::Value;
 
 use super::nonlinearity::Nonlinearity;
 use crate::error::{Result, bail, error};
 
-/// More layers than any encoder has.
+/// An upper limit: more layers than any encoder has.
 pub(super) const MOST_LAYERS: usize = 1000;
-/// More of anything else than any encoder has.
+/// An upper limit for all other sizes.
 const MOST: usize = 1 << 24;
 
-/// What a `config.json` says. A key whose value is null counts as one that is not there.
+/// What a `config.json` says. A key whose value is null counts as missing.
 #[derive(Clone, Copy)]
 pub(super) struct Settings<'a>(pub(super) &'a Value);
 
@@ -45,7 +45,7 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// A number of at least 1, or nothing where the key is not there or tells of 0 or less.
+    /// A number of at least 1; `None` if the key is missing or its value is 0 or less.
     pub(super) fn count_if_any(self, key: &'static str) -> Result<Option<usize>> {
         match self.value(key).map(|value| (value, value.as_i64())) {
             None | Some((_, Some(..=0))) => Ok(None),
@@ -130,7 +130,7 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// An error if the key is there with anything but `usual`, what is computed in any case.
+    /// An error if the key is there with anything but `usual`, which is computed in any case.
     pub(super) fn only(self, key: &'static str, usual: &str) -> Result<()> {
         match self.value(key) {
             Some(value) if value.as_str() != Some(usual) => bail!(File, "the {key} is {value}: expected {usual}"),

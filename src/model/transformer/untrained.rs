@@ -1,4 +1,4 @@
-//! A RoBERTa classifier that is still to be trained.
+//! A RoBERTa classifier with untrained weights.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::config::Config;
 use crate::error::{Result, bail};
 use crate::seed::Seed;
 
-/// The deviation of the weights to begin with, as in RoBERTa.
+/// The standard deviation of the initial weights, as in RoBERTa.
 const DEVIATION: f64 = 0.02;
 const EPS: f64 = 1e-5;
 const PADDING: usize = 1;
@@ -21,19 +21,19 @@ const PADDING: usize = 1;
 pub struct RobertaShape {
     /// How many tokens the vocabulary has; padding is number 1.
     pub vocabulary: usize,
-    /// How many numbers a hidden state has.
+    /// The width of the hidden states.
     pub hidden: usize,
     /// How many layers the encoder has.
     pub layers: usize,
     /// How many attention heads a layer has.
     pub heads: usize,
-    /// How wide the feed-forward networks are.
+    /// The width of the feed-forward networks.
     pub intermediate: usize,
-    /// How many tokens a text may have.
+    /// The most tokens that a text may have.
     pub tokens: usize,
     /// The names of the classes, at least two.
     pub labels: Vec<String>,
-    /// Whether its texts are to be segmented into Vietnamese words.
+    /// Whether texts should be segmented into Vietnamese words.
     pub segmented_words: bool,
 }
 

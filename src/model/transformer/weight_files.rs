@@ -13,8 +13,8 @@ use crate::model::pickle;
 
 pub(super) use crate::model::pickle::Loaded as Read;
 
-/// Every tensor of a folder with the name that its file gives it: of `model.safetensors`, the shards of its
-/// index, `pytorch_model.bin`, or the shards of its index.
+/// Every tensor of a folder with its name in the file: from `model.safetensors` or its shards, or from
+/// `pytorch_model.bin` or its shards.
 pub(super) fn tensors(folder: &Path) -> Result<Vec<(String, Read)>> {
     let there = |file: &str| Some(folder.join(file)).filter(|path| path.exists());
     if let Some(single) = there("model.safetensors") {
@@ -53,7 +53,7 @@ fn safetensors(path: &Path) -> Result<Vec<(String, Read)>> {
     Ok(file.tensors().into_iter().map(|(name, _)| read(name)).collect())
 }
 
-/// What `torch.save` wrote: the weights, or something that holds them under a usual name.
+/// The weights from a file of `torch.save`: its whole content, or the value under a usual key.
 fn pickled(path: &Path) -> Result<Vec<(String, Read)>> {
     refuse_pointer(path)?;
     for key in [None, Some("state_dict"), Some("model_state_dict"), Some("model")] {
@@ -87,7 +87,7 @@ fn shards(
     Ok(tensors)
 }
 
-/// The files that an index of shards names, each once; all are of the index's folder.
+/// The files that an index of shards names, each once; all are in the index's folder.
 pub(crate) fn shards_of(index: &Path) -> Result<Vec<String>> {
     let broken = |why: String| error!(File, "{}: {why}", index.display());
     let json: Value = serde_json::from_str(&read_text(index)?).map_err(|e| broken(format!("not JSON: {e}")))?;

@@ -1,17 +1,17 @@
-//! The names that weights have had, and which of several that mean the same counts.
+//! The current and former names of weights, and which one counts if several mean the same weight.
 
 use super::architecture::HeadPlan;
 use super::families::{FAMILIES, Family};
 
-/// What training on several devices, compiling, adapters and trainers put in front of names.
+/// Prefixes that training on several devices, compiling, adapters and trainers put before names.
 const WRAPPERS: [&str; 4] = ["module", "_orig_mod", "base_model.model", "model"];
 
-/// Under which of the names that mean the same weight it stands; the first goes before the others.
+/// The kind of a weight's name. If several names mean the same weight, the first kind counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
-    /// As `transformers` saves it.
+    /// The name that `transformers` saves.
     Usual,
-    /// Without the encoder's name, or with it where it does not belong.
+    /// Without the encoder's name where it belongs, or with it where it does not.
     Unusual,
     /// Below the name of another encoder.
     Foreign,
@@ -34,12 +34,12 @@ impl Spelling {
         below(name, self.family.prefix).unwrap_or(name)
     }
 
-    /// Whether a weight is beside the encoder.
+    /// Whether a weight belongs to the head and not to the encoder.
     fn of_head(self, bare: &str) -> bool {
         self.head.names().any(|name| self.bare(name) == name && below(bare, name).is_some())
     }
 
-    /// Today's name of a weight without the encoder's, and how usual the one is that it has.
+    /// Today's name of a weight without the encoder's name, and the kind of its name in the file.
     pub(super) fn todays_name(self, name: &str) -> (String, Rank) {
         let own = self.family.prefix;
         let (mut bare, mut encoder) = (name, None);

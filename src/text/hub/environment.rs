@@ -1,4 +1,4 @@
-//! What the environment says of the Hugging Face hub, in the variables of huggingface_hub.
+//! The environment variables for the Hugging Face hub, the same as in huggingface_hub.
 
 use std::path::PathBuf;
 
@@ -6,20 +6,20 @@ use crate::error::{Result, bail};
 
 const USUAL_ENDPOINT: &str = "https://huggingface.co";
 
-/// Where models are kept and fetched from, and in whose name.
+/// Where models are kept and downloaded from, and with which token.
 ///
 /// | Variable | Meaning |
 /// |---|---|
 /// | `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE` | the cache; `hub` below `HF_HOME` by default |
 /// | `HF_HOME` | `huggingface` below `XDG_CACHE_HOME`, or below `~/.cache`, by default |
 /// | `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN` | the token |
-/// | `HF_TOKEN_PATH` | the file with the token otherwise; `token` below `HF_HOME` by default |
-/// | `HF_HUB_DISABLE_IMPLICIT_TOKEN` | whether no token is sent |
-/// | `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE` | whether the cache alone is looked into |
+/// | `HF_TOKEN_PATH` | the file with the token, if no variable holds it; `token` below `HF_HOME` by default |
+/// | `HF_HUB_DISABLE_IMPLICIT_TOKEN` | if true, no token is sent |
+/// | `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE` | if true, only the cache is used |
 /// | `HF_ENDPOINT` | the hub's address |
 ///
-/// Of two variables the first counts; one that is empty counts as not set. `1`, `on`, `yes` and `true` are
-/// true, in upper or lower case.
+/// If both variables of a row are set, the first counts. An empty variable counts as not set. `1`, `on`, `yes` and
+/// `true` mean true, in upper or lower case.
 #[derive(Debug, PartialEq)]
 pub(super) struct Environment {
     pub(super) cache: PathBuf,
@@ -66,7 +66,7 @@ impl Environment {
     }
 }
 
-/// A path with `~`, `$NAME` and `${NAME}` replaced; a variable that is not set stays as it is written.
+/// A path with `~`, `$NAME` and `${NAME}` replaced; the name of an unset variable is left as it is.
 fn expanded(path: &str, variable: &dyn Fn(&str) -> Option<String>, user: Option<&str>) -> PathBuf {
     let below_home = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/')).zip(user);
     let path = below_home.map_or_else(|| path.to_string(), |(rest, user)| format!("{user}{rest}"));

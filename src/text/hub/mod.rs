@@ -13,11 +13,11 @@ use crate::error::{Error, Result, bail, error};
 use crate::model::shards_of;
 use crate::progress::Progress;
 
-/// How often a broken connection is taken up again.
+/// How often a broken connection is retried.
 const RETRIES: usize = 3;
 const MEGABYTE: usize = 1 << 20;
 
-/// Files of weights, the first that is there is read; and those of them that name the shards.
+/// Files of weights or their indices, which name the shards; the first that exists is read.
 const WEIGHTS: [&str; 4] = ["model.safetensors", INDICES[0], "pytorch_model.bin", INDICES[1]];
 const INDICES: [&str; 2] = ["model.safetensors.index.json", "pytorch_model.bin.index.json"];
 /// Files that a tokenizer can be read from.
@@ -44,8 +44,8 @@ pub(super) fn is_model_id(name: &str) -> bool {
     name.split('/').count() <= 2 && name.split('/').all(plain)
 }
 
-/// The folder of a model's files: from the cache where they are complete, or downloaded into it.
-/// A download that broke off goes on where it stopped. The environment is read as [`Environment`] says.
+/// The folder of a model's files: from the cache if they are complete, else downloaded into it.
+/// An interrupted download continues where it stopped. [`Environment`] lists the variables that count.
 pub(super) fn fetch(model: &str) -> Result<PathBuf> {
     let environment = Environment::read()?;
     let cached = Cache::new(environment.cache.clone()).model(model.to_string());
@@ -87,7 +87,7 @@ fn download(model: &str, environment: &Environment) -> Result<PathBuf> {
         .map_err(|e| failed("the connection", e))?;
     let about = api.model(model.to_string()).info().map_err(|e| failed("its list of files", e))?;
     let there: Vec<String> = about.siblings.into_iter().map(|file| file.rfilename).collect();
-    // All files of one commit, whatever happens on the hub meanwhile.
+    // All files are of one commit, even if the hub changes meanwhile.
     let commit = Repo::with_revision(model.to_string(), RepoType::Model, about.sha.clone());
     let repo = api.repo(commit.clone());
     let cached = cache.repo(commit);
@@ -118,7 +118,7 @@ fn fetch_file(repo: &ApiRepo, file: &str, in_notebook: bool) -> std::result::Res
     if in_notebook { repo.download_with_progress(file, Lines::default()) } else { repo.download(file) }
 }
 
-/// The files of a model that are read, out of those that are there.
+/// Which of the model's files are needed.
 fn needed(there: &[String]) -> Result<Vec<String>> {
     let has = |file: &str| there.iter().any(|other| other == file);
     let Some(weights) = WEIGHTS.into_iter().find(|file| has(file)) else {
@@ -144,7 +144,7 @@ fn needed(there: &[String]) -> Result<Vec<String>> {
     Ok(files)
 }
 
-/// Names, the first of many.
+/// The names as a list; of many only the first.
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 12;
     let first = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");

@@ -1,12 +1,12 @@
-//! A token that stands beside the vocabulary.
+//! A token added to the vocabulary.
 
 use serde_json::Value;
 use tokenizers::AddedToken;
 
 use crate::error::{Result, bail};
 
-/// A token that is found in a text before anything else is done with it, as the files of a folder
-/// write it down. What is not said of `normalized` is decided by `special`.
+/// A token that is cut out of a text before anything else happens, as the files of a folder
+/// define it. If `normalized` is not given, `special` decides it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Added {
     pub(super) content: String,
@@ -18,7 +18,7 @@ pub(super) struct Added {
 }
 
 impl Added {
-    /// A special token of which nothing but its content is said.
+    /// A special token given only by its content.
     pub(super) fn special(content: impl Into<String>) -> Self {
         Self {
             content: content.into(),
@@ -30,7 +30,7 @@ impl Added {
         }
     }
 
-    /// A token as JSON has it: its content alone, or an object.
+    /// A token from JSON: a string (its content), or an object.
     pub(super) fn from_json(json: &Value) -> Result<Self> {
         if let Some(content) = json.as_str() {
             return Ok(Self::special(content));

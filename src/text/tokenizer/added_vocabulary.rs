@@ -1,4 +1,4 @@
-//! Added tokens as the tokenizers of `transformers` that are written in Python find them.
+//! Added tokens, found as the Python tokenizers of `transformers` find them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -14,15 +14,15 @@ pub(super) struct AddedVocabulary {
     sought: HashMap<u8, Vec<String>>,
 }
 
-/// A stretch of a text: one added token, or what lies between two.
+/// A stretch of a text: one added token, or the text between two.
 pub(super) struct Segment {
     pub(super) span: Range<usize>,
-    /// None for what the vocabulary is for.
+    /// The added token's id; `None` for text that the vocabulary handles.
     pub(super) id: Option<u32>,
 }
 
 impl AddedVocabulary {
-    /// Tokens with numbers, and special ones that get a number behind all others if the vocabulary
+    /// Tokens with ids, and special ones, which get an id after all others if the vocabulary
     /// has none for them.
     pub(super) fn new(numbered: BTreeMap<u32, Added>, special: &[String], vocabulary: &HashMap<String, u32>) -> Self {
         let mut ids: HashMap<String, u32> = numbered.iter().map(|(id, token)| (token.content.clone(), *id)).collect();
@@ -63,7 +63,7 @@ impl AddedVocabulary {
         self.ids.keys()
     }
 
-    /// The added tokens of a text, and what lies between them.
+    /// The added tokens of a text, and the text between them.
     pub(super) fn split(&self, text: &str) -> Vec<Segment> {
         if self.sought.is_empty() {
             return vec![Segment { span: 0..text.len(), id: None }];
@@ -93,7 +93,7 @@ impl AddedVocabulary {
         spans.into_iter().filter(|span| !span.is_empty()).map(segment).collect()
     }
 
-    /// Each added token, the leftmost and then the longest, and what lies between.
+    /// Each added token, the leftmost and then the longest, and the text between.
     fn found(&self, text: &str) -> Vec<Range<usize>> {
         let mut spans = Vec::new();
         let (mut rest, mut position) = (0, 0);

@@ -1,4 +1,4 @@
-//! A tokenizer of the `tokenizers` crate from a folder, as `transformers` puts it together.
+//! A tokenizer of the `tokenizers` crate from a folder, put together as `transformers` does.
 
 use serde_json::Value;
 use tokenizers::normalizers::{NormalizerWrapper, Sequence};
@@ -12,21 +12,21 @@ use super::special_tokens::SpecialTokens;
 use super::vocabulary::{Vocabulary, kind};
 use crate::error::{Error, Result, bail, error};
 
-/// A tokenizer with what its folder tells beside it.
+/// A tokenizer and what its folder's files say about it.
 pub(super) struct Assembled {
     pub(super) tokenizer: Tokenizer,
     pub(super) special: SpecialTokens,
-    /// The id of what is not in the vocabulary, if the vocabulary has one.
+    /// The id for unknown text, if the vocabulary has one.
     pub(super) unknown: Option<u32>,
-    /// The largest id of a token that the folder's files tell of, or that stands around every text.
+    /// The largest id among the tokens of the folder's files and those around every text.
     pub(super) largest_id: u32,
-    /// The padding, if neither the vocabulary nor the folder's files have a number for it.
+    /// The padding token, if neither the vocabulary nor the folder's files have an id for it.
     pub(super) unlisted_padding: Option<String>,
-    /// The direction in which `tokenizer.json` cuts.
+    /// The side on which `tokenizer.json` cuts.
     pub(super) cuts: Option<String>,
 }
 
-/// Reads `tokenizer.json`, or the class's own files where there is none.
+/// Reads `tokenizer.json` or, if there is none, the class's own files.
 pub(super) fn assemble(folder: &Folder, chosen: &Chosen) -> Result<Assembled> {
     let fast = folder.fast()?;
     if let Some(fast) = &fast {
@@ -57,7 +57,7 @@ pub(super) fn assemble(folder: &Folder, chosen: &Chosen) -> Result<Assembled> {
     if folder.switch("split_special_tokens", false)? {
         tokenizer.set_encode_special_tokens(true);
     }
-    // A text is never cut or filled up in silence.
+    // A text is never cut or padded silently.
     tokenizer.with_padding(None);
     tokenizer.with_truncation(None).map_err(|e| unusable(folder, e))?;
     let declared = special.declared.values().map(|token| &token.content).chain(special.told());
@@ -125,7 +125,7 @@ fn no_tokenizer(folder: &Folder, chosen: &Chosen, missing: &[&str]) -> Error {
     }
 }
 
-/// What `tokenizer.json` says, and nothing of a class.
+/// The tokenizer exactly as `tokenizer.json` says, without a class.
 fn as_written(folder: &Folder, fast: Value) -> Result<(Tokenizer, Option<u32>, Option<u32>)> {
     let largest = Vocabulary::largest_id(&fast["model"]);
     let names = unknown_of(&fast["model"]);
@@ -166,7 +166,7 @@ fn build(
     Ok((tokenizer, unknown, largest))
 }
 
-/// The tokens around a text: the class's, or those of `tokenizer.json`, or what is asked for beside it.
+/// Adds the tokens around a text: the class's, those of `tokenizer.json`, or those that other files ask for.
 fn finish(
     folder: &Folder,
     class: Class,
@@ -191,7 +191,7 @@ fn finish(
     Ok(())
 }
 
-/// How a model tells what it writes for the unknown.
+/// How a model names its token for unknown text.
 enum Unknown {
     Token(String),
     Id(u32),

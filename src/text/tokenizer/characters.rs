@@ -1,4 +1,4 @@
-//! SentencePiece's table of characters, looked through before it is used.
+//! A check of SentencePiece's table of characters before it is used.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result, error};
 
-/// An error if a look-up could lead out of the table: a double array, and the texts that it points at.
+/// An error if a look-up could leave the table, which is a double array and the texts that it points at.
 pub(super) fn check(table: &[u8]) -> Result<()> {
     let (size, rest) = table.split_first_chunk().ok_or_else(broken)?;
     let (units, texts) = rest.split_at_checked(u32::from_le_bytes(*size) as usize / 4 * 4).ok_or_else(broken)?;
@@ -34,7 +34,7 @@ pub(super) fn check(table: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The same for every table in the normalisers of a `tokenizer.json`.
+/// The same check for every table in the normalisers of a `tokenizer.json`.
 pub(super) fn check_all(normalizer: &Value) -> Result<()> {
     match normalizer {
         Value::Array(all) => all.iter().try_for_each(check_all),
@@ -46,12 +46,12 @@ pub(super) fn check_all(normalizer: &Value) -> Result<()> {
     }
 }
 
-/// How far a node's children are from it.
+/// The offset of a node's children.
 fn offset(unit: usize) -> usize {
     (unit >> 10) << ((unit & 1 << 9) >> 6)
 }
 
-/// The bytes of a text in base 64; what is not of its alphabet is passed over.
+/// The bytes of a text in base 64; other characters are skipped.
 fn from_base64(text: &str) -> Vec<u8> {
     let digit = |byte: u8| match byte {
         b'A'..=b'Z' => Some(byte - b'A'),

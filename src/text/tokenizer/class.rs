@@ -1,11 +1,11 @@
-//! Which of the classes of `transformers` a tokenizer is of.
+//! The class of `transformers` that a tokenizer belongs to.
 
 use serde_json::Value;
 
 use super::folder::Folder;
 
-/// A class of `transformers` that makes its tokenizer anew from a vocabulary, whatever else a
-/// `tokenizer.json` says, or [`Class::AsWritten`] for the others.
+/// A class of `transformers` that builds its tokenizer from a vocabulary and ignores the rest of
+/// `tokenizer.json`, or [`Class::AsWritten`] for the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
     /// WordPiece as in BERT.
@@ -14,9 +14,9 @@ pub(super) enum Class {
     MpNet,
     /// Byte-level BPE between `<s>` and `</s>`.
     Roberta,
-    /// Byte-level BPE alone.
+    /// Byte-level BPE without tokens around it.
     Gpt2,
-    /// BPE with `</w>` behind BERT's way to part words.
+    /// BPE with `</w>`, after BERT's splitting into words.
     Herbert,
     /// Unigram with the ids of fairseq.
     XlmRoberta,
@@ -31,8 +31,8 @@ pub(super) enum Class {
     AsWritten,
 }
 
-/// Other classes that `transformers` makes in ways of their own, without `Tokenizer` at the end: what their
-/// `tokenizer.json` says is not all that they do.
+/// Other classes with code of their own in `transformers`, named without the final `Tokenizer`: their
+/// `tokenizer.json` does not say all that they do.
 #[rustfmt::skip]
 const MADE_OTHERWISE: [&str; 65] = [
     "Barthez", "Bartpho", "BertGeneration", "BertJapanese", "Bertweet", "BigBird",
@@ -48,7 +48,7 @@ const MADE_OTHERWISE: [&str; 65] = [
     "Tapas", "Udop", "Whisper", "XGLM", "XLM", "XLNet",
 ];
 
-/// A class, and whether the folder names it or it is only the usual one of the model.
+/// A class, and whether the folder names it or it is only the model's usual one.
 pub(super) struct Chosen {
     pub(super) class: Class,
     /// As the folder names it.
@@ -56,7 +56,7 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
-    /// `tokenizer_config.json` decides, then `config.json`, then the model's type, then the files.
+    /// The class of a folder: `tokenizer_config.json` decides, then `config.json`, the model's type, the files.
     pub(super) fn of(folder: &Folder) -> Self {
         let named = [&folder.settings, &folder.model]
             .into_iter()
@@ -97,7 +97,7 @@ impl Chosen {
     }
 }
 
-/// Whether `transformers` has a class of this name whose way is not known here.
+/// Whether `transformers` has a class of this name that is not implemented here.
 pub(super) fn is_made_otherwise(name: &str) -> bool {
     let name = name.strip_suffix("Fast").unwrap_or(name);
     name.strip_suffix("Tokenizer").is_some_and(|name| MADE_OTHERWISE.contains(&name))
@@ -126,7 +126,7 @@ impl Class {
         }
     }
 
-    /// The kind of model that it is made of, as `tokenizer.json` calls it.
+    /// The kind of model that the class uses, as `tokenizer.json` calls it.
     pub(super) fn model(self) -> Option<&'static str> {
         match self {
             Class::Bert | Class::MpNet => Some("WordPiece"),
@@ -136,7 +136,7 @@ impl Class {
         }
     }
 
-    /// The files that it is made from where there is no `tokenizer.json`.
+    /// The files that the class is built from if there is no `tokenizer.json`.
     pub(super) fn files(self) -> &'static [&'static str] {
         match self {
             Class::Bert | Class::MpNet => &["vocab.txt"],

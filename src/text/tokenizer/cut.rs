@@ -1,12 +1,12 @@
-//! Texts that are too long.
+//! Cutting texts that are too long.
 
 use std::ops::Range;
 
 use crate::error::{Result, bail};
 use crate::text::TokenizedText;
 
-/// Takes tokens out until `most` are left, and none that stand around the texts: at the ends of the texts or at
-/// their beginnings. Of two texts the longer one gives way until both are alike, as in `transformers`.
+/// Removes tokens until `most` are left, at the ends of the texts or at their beginnings, but keeps the special tokens
+/// around them. Of two texts the longer one is cut until both are equally long, as in `transformers`.
 pub(super) fn cut(text: &mut TokenizedText, most: usize, beginnings: bool, favour_first: bool) -> Result<()> {
     if text.tokens.len() <= most {
         return Ok(());
@@ -29,7 +29,7 @@ pub(super) fn cut(text: &mut TokenizedText, most: usize, beginnings: bool, favou
     Ok(())
 }
 
-/// Where the tokens of each text stand: special tokens are between two, or their types differ.
+/// The tokens of each text: two texts have special tokens between them, or their types differ.
 fn parts(text: &TokenizedText) -> Vec<Range<usize>> {
     let mut parts: Vec<Range<usize>> = Vec::new();
     for (index, token) in text.tokens.iter().enumerate().filter(|(_, token)| !token.special) {
@@ -41,8 +41,8 @@ fn parts(text: &TokenizedText) -> Vec<Range<usize>> {
     parts
 }
 
-/// How many tokens each of one or two texts keeps of `room`. Where both give way and the room is odd, the one
-/// that was longer has one more, or the first if it is favoured.
+/// How many tokens each of one or two texts keeps of `room`. If both are cut and the room is odd, the text
+/// that was longer keeps one more, or the first if it is favoured.
 fn kept(lengths: &[usize], room: usize, favour_first: bool) -> Vec<usize> {
     let &[first, second] = lengths else { return vec![room; lengths.len()] };
     let shorter = first.min(second);

@@ -1,4 +1,4 @@
-//! What a folder tells of its tokenizer.
+//! The files of a tokenizer's folder.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::error::{Result, bail, error};
 use crate::file::{read, read_text};
 
-/// The files of a tokenizer's folder that are JSON, read once.
+/// The JSON files of a tokenizer's folder, read once.
 pub(super) struct Folder {
     path: PathBuf,
     /// `config.json`: the model's.
@@ -63,12 +63,12 @@ impl Folder {
         json(&self.path.join("tokenizer.json"))
     }
 
-    /// A switch of `tokenizer_config.json`.
+    /// A boolean of `tokenizer_config.json`.
     pub(super) fn switch(&self, key: &str, default: bool) -> Result<bool> {
         Ok(self.optional_switch(key)?.unwrap_or(default))
     }
 
-    /// A switch of `tokenizer_config.json` that may be off, on, or left to others.
+    /// A boolean of `tokenizer_config.json`; `None` if it is not set.
     pub(super) fn optional_switch(&self, key: &str) -> Result<Option<bool>> {
         match self.settings.get(key) {
             None | Some(Value::Null) => Ok(None),

@@ -1,22 +1,22 @@
-//! How long a text may be, and which of its ends goes first.
+//! How long a text may be, and at which end it is cut.
 
 use serde_json::Value;
 
 use super::folder::Folder;
 use crate::error::{Result, bail};
 
-/// Above it, `transformers` takes a length for none.
+/// Above this, `transformers` takes a length as no limit.
 const NO_LIMIT: f64 = 1e20;
 
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
-    /// The special tokens included.
+    /// The most tokens of a text, special ones included.
     pub(super) tokens: Option<usize>,
     pub(super) cuts_beginnings: bool,
 }
 
 impl Limits {
-    /// From `tokenizer_config.json`, and what `tokenizer.json` says of the end that it cuts.
+    /// The limits from `tokenizer_config.json`, with the side on which `tokenizer.json` cuts.
     pub(super) fn of(folder: &Folder, cuts: Option<&str>) -> Result<Self> {
         let place = || folder.path().join("tokenizer_config.json").display().to_string();
         let of = |key: &str| folder.settings.get(key).filter(|value| !value.is_null());

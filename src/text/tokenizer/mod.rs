@@ -1,4 +1,4 @@
-//! From text to token ids, as the model was trained with.
+//! From text to the token ids that the model was trained on.
 
 mod added_token;
 mod added_vocabulary;
@@ -35,7 +35,7 @@ use crate::text::{Token, TokenizedText};
 ///
 /// | Files | Tokenizer |
 /// |---|---|
-/// | `tokenizer.json` | of the classes below its vocabulary alone counts, as in `transformers`; other classes that `transformers` makes in ways of their own are an error |
+/// | `tokenizer.json` | for the classes below only its vocabulary counts, as in `transformers`; other classes with code of their own in `transformers` are an error |
 /// | `vocab.txt` | `BertTokenizer`, `MPNetTokenizer` |
 /// | `vocab.json`, `merges.txt` | `RobertaTokenizer`, `GPT2Tokenizer`, `HerbertTokenizer` |
 /// | `sentencepiece.bpe.model` | `XLMRobertaTokenizer`, `CamembertTokenizer` |
@@ -43,9 +43,9 @@ use crate::text::{Token, TokenizedText};
 /// | `spm.model` | `DebertaV2Tokenizer` |
 /// | `vocab.txt`, `bpe.codes` | `PhobertTokenizer` |
 ///
-/// `tokenizer_config.json` names the class and its settings, or else `config.json` does; special and
-/// added tokens come from it, from `special_tokens_map.json` and from `added_tokens.json`. PhoBERT's input
-/// is brought into NFC first, as its vocabulary is.
+/// `tokenizer_config.json`, or else `config.json`, names the class. Settings come from `tokenizer_config.json`; special
+/// and added tokens also from `special_tokens_map.json` and `added_tokens.json`. PhoBERT's input
+/// is first normalised to NFC, like its vocabulary.
 ///
 /// ```
 /// use candle_explain::prelude::*;
@@ -105,14 +105,14 @@ impl Tokenizer {
         })
     }
 
-    /// The tokens of a text, with the special ones, and the words that they join into. Nothing is
-    /// cut, and a text of any length will do.
+    /// The tokens of a text, special ones included, and the words that they form. A text may have any
+    /// length; nothing is cut.
     pub fn encode(&self, text: &str) -> Result<TokenizedText> {
         self.tokenized(text, None)
     }
 
-    /// The tokens of two texts that the model reads as a pair, as a question with its answer: with the
-    /// special tokens between them, and their token types. The text of the result is both, with a space
+    /// The tokens of two texts that the model reads as a pair, such as a question and its answer, with the
+    /// special tokens between them and their token types. The text of the result is both texts, with a space
     /// between.
     pub fn encode_pair(&self, first: &str, second: &str) -> Result<TokenizedText> {
         self.tokenized(first, Some(second))
@@ -153,15 +153,15 @@ impl Tokenizer {
         })
     }
 
-    /// The text with at most so many tokens, the special ones included: without those at its end, or at its
-    /// beginning if [`Tokenizer::cuts_beginnings`]; of a pair the longer one is cut first.
+    /// The text cut to `most` tokens, special ones included: at its end, or at its
+    /// beginning if [`Tokenizer::cuts_beginnings`] says so. Of a pair the longer text is cut first.
     pub fn cut(&self, mut text: TokenizedText, most: usize) -> Result<TokenizedText> {
-        // Tokenizers in Python leave the first of two the odd token.
+        // Python tokenizers give the odd token to the first of two texts.
         cut::cut(&mut text, most, self.cuts_beginnings(), matches!(self.kind, Kind::PhoBert(_)))?;
         Ok(text)
     }
 
-    /// The ids of a text alone, the special ones included: the fastest way over many texts.
+    /// Only the ids of a text, special ones included: the fastest call for many texts.
     pub fn ids(&self, text: &str) -> Result<Vec<u32>> {
         match &self.kind {
             Kind::Fast(fast) => fast.ids(text),
@@ -177,12 +177,12 @@ impl Tokenizer {
         }
     }
 
-    /// The id that fills up shorter texts, if the tokenizer has one.
+    /// The id of padding, if the tokenizer has one.
     pub fn pad_token_id(&self) -> Option<u32> {
         self.padding
     }
 
-    /// How many tokens a text should have at most, the special ones included, if the tokenizer tells:
+    /// The most tokens that a text should have, special ones included, if the tokenizer says so:
     /// `model_max_length` of `tokenizer_config.json`.
     pub fn max_tokens(&self) -> Option<usize> {
         self.limits.tokens
@@ -198,17 +198,18 @@ impl Tokenizer {
         self.separator
     }
 
-    /// The padding token, if neither the vocabulary nor the folder's files have a number for it.
+    /// The padding token, if neither the vocabulary nor the folder's files have an id for it.
     pub(crate) fn unlisted_padding(&self) -> Option<&str> {
         self.unlisted_padding.as_deref()
     }
 
-    /// The largest id of a token that the folder's files tell of, or that stands around every text.
+    /// The largest id among the tokens of the folder's files and those around every text.
     pub(crate) fn largest_id(&self) -> u32 {
         self.largest_id
     }
 
-    /// Whether its words are joined by underscores, so that a text should be segmented first.
+    /// Whether the tokenizer expects the syllables of words joined by underscores, so that a text should be segmented
+    /// first.
     pub fn expects_segmented_words(&self) -> bool {
         matches!(self.kind, Kind::PhoBert(_))
     }

@@ -1,4 +1,4 @@
-//! PhoBERT's tokenizer: fastBPE over words that white space parts.
+//! PhoBERT's tokenizer: fastBPE over words separated by white space.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use super::special_tokens::SpecialTokens;
 use super::words::Piece;
 use crate::error::{Result, bail, error};
 
-/// The tokens that stand before the vocabulary's own.
+/// The tokens that come before the vocabulary's own.
 const FIRST: [&str; 4] = ["bos_token", "pad_token", "eos_token", "unk_token"];
 
 /// Marks the last symbol of a word among the merges.
@@ -22,8 +22,8 @@ const WORD_END: &str = "</w>";
 /// Marks a piece that is not the last of its word in the vocabulary.
 const GOES_ON: &str = "@@";
 
-/// A symbol of the merges: a character or several that were merged, with or without the mark of
-/// the word's end. It is a number of its own, as two symbols may be the same unknown token.
+/// A symbol of the merges: a character or several merged ones, with or without the mark of
+/// the word's end. It is not a token id, because two symbols may be the same unknown token.
 type Symbol = u32;
 
 /// How many words are remembered with their ids.
@@ -32,7 +32,7 @@ const MOST_REMEMBERED: usize = 100_000;
 pub(super) struct PhoBert {
     /// The id of each token of the vocabulary.
     ids: HashMap<String, u32>,
-    /// Tokens that stand for themselves wherever they are typed.
+    /// Tokens that are recognised wherever they are typed.
     added: AddedVocabulary,
     unknown: u32,
     /// The tokens around a text.
@@ -41,9 +41,9 @@ pub(super) struct PhoBert {
     symbols: HashMap<String, Symbol>,
     /// Each symbol's token in the middle of a word and at its end.
     tokens: Vec<Rendered>,
-    /// The rank of a merge, and what it gives.
+    /// The rank of a merge, and its result.
     merges: HashMap<(Symbol, Symbol), (u32, Symbol)>,
-    /// The ids of words that came before.
+    /// The ids of earlier words.
     remembered: Mutex<HashMap<String, Box<[u32]>>>,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct PhoBert {
 struct Rendered {
     id: u32,
     text: String,
-    /// How many bytes of the word it stands for.
+    /// How many bytes of the word it covers.
     length: usize,
 }
 
@@ -85,8 +85,8 @@ impl PhoBert {
         Ok(phobert)
     }
 
-    /// One merge a line: two symbols and a count; the first line ranks highest. White space is
-    /// Python's, so a symbol that holds a no-break space is no symbol: such a line only takes a rank.
+    /// Reads one merge per line: two symbols and a count; the first line ranks highest. White space is
+    /// Python's, so a no-break space cannot be part of a symbol: such a line only takes up a rank.
     fn read_merges(&mut self, text: &str) -> Result<()> {
         for (rank, line) in text.lines().enumerate() {
             let fields: Vec<&str> = line.split(is_space).filter(|field| !field.is_empty()).collect();
@@ -280,12 +280,12 @@ impl PhoBert {
     }
 }
 
-/// One of the tokens that stand around a text.
+/// One of the tokens around a text.
 fn around((text, id): &(String, u32)) -> Piece {
     Piece { id: *id, text: text.clone(), special: true, unknown: false, span: 0..0, word: None }
 }
 
-/// One token a line, with its count behind the last space.
+/// The vocabulary from a file with one token per line, followed by a space and its count.
 fn vocabulary(text: &str, special: &SpecialTokens) -> Result<HashMap<String, u32>> {
     let mut ids = HashMap::new();
     for (id, key) in (0..).zip(FIRST) {
@@ -304,20 +304,20 @@ fn vocabulary(text: &str, special: &SpecialTokens) -> Result<HashMap<String, u32
 
 /// A part of a word while its symbols are merged; of a text, a word or a special token.
 struct Part {
-    /// None for a character that no merge knows, and for a word.
+    /// `None` for a character that no merge knows, and for a word.
     symbol: Option<Symbol>,
     span: Range<usize>,
 }
 
-/// The next word from a position on, as Python's `\S+\n?` finds it: a line break directly behind a
-/// word is its last character, as it is for the tokenizer that PhoBERT comes with.
+/// The next word from a position on, as Python's `\S+\n?` finds it: a line break directly after a
+/// word is its last character, as in PhoBERT's own tokenizer.
 fn next_word(text: &str, from: usize) -> Option<Range<usize>> {
     let start = from + text.get(from..)?.find(|c| !is_space(c))?;
     let end = text[start..].find(is_space).map_or(text.len(), |length| start + length);
     Some(start..if text[end..].starts_with('\n') { end + 1 } else { end })
 }
 
-/// White space as Python has it.
+/// Whether Python counts a character as white space.
 pub(super) fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }

@@ -7,7 +7,7 @@ use super::folder::Folder;
 use super::special_tokens::SpecialTokens;
 use crate::error::{Result, error};
 
-/// How a class changes characters, in order. `characters` stands for SentencePiece's table.
+/// A step of how a class changes characters. `characters` is SentencePiece's table.
 pub(super) enum Step {
     Json(Value),
     Characters,
@@ -58,7 +58,7 @@ pub(super) fn normalizers(class: Class, folder: &Folder) -> Result<Vec<Step>> {
     })
 }
 
-/// How a class parts a text.
+/// How a class splits a text.
 pub(super) fn pre_tokenizer(class: Class, folder: &Folder) -> Result<Value> {
     Ok(match class {
         Class::Bert | Class::MpNet | Class::Herbert => json!({ "type": "BertPreTokenizer" }),
@@ -83,7 +83,7 @@ pub(super) fn pre_tokenizer(class: Class, folder: &Folder) -> Result<Value> {
     })
 }
 
-/// What a class puts around a text and between two, or null for what `tokenizer.json` says.
+/// The tokens that a class puts around a text and between two; null to keep those of `tokenizer.json`.
 pub(super) fn post_processor(
     class: Class,
     folder: &Folder,
@@ -118,7 +118,7 @@ pub(super) fn post_processor(
     }
 }
 
-/// `bos` and `eos` around each text if `tokenizer_config.json` asks for them and is heeded.
+/// `bos` and `eos` around each text, if `tokenizer_config.json` asks for them and the class follows it.
 pub(super) fn ends(
     folder: &Folder,
     special: &SpecialTokens,
@@ -141,7 +141,7 @@ pub(super) fn ends(
     Ok(processing(around("A", 0), pair, &tokens))
 }
 
-/// `front A behind`, and for a pair `front A behind … B behind` with `between` times the mark behind, where
+/// `front A behind`, and for a pair `front A behind … B behind` with `behind` repeated `between` times in the middle;
 /// the second text is of type `kind`.
 fn template(front: &(String, u32), behind: &(String, u32), between: usize, kind: u32) -> Value {
     let text = |name: &str, kind: u32| json!({ "Sequence": { "id": name, "type_id": kind } });

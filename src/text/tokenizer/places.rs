@@ -1,23 +1,23 @@
-//! Where pieces stand, with the white space that they hold.
+//! The places of pieces in the text, white space included.
 
 use std::ops::Range;
 
 use tokenizers::processors::PostProcessorWrapper;
 
-/// How tokenizers of bytes write a space.
+/// How byte-level tokenizers write a space.
 const SPACE: char = 'Ġ';
 
-/// The same tokenizer with places that are not trimmed: the library takes the space that it puts before a word for
-/// one of the text, and then a word behind an added token would lose its first letter. Ids stay as they are.
+/// The same tokenizer with untrimmed places; the ids do not change. The library mistakes the space that it puts before
+/// a word for one of the text, so that a word after an added token would lose its first letter.
 pub(super) fn with_untrimmed_places(mut tokenizer: tokenizers::Tokenizer) -> tokenizers::Tokenizer {
     let processor = tokenizer.get_post_processor().cloned().map(untrimmed);
     tokenizer.with_post_processor(processor);
     tokenizer
 }
 
-/// Where a piece stands: a space that was put before a word stands nowhere, and not on the word's first letter.
+/// The place of a piece in the text; a space that was put before a word has an empty place, not the first letter's.
 pub(super) fn place(text: &str, piece: &str, span: Range<usize>) -> Range<usize> {
-    // Of pieces that share a character, the last one has it.
+    // If pieces share a character, it belongs to the last one.
     let span = text.floor_char_boundary(span.start)..text.floor_char_boundary(span.end);
     let inserted = piece.chars().all(|c| c == SPACE)
         && text[span.clone()].chars().next().is_some_and(|c| c != SPACE && !c.is_whitespace());

@@ -1,4 +1,4 @@
-//! What a SentencePiece model's file holds of use here: its pieces and its table of characters.
+//! The parts of a SentencePiece model's file that are needed here: its pieces and its table of characters.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::error::{Error, Result, bail, error};
 /// A SentencePiece model, read from its protocol buffer.
 pub(super) struct SentencePiece {
     pub(super) pieces: Vec<SentencePiecePiece>,
-    /// Whether it chooses among pieces by their scores, as Unigram, and not by merges.
+    /// Whether it is a Unigram model, which chooses pieces by scores, and not one of merges.
     pub(super) is_unigram: bool,
     /// The compiled table by which characters are normalised, empty for none.
     pub(super) characters: Vec<u8>,
@@ -21,9 +21,9 @@ pub(super) struct SentencePiecePiece {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PieceKind {
-    /// `<s>`: never in a text.
+    /// Never in a text, such as `<s>`.
     Control,
-    /// A symbol that its user wants whole.
+    /// A symbol that its user wants to keep whole.
     UserDefined,
     Other,
 }
@@ -131,7 +131,7 @@ fn next<'a>(rest: &mut &'a [u8]) -> Result<Option<(u64, Field<'a>)>> {
     Ok(Some((key >> 3, field)))
 }
 
-/// A number of as many bytes as it needs, seven bits in each.
+/// A number of variable length, seven bits in each byte.
 fn variable(rest: &mut &[u8]) -> Result<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {

@@ -12,30 +12,30 @@ use crate::error::{Error, Result, error};
 /// The tokens that have a name, in the order in which they are added.
 const NAMED: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
-/// Where special tokens without a name are listed, today and before.
+/// The keys that list special tokens without a name, the current one and the former one.
 const EXTRA: &str = "extra_special_tokens";
 const ADDITIONAL: &str = "additional_special_tokens";
 
-/// Tokens that CamemBERT's vocabulary begins with and its texts have no use for.
+/// Tokens at the beginning of CamemBERT's vocabulary that no text uses.
 const CAMEMBERT_UNUSED: [&str; 3] = ["<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"];
 
 /// The special tokens of a folder, and those that it adds to its vocabulary.
 pub(super) struct SpecialTokens {
-    /// What the folder or its class names, in the order in which they are added.
+    /// The tokens that the folder or its class names, in the order in which they are added.
     named: Vec<(String, Added)>,
-    /// The contents of those that the folder names or lists, and not its class alone.
+    /// The contents of those that the folder itself names or lists.
     told: Vec<String>,
-    /// Special tokens without a name, if the settings tell of them.
+    /// Special tokens without a name, if the settings list them.
     extra: Option<Vec<Added>>,
-    /// Those that count where the settings tell of none.
+    /// Those that count if the settings list none.
     additional: Option<Vec<Added>>,
-    /// The tokens that the folder's files number.
+    /// The tokens to which the folder's files give an id.
     pub(super) declared: BTreeMap<u32, Added>,
 }
 
 impl SpecialTokens {
-    /// `tokenizer_config.json` over the class's own; where it numbers no tokens also
-    /// `special_tokens_map.json`, `added_tokens.json` and those of `tokenizer.json`.
+    /// The tokens of `tokenizer_config.json`, and the class's own where it names none. If it gives no token an id, also
+    /// those of `special_tokens_map.json`, `added_tokens.json` and `tokenizer.json`.
     pub(super) fn of(folder: &Folder, class: Class, fast: Option<&Value>) -> Result<Self> {
         let mut told = folder.settings.clone();
         let mut extra = match unnamed(&told, EXTRA)? {
@@ -54,7 +54,7 @@ impl SpecialTokens {
             }
             extra = extra.map_or_else(|| unnamed(&told, EXTRA), |extra| Ok(Some(extra)))?;
             declare_legacy(folder, &told, extra.as_deref().unwrap_or_default(), &mut declared)?;
-            // Too late to make those of added_tokens.json special.
+            // Read only after added_tokens.json, whose tokens it must not make special.
             additional = unnamed(&told, ADDITIONAL)?;
             for token in fast.and_then(|fast| fast["added_tokens"].as_array()).into_iter().flatten() {
                 let id = token["id"].as_u64().ok_or_else(|| error!(File, "the added token {token} has no id"))?;
@@ -95,7 +95,7 @@ impl SpecialTokens {
         Ok(())
     }
 
-    /// Tokens that the vocabulary's own file calls special: they count where the settings tell of none.
+    /// Adds tokens that the vocabulary's own file calls special: they count if the settings list none.
     pub(super) fn extra_of_vocabulary(&mut self, tokens: Vec<Added>) {
         self.additional = Some(tokens);
     }
@@ -110,12 +110,12 @@ impl SpecialTokens {
         &self.told
     }
 
-    /// Whether the folder's files number a token.
+    /// Whether the folder's files give a token an id.
     pub(super) fn numbers(&self, content: &str) -> bool {
         self.declared.values().any(|token| token.content == content)
     }
 
-    /// The content of a token without which the class cannot do.
+    /// The content of a named token; an error if it is missing.
     pub(super) fn required(&self, key: &str) -> Result<&str> {
         self.named(key).ok_or_else(|| error!(File, "\"{key}\" is null: the class of this tokenizer needs one"))
     }
@@ -158,7 +158,7 @@ impl SpecialTokens {
     }
 }
 
-/// `added_tokens.json`, from before tokens were numbered in `tokenizer_config.json`.
+/// Reads `added_tokens.json`, used before `tokenizer_config.json` gave tokens their ids.
 fn declare_legacy(
     folder: &Folder,
     told: &Map<String, Value>,
@@ -181,7 +181,7 @@ fn declare_legacy(
     Ok(())
 }
 
-/// The special tokens without a name that are told of under a key.
+/// The special tokens without a name that are listed under a key.
 fn unnamed(told: &Map<String, Value>, key: &str) -> Result<Option<Vec<Added>>> {
     match told.get(key) {
         None | Some(Value::Null) => Ok(None),
@@ -208,12 +208,12 @@ fn number(id: &str) -> Result<u32> {
     id.parse().map_err(|_| -> Error { error!(File, "added_tokens_decoder has a token \"{id}\": expected its number") })
 }
 
-/// The padding that a `tokenizer.json` fills texts up with.
+/// The padding token of a `tokenizer.json`.
 fn padding_of(fast: Option<&Value>) -> Option<&str> {
     fast.and_then(|fast| fast["padding"]["pad_token"].as_str())
 }
 
-/// The named tokens that a class has of its own.
+/// A class's own default for a named token.
 fn own(class: Class, key: &str) -> Option<&'static str> {
     let [bos, eos, unk, sep, pad, cls, mask] = match class {
         Class::Bert => ["", "", "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"],

@@ -1,4 +1,4 @@
-//! The vocabulary that a class of tokenizers is made of, from whichever file holds it.
+//! The vocabulary of a class of tokenizers, from whichever file holds it.
 
 use serde_json::{Map, Value, json};
 use tokenizers::normalizers::{NormalizerWrapper, Precompiled};
@@ -19,7 +19,7 @@ pub(super) struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// From `tokenizer.json`, whose vocabulary alone counts for a class.
+    /// The vocabulary of `tokenizer.json`; for a class nothing else in it counts.
     pub(super) fn of_fast(class: Class, special: &SpecialTokens, mut fast: Value) -> Result<Self> {
         let characters = precompiled(&fast["normalizer"])?;
         let mut model = fast["model"].take();
@@ -27,7 +27,7 @@ impl Vocabulary {
         Ok(Self { model: model_of(class, special, vocabulary, merges)?, characters })
     }
 
-    /// From the files that the class's slow tokenizer had.
+    /// The vocabulary from the files of the class's slow tokenizer.
     pub(super) fn of_files(folder: &Folder, class: Class, special: &mut SpecialTokens) -> Result<Self> {
         let files = class.files();
         let (vocabulary, merges, characters) = match class {
@@ -139,14 +139,14 @@ fn table(bytes: &[u8]) -> Result<Option<NormalizerWrapper>> {
     Ok(Some(table.into()))
 }
 
-/// The number of each line of `vocab.txt`; a token that stands twice has the last.
+/// The number of each line of `vocab.txt`; a duplicate token has the last one's.
 fn lines(text: &str) -> Value {
     let ids: Map<String, Value> =
         text.lines().zip(0u32..).map(|(line, id)| (line.trim_end().to_string(), id.into())).collect();
     Value::Object(ids)
 }
 
-/// One merge a line, two symbols.
+/// The merges of a file with one merge (two symbols) per line.
 fn merges(text: &str) -> Result<Value> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.starts_with("#version"));
     let merge = |(index, line): (usize, &str)| match line.split(' ').collect::<Vec<_>>().as_slice() {
@@ -156,7 +156,7 @@ fn merges(text: &str) -> Result<Value> {
     lines.map(merge).collect::<Result<Vec<Value>>>().map(Value::Array)
 }
 
-/// The pieces of a class with their scores: those of fairseq's models have other tokens in front.
+/// The pieces of a class with their scores; for fairseq's models other tokens come first.
 fn pieces(class: Class, special: &SpecialTokens, file: &SentencePiece) -> Result<Value> {
     let named = |key: &str| special.required(key).map(|token| json!([token, 0.]));
     let own = |from: usize| file.pieces.iter().skip(from).map(|piece| json!([piece.text, piece.score]));
@@ -175,7 +175,7 @@ fn pieces(class: Class, special: &SpecialTokens, file: &SentencePiece) -> Result
     Ok(Value::Array(pieces))
 }
 
-/// What SentencePiece takes whole: control symbols, which are special, and its user's.
+/// The tokens that SentencePiece keeps whole: control symbols, which are special, and its user's symbols.
 fn added_tokens(file: &SentencePiece) -> Vec<Added> {
     let whole = file.pieces.iter().filter(|piece| piece.kind != PieceKind::Other);
     let added = |special: bool, text: &str| Added { special, normalized: Some(false), ..Added::special(text) };

@@ -1,35 +1,35 @@
-//! From pieces to the words they are parts of.
+//! From pieces to words.
 
 use std::ops::Range;
 
 use crate::script::{Characters, ends_line, is_mark, unseen, unspaced};
 
-/// A token before it is known which word it belongs to.
+/// A token whose word is not yet known.
 pub(super) struct Piece {
     pub(super) id: u32,
     pub(super) text: String,
     pub(super) special: bool,
     pub(super) unknown: bool,
-    /// Where it stands in the text, in bytes.
+    /// Its place in the text, in bytes.
     pub(super) span: Range<usize>,
-    /// The tokenizer's own number of the word, if it tells.
+    /// The tokenizer's own number of the word, if it gives one.
     pub(super) word: Option<u32>,
 }
 
-/// A word in the making.
+/// A word while it is put together.
 struct Word {
     /// The number of its first piece.
     first: usize,
     special: bool,
     /// Where the words before it end.
     from: usize,
-    /// What its pieces hold of the text, in whole characters.
+    /// The text of its pieces, in whole characters.
     whole: Range<usize>,
     /// The same without white space at its ends.
     seen: Range<usize>,
-    /// Where the last character of it ends that is neither a mark nor unseen.
+    /// The end of its last character that is neither a mark nor invisible.
     base: Option<usize>,
-    /// Whether all of it is unseen.
+    /// Whether all of it is invisible.
     unseen: bool,
 }
 
@@ -40,7 +40,7 @@ impl Word {
         word
     }
 
-    /// Widens it to what is seen of it now; only what is new of the text is looked at.
+    /// Extends the visible part; only the new text is looked at.
     fn see(&mut self, text: &str, seen: Range<usize>) {
         if self.seen.is_empty() || seen.start < self.seen.start {
             (self.base, self.unseen, self.seen) = (None, true, seen.start..seen.start);
@@ -55,7 +55,7 @@ impl Word {
         self.seen = seen;
     }
 
-    /// Whether nothing but white space is in it, if anything.
+    /// Whether it is empty or only white space.
     fn is_space(&self) -> bool {
         !self.special && self.seen.is_empty()
     }
@@ -63,14 +63,14 @@ impl Word {
 
 /// The number of each piece's word, and the words as the text spells them.
 ///
-/// Every piece belongs to exactly one word, so sums over pieces are kept; and every character of the text that is
-/// not white space stands in exactly one word, in order, those too that the tokenizer drops, if it leaves a piece at
-/// all. Pieces belong together
+/// Every piece belongs to exactly one word, so sums over pieces are kept. Every character that is not white space
+/// is in exactly one word, in order, even if the tokenizer drops it, as long as there is a piece at all. Pieces belong
+/// together
 ///
 /// * if they share a character as readers count them: a letter with its marks, an emoji with its signs;
-/// * if the tokenizer takes them for one word, and neither white space is between them nor a script that is
-///   written without spaces: there a piece is a word;
-/// * if the tokenizer parted a word at a mark or at a character that is not seen;
+/// * if the tokenizer takes them as one word, with no white space between them (in scripts written without
+///   spaces, however, each piece is a word);
+/// * if the tokenizer split a word at a mark or at an invisible character;
 /// * if an underscore joins them.
 ///
 /// White space that is a word by itself is shown by a sign.
@@ -86,7 +86,7 @@ pub(super) fn join(text: &str, pieces: &[Piece]) -> (Vec<usize>, Vec<String>) {
         let last = index.checked_sub(1).map(|before| &pieces[before]);
         let shared = !piece.special && !seen.is_empty() && seen.start < end;
         if shared && let Some(word) = words.iter().rposition(|word| !word.is_space()) {
-            // What shares a character with a word takes along what stands nowhere between them.
+            // A piece that shares a character with a word also brings the placeless pieces between them.
             words.truncate(word + 1);
             of_piece.iter_mut().rev().take_while(|of| **of > word).for_each(|of| *of = word);
         }
@@ -109,7 +109,7 @@ pub(super) fn join(text: &str, pieces: &[Piece]) -> (Vec<usize>, Vec<String>) {
     (of_piece, spelled)
 }
 
-/// Whether a piece goes on with the word of the last one.
+/// Whether a piece continues the word of the last piece.
 fn belongs(text: &str, last: &Piece, word: &Word, piece: &Piece, whole: &Range<usize>, seen: &Range<usize>) -> bool {
     if word.special || piece.special {
         return false;
@@ -145,8 +145,8 @@ fn belongs(text: &str, last: &Piece, word: &Word, piece: &Piece, whole: &Range<u
     same_word || interrupted && between.chars().all(unseen) && base.is_alphabetic() && after.is_alphabetic()
 }
 
-/// Gives what no piece holds, as a normaliser dropped it, to the word before it, or to the one behind it where
-/// white space parts it from the one before.
+/// Gives text that no piece holds, because a normaliser dropped it, to the word before it. If white space separates it
+/// from that word, the next word gets it.
 fn fill(text: &str, characters: &Characters, words: &mut [Word]) {
     let mut seen: Vec<&mut Range<usize>> =
         words.iter_mut().filter(|word| !word.special && !word.seen.is_empty()).map(|word| &mut word.seen).collect();
@@ -161,7 +161,7 @@ fn fill(text: &str, characters: &Characters, words: &mut [Word]) {
         let gap = seen[index - 1].end..seen[index].start;
         let space = text[gap.clone()].rfind(char::is_whitespace).map(|place| gap.start + place);
         let parting = space.map_or(gap.end, |place| {
-            // A mark that stands on a space keeps it.
+            // A mark on a space keeps the space.
             let character = characters.floor(place)..characters.ceil(place + 1);
             if text[character.clone()].trim().is_empty() { character.end } else { character.start }
         });
@@ -179,7 +179,7 @@ fn fill(text: &str, characters: &Characters, words: &mut [Word]) {
     }
 }
 
-/// A word as the text spells it, or as its first piece does where nothing of the text is in it.
+/// A word as the text spells it or, if it holds no text, as its first piece does.
 fn spelled(text: &str, word: &Word, piece: &Piece) -> String {
     let sign = |c: char| if ends_line(c) { '⏎' } else { '␣' };
     let stands_for_space = |c: char| c.is_whitespace() || matches!(c, '▁' | 'Ġ');
@@ -204,7 +204,7 @@ fn widened(text: &str, characters: &Characters, span: &Range<usize>) -> Range<us
     }
 }
 
-/// Where a piece stands: without the white space at its ends, unless it is nothing else.
+/// The place of a piece without the white space at its ends, unless it is nothing else.
 pub(super) fn place(text: &str, span: &Range<usize>) -> Range<usize> {
     let seen = trimmed(text, span);
     if seen.is_empty() { span.clone() } else { seen }

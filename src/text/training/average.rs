@@ -4,7 +4,7 @@ use candle_core::{Tensor, Var};
 
 use crate::error::Result;
 
-/// The moving average of weights: w̄ ← d·w̄ + (1 − d)·w, d growing to its limit, so that the first
+/// The moving average of weights: w̄ ← d·w̄ + (1 − d)·w. d grows to its limit, so that the first
 /// steps are soon forgotten.
 pub(super) struct Average {
     limit: f64,
@@ -18,7 +18,7 @@ impl Average {
         Ok(Self { limit, steps: 0, weights: copies.collect::<Result<_>>()? })
     }
 
-    /// Takes the weights as they are now into the average.
+    /// Adds the current weights to the average.
     pub(super) fn add(&mut self) -> Result<()> {
         self.steps += 1;
         let decay = self.limit.min((1. + self.steps as f64) / (10. + self.steps as f64));
@@ -28,7 +28,7 @@ impl Average {
         Ok(())
     }
 
-    /// Puts the average in the weights' place.
+    /// Replaces the weights by their average.
     pub(super) fn settle(self) -> Result<()> {
         self.weights.into_iter().try_for_each(|(weight, average)| Ok(weight.set(&average)?))
     }

@@ -1,4 +1,4 @@
-//! Texts in batches of like length.
+//! Batches of texts of similar length.
 
 use candle_core::{Device, Tensor};
 
@@ -7,13 +7,13 @@ use crate::error::Result;
 use crate::model::Inputs;
 use crate::seed::Seed;
 
-/// Batches that are shuffled together, sorted by length, and parted again.
+/// How many batches are shuffled together, sorted by length, and divided again.
 const POOL: usize = 32;
 const PADDING: u32 = 1;
 /// The ids below this one belong to special tokens.
 const FIRST_WORD: u32 = 3;
 
-/// The positions of the texts in batches: texts of like length stand together, in random order.
+/// The positions of the texts in batches of similar length; the batches are in random order.
 pub(super) fn shuffled(lengths: &[usize], batch_size: usize, seed: Seed) -> Vec<Vec<usize>> {
     let order = seed.permutation(lengths.len());
     let mut batches: Vec<Vec<usize>> = Vec::new();
@@ -26,7 +26,7 @@ pub(super) fn shuffled(lengths: &[usize], batch_size: usize, seed: Seed) -> Vec<
     order.into_iter().map(|index| std::mem::take(&mut batches[index])).collect()
 }
 
-/// Ids `[texts, tokens]` with their mask, and a share of the words left out at random.
+/// Ids `[texts, tokens]` with their mask; a random share of the words is replaced by the mask token.
 pub(super) fn inputs(texts: &[&Vec<u32>], left_out: f64, seed: Seed) -> Result<Inputs> {
     let longest = texts.iter().map(|ids| ids.len()).max().unwrap_or(0);
     let mut chances = seed.chances(left_out);

@@ -1,4 +1,4 @@
-//! Training a small classifier on comments of one's own.
+//! Training a small classifier on your own comments.
 
 mod average;
 mod batches;

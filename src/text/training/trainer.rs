@@ -26,14 +26,14 @@ const LARGEST_GRADIENT: f64 = 1.;
 const AVERAGE_OVER: f64 = 0.995;
 const LEAST_COUNT: u64 = 5;
 const TESTED_AT_ONCE: usize = 64;
-/// Texts that differences of the loss are computed over at most.
+/// The most texts over which the gradient is compared with the loss.
 const TEXTS_CHECKED: usize = 8;
 
-/// Trains a small RoBERTa classifier, tokenizer and all, on comments with labels.
+/// Trains a small RoBERTa classifier and its tokenizer on comments with labels.
 ///
-/// Cross entropy with smoothed labels by AdamW; the learning rate rises over a tenth of the steps
-/// and then falls to 0; words and hidden numbers are left out at random; the weights that remain
-/// are the average over the last steps. The defaults are for some ten thousand comments.
+/// AdamW minimises the cross entropy with smoothed labels. The learning rate rises over a tenth of the steps
+/// and then falls to 0. Words and hidden numbers are left out at random. The final weights
+/// are the average over the last steps. The defaults suit some ten thousand comments.
 ///
 /// ```
 /// use candle_explain::prelude::*;
@@ -59,7 +59,7 @@ pub struct SentimentTrainer {
     seed: Seed,
 }
 
-/// A classifier that was trained, its tokenizer, and how the training went.
+/// A trained classifier, its tokenizer, and how the training went.
 pub struct TrainedSentiment {
     classifier: SequenceClassifier,
     tokenizer: tokenizers::Tokenizer,
@@ -68,7 +68,7 @@ pub struct TrainedSentiment {
 }
 
 impl SentimentTrainer {
-    /// A trainer for classes of these names: label 0 is the first.
+    /// A trainer for classes with these names; label 0 is the first.
     pub fn new(labels: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self {
             labels: labels.into_iter().map(Into::into).collect(),
@@ -86,12 +86,12 @@ impl SentimentTrainer {
         }
     }
 
-    /// How many tokens the vocabulary may have; 3000 by default.
+    /// The most tokens of the vocabulary; 3000 by default.
     pub fn vocabulary(&self, vocabulary: usize) -> Self {
         Self { vocabulary, ..self.clone() }
     }
 
-    /// How wide the hidden states are, a multiple of 4; 128 by default.
+    /// The width of the hidden states, a multiple of 4; 128 by default.
     pub fn hidden(&self, hidden: usize) -> Self {
         Self { hidden, ..self.clone() }
     }
@@ -101,7 +101,7 @@ impl SentimentTrainer {
         Self { layers, ..self.clone() }
     }
 
-    /// How often all comments are gone through; 5 by default.
+    /// How many times training goes through all comments; 5 by default.
     pub fn epochs(&self, epochs: usize) -> Self {
         Self { epochs, ..self.clone() }
     }
@@ -111,12 +111,12 @@ impl SentimentTrainer {
         Self { learning_rate, ..self.clone() }
     }
 
-    /// The seed of the weights, the order of the comments, and what is left out.
+    /// The seed for the weights, the order of the comments, and dropout.
     pub fn seed(&self, seed: Seed) -> Self {
         Self { seed, ..self.clone() }
     }
 
-    /// Whether texts are in Vietnamese, so that the classifier's users see whole words; not by default.
+    /// Whether texts are Vietnamese, so that explanations show whole words; false by default.
     pub fn vietnamese(&self, vietnamese: bool) -> Self {
         Self { vietnamese, ..self.clone() }
     }
@@ -126,7 +126,7 @@ impl SentimentTrainer {
         self.fit_watched(comments, |_, _, _| {})
     }
 
-    /// The same; `watch` is called after each step with its number, the number of all steps, and
+    /// The same; `watch` is called after each step with its number, the total number of steps, and
     /// the loss of the step.
     pub fn fit_watched(
         &self,
@@ -287,7 +287,7 @@ impl TrainedSentiment {
         write_whole(&folder.join("tokenizer.json"), |path| {
             self.tokenizer.save(path, false).map_err(|e| cannot_write(path, e))
         })?;
-        // Without it transformers would take RoBERTa's own, whose vocabulary is written otherwise.
+        // Without it transformers would choose RoBERTa's tokenizer, whose vocabulary has another form.
         let settings = json!({
             "bos_token": "<s>",
             "eos_token": "</s>",
@@ -326,14 +326,14 @@ fn ids(tokenizer: &tokenizers::Tokenizer, comments: &Comments) -> Result<Vec<Vec
     comments.rows().iter().enumerate().map(ids).collect()
 }
 
-/// How much of the learning rate a step has: rising, then falling to 0.
+/// The share of the learning rate at a step: rising, then falling to 0.
 fn warmed_up(step: usize, steps: usize) -> f64 {
     let warm = (WARM_UP * steps as f64).max(1.);
     let step = step as f64;
     if step < warm { step / warm } else { (steps as f64 - step) / (steps as f64 - warm).max(1.) }
 }
 
-/// Shortens the gradient to length 1 where it is longer.
+/// Shortens the gradient to length 1 if it is longer.
 fn clip(gradients: &mut GradStore, weights: &[Var]) -> Result<()> {
     let mut square = 0.;
     for weight in weights {

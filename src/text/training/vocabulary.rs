@@ -17,15 +17,15 @@ use unicode_normalization::UnicodeNormalization;
 use crate::error::{Error, Result, error};
 
 const SPECIAL: [&str; 5] = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"];
-/// The id of the token that stands for a word left out.
+/// The id of the token that replaces a left-out word.
 pub(super) const MASK: u32 = 4;
 const GOES_ON: &str = "##";
 /// How many different characters get a token of their own.
 const ALPHABET: usize = 400;
 
-/// Byte pairs in lower case, learned from texts: words are parted at white space, punctuation and
-/// underscores, so a text has the same pieces whether its words are joined or not, and digits
-/// stand alone, so no number of anybody's is remembered.
+/// Learns byte pairs in lower case from texts. Words are split at white space, punctuation and
+/// underscores, so a text has the same pieces whether its words are joined or not. Digits
+/// are single tokens, so nobody's numbers are stored in the vocabulary.
 pub(super) fn learn(texts: &[&str], size: usize, least_count: u64) -> Result<Tokenizer> {
     let failed = |e: tokenizers::Error| error!(Input, "no vocabulary can be learned from these texts: {e}");
     let model = BPE::builder()
@@ -45,8 +45,8 @@ pub(super) fn learn(texts: &[&str], size: usize, least_count: u64) -> Result<Tok
     ];
     tokenizer.with_pre_tokenizer(Some(Sequence::new(parts)));
     let special = SPECIAL.map(|token| AddedToken::from(token, true));
-    // The trainer numbers characters inside of words as they happen to come, and ties are broken by
-    // number: given in order beforehand, they make the same texts give the same vocabulary.
+    // The trainer numbers characters inside words in arbitrary order, and breaks ties by number. A fixed
+    // order makes the same texts give the same vocabulary.
     let alphabet = alphabet(texts);
     let inside = alphabet.iter().map(|character| AddedToken::from(format!("{GOES_ON}{character}"), false));
     let trainer = BpeTrainer::builder()
@@ -74,7 +74,7 @@ pub(super) fn learn(texts: &[&str], size: usize, least_count: u64) -> Result<Tok
     Ok(learned)
 }
 
-/// The characters that come up most often, in the order of their code points.
+/// The most frequent characters, in the order of their code points.
 fn alphabet(texts: &[&str]) -> Vec<char> {
     let mut counts: HashMap<char, usize> = HashMap::new();
     for character in texts.iter().flat_map(|text| text.nfc()).flat_map(char::to_lowercase) {

@@ -1,4 +1,4 @@
-//! ALBERT: few layers that are passed through many times, above embeddings that are narrower than they.
+//! ALBERT: many passes through few layers, above embeddings that are narrower than the layers.
 
 use super::{Family, bert};
 use crate::error::{Result, bail};
@@ -24,8 +24,8 @@ fn albert(settings: Settings) -> Result<Architecture> {
     })
 }
 
-/// The layers are in groups. A pass through a group is one through each of its layers; passes are spread evenly over
-/// the groups, and numbered through.
+/// The passes through the layers, which are in groups. A pass through a group goes through each of its layers; passes
+/// are spread evenly over the groups, and numbered consecutively.
 fn stack(settings: Settings) -> Result<Stack> {
     let passes = settings.layers(&["num_hidden_layers"], 12)?;
     let groups = settings.layers(&["num_hidden_groups"], 1)?;

@@ -13,7 +13,7 @@ use crate::nn::Activation;
 pub(super) static FAMILY: Family =
     Family { model_types: &["bert"], classes: &["Bert"], prefix: "bert", padding: 0, architecture: bert };
 
-/// The encoder of BERT, which those of other families are like.
+/// The encoder of BERT, on which other families are based.
 pub(super) fn bert(settings: Settings) -> Result<Architecture> {
     let layer = layer(settings)?;
     let layers = settings.layers(&["num_hidden_layers"], 12)?;

@@ -1,4 +1,4 @@
-//! DeBERTa-v2 and v3: attention in which content and distance are apart.
+//! DeBERTa-v2 and v3: attention that separates content and distance.
 
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ fn deberta(settings: Settings) -> Result<Architecture> {
     })
 }
 
-/// An error if a size is told that transformers could not build the model with.
+/// An error if the configuration has a size with which transformers could not build the model.
 fn refuse_other_sizes(settings: Settings, heads: usize, width: usize) -> Result<()> {
     let size = settings.count(&["attention_head_size"], width / heads)?;
     if size != width / heads {
@@ -98,7 +98,7 @@ fn relation(settings: Settings, kinds: &[&str]) -> Result<Relation> {
     }))
 }
 
-/// The vectors of distances, of which there is one for each number from the span below 0 to the span above it.
+/// The vectors of distances: one for each number from minus the span to the span.
 fn distances(settings: Settings, relation: &Relation) -> Result<Option<DistancesPlan>> {
     let Relation::Disentangled(Disentanglement { span, .. }) = relation else { return Ok(None) };
     let norms = settings.text("norm_rel_ebd", "none")?.to_lowercase();

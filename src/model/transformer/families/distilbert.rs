@@ -41,7 +41,7 @@ fn distilbert(settings: Settings) -> Result<Architecture> {
     let layers = settings.layers(&["n_layers", "num_hidden_layers"], 6)?;
     Ok(Architecture {
         heads: settings.count(&["n_heads", "num_attention_heads"], 12)?,
-        // transformers heeds no key for it.
+        // transformers reads no key for this.
         norms: Norms { eps: 1e-12, bias: true },
         embeddings: EmbeddingsPlan { width: "dim", token_types: TokenTypes::Refused, ..bert.embeddings },
         stack: Stack::of("transformer.layer.", std::iter::repeat_n(layer, layers)),

@@ -1,4 +1,4 @@
-//! ELECTRA: embeddings that are narrower than the layers, and a head with GELU.
+//! ELECTRA: embeddings narrower than the layers, and a head with GELU.
 
 use super::{Family, bert};
 use crate::error::Result;

@@ -1,21 +1,21 @@
-//! The families of encoders: a file and a line each.
+//! The families of encoders: one file and one line for each.
 
 use super::architecture::Architecture;
 use super::settings::Settings;
 use crate::error::Result;
 
-/// A family of encoders: how its configurations and weights are called, and what its encoders are made of.
+/// A family of encoders: the names of its configurations and weights, and what its encoders are made of.
 #[derive(Debug)]
 pub(super) struct Family {
-    /// What `model_type` is in `config.json`.
+    /// The values of `model_type` in `config.json`.
     pub(super) model_types: &'static [&'static str],
     /// What the names of `transformers`' classes begin with, for a configuration without a `model_type`.
     pub(super) classes: &'static [&'static str],
     /// What the names of the encoder's weights begin with in a checkpoint, without the dot.
     pub(super) prefix: &'static str,
-    /// The id of padding where the configuration tells of none.
+    /// The id of padding if the configuration has none.
     pub(super) padding: u32,
-    /// What a configuration describes.
+    /// The architecture that a configuration describes.
     pub(super) architecture: fn(Settings) -> Result<Architecture>,
 }
 

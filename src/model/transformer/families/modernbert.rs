@@ -1,4 +1,4 @@
-//! ModernBERT: rotary positions, gated feed-forward networks, norms first, and layers that see near tokens alone.
+//! ModernBERT: rotary positions, gated feed-forward networks, norms first, and layers that see only near tokens.
 
 use super::{Family, bert};
 use crate::error::{Result, bail};
@@ -50,7 +50,7 @@ fn modernbert(settings: Settings) -> Result<Architecture> {
     })
 }
 
-/// Whether a layer sees all tokens or near ones alone.
+/// Whether a layer sees all tokens or only near ones.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     All,
@@ -92,7 +92,7 @@ fn layer(settings: Settings, index: usize, kind: Kind) -> Result<LayerPlan> {
             terms: 1,
             near: kind == Kind::Near,
         },
-        // The embeddings' own norm stands before the first layer.
+        // The embeddings' own norm comes before the first layer.
         attention_norm: (index > 0).then_some("attn_norm"),
         feed_forward: FeedForwardPlan {
             inner: "mlp.Wi",

@@ -1,4 +1,4 @@
-//! MPNet: biases of attention by distance, which all layers share.
+//! MPNet: attention biases by distance, shared by all layers.
 
 use super::{Family, bert};
 use crate::error::{Result, bail};
@@ -12,7 +12,7 @@ use crate::model::transformer::settings::Settings;
 pub(super) static FAMILY: Family =
     Family { model_types: &["mpnet"], classes: &["MPNet"], prefix: "mpnet", padding: PADDING, architecture: mpnet };
 
-/// Positions are counted from behind this id, whatever the configuration says of padding.
+/// Positions are counted from the number after this id, whatever the configuration says about padding.
 const PADDING: u32 = 1;
 
 fn mpnet(settings: Settings) -> Result<Architecture> {

@@ -1,4 +1,4 @@
-//! RoBERTa, and what is made as it is: XLM-RoBERTa, CamemBERT, PhoBERT.
+//! RoBERTa, and models of the same architecture: XLM-RoBERTa, CamemBERT, PhoBERT.
 
 use super::{Family, bert};
 use crate::error::Result;
@@ -15,7 +15,7 @@ pub(super) static FAMILY: Family = Family {
 
 pub(super) const PADDING: u32 = 1;
 
-/// The encoder of RoBERTa, which those of other families are like.
+/// The encoder of RoBERTa, on which other families are based.
 pub(super) fn roberta(settings: Settings) -> Result<Architecture> {
     let bert = bert::bert(settings)?;
     let padding = settings.padding()?.unwrap_or(PADDING);
