@@ -1,10 +1,8 @@
 //! Integrated Gradients: the gradient averaged along the straight line from a baseline to the input.
 
-use std::ops::Range;
-
 use crate::engine::{
     Attribute, Attributed, Attributions, Cost, Expansion, Family, Integral, MethodInfo, PathSettings, Question,
-    Subject, Target, Walk, settings,
+    Subject, Sums, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -85,19 +83,11 @@ impl Attribute for IntegratedGradients {
 pub(super) fn along_inputs(question: &Question, settings: &PathSettings, multiply_by_inputs: bool) -> Result<Integral> {
     question.require_float_inputs()?;
     let baselines = settings.baseline.resolve(question.inputs())?;
-    let lines = baselines.lines(question.batch_size());
     let survey = question.survey(&baselines, settings.n_steps, Attributed::Inputs, &|question, at| {
         question.input_gradients(question.input_points(at)?, at)
     })?;
-    let walk = Walk {
-        settings,
-        lines,
-        passes: survey.passes,
-        width: survey.width,
-        ends: multiply_by_inputs.then_some(&survey.ends),
-        scaled: multiply_by_inputs,
-        prepare: |block: &Range<usize>, rows| question.input_path(&baselines, lines, block, multiply_by_inputs, rows),
-        evaluate: |points, at: &Expansion| question.input_gradients(points, at),
-    };
+    let sums = Sums { add_up: multiply_by_inputs, scaled: multiply_by_inputs };
+    let walk = question
+        .input_walk(settings, &baselines, &survey, sums, |points, at: &Expansion| question.input_gradients(points, at));
     walk.integrate()
 }

@@ -1,10 +1,8 @@
 //! Internal influence: a layer's gradient averaged along the path of the inputs.
 
-use std::ops::Range;
-
 use crate::engine::{
     Attribute, Attributed, Attributions, Cost, Expansion, Family, LayerNames, MethodInfo, PathSettings, Question,
-    Subject, Target, Walk, settings,
+    Subject, Sums, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -78,21 +76,14 @@ impl Attribute for InternalInfluence {
             let question = Question::about_output(&self.model, inputs, target, &self.path.budget)?;
             question.require_float_inputs()?;
             let baselines = self.path.baseline.resolve(inputs)?;
-            let lines = baselines.lines(question.batch_size());
             let survey =
                 question.survey(&baselines, self.path.n_steps, Attributed::Layers(&places), &|question, at| {
                     question.layer_gradients(&places, question.input_points(at)?, at)
                 })?;
-            let walk = Walk {
-                settings: &self.path,
-                lines,
-                passes: survey.passes,
-                width: survey.width,
-                ends: None,
-                scaled: false,
-                prepare: |block: &Range<usize>, rows| question.input_path(&baselines, lines, block, false, rows),
-                evaluate: |points, at: &Expansion| question.layer_gradients(&places, points, at),
-            };
+            let sums = Sums { add_up: false, scaled: false };
+            let walk = question.input_walk(&self.path, &baselines, &survey, sums, |points, at: &Expansion| {
+                question.layer_gradients(&places, points, at)
+            });
             Attributions::to_layers(Self::INFO.name, &question, walk.integrate()?, &places)
         })
     }

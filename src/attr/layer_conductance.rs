@@ -1,10 +1,8 @@
 //! Conductance: how much of the attribution flows through each neuron of a layer.
 
-use std::ops::Range;
-
 use crate::engine::{
     Attribute, Attributed, Attributions, Cost, Expansion, Family, Fold, LayerNames, MethodInfo, PathSettings, Question,
-    Subject, Target, Walk, difference, product, settings,
+    Subject, Sums, Target, difference, product, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -86,22 +84,15 @@ impl Attribute for LayerConductance {
             let question = Question::about_output(&self.model, inputs, target, &self.path.budget)?;
             question.require_float_inputs()?;
             let baselines = self.path.baseline.resolve(inputs)?;
-            let lines = baselines.lines(question.batch_size());
             let nodes = self.path.quadrature.nodes(self.path.n_steps.saturating_add(1))?;
             let alphas: Vec<f64> = nodes.iter().map(|node| node.alpha).collect();
             let survey = question.survey(&baselines, alphas.len(), Attributed::Layers(&places), &|question, at| {
                 question.layer_gradients(&places, question.input_points(at)?, at)
             })?;
-            let walk = Walk {
-                settings: &self.path,
-                lines,
-                passes: survey.passes,
-                width: survey.width,
-                ends: Some(&survey.ends),
-                scaled: false,
-                prepare: |block: &Range<usize>, rows| question.input_path(&baselines, lines, block, true, rows),
-                evaluate: |points, at: &Expansion| question.layer_gradients(&places, points, at),
-            };
+            let sums = Sums { add_up: true, scaled: false };
+            let walk = question.input_walk(&self.path, &baselines, &survey, sums, |points, at: &Expansion| {
+                question.layer_gradients(&places, points, at)
+            });
             let integral = if self.path.tolerance.is_some() {
                 walk.integrate_product()
             } else {

@@ -1,10 +1,8 @@
 //! Conductance of one neuron, split among the inputs.
 
-use std::ops::Range;
-
 use crate::engine::{
     Attribute, Attributions, Cost, Expansion, Family, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature,
-    Question, Subject, Target, Walk, settings,
+    Question, Subject, Sums, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -88,7 +86,6 @@ impl Attribute for NeuronConductance {
             let question = Question::about_output(&self.model, inputs, target, &self.path.budget)?;
             question.require_float_inputs()?;
             let baselines = self.path.baseline.resolve(inputs)?;
-            let lines = baselines.lines(question.batch_size());
             let through = |question: &Question, points, at: &Expansion| {
                 question.gradients_through_neuron(&place, &self.neuron, points, at)
             };
@@ -96,16 +93,10 @@ impl Attribute for NeuronConductance {
                 through(question, question.input_points(at)?, at)
             })?;
             question.check_through_neuron(&place, &self.neuron)?;
-            let walk = Walk {
-                settings: &self.path,
-                lines,
-                passes: survey.passes,
-                width: survey.width,
-                ends: None,
-                scaled: self.multiply_by_inputs,
-                prepare: |block: &Range<usize>, rows| question.input_path(&baselines, lines, block, false, rows),
-                evaluate: |points, at: &Expansion| through(&question, points, at),
-            };
+            let sums = Sums { add_up: false, scaled: self.multiply_by_inputs };
+            let walk = question.input_walk(&self.path, &baselines, &survey, sums, |points, at: &Expansion| {
+                through(&question, points, at)
+            });
             Attributions::to_inputs(Self::INFO.name, &question, walk.integrate()?)
         })
     }

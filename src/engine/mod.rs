@@ -65,4 +65,5 @@ pub(crate) use remarks::{Shortfall, Warning};
 pub use series::Series;
 pub(crate) use settings::{setting, settings};
 pub(crate) use subject::Subject;
+pub(crate) use survey::Sums;
 pub use target::Target;

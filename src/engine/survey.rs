@@ -5,8 +5,9 @@ use std::ops::Range;
 use candle_core::Tensor;
 
 use super::examination::{Attributed, Evaluate};
+use super::gradient::Sample;
 use super::passes::Passes;
-use super::{Baselines, Expansion, Lines, Path, Question};
+use super::{Baselines, Expansion, Lines, Path, PathSettings, Question, Walk};
 use crate::error::Result;
 use crate::model::Place;
 
@@ -23,6 +24,15 @@ pub(crate) struct Survey {
     pub(crate) width: usize,
     /// The attributed number of each example.
     pub(crate) ends: Vec<f64>,
+}
+
+/// What the sums along a line are.
+#[derive(Clone, Copy)]
+pub(crate) struct Sums {
+    /// Whether they must add up to F's difference.
+    pub(crate) add_up: bool,
+    /// Whether they are multiplied by the line's difference.
+    pub(crate) scaled: bool,
 }
 
 impl Question<'_> {
@@ -78,8 +88,33 @@ impl Question<'_> {
         Ok(Survey { passes, width, ends })
     }
 
+    /// The walk from the baselines to the inputs.
+    pub(crate) fn input_walk<'w, E>(
+        &'w self,
+        settings: &'w PathSettings,
+        baselines: &'w Baselines,
+        survey: &'w Survey,
+        sums: Sums,
+        evaluate: E,
+    ) -> Walk<'w, impl Fn(&Range<usize>, usize) -> Result<Path> + Sync, E>
+    where
+        E: Fn(Vec<Tensor>, &Expansion) -> Result<Sample> + Sync,
+    {
+        let lines = baselines.lines(self.batch_size());
+        Walk {
+            settings,
+            lines,
+            passes: survey.passes,
+            width: survey.width,
+            ends: sums.add_up.then_some(&survey.ends),
+            scaled: sums.scaled,
+            prepare: move |block: &Range<usize>, rows| self.input_path(baselines, lines, block, sums.add_up, rows),
+            evaluate,
+        }
+    }
+
     /// The lines of a block from the baselines to the inputs, with F at their starts if attributions must add up.
-    pub(crate) fn input_path(
+    fn input_path(
         &self,
         baselines: &Baselines,
         lines: Lines,
