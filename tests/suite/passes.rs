@@ -38,7 +38,7 @@ impl Model for Counted {
 }
 
 /// The rows of each pass for one example and 50 steps, and for one example, 20 baselines and 5 steps.
-const PASSES: [(&str, &[usize], &[usize]); 12] = [
+const PASSES: &[(&str, &[usize], &[usize])] = &[
     // The gradient at the input, which tells F there and what a pass keeps; F at the baselines; the steps.
     ("IntegratedGradients", &[1, 1, 50], &[1, 20, 100]),
     ("Saliency", &[1], &[1]),
@@ -75,8 +75,11 @@ fn passes(info: &MethodInfo, model: &Arc<Counted>, examples: usize, baselines: u
 
 #[test]
 fn every_method_takes_the_passes_that_it_needs() {
-    assert_eq!(PASSES.map(|(name, ..)| name).to_vec(), METHODS.iter().map(|info| info.name).collect::<Vec<_>>());
-    for (info, (name, one, many)) in METHODS.iter().zip(PASSES) {
+    assert_eq!(
+        PASSES.iter().map(|(name, ..)| *name).collect::<Vec<_>>(),
+        METHODS.iter().map(|info| info.name).collect::<Vec<_>>()
+    );
+    for (info, (name, one, many)) in METHODS.iter().zip(PASSES.iter().copied()) {
         assert_eq!(passes(info, &Counted::new(true), 1, 1), [one, one], "{name}");
         assert_eq!(passes(info, &Counted::new(true), 1, 20), [many, many], "{name}");
     }
@@ -84,7 +87,7 @@ fn every_method_takes_the_passes_that_it_needs() {
 
 #[test]
 fn the_gradient_check_is_three_rows_once_for_each_gradient() {
-    for (info, (name, one, _)) in METHODS.iter().zip(PASSES) {
+    for (info, (name, one, _)) in METHODS.iter().zip(PASSES.iter().copied()) {
         let gradients = match name {
             // Its delta tells.
             "LayerActivation" | "DeepLift" => 0,
@@ -107,7 +110,7 @@ fn the_gradient_check_is_three_rows_once_for_each_gradient() {
 
 #[test]
 fn the_passes_of_a_gradient_take_each_example_once() {
-    for (info, (name, one, _)) in METHODS.iter().zip(PASSES).filter(|(_, (_, one, _))| one.len() == 1) {
+    for (info, (name, one, _)) in METHODS.iter().zip(PASSES.iter().copied()).filter(|(_, (_, one, _))| one.len() == 1) {
         let [first, _] = passes(info, &Counted::new(true), 5, 1);
         assert_eq!(first.iter().sum::<usize>(), 5 * one[0], "{name}: {first:?} where one takes {one:?}");
     }
