@@ -247,6 +247,8 @@ TINY_CAMEMBERT = transformers.CamembertConfig(
     architectures=["CamembertForSequenceClassification"], **LIKE_ROBERTA)
 TINY_ROBERTA_PRELAYERNORM = transformers.RobertaPreLayerNormConfig(
     architectures=["RobertaPreLayerNormForSequenceClassification"], **LIKE_ROBERTA | {"type_vocab_size": 2})
+TINY_DATA2VEC_TEXT = transformers.Data2VecTextConfig(
+    architectures=["Data2VecTextForSequenceClassification"], **LIKE_ROBERTA | {"type_vocab_size": 2})
 TINY_ELECTRA = transformers.ElectraConfig(
     architectures=["ElectraForSequenceClassification"], **SMALL, embedding_size=10, max_position_embeddings=12)
 TINY_ALBERT = transformers.AlbertConfig(
@@ -333,7 +335,8 @@ def checkpoints():
                                ("tiny-albert", 57, TINY_ALBERT), ("tiny-deberta-v2", 58, TINY_DEBERTA_V2),
                                ("tiny-deberta-v3", 59, TINY_DEBERTA_V3), ("tiny-mpnet", 60, TINY_MPNET),
                                ("tiny-modernbert", 61, TINY_MODERNBERT),
-                               ("tiny-roberta-prelayernorm", 63, TINY_ROBERTA_PRELAYERNORM)]:
+                               ("tiny-roberta-prelayernorm", 63, TINY_ROBERTA_PRELAYERNORM),
+                               ("tiny-data2vec-text", 64, TINY_DATA2VEC_TEXT)]:
         folders[name] = checkpoint(config.to_diff_dict(), weights(seed, config))
     folders["old-bert"] = old_checkpoint(TINY_BERT.to_diff_dict(), weights(51, TINY_BERT))
     folders["pickled-roberta"] = {
@@ -579,6 +582,7 @@ def family_cases():
         "mpnet": (LONG_IDS, [LONG_MASK], 1, encoder),
         "modernbert": (SHORT_IDS, short, 0, [*passes("layers", 4), "final_norm"]),
         "roberta_prelayernorm": (ROBERTA_IDS, [ROBERTA_MASK], 1, [*encoder, "LayerNorm"]),
+        "data2vec_text": (ROBERTA_IDS, [ROBERTA_MASK], 1, encoder),
         "biased_modernbert": (SHORT_IDS, short, 0, passes("layers", 3)),
     }
     for name, (ids, given, pad, layers) in families.items():

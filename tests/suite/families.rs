@@ -48,6 +48,7 @@ fn a_model_type_that_is_not_known_is_told_of_with_those_that_are() {
         "albert",
         "bert",
         "camembert",
+        "data2vec-text",
         "deberta-v2",
         "distilbert",
         "electra",
@@ -206,6 +207,7 @@ fn settings_that_cannot_be_honoured_are_told() {
     told("tiny-albert", json!({ "inner_group_num": 900 }), &["\"inner_group_num\" 900", "at most 1000 passes"]);
     told("tiny-albert", json!({ "embedding_size": 8 }), &["embedding_size is 8, and the weights have 10"]);
     told("tiny-electra", json!({ "hidden_size": 12 }), &["hidden_size is 12, and the weights have 16"]);
+    told("tiny-data2vec-text", json!({ "hidden_act": "mish" }), &["the activation is mish (\"hidden_act\")"]);
 
     let v2 = |settings, parts: &[&str]| told("tiny-deberta-v2", settings, parts);
     v2(json!({ "conv_kernel_size": 2 }), &["\"conv_kernel_size\" is 2", "odd"]);
@@ -255,6 +257,7 @@ fn texts_are_as_long_as_the_family_takes() {
     let longest = |name: &str| Folder::of("longest", name).load().unwrap().max_tokens();
     assert_eq!(longest("tiny-albert"), 12);
     assert_eq!(longest("tiny-camembert"), 10);
+    assert_eq!(longest("tiny-data2vec-text"), 10);
     assert_eq!(longest("tiny-mpnet"), 14);
     assert_eq!(longest("tiny-deberta-v3"), 16);
     assert_eq!(longest("tiny-modernbert"), 16);
@@ -295,6 +298,7 @@ fn texts_go_all_the_way_through_every_family() {
         ("tiny-modernbert", "wordpiece-as-written"),
         ("tiny-camembert", "camembert-spm"),
         ("tiny-xlm-roberta", "xlm-roberta-spm"),
+        ("tiny-data2vec-text", "roberta-vocab"),
     ] {
         let folder = with_tokenizer(checkpoint, tokenizer);
         let classifier =
@@ -326,6 +330,7 @@ fn an_encoder_without_a_head_is_read() {
         "bert.",
         "roberta.",
         "roberta_prelayernorm.",
+        "data2vec_text.",
         "distilbert.",
         "electra.",
         "albert.",

@@ -34,6 +34,8 @@ ROPE = {"full_attention": {"rope_type": "default", "rope_theta": 20.0}, "sliding
 VARIANTS = {
     "tiny-xlm-roberta": [{"pad_token_id": 0}, {"layer_norm_eps": 0.01}],
     "tiny-roberta-prelayernorm": [{"pad_token_id": 0}, {"layer_norm_eps": 0.01}, {"hidden_act": "relu"}],
+    "tiny-data2vec-text": [{"pad_token_id": 0}, {"layer_norm_eps": 0.01}, {"layer_norm_eps": None},
+                           {"hidden_act": "relu"}, {"num_attention_heads": 4}],
     "tiny-electra": [{"hidden_act": "relu"}, {"layer_norm_eps": 0.01}],
     "tiny-albert": [{"hidden_act": "relu"}, {"num_hidden_layers": 2}, {"num_hidden_layers": 7},
                     {"layer_norm_eps": 0.01}],
@@ -94,7 +96,7 @@ def activation(name):
 def variants():
     for name, settings in VARIANTS.items():
         given = {"attention_mask": torch.tensor(MASK)}
-        if name in ("tiny-electra", "tiny-albert", "tiny-deberta-v2", "tiny-deberta-v3"):
+        if name in ("tiny-data2vec-text", "tiny-electra", "tiny-albert", "tiny-deberta-v2", "tiny-deberta-v3"):
             given["token_type_ids"] = torch.tensor(PADDED_TYPES)
         usual = None
         for changes in [{}, *settings]:

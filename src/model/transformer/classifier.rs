@@ -16,8 +16,8 @@ use crate::model::{Inputs, Layers, Model};
 use crate::nn::{Activation, Softmax};
 
 /// A text classifier from the folder of a Hugging Face checkpoint: an encoder with a classification head of one of
-/// the families BERT, RoBERTa (PhoBERT, XLM-RoBERTa, CamemBERT and RoBERTa-PreLayerNorm included), DistilBERT,
-/// ELECTRA, ALBERT, DeBERTa-v2 (v3 included), MPNet and ModernBERT.
+/// the families BERT, RoBERTa (PhoBERT, XLM-RoBERTa, CamemBERT and RoBERTa-PreLayerNorm included), Data2VecText,
+/// DistilBERT, ELECTRA, ALBERT, DeBERTa-v2 (v3 included), MPNet and ModernBERT.
 ///
 /// It takes token ids `[batch, tokens]` and gives probabilities `[batch, labels]`: softmax of the logits, or the
 /// sigmoid of a single logit. Extra arguments are optional. The first is a mask `[batch, tokens]`, needed if there is

@@ -85,7 +85,7 @@ impl Chosen {
         let by_model = match folder.model.get("model_type").and_then(Value::as_str) {
             _ if folder.file("bpe.codes").is_some() => Some(Class::PhoBert),
             Some("bert" | "distilbert" | "electra") => Some(Class::Bert),
-            Some("roberta" | "roberta-prelayernorm") => Some(Class::Roberta),
+            Some("roberta" | "roberta-prelayernorm" | "data2vec-text") => Some(Class::Roberta),
             Some("xlm-roberta") => Some(Class::XlmRoberta),
             Some("camembert") => Some(Class::Camembert),
             Some("albert") => Some(Class::Albert),

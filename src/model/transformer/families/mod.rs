@@ -31,6 +31,7 @@ macro_rules! define_families {
 define_families! {
     albert,
     bert,
+    data2vec_text,
     deberta_v2,
     distilbert,
     electra,
