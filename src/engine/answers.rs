@@ -40,13 +40,31 @@ impl Answers {
         (0..self.examples.len()).filter(|example| self.examples[*example].is_none()).collect()
     }
 
-    /// Keeps the output of these examples, and which of its numbers were selected.
-    pub(super) fn learn_output(&mut self, examples: &[usize], values: &[f64], selection: &Selection, output: Tensor) {
+    /// Keeps the output of those of these examples that are not known yet, each once, and which of its numbers were
+    /// selected. They are consecutive.
+    pub(super) fn learn_output(
+        &mut self,
+        examples: &[usize],
+        values: &[f64],
+        selection: &Selection,
+        output: &Tensor,
+    ) -> Result<()> {
         self.axes = selection.axes().to_vec();
-        for ((example, value), position) in examples.iter().zip(values).zip(selection.positions()) {
-            self.examples[*example] = Some(Answer { value: *value, position: *position });
+        let mut new: Vec<u32> = Vec::new();
+        for (row, example) in examples.iter().enumerate() {
+            if self.examples[*example].is_none() {
+                self.examples[*example] = Some(Answer { value: values[row], position: selection.positions()[row] });
+                new.push(row as u32);
+            }
         }
-        self.outputs.insert(examples[0], output);
+        let Some(first) = new.first() else { return Ok(()) };
+        let first = examples[*first as usize];
+        let output = match new.len() == examples.len() {
+            true => output.clone(),
+            false => output.contiguous()?.index_select(&Tensor::new(new, output.device())?, 0)?,
+        };
+        self.outputs.insert(first, output);
+        Ok(())
     }
 
     /// Keeps the activations of a neuron.

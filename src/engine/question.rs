@@ -147,7 +147,8 @@ impl<'a> Question<'a> {
             Quantity::Output(target) => {
                 let mut pass = Pass::run(self.model(), inputs, Layers::with_taps(taps).following(rule))?;
                 let output = pass.output()?;
-                let scalars = match at.begins_with_inputs() && !self.answers().knows(at.rows()) {
+                let is_new = at.begins_with_inputs() && !self.answers().knows(at.rows());
+                let scalars = match is_new {
                     true => self.learn(target, inputs, &output, at)?,
                     false => self.selection(at)?.select(&output, &at.in_order())?,
                 };
@@ -176,7 +177,7 @@ impl<'a> Question<'a> {
         let selection = Selection::new(target, &own, at.rows(), self.batch_size())?;
         let scalars = selection.select(&rows, &at.in_order())?;
         let numbers = host(&scalars.narrow(0, 0, at.rows().len())?)?;
-        self.answers().learn_output(at.rows(), &numbers, &selection, own);
+        self.answers().learn_output(at.rows(), &numbers, &selection, &own)?;
         Ok(scalars)
     }
 

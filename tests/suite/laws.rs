@@ -74,6 +74,28 @@ fn the_same_call_gives_the_same_bits() {
 }
 
 #[test]
+fn a_result_carries_the_output_of_each_example_once() {
+    let inputs = tensor(&rows(31, 5));
+    let expected = numbers(&Plain::new(21).sequential().predict(&inputs).unwrap());
+    for info in METHODS {
+        let mut cases = vec![options(info)];
+        if info.takes("baseline") {
+            let baseline = Some(Baseline::distribution(&tensor(&rows(32, 7))));
+            cases.push(Options { baseline, ..options(info) });
+        }
+        for options in &cases {
+            let result = attribute(info, options, &inputs);
+            let Some(output) = result.output() else { continue };
+            assert_eq!(output.dims(), [5, 2], "{}", info.name);
+            for (got, expected) in numbers(output).iter().zip(&expected) {
+                assert!((got - expected).abs() < 1e-12, "{}: {got} and {expected}", info.name);
+            }
+            assert_eq!(result.targets(), vec![vec![1]; 5], "{}", info.name);
+        }
+    }
+}
+
+#[test]
 fn shapes_are_those_of_what_is_attributed() {
     let inputs = tensor(&rows(4, 3));
     for info in METHODS {
