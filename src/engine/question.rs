@@ -159,8 +159,11 @@ impl<'a> Question<'a> {
                 let layers = Layers::with_taps(taps).following(rule).stop_when_caught();
                 let mut pass = Pass::run(self.model(), inputs, layers)?;
                 let scalars = neuron.select(&pass.caught(place, at)?.activation, place.layer(), at)?;
-                if at.begins_with_inputs() && !self.answers().knows(at.rows()) {
-                    let numbers = host(&scalars.narrow(0, 0, at.rows().len())?)?;
+                let is_new = at.begins_with_inputs() && !self.answers().knows(at.rows());
+                if is_new {
+                    let own = scalars.narrow(0, 0, at.rows().len())?;
+                    finite::check(&own).map_err(|e| e.at(format!("neuron {neuron} of {place}")))?;
+                    let numbers = host(&own)?;
                     self.answers().learn_activations(at.rows(), &numbers);
                 }
                 Ok((scalars, pass.into_layers()))
@@ -196,8 +199,7 @@ impl<'a> Question<'a> {
             let unknown = self.answers().unknown();
             for examples in unknown.chunk_by(|one, next| one + 1 == *next).flat_map(|run| run.chunks(passes.rows)) {
                 let at = Expansion::of_inputs(examples.to_vec());
-                let (scalars, _) = self.scalars(&at.expand_inputs(&self.inputs)?, [], &at)?;
-                finite::check(&scalars).map_err(|e| e.at("the number that is attributed"))?;
+                self.scalars(&at.expand_inputs(&self.inputs)?, [], &at)?;
             }
             Ok(self.answers().values())
         })

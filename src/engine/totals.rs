@@ -127,7 +127,7 @@ impl Totals {
 
     fn add_delta(&mut self, example: usize, delta: f64, difference: f64) {
         let farthest = self.farthest.get_or_insert_with(|| vec![0.; self.lines.examples()]);
-        if delta.abs() > farthest[example].abs() {
+        if delta.is_nan() || delta.abs() > farthest[example].abs() {
             farthest[example] = delta;
         }
         self.beyond[example] |= is_noteworthy(delta, difference);

@@ -489,3 +489,15 @@ fn tempdir(name: &str) -> std::path::PathBuf {
     std::fs::create_dir_all(&folder).unwrap();
     folder
 }
+
+#[test]
+fn a_neuron_that_is_not_finite_is_an_error_in_any_row() {
+    let exp = from_fn(|input, layers| layers.visit("exp", input.first().exp()?));
+    for rows in [vec![89f32], vec![1., 89., 2.]] {
+        let x = Tensor::from_vec(rows.clone(), (rows.len(), 1), &Device::Cpu).unwrap();
+        let method = NeuronIntegratedGradients::new(&exp, "exp", 0).gradient_check(Check::Off);
+        for method in [method.n_steps(5), method.tolerance(1e-3)] {
+            assert_error(method.attribute(&x), ErrorKind::NotFinite, &["neuron 0 of layer \"exp\""]);
+        }
+    }
+}

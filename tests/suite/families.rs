@@ -208,6 +208,14 @@ fn settings_that_cannot_be_honoured_are_told() {
     told("tiny-albert", json!({ "embedding_size": 8 }), &["embedding_size is 8, and the weights have 10"]);
     told("tiny-electra", json!({ "hidden_size": 12 }), &["hidden_size is 12, and the weights have 16"]);
     told("tiny-data2vec-text", json!({ "hidden_act": "mish" }), &["the activation is mish (\"hidden_act\")"]);
+    for (checkpoint, class) in
+        [("tiny-modernbert", "ModernBertForTokenClassification"), ("tiny-bert", "BertForMultipleChoice")]
+    {
+        told(checkpoint, json!({ "architectures": [class] }), &[class, "ForSequenceClassification"]);
+    }
+    let rope = |of_near: Value| json!({ "rope_parameters": { "sliding_attention": of_near } });
+    told("tiny-modernbert", rope(json!({ "type": "linear" })), &["the type is \"linear\"", "default"]);
+    told("tiny-modernbert", rope(json!({ "factor": 2 })), &["\"factor\"", "sliding_attention"]);
 
     let v2 = |settings, parts: &[&str]| told("tiny-deberta-v2", settings, parts);
     v2(json!({ "conv_kernel_size": 2 }), &["\"conv_kernel_size\" is 2", "odd"]);
@@ -335,7 +343,9 @@ fn an_encoder_without_a_head_is_read() {
         let folder = Folder::of("headless", &name);
         let before = hidden(folder.load().unwrap().encoder());
         let weights = folder.weights();
-        let prefix = weights.keys().find_map(|name| Some(name.split_once("embeddings")?.0.to_string())).unwrap();
+        // DeBERTa has embeddings further in, too.
+        let prefixes = weights.keys().filter_map(|name| Some(name.split_once("embeddings")?.0));
+        let prefix = prefixes.min_by_key(|prefix| prefix.len()).unwrap().to_string();
         let bare = |(name, weight): (String, Tensor)| Some((name.strip_prefix(&prefix)?.to_string(), weight));
         let encoder: Weights = weights.into_iter().filter_map(bare).collect();
         folder.save(&encoder);

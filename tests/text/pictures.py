@@ -14,7 +14,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "serve"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "server" / "tests" / "clients"))
 
 from checks import Checks
 from page import FAINT_TEXTS, LOWEST_CONTRAST, THEMES, Page, browser

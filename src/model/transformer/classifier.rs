@@ -71,6 +71,7 @@ impl SequenceClassifier {
     }
 
     pub(super) fn load(checkpoint: Checkpoint, config: Config) -> Result<Self> {
+        config.require_classifier_of_texts()?;
         let logits = config.architecture.head.logits;
         if !checkpoint.has(&format!("{logits}.weight")) {
             bail!(

@@ -82,6 +82,20 @@ impl Config {
         self.json["problem_type"].as_str()
     }
 
+    /// An error if the model was saved with a head of another kind, whose weights may have the same names.
+    pub(super) fn require_classifier_of_texts(&self) -> Result<()> {
+        const OTHERS: [&str; 3] = ["ForTokenClassification", "ForMultipleChoice", "ForQuestionAnswering"];
+        match self.json["architectures"][0].as_str() {
+            Some(class) if OTHERS.iter().any(|other| class.ends_with(other)) => {
+                bail!(
+                    File,
+                    "the model is a {class}: expected a classifier of whole texts, ...ForSequenceClassification"
+                )
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The text of `config.json`.
     pub(super) fn to_text(&self) -> String {
         format!("{:#}\n", self.json)

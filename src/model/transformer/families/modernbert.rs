@@ -134,8 +134,13 @@ fn base(settings: Settings, kind: Kind) -> Result<f64> {
              rope_theta"
         )
     }
+    let mut keys = told[name].as_object().into_iter().flat_map(|told| told.keys());
     let told = Settings(&told[name]);
     told.only("rope_type", "default")?;
+    told.only("type", "default")?;
+    if let Some(key) = keys.find(|key| !["rope_type", "type", "rope_theta"].contains(&key.as_str())) {
+        bail!(File, "\"rope_parameters\" has \"{key}\" for {name}: expected rope_type and rope_theta alone")
+    }
     told.positive("rope_theta", old)
 }
 
