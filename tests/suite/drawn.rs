@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use candle_explain::attr::METHODS;
 use candle_explain::engine::MethodInfo;
 
-use crate::tidy::{PACKAGES, Package, code, imported, root};
+use crate::tidy::{PACKAGES, Package, imported, root};
 
 /// Holds what stands in a document between two marks against what is drawn of the code, or draws it there.
 fn hold(document: &str, what: &str, drawn: &str) {
@@ -33,8 +33,8 @@ fn graph(package: &Package) -> Graph {
     for (path, text) in package.files() {
         let here = package.module(&path);
         let Some(imports) = graph.get_mut(&here) else { continue };
-        let names = code(&text).flat_map(imported).filter(|name| *name != here && modules.contains(name.as_str()));
-        imports.extend(names);
+        let others = |name: &String| *name != here && modules.contains(name.as_str());
+        imports.extend(imported(&text).into_iter().filter(others));
     }
     graph
 }

@@ -156,25 +156,42 @@ fn a_tolerance_is_kept_on_every_model() {
     });
 }
 
+/// The result of a path method whose passes are shared by so many workers.
+macro_rules! shared_by {
+    ($workers:expr, $subject:expr, $method:expr, $steps:ident($n:expr)) => {{
+        let method = $method.$steps($n).workers($workers).memory_budget(1 << 16);
+        let baseline = Baseline::Tensors($subject.baseline.clone());
+        method.baseline(baseline).attribute_to(&$subject.inputs, &Target::Class(1)).unwrap()
+    }};
+}
+
 #[test]
 fn workers_change_no_bit() {
-    each(|subject, _| {
+    each(|subject, dtype| {
         let bits = |workers: usize| {
-            let ig = IntegratedGradients::new(subject.model.clone()).workers(workers).memory_budget(1 << 16);
-            let conductance = LayerConductance::new(subject.model.clone(), subject.layer).workers(workers);
-            let conductance = conductance.memory_budget(1 << 16);
-            let refined = ig.tolerance(1e-4);
-            let baseline = Baseline::Tensors(subject.baseline.clone());
-            let all = [
-                ig.baseline(baseline.clone()).attribute(&subject.inputs, Target::Class(1)).unwrap(),
-                conductance.baseline(baseline.clone()).attribute(&subject.inputs, Target::Class(1)).unwrap(),
-                refined.baseline(baseline).attribute(&subject.inputs, Target::Class(1)).unwrap(),
+            let model = || subject.model.clone();
+            let (layer, neuron) = (subject.layer, subject.neuron.clone());
+            let mut all = vec![
+                shared_by!(workers, subject, IntegratedGradients::new(model()), n_steps(40)),
+                shared_by!(workers, subject, LayerConductance::new(model(), layer), n_steps(40)),
+                shared_by!(workers, subject, InternalInfluence::new(model(), layer), n_steps(40)),
+                shared_by!(workers, subject, LayerIntegratedGradients::new(model(), layer), n_steps(40)),
+                shared_by!(workers, subject, NeuronConductance::new(model(), layer, neuron.clone()), n_steps(40)),
+                shared_by!(workers, subject, NeuronIntegratedGradients::new(model(), layer, neuron), n_steps(40)),
             ];
-            all.iter().flat_map(|result| result.values().iter().flat_map(numbers)).map(f64::to_bits).collect::<Vec<_>>()
+            let tolerance = subject.tolerance(dtype);
+            all.extend([
+                shared_by!(workers, subject, IntegratedGradients::new(model()), tolerance(tolerance)),
+                shared_by!(workers, subject, LayerConductance::new(model(), layer), tolerance(tolerance)),
+            ]);
+            let numbers = all.iter().map(|result| result.values().iter().flat_map(numbers).map(f64::to_bits).collect());
+            numbers.collect::<Vec<Vec<u64>>>()
         };
         let one = bits(1);
         for workers in [2, 7] {
-            assert!(bits(workers) == one, "{} with {workers} workers", subject.name);
+            for (index, (one, several)) in one.iter().zip(bits(workers)).enumerate() {
+                assert!(*one == several, "result {index} of {} with {workers} workers", subject.name);
+            }
         }
     });
 }

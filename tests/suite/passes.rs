@@ -197,6 +197,30 @@ fn a_model_that_takes_one_row_gives_what_one_that_takes_many_does() {
 }
 
 #[test]
+fn a_pass_that_fails_on_the_way_is_taken_row_by_row() {
+    const WIDE: usize = 1 << 12;
+    let refused = |rows: usize, values: &[f64]| rows > 1 && values.contains(&25.);
+    let model = |picky: bool| {
+        from_fn(move |input, layers| {
+            let x = input.first();
+            if picky && refused(x.dims()[0], &x.flatten_all()?.to_vec1()?) {
+                return Err(candle_explain::candle_core::Error::Msg("not this row among others".into()).into());
+            }
+            let wide = layers.visit("wide", x.broadcast_as((x.dims()[0], WIDE))?.contiguous()?)?;
+            layers.visit("sum", wide.sqr()?.sum(1)?)
+        })
+    };
+    let x = Tensor::arange(0f64, 40., &Device::Cpu).unwrap().unsqueeze(1).unwrap();
+    let gradients = |picky| {
+        let result = Saliency::new(model(picky)).gradient_check(Check::Off).attribute(&x, Target::None).unwrap();
+        result.tensor().to_vec2::<f64>().unwrap()
+    };
+    let expected: Vec<Vec<f64>> = (0..40).map(|x| vec![2. * f64::from(x) * WIDE as f64]).collect();
+    assert_eq!(gradients(false), expected);
+    assert_eq!(gradients(true), expected);
+}
+
+#[test]
 fn a_method_of_two_rows_says_so() {
     let row = Inputs::from(&tensor(&rows(5, 1)));
     let error = DeepLift::new(&of_one_row()).attribute_to(&row, &Target::Class(1)).unwrap_err().to_string();
