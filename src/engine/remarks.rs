@@ -9,8 +9,7 @@ const NOTEWORTHY_DELTA: f64 = 0.01;
 
 /// Whether a convergence delta gets a remark, if the attributions must add up to this difference.
 pub(crate) fn is_noteworthy(delta: f64, difference: f64) -> bool {
-    // What is not a number is pointed out too.
-    !(delta.abs() <= NOTEWORTHY_DELTA * difference.abs().max(1.))
+    delta.is_nan() || delta.abs() > NOTEWORTHY_DELTA * difference.abs().max(1.)
 }
 
 /// What was noticed while the model was evaluated.
