@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
 
-use super::Series;
 use super::remarks::Warning;
+use super::{Sampling, Series};
 use crate::error::{Result, bail, error};
 
 /// The attributions of a batch: one tensor for each attributed input or layer, with the batch
@@ -24,6 +24,7 @@ pub struct Attributions {
     /// What the model gave for the inputs, where its output was asked about.
     pub(crate) output: Option<Tensor>,
     pub(crate) convergence: Option<Convergence>,
+    pub(crate) sampling: Option<Sampling>,
     /// Faults that did not end the call.
     pub(crate) warnings: Vec<Warning>,
 }
@@ -62,6 +63,7 @@ impl Attributions {
             targets: Vec::new(),
             output: None,
             convergence: None,
+            sampling: None,
             warnings: Vec::new(),
         }
     }
@@ -131,7 +133,22 @@ impl Attributions {
 
     /// Whether each example converged within the tolerance; `None` unless a tolerance was asked for.
     pub fn settled(&self) -> Option<&[bool]> {
+        if let Some(sampling) = &self.sampling {
+            return sampling.tolerance.map(|_| sampling.settled.as_slice());
+        }
         self.convergence.as_ref()?.refinement.as_ref().map(|refinement| refinement.settled.as_slice())
+    }
+
+    /// The standard error of each attribution of a sampled method, one tensor for each of
+    /// [`Attributions::values`]: were the draws repeated with other seeds, about 95 % of the attributions would lie
+    /// within 1.96 of it around the true value. `NaN` after a single sample; `None` for a method that draws nothing.
+    pub fn standard_errors(&self) -> Option<&[Tensor]> {
+        self.sampling.as_ref().map(|sampling| sampling.errors.as_slice())
+    }
+
+    /// How many samples were drawn for each example; empty for a method that draws nothing.
+    pub fn samples(&self) -> &[usize] {
+        self.sampling.as_ref().map_or(&[], |sampling| &sampling.samples)
     }
 
     /// The error estimate of each example; `None` unless a tolerance was asked for.

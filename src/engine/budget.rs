@@ -5,10 +5,11 @@ use std::num::NonZero;
 use candle_core::Tensor;
 
 use super::kronrod::NODES;
+use crate::error::{Result, bail};
 use crate::model::Inputs;
 
 /// At most this many passes run at once; the budget is divided by it.
-pub(super) const MOST_WORKERS: usize = 8;
+const MOST_WORKERS: usize = 8;
 /// How many bytes one pass should keep, so that its backward finds them in the processor's cache.
 const CACHE_BYTES: usize = 2 << 20;
 /// A pass holds its activations, their gradients and intermediate results: this many times its graph.
@@ -39,6 +40,17 @@ impl Default for Budget {
 }
 
 impl Budget {
+    /// An error unless passes of at least one row run on a number of threads that there can be.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.rows == Some(0) {
+            bail!(Input, "internal_batch_size is 0: expected at least 1, the rows that one pass evaluates")
+        }
+        if let Some(workers) = self.workers.filter(|workers| !(1..=MOST_WORKERS).contains(workers)) {
+            bail!(Input, "workers is {workers}: expected 1 to {MOST_WORKERS} passes at once")
+        }
+        Ok(())
+    }
+
     /// How many rows a pass takes, and how many passes run at once, for `total` rows. A pass of one row has kept
     /// `one` bytes; `two` returns what a pass of two rows keeps, if the model takes two.
     pub(super) fn plan(&self, total: usize, one: usize, two: impl FnOnce() -> Option<usize>) -> (usize, usize) {

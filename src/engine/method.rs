@@ -76,6 +76,10 @@ pub enum Cost {
     ForwardBackward,
     /// A forward and a backward pass for each step.
     PerStep,
+    /// A forward pass for each feature, or for each set of features.
+    PerFeature,
+    /// One pass or more for each sample.
+    PerSample,
 }
 
 /// Turns one line for each method into its module, its export and its row of [`MethodInfo`].

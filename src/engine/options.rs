@@ -1,7 +1,8 @@
 //! A method's settings by their names, for callers that choose the method at run time.
 
-use super::{Baseline, Check, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature};
+use super::{Baseline, Check, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature, SamplingSettings};
 use crate::error::{Result, bail, error};
+use crate::seed::Seed;
 
 /// Declares [`Options`]: the layers, and one field for each setting that may be set or not.
 macro_rules! options {
@@ -42,6 +43,12 @@ options! {
         tolerance: f64,
         /// The most steps that the tolerance may take.
         max_steps: usize,
+        /// How many samples a sampled method draws.
+        n_samples: usize,
+        /// The most samples that the tolerance may take.
+        max_samples: usize,
+        /// The seed of what is drawn.
+        seed: Seed,
         /// Whether gradients are multiplied by what they are gradients of.
         multiply_by_inputs: bool,
         /// Whether signs are dropped.
@@ -88,17 +95,27 @@ impl Options {
 
     /// Applies the path settings that are set.
     pub(crate) fn set_path(&self, path: &mut PathSettings) {
-        fn set<T: Clone>(setting: &mut T, option: &Option<T>) {
-            if let Some(value) = option {
-                *setting = value.clone();
-            }
-        }
         set(&mut path.baseline, &self.baseline);
         set(&mut path.n_steps, &self.n_steps);
         set(&mut path.quadrature, &self.quadrature);
         set(&mut path.max_steps, &self.max_steps);
         path.budget.rows = self.internal_batch_size.or(path.budget.rows);
         path.tolerance = self.tolerance.or(path.tolerance);
+    }
+
+    /// Applies the sampling settings that are set.
+    pub(crate) fn set_sampling(&self, sampling: &mut SamplingSettings) {
+        set(&mut sampling.n_samples, &self.n_samples);
+        set(&mut sampling.max_samples, &self.max_samples);
+        set(&mut sampling.seed, &self.seed);
+        sampling.budget.rows = self.internal_batch_size.or(sampling.budget.rows);
+        sampling.tolerance = self.tolerance.or(sampling.tolerance);
+    }
+}
+
+fn set<T: Clone>(setting: &mut T, option: &Option<T>) {
+    if let Some(value) = option {
+        *setting = value.clone();
     }
 }
 

@@ -1,27 +1,66 @@
 //! Results, put together from what a question came to.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
+use super::gradient::check_finite;
+use super::host::delivered;
 use super::question::Quantity;
-use super::{Attributions, Convergence, Integral, Question};
+use super::{Attributions, Convergence, Integral, Question, Sampled, Sampling, SamplingSettings};
 use crate::error::Result;
 use crate::model::Place;
 
-/// The numbers of a result and, for a method along a path, how they converged.
+/// The numbers of a result, how they converged along a path, and how certain they are if they were sampled.
 pub(crate) struct Numbers {
     values: Vec<Tensor>,
     convergence: Option<Convergence>,
+    sampling: Option<Sampling>,
+}
+
+impl Numbers {
+    /// The same with how certain they are.
+    pub(crate) fn sampled(self, sampling: Sampling) -> Self {
+        Self { sampling: Some(sampling), ..self }
+    }
+
+    /// The means of each example's samples, whose numbers are those of its row in each of these tensors, one tensor
+    /// after another.
+    pub(crate) fn of_samples(sampled: &[Sampled], like: &[Tensor], settings: &SamplingSettings) -> Result<Self> {
+        let means: Vec<&[f64]> = sampled.iter().map(|sampled| sampled.moments.means()).collect();
+        let errors: Vec<Vec<f64>> = sampled.iter().map(|sampled| sampled.moments.standard_errors()).collect();
+        let errors: Vec<&[f64]> = errors.iter().map(Vec::as_slice).collect();
+        let values = in_shape(&means, like)?;
+        check_finite(&values, "attribution")?;
+        Ok(Self::from(values).sampled(Sampling {
+            errors: in_shape(&errors, like)?,
+            samples: sampled.iter().map(|sampled| sampled.moments.count()).collect(),
+            tolerance: settings.tolerance,
+            settled: sampled.iter().map(|sampled| sampled.settled).collect(),
+        }))
+    }
+}
+
+/// Each example's numbers, in the shapes and types of these tensors `[batch, ...]`, one tensor after another.
+fn in_shape(examples: &[&[f64]], like: &[Tensor]) -> Result<Vec<Tensor>> {
+    let mut first = 0;
+    let tensor = |like: &Tensor| {
+        let width: usize = like.dims()[1..].iter().product();
+        let numbers: Vec<f64> = examples.iter().flat_map(|example| example[first..first + width].to_vec()).collect();
+        first += width;
+        let tensor = Tensor::from_vec(numbers, like.dims(), &Device::Cpu)?;
+        Ok(tensor.to_dtype(delivered(like.dtype()))?.to_device(like.device())?)
+    };
+    like.iter().map(tensor).collect()
 }
 
 impl From<Vec<Tensor>> for Numbers {
     fn from(values: Vec<Tensor>) -> Self {
-        Self { values, convergence: None }
+        Self { values, convergence: None, sampling: None }
     }
 }
 
 impl From<Integral> for Numbers {
     fn from(integral: Integral) -> Self {
-        Self { values: integral.values, convergence: Some(integral.convergence) }
+        Self { values: integral.values, convergence: Some(integral.convergence), sampling: None }
     }
 }
 
@@ -58,8 +97,8 @@ impl Attributions {
             Quantity::Neuron { .. } => (Vec::new(), None),
         };
         drop(answers);
-        let Numbers { values, convergence } = numbers;
+        let Numbers { values, convergence, sampling } = numbers;
         let warnings = question.warnings();
-        Ok(Self { targets, output, convergence, warnings, ..Self::new(method, values, places) })
+        Ok(Self { targets, output, convergence, sampling, warnings, ..Self::new(method, values, places) })
     }
 }

@@ -1,6 +1,5 @@
 //! What every method along a path lets its user choose.
 
-use super::budget::MOST_WORKERS;
 use super::kronrod::NODES;
 use super::{Baseline, Budget, Quadrature};
 use crate::error::{Result, bail};
@@ -40,17 +39,8 @@ impl PathSettings {
         if self.n_steps == 0 {
             bail!(Input, "n_steps is 0: expected at least 1 (50 is the default)")
         }
-        if self.budget.rows == Some(0) {
-            bail!(Input, "internal_batch_size is 0: expected at least 1, the rows that one pass evaluates")
-        }
-        if let Some(workers) = self.budget.workers.filter(|workers| !(1..=MOST_WORKERS).contains(workers)) {
-            bail!(Input, "workers is {workers}: expected 1 to {MOST_WORKERS} passes at once")
-        }
-        if let Some(tolerance) = self.tolerance
-            && !(tolerance.is_finite() && tolerance > 0.)
-        {
-            bail!(Input, "the tolerance is {tolerance}: expected a number above 0, for example 1e-3")
-        }
+        self.budget.check()?;
+        check_tolerance(self.tolerance)?;
         if self.tolerance.is_some() && self.max_steps < NODES {
             bail!(
                 Input,
@@ -59,5 +49,15 @@ impl PathSettings {
             )
         }
         Ok(())
+    }
+}
+
+/// An error unless a tolerance is a number above 0.
+pub(super) fn check_tolerance(tolerance: Option<f64>) -> Result<()> {
+    match tolerance {
+        Some(tolerance) if !(tolerance.is_finite() && tolerance > 0.) => {
+            bail!(Input, "the tolerance is {tolerance}: expected a number above 0, for example 1e-3")
+        }
+        _ => Ok(()),
     }
 }

@@ -2,7 +2,9 @@
 
 use std::fmt::{Display, Formatter};
 
-use super::Attributions;
+use candle_core::{DType, Tensor};
+
+use super::{Attributions, Sampling};
 
 /// A convergence delta beyond this share of max(1, |F(input) − F(baseline)|) gets a remark.
 const NOTEWORTHY_DELTA: f64 = 0.01;
@@ -61,6 +63,8 @@ impl Display for Warning {
 pub(crate) enum Shortfall {
     /// They did not settle within the tolerance that was asked for.
     NotSettled,
+    /// Their standard errors are not within the tolerance that was asked for.
+    Uncertain,
     /// Their sum misses F's difference by this convergence delta.
     DoesNotAddUp(f64),
 }
@@ -86,7 +90,11 @@ impl Shortfall {
                  tolerance(1e-3); if that changes nothing, attribute to a layer that all of the output goes through"
             )
         });
-        open.into_iter().chain(apart).collect()
+        let uncertain = count(|shortfall| matches!(shortfall, Shortfall::Uncertain));
+        let uncertain = (uncertain > 0).then(|| {
+            format!("{uncertain} of {all} have standard errors beyond the tolerance: allow more with max_samples")
+        });
+        open.into_iter().chain(uncertain).chain(apart).collect()
     }
 }
 
@@ -97,6 +105,7 @@ impl Display for Shortfall {
                 "the attributions did not settle within the tolerance: allow more, or attribute to a layer that all of \
                  the output goes through",
             ),
+            Shortfall::Uncertain => f.write_str("the standard errors are beyond the tolerance: allow more samples"),
             Shortfall::DoesNotAddUp(delta) => write!(
                 f,
                 "the attributions add up to what they must only within {delta:.3}: take more steps, or a tolerance"
@@ -109,6 +118,7 @@ impl Attributions {
     /// What the reader of these numbers must know: steps taken, the largest delta, what has not settled.
     pub fn remarks(&self) -> Vec<String> {
         let mut remarks: Vec<String> = self.warnings.iter().map(Warning::to_string).collect();
+        remarks.extend(self.sampling.iter().flat_map(of_samples));
         let Some(convergence) = &self.convergence else { return remarks };
         let (fewest, most) = (convergence.steps.iter().min(), convergence.steps.iter().max());
         if let (Some(fewest), Some(most)) = (fewest, most) {
@@ -165,6 +175,9 @@ impl Attributions {
 
     /// How the attributions of an example fall short, if they do.
     pub(crate) fn shortfall(&self, example: usize) -> Option<Shortfall> {
+        if let Some(sampling) = &self.sampling {
+            return (sampling.settled.get(example) == Some(&false)).then_some(Shortfall::Uncertain);
+        }
         let convergence = self.convergence.as_ref()?;
         match &convergence.refinement {
             Some(refinement) => (refinement.settled.get(example) == Some(&false)).then_some(Shortfall::NotSettled),
@@ -174,4 +187,32 @@ impl Attributions {
             None => None,
         }
     }
+}
+
+/// How many samples there were, and how certain they made the attributions.
+fn of_samples(sampling: &Sampling) -> Vec<String> {
+    let (fewest, most) = (sampling.samples.iter().min(), sampling.samples.iter().max());
+    let (Some(fewest), Some(most)) = (fewest, most) else { return Vec::new() };
+    let mut remarks = vec![match fewest == most {
+        true => format!("{most} samples for each example"),
+        false => format!("{fewest} to {most} samples for an example"),
+    }];
+    let largest = |error: &Tensor| error.flatten_all()?.max(0)?.to_dtype(DType::F64)?.to_scalar::<f64>();
+    let errors = sampling.errors.iter().filter(|error| error.elem_count() > 0).map(|error| largest(error).ok());
+    let errors: Option<Vec<f64>> = errors.collect();
+    match errors.map(|errors| errors.into_iter().fold(0., |largest: f64, error| largest.max(error))) {
+        Some(largest) if *fewest > 1 => remarks.push(format!("largest standard error {largest:.2e}")),
+        _ => remarks.push("one sample does not tell how certain it is".to_string()),
+    }
+    if let Some(tolerance) = sampling.tolerance {
+        let open = sampling.settled.iter().filter(|settled| !**settled).count();
+        remarks.push(match open {
+            0 => format!("settled within the tolerance {tolerance}"),
+            open => format!(
+                "{open} of {} examples have standard errors beyond the tolerance {tolerance}: allow more with max_samples",
+                sampling.settled.len()
+            ),
+        });
+    }
+    remarks
 }

@@ -21,6 +21,7 @@
 ///
 /// * `layers`, `layer`, `neuron` are in parentheses, in the order in which `new` takes them.
 /// * `path` is all settings of methods along a path, over the field `path: PathSettings`.
+/// * `sampling` is all settings of methods that draw samples, over the field `sampling: SamplingSettings`.
 /// * `gradient_check` is over the field `model: Subject`.
 /// * `baseline` is over a field of that name, for a method without a path.
 /// * `attribute_to_layer_input = "..."` is over the field `layers: LayerNames`.
@@ -137,6 +138,60 @@ macro_rules! setting {
     };
     (apply path, $options:ident, $method:ident) => {
         $method.with_path(|path| $options.set_path(path))
+    };
+
+    (setter sampling) => {
+        /// How many samples are drawn, at least 1. It replaces a `tolerance` that was set before.
+        pub fn n_samples(&self, n_samples: usize) -> Self {
+            self.with_sampling(|sampling| sampling.fix_samples(n_samples))
+        }
+
+        /// Chooses the number of samples automatically, instead of `n_samples`: they are drawn for each example until
+        /// the standard error of its every attribution is at most `tolerance * max(1, scale)`, where the scale is
+        /// `|F(input) - F(baseline)|`, or the largest attribution if no such sum is known.
+        pub fn tolerance(&self, tolerance: f64) -> Self {
+            self.with_sampling(|sampling| sampling.tolerance = Some(tolerance))
+        }
+
+        /// The most samples that `tolerance` may spend on one example; 100,000 by default, at least 32.
+        pub fn max_samples(&self, max_samples: usize) -> Self {
+            self.with_sampling(|sampling| sampling.max_samples = max_samples)
+        }
+
+        /// The seed of what is drawn; the same seed gives the same numbers. Every example of a batch gets the same
+        /// draws.
+        pub fn seed(&self, seed: $crate::Seed) -> Self {
+            self.with_sampling(|sampling| sampling.seed = seed)
+        }
+
+        /// The most rows that one pass evaluates, at least 1; by default chosen from the memory budget. It changes
+        /// memory and speed, not the numbers.
+        pub fn internal_batch_size(&self, rows: usize) -> Self {
+            self.with_sampling(|sampling| sampling.budget.rows = Some(rows))
+        }
+
+        /// How many bytes of activations all running passes may hold together; 256 MiB by default.
+        pub fn memory_budget(&self, bytes: usize) -> Self {
+            self.with_sampling(|sampling| sampling.budget.bytes = bytes)
+        }
+
+        /// The most passes that run at once, each on its own thread: 1 to 8, by default as many as there are cores.
+        /// It changes speed, not the numbers.
+        pub fn workers(&self, workers: usize) -> Self {
+            self.with_sampling(|sampling| sampling.budget.workers = Some(workers))
+        }
+
+        fn with_sampling(&self, change: impl FnOnce(&mut $crate::engine::SamplingSettings)) -> Self {
+            let mut changed = self.clone();
+            change(&mut changed.sampling);
+            changed
+        }
+    };
+    (names sampling) => {
+        &["n_samples", "tolerance", "max_samples", "seed", "internal_batch_size"]
+    };
+    (apply sampling, $options:ident, $method:ident) => {
+        $method.with_sampling(|sampling| $options.set_sampling(sampling))
     };
 
     (setter gradient_check) => {
