@@ -64,7 +64,7 @@ impl Question<'_> {
         gradients(&scalars, &vars, activations)
     }
 
-    /// (dF/dy)(dy/dx) for one neuron y of a layer, at these points of the inputs.
+    /// (dF/dy)(dy/dx) for one neuron y of a layer, or the sum of it over several, at these points of the inputs.
     pub(crate) fn gradients_through_neuron(
         &self,
         place: &Place,
@@ -79,9 +79,8 @@ impl Question<'_> {
         let caught = take(&mut layers, place, at)?;
         let upper: Vec<_> = caught.var.map(|var| (place.to_string(), var)).into_iter().collect();
         let above = gradients(&scalars, &upper, vec![caught.activation.clone()])?;
-        let sensitivity = neuron.select(&above.gradients[0], place.layer(), at)?;
-        let activation = neuron.select(&caught.activation, place.layer(), at)?;
-        let below = gradients(&(activation * sensitivity)?, &inputs, points)?;
+        let weighted = neuron.weighted(&caught.activation, &above.gradients[0], place.layer(), at)?;
+        let below = gradients(&weighted, &inputs, points)?;
         Ok(Sample { scalars: above.scalars, graph_bytes: above.graph_bytes + below.graph_bytes, ..below })
     }
 }

@@ -90,6 +90,9 @@ mod text_folders;
 /// Words in every script.
 mod scripts;
 
+/// Neurons by index, by ranges and by a function.
+mod neurons;
+
 /// From a text to its coloured words.
 mod text;
 
