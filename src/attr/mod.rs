@@ -7,6 +7,8 @@ define_methods! {
     saliency::Saliency,
     input_x_gradient::InputXGradient,
     deep_lift::DeepLift,
+    guided_backprop::GuidedBackprop,
+    deconvolution::Deconvolution,
     layer_integrated_gradients::LayerIntegratedGradients,
     layer_conductance::LayerConductance,
     layer_activation::LayerActivation,
@@ -15,4 +17,6 @@ define_methods! {
     neuron_conductance::NeuronConductance,
     neuron_gradient::NeuronGradient,
     neuron_integrated_gradients::NeuronIntegratedGradients,
+    neuron_guided_backprop::NeuronGuidedBackprop,
+    neuron_deconvolution::NeuronDeconvolution,
 }
