@@ -12,6 +12,29 @@ impl Question<'_> {
     /// What `evaluate` gives for every example, in passes of bounded memory; its gradient is compared with the
     /// function.
     pub(crate) fn at_every_row(&self, of: Attributed, evaluate: Evaluate) -> Result<Sample> {
+        let sample = self.joined(of, evaluate, |first| self.check_gradient(of, first, evaluate))?;
+        self.check_other_targets(of, evaluate)?;
+        Ok(sample)
+    }
+
+    /// The same for a backward that follows a rule: what is compared with the function is the ordinary gradient.
+    pub(crate) fn at_every_row_by_rule(&self, of: Attributed, ordinary: Evaluate, ruled: Evaluate) -> Result<Sample> {
+        let sample = self.joined(of, ruled, |_| Ok(()))?;
+        if self.needs_check(of) {
+            let first = ordinary(self, &Expansion::of_inputs(vec![0]))?;
+            self.check_gradient(of, &first, ordinary)?;
+        }
+        self.check_other_targets(of, ordinary)?;
+        Ok(sample)
+    }
+
+    /// What `evaluate` gives for every example, after `see` has seen what the first pass gave.
+    fn joined(
+        &self,
+        of: Attributed,
+        evaluate: Evaluate,
+        see: impl Fn(&Sample) -> Result<()> + Send + Sync,
+    ) -> Result<Sample> {
         let (mut activations, mut gradients, mut scalars) = (Vec::new(), Vec::new(), Vec::new());
         let mut graph_bytes = 0;
         let block = |rows: Range<usize>| {
@@ -21,7 +44,7 @@ impl Question<'_> {
         };
         in_measured_passes(&self.budget, self.batch_size(), block, |sample| {
             if gradients.is_empty() {
-                self.check_gradient(of, &sample, evaluate)?;
+                see(&sample)?;
             }
             graph_bytes = graph_bytes.max(sample.graph_bytes);
             activations.push(sample.activations);
@@ -29,7 +52,6 @@ impl Question<'_> {
             scalars.push(vec![sample.scalars]);
             Ok(())
         })?;
-        self.check_other_targets(of, evaluate)?;
         let activations = match of {
             Attributed::Inputs => self.inputs().tensors().to_vec(),
             Attributed::Layers(_) | Attributed::Replaced(_) => join_blocks(activations)?,

@@ -1,5 +1,7 @@
 //! The passes that give gradients: at the inputs, at layers, through a neuron.
 
+use std::sync::Arc;
+
 use candle_core::{Tensor, Var};
 
 use super::forward::take;
@@ -7,13 +9,24 @@ use super::gradient::{Sample, gradients};
 use super::{Expansion, Neuron, Question};
 use crate::error::{ErrorKind, Result, bail};
 use crate::model::{Place, Tap};
+use crate::nn::Rule;
 
 impl Question<'_> {
     /// The gradient with respect to the inputs at these points, `[points, ...]` for each input.
     pub(crate) fn input_gradients(&self, points: Vec<Tensor>, at: &Expansion) -> Result<Sample> {
+        self.input_gradients_under(None, points, at)
+    }
+
+    /// The same by a backward that follows a rule.
+    pub(crate) fn input_gradients_under(
+        &self,
+        rule: Option<Arc<dyn Rule>>,
+        points: Vec<Tensor>,
+        at: &Expansion,
+    ) -> Result<Sample> {
         let vars = input_vars(&points)?;
         let tracked = vars.iter().map(|(_, var)| var.as_tensor().clone()).collect();
-        let (scalars, _) = self.scalars(&at.with_tensors(self.inputs(), tracked)?, [], at)?;
+        let (scalars, _) = self.scalars_under(rule, &at.with_tensors(self.inputs(), tracked)?, [], at)?;
         gradients(&scalars, &vars, points)
     }
 

@@ -1,6 +1,6 @@
 //! A method's settings by their names, for callers that choose the method at run time.
 
-use super::{Baseline, Check, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature, SamplingSettings};
+use super::{Baseline, Check, Interpolation, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature, SamplingSettings};
 use crate::error::{Result, bail, error};
 use crate::seed::Seed;
 
@@ -57,6 +57,12 @@ options! {
         attribute_to_layer_input: bool,
         /// What to do about a gradient that disagrees with the model's outputs.
         gradient_check: Check,
+        /// Whether Grad-CAM drops what is negative.
+        relu_attributions: bool,
+        /// Whether Grad-CAM adds channels up.
+        attr_dim_summation: bool,
+        /// How a layer's map is brought to the input's size.
+        interpolate_mode: Interpolation,
         /// Whether softmax and max-pool follow Captum's own rules.
         captum_rules: bool,
     }

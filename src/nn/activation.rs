@@ -63,7 +63,10 @@ impl Block for Activation {
     }
 
     fn operation(&self) -> Operation<'_> {
-        Operation::Elementwise
+        match self {
+            Self::Relu => Operation::Relu,
+            _ => Operation::Elementwise,
+        }
     }
 }
 

@@ -73,6 +73,8 @@ pub enum Operation<'a> {
     Affine,
     /// Each number of the output is a function of the number in the same place of the only input.
     Elementwise,
+    /// The only input, element by element, where it is positive, and 0 elsewhere.
+    Relu,
     /// Linear in each of two inputs.
     Product,
     /// The largest value of each of these windows of the only input, `[batch, ..., window]`.

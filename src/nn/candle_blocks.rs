@@ -100,6 +100,7 @@ impl Block for candle_nn::Activation {
         match self {
             // It combines the two halves of its last axis.
             Self::Swiglu => Operation::Other,
+            Self::Relu => Operation::Relu,
             _ => Operation::Elementwise,
         }
     }

@@ -153,7 +153,7 @@ fn every_block_is_the_operation_that_it_says() {
             Operation::Product => {
                 assert!(affine_in(&[0]) && affine_in(&[1]) && !affine_in(&[0, 1]), "{name}");
             }
-            Operation::Elementwise => {
+            operation @ (Operation::Elementwise | Operation::Relu) => {
                 let base = host(&compute(&case, &case.inputs));
                 for position in 0..base.len() {
                     let mut values = host(&case.inputs[0]);
@@ -161,6 +161,10 @@ fn every_block_is_the_operation_that_it_says() {
                     let moved = Tensor::from_vec(values, case.inputs[0].dims(), &Device::Cpu).unwrap();
                     let changed = host(&compute(&case, &[moved]));
                     assert!((0..base.len()).all(|other| other == position || base[other] == changed[other]), "{name}");
+                }
+                if matches!(operation, Operation::Relu) {
+                    let positive: Vec<f64> = host(&case.inputs[0]).iter().map(|x| x.max(0.)).collect();
+                    assert_eq!(base, positive, "{name}");
                 }
             }
             Operation::Max(windows) => {

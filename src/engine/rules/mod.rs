@@ -5,6 +5,8 @@ mod gradient;
 mod largest;
 mod local;
 mod pair;
+mod rectified;
 mod rescale;
 
+pub(crate) use rectified::{Passing, Rectified};
 pub(crate) use rescale::Rescale;

@@ -54,7 +54,7 @@ impl Rule for Rescale {
             Ok(ordinary(block, std::slice::from_ref(&input.x), &gradient)?.swap_remove(0))
         };
         let multipliers = match (operation, only) {
-            (Operation::Elementwise, Some(input)) => {
+            (Operation::Elementwise | Operation::Relu, Some(input)) => {
                 in_upper_rows(&ratio(&input, &output, &gradient, &plain(&input)?)?)?
             }
             (Operation::Softmax { .. }, Some(input)) if self.captum => {

@@ -87,7 +87,10 @@ impl Block for Nonlinearity {
     }
 
     fn operation(&self) -> Operation<'_> {
-        Operation::Elementwise
+        match self {
+            Self::Plain(activation) => activation.operation(),
+            _ => Operation::Elementwise,
+        }
     }
 }
 
