@@ -10,6 +10,7 @@ define_methods! {
     guided_backprop::GuidedBackprop,
     deconvolution::Deconvolution,
     guided_grad_cam::GuidedGradCam,
+    feature_ablation::FeatureAblation,
     layer_integrated_gradients::LayerIntegratedGradients,
     layer_conductance::LayerConductance,
     layer_activation::LayerActivation,
