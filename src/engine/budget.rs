@@ -86,6 +86,11 @@ impl Budget {
         rows.min(self.rows.unwrap_or(MOST_ROWS)).max(1)
     }
 
+    /// How many examples, each of `width` numbers, are sampled together: of each number two are kept, and the result.
+    pub(super) fn moments_at_once(&self, width: usize) -> usize {
+        self.at_once(4 * numbers(width)).max(1)
+    }
+
     /// How many lines, each of `width` numbers, are refined together.
     pub(super) fn lines_at_once(&self, width: usize) -> usize {
         self.at_once(FEWEST_PARTS * numbers(width)).max(1)

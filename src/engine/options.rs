@@ -1,6 +1,6 @@
 //! A method's settings by their names, for callers that choose the method at run time.
 
-use super::{Baseline, Check, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature, SamplingSettings};
+use super::{Baseline, Check, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature, SamplingSettings, Stdevs};
 use crate::error::{Result, bail, error};
 use crate::seed::Seed;
 
@@ -49,6 +49,10 @@ options! {
         max_samples: usize,
         /// The seed of what is drawn.
         seed: Seed,
+        /// How far the noise on the inputs spreads.
+        stdevs: Stdevs,
+        /// Whether points lie between inputs instead of between activations.
+        interpolate_inputs: bool,
         /// Whether gradients are multiplied by what they are gradients of.
         multiply_by_inputs: bool,
         /// Whether signs are dropped.
