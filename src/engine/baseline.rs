@@ -124,18 +124,29 @@ impl Baselines {
         }
     }
 
-    /// The starts of some lines, `[lines, ...]` for each input.
+    /// The starts of consecutive lines, `[lines, ...]` for each input.
     pub(crate) fn starts(&self, lines: &Range<usize>) -> Result<Vec<Tensor>> {
+        match self.rows {
+            Rows::PerExample => {
+                let start = |tensor: &Tensor| Ok(tensor.narrow(0, lines.start, lines.len())?.contiguous()?);
+                self.tensors.iter().map(start).collect()
+            }
+            Rows::Shared | Rows::Distribution(_) => self.starts_of(&lines.clone().collect::<Vec<_>>()),
+        }
+    }
+
+    /// The starts of these lines, `[lines, ...]` for each input.
+    pub(crate) fn starts_of(&self, lines: &[usize]) -> Result<Vec<Tensor>> {
         let start = |tensor: &Tensor| {
-            let shape = [&[lines.len()], &tensor.dims()[1..]].concat();
-            Ok(match self.rows {
-                Rows::Shared => tensor.broadcast_as(shape)?.contiguous()?,
-                Rows::PerExample => tensor.narrow(0, lines.start, lines.len())?.contiguous()?,
-                Rows::Distribution(rows) => {
-                    let rows: Vec<u32> = lines.clone().map(|line| (line % rows) as u32).collect();
-                    tensor.index_select(&Tensor::new(rows, tensor.device())?, 0)?
+            let rows = match self.rows {
+                Rows::Shared => {
+                    let shape = [&[lines.len()], &tensor.dims()[1..]].concat();
+                    return Ok(tensor.broadcast_as(shape)?.contiguous()?);
                 }
-            })
+                Rows::PerExample => lines.iter().map(|line| *line as u32).collect::<Vec<_>>(),
+                Rows::Distribution(rows) => lines.iter().map(|line| (line % rows) as u32).collect(),
+            };
+            Ok(tensor.contiguous()?.index_select(&Tensor::new(rows, tensor.device())?, 0)?)
         };
         self.tensors.iter().map(start).collect()
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Baseline, Check, FeatureMask, Interpolation, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature,
-    SamplingSettings,
+    SamplingSettings, Stdevs,
 };
 use crate::error::{Result, bail, error};
 use crate::seed::Seed;
@@ -54,6 +54,10 @@ options! {
         seed: Seed,
         /// Which elements are one feature.
         feature_mask: FeatureMask,
+        /// How far the noise on the inputs spreads.
+        stdevs: Stdevs,
+        /// Whether points lie between inputs instead of between activations.
+        interpolate_inputs: bool,
         /// Whether gradients are multiplied by what they are gradients of.
         multiply_by_inputs: bool,
         /// Whether signs are dropped.

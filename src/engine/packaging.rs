@@ -4,9 +4,10 @@ use candle_core::{Device, Tensor};
 
 use super::gradient::check_finite;
 use super::host::delivered;
+use super::passes::join_blocks;
 use super::question::Quantity;
 use super::{Attributions, Convergence, Integral, Question, Sampled, Sampling, SamplingSettings};
-use crate::error::Result;
+use crate::error::{Result, bail};
 use crate::model::Place;
 
 /// The numbers of a result, how they converged along a path, and how certain they are if they were sampled.
@@ -36,6 +37,41 @@ impl Numbers {
             tolerance: settings.tolerance,
             settled: sampled.iter().map(|sampled| sampled.settled).collect(),
         }))
+    }
+
+    /// The same with each example's convergence delta over the samples that it was given.
+    pub(crate) fn with_delta(self, delta: Vec<f64>) -> Self {
+        let beyond = vec![false; delta.len()];
+        let convergence = Convergence { delta: Some(delta), beyond, baselines: 1, steps: Vec::new(), refinement: None };
+        Self { convergence: Some(convergence), ..self }
+    }
+
+    /// The sampled numbers of groups of examples, one group after another.
+    pub(crate) fn join(groups: Vec<Self>) -> Result<Self> {
+        let mut joined: Option<Self> = None;
+        let (mut values, mut errors) = (Vec::new(), Vec::new());
+        for group in groups {
+            values.push(group.values.clone());
+            errors.extend(group.sampling.as_ref().map(|sampling| sampling.errors.clone()));
+            let Some(joined) = &mut joined else {
+                joined = Some(group);
+                continue;
+            };
+            if let (Some(all), Some(more)) = (&mut joined.sampling, group.sampling) {
+                all.samples.extend(more.samples);
+                all.settled.extend(more.settled);
+            }
+            if let (Some(all), Some(more)) = (&mut joined.convergence, group.convergence) {
+                all.beyond.extend(more.beyond);
+                if let (Some(all), Some(more)) = (&mut all.delta, more.delta) {
+                    all.extend(more);
+                }
+            }
+        }
+        let Some(joined) = joined else { bail!(Input, "there are no examples") };
+        let errors = join_blocks(errors)?;
+        let sampling = joined.sampling.map(|sampling| Sampling { errors, ..sampling });
+        Ok(Self { values: join_blocks(values)?, sampling, ..joined })
     }
 }
 

@@ -143,11 +143,22 @@ pub(crate) fn in_measured_passes<T: Send>(
         fold(second)?;
         done = next.end;
     }
-    // If a pass of several rows fails, the rows after the last folded one are taken one by one.
+    in_passes(passes, done..count, |rows| Ok(evaluate(rows)?.0), fold)
+}
+
+/// Folds what `evaluate` gives for these rows, in order. If a pass of several rows fails, the rows after the last folded
+/// one are taken one by one.
+pub(crate) fn in_passes<T: Send>(
+    passes: Passes,
+    rows: Range<usize>,
+    evaluate: impl Fn(Range<usize>) -> Result<T> + Sync,
+    mut fold: impl FnMut(T) -> Result<()> + Send,
+) -> Result<()> {
+    let Range { start: mut done, end: count } = rows;
     allowing_single_rows(passes, |passes| {
         let start = done;
         let rows = |index: usize| start + index * passes.rows..count.min(start + (index + 1) * passes.rows);
-        let job = |index: usize| Ok((evaluate(rows(index))?.0, rows(index).end));
+        let job = |index: usize| Ok((evaluate(rows(index))?, rows(index).end));
         passes.run((count - start).div_ceil(passes.rows), job, |(result, end)| {
             fold(result)?;
             done = end;

@@ -49,6 +49,11 @@ impl SamplingSettings {
         check_tolerance(self.tolerance)
     }
 
+    /// How many examples are sampled together, if each has so many numbers.
+    pub(crate) fn examples_at_once(&self, width: usize) -> usize {
+        self.budget.moments_at_once(width)
+    }
+
     /// Draws samples of `width` numbers for each example, until there are as many as were asked for, or until every
     /// example's standard errors are at most the tolerance times its scale.
     ///

@@ -25,7 +25,7 @@
 /// * `gradient_check` is over the field `model: Subject`.
 /// * `feature_mask` is over a field of that name.
 /// * `passes` is how passes without a graph are cut, over the field `budget: Budget`.
-/// * `baseline` is over a field of that name, for a method without a path.
+/// * `baseline` and `stdevs` are over fields of those names; a method with a path has its baseline there.
 /// * `attribute_to_layer_input = "..."` is over the field `layers: LayerNames`.
 /// * `name: Type = "..."` is over the field `name: Type`.
 ///
@@ -203,6 +203,13 @@ macro_rules! setting {
             let mut changed = self.clone();
             changed.model = changed.model.with_check(check);
             changed
+        }
+    };
+    (setter stdevs) => {
+        /// How far the normal noise on the inputs spreads: one standard deviation for all (`0.1`), or one for each
+        /// input (`[0.1, 0.5]`).
+        pub fn stdevs(&self, stdevs: impl Into<$crate::engine::Stdevs>) -> Self {
+            Self { stdevs: stdevs.into(), ..self.clone() }
         }
     };
     (setter baseline) => {
