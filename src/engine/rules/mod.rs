@@ -5,6 +5,8 @@ mod gradient;
 mod largest;
 mod local;
 mod pair;
+mod relevance;
 mod rescale;
 
+pub(crate) use relevance::Relevance;
 pub(crate) use rescale::Rescale;
