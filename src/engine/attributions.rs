@@ -117,7 +117,7 @@ impl Attributions {
 
     /// For each example the sum of its attributions minus what they must add up to,
     /// F(input) − F(baseline). 0 is perfect. With several baselines it is the delta farthest from 0, since in a mean
-    /// deltas could cancel. An error for a method without such a sum.
+    /// deltas could cancel. LRP's is F(input) minus the sum, as in Captum. An error for a method without such a sum.
     pub fn convergence_delta(&self) -> Result<Series> {
         let delta = self.convergence.as_ref().and_then(|convergence| convergence.delta.clone());
         match delta {

@@ -1,8 +1,8 @@
 //! A method's settings by their names, for callers that choose the method at run time.
 
 use super::{
-    Baseline, Check, FeatureMask, Interpolation, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature,
-    SamplingSettings, Stdevs,
+    Baseline, Check, FeatureMask, Interpolation, LayerNames, LrpRule, LrpRules, MethodInfo, Neuron, PathSettings,
+    Quadrature, SamplingSettings, Stdevs,
 };
 use crate::error::{Result, bail, error};
 use crate::seed::Seed;
@@ -74,6 +74,12 @@ options! {
         interpolate_mode: Interpolation,
         /// Whether softmax and max-pool follow Captum's own rules.
         captum_rules: bool,
+        /// LRP's rule for affine blocks.
+        default_rule: LrpRule,
+        /// LRP's rules for layers.
+        rules: Vec<(String, LrpRule)>,
+        /// Whether LRP's gamma and alpha1-beta0 compute without biases.
+        set_bias_to_zero: bool,
     }
 }
 
@@ -116,6 +122,13 @@ impl Options {
         set(&mut path.max_steps, &self.max_steps);
         path.budget.rows = self.internal_batch_size.or(path.budget.rows);
         path.tolerance = self.tolerance.or(path.tolerance);
+    }
+
+    /// Applies the rules of LRP that are set.
+    pub(crate) fn set_rules(&self, rules: &mut LrpRules) {
+        set(&mut rules.default, &self.default_rule);
+        set(&mut rules.set_bias_to_zero, &self.set_bias_to_zero);
+        rules.of_layers.extend(self.rules.iter().flatten().cloned());
     }
 
     /// Applies the sampling settings that are set.

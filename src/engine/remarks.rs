@@ -27,6 +27,8 @@ pub(crate) enum Warning {
     CaptumRules,
     /// The multipliers add up down to this layer, or to none of those there are.
     SumLost { below: Option<String>, layers: bool },
+    /// Relevance that did not arrive: the most of an example, and the most that no block absorbed.
+    RelevanceLost { most: f64, between: Option<f64>, layers: bool },
 }
 
 impl Display for Warning {
@@ -51,6 +53,21 @@ impl Display for Warning {
                 write!(f, "the multipliers add up down to layer \"{layer}\" and not below it: {BLOCKS}")
             }
             Warning::SumLost { layers: false, .. } => write!(f, "the multipliers do not add up: {BLOCKS}"),
+            Warning::RelevanceLost { most, between, layers } => {
+                write!(
+                    f,
+                    "relevance is not conserved, by up to {most:.4} of an example: biases, normalizations, softmax and \
+                     epsilon absorb it"
+                )?;
+                let (Some(between), past) = (between, if *layers { ", or go past the layer" } else { "" }) else {
+                    return Ok(());
+                };
+                write!(
+                    f,
+                    "; up to {between:.4} were lost outside blocks: they reach constants or extra arguments{past}, or an \
+                     operation that is not linear: {BLOCKS}"
+                )
+            }
             Warning::SumLost { layers: true, .. } => {
                 write!(f, "the multipliers do not add up above the last layer: {BLOCKS}")
             }

@@ -22,6 +22,7 @@
 /// * `layers`, `layer`, `neuron` are in parentheses, in the order in which `new` takes them.
 /// * `path` is all settings of methods along a path, over the field `path: PathSettings`.
 /// * `sampling` is all settings of methods that draw samples, over the field `sampling: SamplingSettings`.
+/// * `lrp` is the rules of LRP, over the field `rules: LrpRules`.
 /// * `gradient_check` is over the field `model: Subject`.
 /// * `feature_mask` is over a field of that name.
 /// * `passes` is how passes without a graph are cut, over the field `budget: Budget`.
@@ -194,6 +195,38 @@ macro_rules! setting {
     };
     (apply sampling, $options:ident, $method:ident) => {
         $method.with_sampling(|sampling| $options.set_sampling(sampling))
+    };
+
+    (setter lrp) => {
+        /// The rule of every affine block whose layer has no rule of its own; `LrpRule::Epsilon(1e-9)` by default. Its
+        /// ε is also that of products, normalizations and the largest of a window.
+        pub fn default_rule(&self, rule: $crate::engine::LrpRule) -> Self {
+            self.with_rules(|rules| rules.default = rule)
+        }
+
+        /// The rule of a layer that the model runs with `layers.apply`, as a `Sequential` does all of its layers.
+        pub fn rule(&self, layer: impl Into<String>, rule: $crate::engine::LrpRule) -> Self {
+            self.with_rules(|rules| {
+                rules.of_layers.insert(layer.into(), rule);
+            })
+        }
+
+        /// Whether `Gamma` and `Alpha1Beta0` compute without biases; not by default.
+        pub fn set_bias_to_zero(&self, zero: bool) -> Self {
+            self.with_rules(|rules| rules.set_bias_to_zero = zero)
+        }
+
+        fn with_rules(&self, change: impl FnOnce(&mut $crate::engine::LrpRules)) -> Self {
+            let mut changed = self.clone();
+            change(&mut changed.rules);
+            changed
+        }
+    };
+    (names lrp) => {
+        &["default_rule", "rules", "set_bias_to_zero"]
+    };
+    (apply lrp, $options:ident, $method:ident) => {
+        $method.with_rules(|rules| $options.set_rules(rules))
     };
 
     (setter gradient_check) => {

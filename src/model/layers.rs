@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{Tensor, TensorId, Var};
 
 use crate::error::{Error, Result, bail, error};
-use crate::nn::{Block, BlockInputs, Operation, Rule, run_ruled};
+use crate::nn::{At, Block, BlockInputs, Operation, Rule, run_ruled};
 use crate::seed::Seed;
 
 /// The context of one forward pass. It sees every tensor that the model names and decides
@@ -26,6 +26,9 @@ pub struct Layers {
     rule: Option<Arc<dyn Rule>>,
     /// The outputs of blocks that are not affine, in a pass that follows a rule.
     nonlinear: Vec<TensorId>,
+    /// The layers that are blocks, and how many blocks there were, in a pass that follows a rule.
+    block_layers: Vec<String>,
+    blocks: usize,
 }
 
 /// The dropout of a training step.
@@ -125,9 +128,9 @@ impl Layers {
         let output = match inputs.tensors().as_slice() {
             [only] => {
                 let input = self.visit_input(name, (*only).clone())?;
-                self.run(block, &input)?
+                self.run_block(Some(name), block, &[&input])?
             }
-            several => self.run(block, several)?,
+            several => self.run_block(Some(name), block, several)?,
         };
         self.visit(name, output)
     }
@@ -137,19 +140,40 @@ impl Layers {
     where
         B: Block + Clone + 'static,
     {
-        let inputs = inputs.tensors();
-        match &self.rule {
+        self.run_block(None, block, &inputs.tensors())
+    }
+
+    fn run_block<B>(&mut self, layer: Option<&str>, block: &B, inputs: &[&Tensor]) -> Result<Tensor>
+    where
+        B: Block + Clone + 'static,
+    {
+        match self.rule.clone() {
             Some(rule) => {
-                let follows_nonlinear = inputs.iter().any(|input| self.nonlinear.contains(&input.id()));
-                let output = run_ruled(block, rule, &inputs, follows_nonlinear)?;
+                let at = self.next_block(layer, inputs);
+                let output = run_ruled(block, &rule, inputs, at)?;
                 if !matches!(block.operation(), Operation::Affine) {
                     self.nonlinear.push(output.id());
                 }
                 Ok(output)
             }
-            None if self.training => block.compute_tracked(&inputs),
-            None => block.compute(&inputs),
+            None if self.training => block.compute_tracked(inputs),
+            None => block.compute(inputs),
         }
+    }
+
+    /// Where the next block runs.
+    fn next_block(&mut self, layer: Option<&str>, inputs: &[&Tensor]) -> At {
+        self.blocks += 1;
+        let place = match (layer, self.visited.last()) {
+            (Some(name), _) => format!("layer \"{name}\""),
+            (None, Some(last)) => {
+                format!("block {} of the pass, which comes after layer \"{}\",", self.blocks, last.name)
+            }
+            (None, None) => format!("block {} of the pass", self.blocks),
+        };
+        self.block_layers.extend(layer.map(str::to_string));
+        let follows_nonlinear = inputs.iter().any(|input| self.nonlinear.contains(&input.id()));
+        At { layer: layer.map(str::to_string), place, follows_nonlinear }
     }
 
     /// Whether this pass is part of a training step, so that weights must be tracked.
@@ -237,6 +261,16 @@ impl Layers {
 
     pub(crate) fn names(&self) -> Vec<String> {
         self.visited.iter().map(|layer| layer.name.clone()).collect()
+    }
+
+    /// How many blocks a pass under a rule has run.
+    pub(crate) fn blocks(&self) -> usize {
+        self.blocks
+    }
+
+    /// Its layers that one block computes.
+    pub(crate) fn block_layers(&self) -> &[String] {
+        &self.block_layers
     }
 
     pub(crate) fn visited(&self) -> &[LayerInfo] {

@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor, ToUsize2, Var};
 use super::{Inputs, Layers, Model};
 use crate::error::{Result, bail, error};
 use crate::file::{cannot_write, write_whole};
-use crate::nn::{Activation, AvgPool2d, Block, Conv2d, Linear, MaxPool2d, Operation, Softmax, only};
+use crate::nn::{Activation, AvgPool2d, Block, Conv2d, Linear, MaxPool2d, Operation, Reweighting, Softmax, only};
 use crate::seed::Seed;
 
 /// One step of a [`Sequential`].
@@ -41,6 +41,11 @@ impl Block for Flatten {
 
     fn operation(&self) -> Operation<'_> {
         Operation::Affine
+    }
+
+    fn reweighted(&self, _by: &Reweighting) -> Result<Option<Box<dyn Block>>> {
+        // It only moves numbers, whatever their weight.
+        Ok(Some(Box::new(Flatten)))
     }
 }
 
@@ -105,6 +110,10 @@ impl Block for Layer {
 
     fn operation(&self) -> Operation<'_> {
         self.block().operation()
+    }
+
+    fn reweighted(&self, by: &Reweighting) -> Result<Option<Box<dyn Block>>> {
+        self.block().reweighted(by)
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use super::Reweighting;
 use crate::error::Result;
 
 /// An operation of a network: from one tensor, or several, to one.
@@ -64,6 +65,12 @@ pub trait Block: Send + Sync {
     fn operation(&self) -> Operation<'_> {
         Operation::Other
     }
+
+    /// An affine block with other weights, for rules that look at weights, such as
+    /// [`LRP`](crate::attr::LRP)'s gamma; `None`, the default, if it does not tell them.
+    fn reweighted(&self, _by: &Reweighting) -> Result<Option<Box<dyn Block>>> {
+        Ok(None)
+    }
 }
 
 /// What a rule may know of a [`Block`].
@@ -84,9 +91,15 @@ pub enum Operation<'a> {
         /// The axis, from 0.
         axis: usize,
     },
+    /// Divided by a scale that is taken of the only input, and affine but for that: this computes the same with the
+    /// scale left out of the graph.
+    Normalization(HeldScale<'a>),
     /// Anything else that is differentiable.
     Other,
 }
+
+/// A normalization as a function of a tensor, with its scale left out of the graph.
+pub type HeldScale<'a> = Box<dyn Fn(&Tensor) -> Result<Tensor> + 'a>;
 
 /// A function that makes the windows of a tensor, with differentiable operations.
 pub type Windows<'a> = Box<dyn Fn(&Tensor) -> Result<Tensor> + 'a>;
@@ -126,6 +139,10 @@ impl<B: Block + ?Sized> Block for Arc<B> {
 
     fn operation(&self) -> Operation<'_> {
         (**self).operation()
+    }
+
+    fn reweighted(&self, by: &Reweighting) -> Result<Option<Box<dyn Block>>> {
+        (**self).reweighted(by)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use candle_core::{Module, Tensor};
 
-use super::LayerNorm;
 use super::block::{Block, Operation, only};
 use super::correlation::Correlation;
+use super::{LayerNorm, Reweighting};
 use crate::error::Result;
 
 impl Block for candle_nn::Linear {
@@ -20,6 +20,10 @@ impl Block for candle_nn::Linear {
     fn operation(&self) -> Operation<'_> {
         Operation::Affine
     }
+
+    fn reweighted(&self, by: &Reweighting) -> Result<Option<Box<dyn Block>>> {
+        Ok(Some(Box::new(Self::new(by.weight(self.weight())?, by.bias(self.bias())))))
+    }
 }
 
 /// Takes the sequence as an image of height 1, because candle's own backward is wrong beyond the first row.
@@ -34,6 +38,10 @@ impl Block for candle_nn::Conv1d {
 
     fn operation(&self) -> Operation<'_> {
         Operation::Affine
+    }
+
+    fn reweighted(&self, by: &Reweighting) -> Result<Option<Box<dyn Block>>> {
+        Ok(Some(Box::new(Self::new(by.weight(self.weight())?, by.bias(self.bias()), *self.config()))))
     }
 }
 
@@ -67,6 +75,10 @@ impl Block for candle_nn::Conv2d {
 
     fn operation(&self) -> Operation<'_> {
         Operation::Affine
+    }
+
+    fn reweighted(&self, by: &Reweighting) -> Result<Option<Box<dyn Block>>> {
+        Ok(Some(Box::new(Self::new(by.weight(self.weight())?, by.bias(self.bias()), *self.config()))))
     }
 }
 
@@ -109,23 +121,20 @@ impl Block for candle_nn::Activation {
 /// Has the backward that candle's own lacks.
 impl Block for candle_nn::LayerNorm {
     fn compute(&self, inputs: &[&Tensor]) -> Result<Tensor> {
-        let bias = self.bias().map(Tensor::detach);
-        LayerNorm::composed_of(
-            only("a layer norm", inputs)?,
-            &self.weight().detach(),
-            bias.as_ref(),
-            self.eps(),
-            self.remove_mean(),
-        )
+        frozen(self, only("a layer norm", inputs)?, false)
     }
 
     fn compute_tracked(&self, inputs: &[&Tensor]) -> Result<Tensor> {
-        LayerNorm::composed_of(
-            only("a layer norm", inputs)?,
-            self.weight(),
-            self.bias(),
-            self.eps(),
-            self.remove_mean(),
-        )
+        let x = only("a layer norm", inputs)?;
+        LayerNorm::composed_of(x, self.weight(), self.bias(), self.eps(), self.remove_mean(), false)
     }
+
+    fn operation(&self) -> Operation<'_> {
+        Operation::Normalization(Box::new(|x| frozen(self, x, true)))
+    }
+}
+
+fn frozen(norm: &candle_nn::LayerNorm, x: &Tensor, held: bool) -> Result<Tensor> {
+    let bias = norm.bias().map(Tensor::detach);
+    LayerNorm::composed_of(x, &norm.weight().detach(), bias.as_ref(), norm.eps(), norm.remove_mean(), held)
 }

@@ -2,6 +2,7 @@
 
 use candle_core::{Module, Tensor, ToUsize2, Var};
 
+use super::Reweighting;
 use super::block::{Block, Operation, only};
 use super::correlation::Correlation;
 use crate::error::{Result, bail};
@@ -174,5 +175,11 @@ impl Block for Conv2d {
 
     fn operation(&self) -> Operation<'_> {
         Operation::Affine
+    }
+
+    fn reweighted(&self, by: &Reweighting) -> crate::Result<Option<Box<dyn Block>>> {
+        let weight = Var::from_tensor(&by.weight(&self.weight)?)?;
+        let bias = by.bias(self.bias.as_deref()).as_ref().map(Var::from_tensor).transpose()?;
+        Ok(Some(Box::new(Self { weight, bias, correlation: self.correlation })))
     }
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Error, Layout, Module, Result, Shape, Storage, Tensor, Var};
 
-use super::block::{Block, only};
+use super::block::{Block, Operation, only};
 use super::on_cpu::{elements, is_fusible, map_storage, unsupported, widened};
 use crate::error::bail;
 
@@ -82,7 +82,7 @@ impl LayerNorm {
         Ok(if is_fusible(x) {
             x.contiguous()?.apply_op1(Fused { weight, bias, eps: self.eps })?
         } else {
-            Self::composed_of(x, &weight, bias.as_ref(), self.eps, true)?
+            Self::composed_of(x, &weight, bias.as_ref(), self.eps, true, false)?
         })
     }
 
@@ -94,17 +94,20 @@ impl LayerNorm {
         super::same_type("a layer norm", x, &self.weight)
     }
 
-    /// The normalisation composed of candle's operations, around the mean or, for RMS norm, around 0.
+    /// The normalisation composed of candle's operations, around the mean or, for RMS norm, around 0; the deviation
+    /// is left out of the graph if it is held.
     pub(super) fn composed_of(
         x: &Tensor,
         weight: &Tensor,
         bias: Option<&Tensor>,
         eps: f64,
         around_mean: bool,
+        held: bool,
     ) -> crate::Result<Tensor> {
         widened(x, |x| {
             let centred = if around_mean { x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)? } else { x.clone() };
             let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + eps)?.sqrt()?;
+            let deviation = if held { deviation.detach() } else { deviation };
             let scaled = centred.broadcast_div(&deviation)?.broadcast_mul(&weight.to_dtype(x.dtype())?)?;
             match bias {
                 Some(bias) => Ok(scaled.broadcast_add(&bias.to_dtype(x.dtype())?)?),
@@ -117,7 +120,7 @@ impl LayerNorm {
 impl Module for LayerNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.check(x)?;
-        Ok(Self::composed_of(x, self.weight.as_tensor(), self.bias.as_deref(), self.eps, true)?)
+        Ok(Self::composed_of(x, self.weight.as_tensor(), self.bias.as_deref(), self.eps, true, false)?)
     }
 }
 
@@ -128,6 +131,13 @@ impl Block for LayerNorm {
 
     fn compute_tracked(&self, inputs: &[&Tensor]) -> crate::Result<Tensor> {
         Ok(self.forward(only("a layer norm", inputs)?)?)
+    }
+
+    fn operation(&self) -> Operation<'_> {
+        Operation::Normalization(Box::new(|x| {
+            let bias = self.bias.as_ref().map(Var::as_detached_tensor);
+            Self::composed_of(x, &self.weight.as_detached_tensor(), bias.as_ref(), self.eps, true, true)
+        }))
     }
 }
 

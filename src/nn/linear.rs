@@ -3,6 +3,7 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Module, Shape, Storage, Tensor, Var};
 
+use super::Reweighting;
 use super::block::{Block, Operation, only};
 use super::on_cpu::{elements, is_fusible, widened};
 use crate::error::{Result, bail};
@@ -128,6 +129,11 @@ impl Block for Linear {
 
     fn operation(&self) -> Operation<'_> {
         Operation::Affine
+    }
+
+    fn reweighted(&self, by: &Reweighting) -> crate::Result<Option<Box<dyn Block>>> {
+        let (weight, bias) = (by.weight(&self.weight)?, by.bias(self.bias.as_deref()));
+        Ok(Some(Box::new(Self::from_weights(&weight, bias.as_ref())?)))
     }
 }
 

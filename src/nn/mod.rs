@@ -22,6 +22,7 @@ mod max;
 mod on_cpu;
 mod pool2d;
 mod product;
+mod reweighting;
 mod ruled;
 mod softmax;
 
@@ -29,14 +30,15 @@ use candle_core::{Tensor, Var};
 
 pub use activation::Activation;
 pub(crate) use block::only;
-pub use block::{Block, BlockInputs, Closure, Operation, Windows, block};
+pub use block::{Block, BlockInputs, Closure, HeldScale, Operation, Windows, block};
 pub use conv2d::Conv2d;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use max::{Max, max};
 pub use pool2d::{AvgPool2d, MaxPool2d, avg_pool2d, max_pool2d};
 pub use product::{MatMul, Multiply};
-pub(crate) use ruled::{Call, Rule, ordinary, run as run_ruled};
+pub use reweighting::Reweighting;
+pub(crate) use ruled::{At, Call, Rule, ordinary, run as run_ruled};
 pub use softmax::{Softmax, softmax};
 
 use crate::error::{Result, bail};

@@ -6,6 +6,7 @@ use candle_core::{D, Tensor, ToUsize2};
 use super::block::{Block, Operation, only};
 use super::max::max;
 use super::on_cpu::widened;
+use super::reweighting::{Reweighting, of_fixed_weights};
 use crate::error::{Result, bail};
 
 /// The largest value of each window: `[batch, channels, height, width]` to
@@ -67,6 +68,10 @@ impl Block for AvgPool2d {
 
     fn operation(&self) -> Operation<'_> {
         Operation::Affine
+    }
+
+    fn reweighted(&self, by: &Reweighting) -> Result<Option<Box<dyn Block>>> {
+        of_fixed_weights(*self, by)
     }
 }
 

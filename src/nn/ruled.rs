@@ -19,6 +19,15 @@ pub(crate) struct Call {
     pub(crate) block: Box<dyn Block>,
     pub(crate) inputs: Vec<Tensor>,
     pub(crate) output: Tensor,
+    pub(crate) at: At,
+}
+
+/// Where in a pass a block runs.
+pub(crate) struct At {
+    /// The layer that it is.
+    pub(crate) layer: Option<String>,
+    /// In words, for errors.
+    pub(crate) place: String,
     /// Whether an input is the output of a block that is not affine.
     pub(crate) follows_nonlinear: bool,
 }
@@ -28,7 +37,7 @@ pub(crate) fn run<B: Block + Clone + 'static>(
     block: &B,
     rule: &Arc<dyn Rule>,
     inputs: &[&Tensor],
-    follows_nonlinear: bool,
+    at: At,
 ) -> Result<Tensor> {
     let detached: Vec<Tensor> = inputs.iter().map(|input| input.detach()).collect();
     let output = block.compute(&detached.iter().collect::<Vec<_>>())?.detach().force_contiguous()?;
@@ -43,7 +52,7 @@ pub(crate) fn run<B: Block + Clone + 'static>(
         [one] => one.clone(),
         several => Tensor::cat(several, 0)?,
     };
-    let call = Call { block: Box::new(block.clone()), inputs: detached, output, follows_nonlinear };
+    let call = Call { block: Box::new(block.clone()), inputs: detached, output, at };
     Ok(joined.apply_op1(Ruled { rule: rule.clone(), call })?)
 }
 

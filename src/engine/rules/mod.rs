@@ -6,7 +6,9 @@ mod largest;
 mod local;
 mod pair;
 mod rectified;
+mod relevance;
 mod rescale;
 
 pub(crate) use rectified::{Passing, Rectified};
+pub(crate) use relevance::Relevance;
 pub(crate) use rescale::Rescale;

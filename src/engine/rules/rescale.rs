@@ -26,11 +26,11 @@ impl Rescale {
 
 impl Rule for Rescale {
     fn pull_back(&self, call: &Call, gradient: &Tensor) -> Result<Option<Vec<Tensor>>> {
-        let Call { block, inputs, output, .. } = call;
+        let Call { block, inputs, output, at } = call;
         let block = &**block;
         let operation = block.operation();
         // Captum's hook on such a block runs after the one that has already read the gradient.
-        let unheard = self.captum && call.follows_nonlinear;
+        let unheard = self.captum && at.follows_nonlinear;
         if matches!(operation, Operation::Affine) || unheard {
             return Ok(None);
         }
