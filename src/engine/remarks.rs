@@ -27,6 +27,8 @@ pub(crate) enum Warning {
     CaptumRules,
     /// The multipliers add up down to this layer, or to none of those there are.
     SumLost { below: Option<String>, layers: bool },
+    /// A part of the output does not go through these layers.
+    GoesPast(String),
 }
 
 impl Display for Warning {
@@ -46,6 +48,11 @@ impl Display for Warning {
             Warning::CaptumRules => f.write_str(
                 "by Captum's rules softmax does not add up, nor does the largest of a window behind a nonlinear block; \
                  without captum_rules both do",
+            ),
+            Warning::GoesPast(layers) => write!(
+                f,
+                "the attributions do not add up, because a part of the output goes past {layers}: attribute to a layer \
+                 that all of it goes through, or to several side by side"
             ),
             Warning::SumLost { below: Some(layer), .. } => {
                 write!(f, "the multipliers add up down to layer \"{layer}\" and not below it: {BLOCKS}")
@@ -175,8 +182,8 @@ impl Attributions {
 
     /// How the attributions of an example fall short, if they do.
     pub(crate) fn shortfall(&self, example: usize) -> Option<Shortfall> {
-        if let Some(sampling) = &self.sampling {
-            return (sampling.settled.get(example) == Some(&false)).then_some(Shortfall::Uncertain);
+        if self.sampling.as_ref().is_some_and(|sampling| sampling.settled.get(example) == Some(&false)) {
+            return Some(Shortfall::Uncertain);
         }
         let convergence = self.convergence.as_ref()?;
         match &convergence.refinement {
