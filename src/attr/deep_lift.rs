@@ -1,7 +1,8 @@
 //! DeepLift, with the rescale rule and the mean of each block's Jacobian.
 
 use crate::engine::{
-    Attribute, Attributions, Baseline, Budget, Cost, Family, MethodInfo, Pairing, Question, Subject, Target, settings,
+    Attribute, Attributed, Attributions, Baseline, Budget, Cost, Family, MethodInfo, Pairing, Question, Subject,
+    Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -87,9 +88,9 @@ impl Attribute for DeepLift {
         self.model.ask(|| {
             let question = Question::about_output(&self.model, inputs, target, &Budget::default())?;
             let baselines = self.baseline.resolve(question.inputs())?;
-            let how = Pairing { multiply: self.multiply_by_inputs, captum: self.captum_rules };
-            let integral = question.rescaled(&baselines, how)?;
-            Attributions::to_inputs(Self::INFO.name, &question, integral)
+            let how = Pairing { multiply: self.multiply_by_inputs, sampled: false, captum: self.captum_rules };
+            let numbers = question.rescaled(Attributed::Inputs, &baselines, how)?;
+            Attributions::to_inputs(Self::INFO.name, &question, numbers)
         })
     }
 }

@@ -36,6 +36,21 @@ impl Baseline {
         Baseline::Distribution(vec![rows.clone()])
     }
 
+    /// An error unless it is a distribution, over whose rows a method averages.
+    pub(crate) fn require_distribution(&self, method: &str, of_one: &str) -> Result<()> {
+        let came = match self {
+            Baseline::Distribution(_) => return Ok(()),
+            Baseline::Zero => "none came",
+            Baseline::Value(_) | Baseline::Tensors(_) => "one baseline for each example came",
+        };
+        bail!(
+            Input,
+            "{method} is a mean over a distribution of baselines, and {came}: give \
+             baseline(Baseline::distribution(&rows)) with rows [rows, ...], for example of the training data; for one \
+             baseline take {of_one}"
+        )
+    }
+
     /// The baselines, checked against the inputs and brought into their types.
     pub(crate) fn resolve(&self, inputs: &Inputs) -> Result<Baselines> {
         let inputs = inputs.tensors();

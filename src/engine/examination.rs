@@ -25,7 +25,7 @@ pub(crate) enum Attributed<'a> {
 }
 
 impl Attributed<'_> {
-    fn places(&self) -> &[Place] {
+    pub(super) fn places(&self) -> &[Place] {
         match self {
             Attributed::Inputs => &[],
             Attributed::Layers(places) | Attributed::Replaced(places) => places,

@@ -7,7 +7,7 @@ use candle_core::{Tensor, Var};
 use super::forward::take;
 use super::gradient::{Sample, gradients};
 use super::{Expansion, Neuron, Question};
-use crate::error::{ErrorKind, Result, bail};
+use crate::error::{Error, ErrorKind, Result, error};
 use crate::model::{Place, Tap};
 use crate::nn::Rule;
 
@@ -50,13 +50,7 @@ impl Question<'_> {
                 for (place, activation) in places.iter().zip(activations) {
                     self.replaced_layer_gradients(std::slice::from_ref(place), vec![activation], at)?;
                 }
-                let names: Vec<String> = places.iter().map(Place::to_string).collect();
-                bail!(
-                    Gradient,
-                    "of {} one is above another, and all that comes from the lower goes through the upper, which is put \
-                     in its place: attribute to one of them at a time, or to layers side by side",
-                    names.join(" and ")
-                )
+                Err(one_above_another(places))
             }
             result => result,
         }
@@ -96,6 +90,21 @@ impl Question<'_> {
         let below = gradients(&weighted, &inputs, points)?;
         Ok(Sample { scalars: above.scalars, graph_bytes: above.graph_bytes + below.graph_bytes, ..below })
     }
+}
+
+/// The error for layers of which one gets nothing past another.
+pub(super) fn one_above_another(places: &[Place]) -> Error {
+    error!(
+        Gradient,
+        "of {} one is above another, and all that comes from the lower goes through the upper, which is put in its \
+         place: attribute to one of them at a time, or to layers side by side",
+        joined(places)
+    )
+}
+
+/// The names of places in a sentence.
+pub(super) fn joined(places: &[Place]) -> String {
+    places.iter().map(Place::to_string).collect::<Vec<_>>().join(" and ")
 }
 
 pub(super) fn input_vars(points: &[Tensor]) -> Result<Vec<(String, Var)>> {

@@ -29,6 +29,8 @@ pub(crate) enum Warning {
     SumLost { below: Option<String>, layers: bool },
     /// Relevance that did not arrive: the most of an example, and the most that no block absorbed.
     RelevanceLost { most: f64, between: Option<f64>, layers: bool },
+    /// A part of the output does not go through these layers.
+    GoesPast(String),
 }
 
 impl Display for Warning {
@@ -49,10 +51,18 @@ impl Display for Warning {
                 "by Captum's rules softmax does not add up, nor does the largest of a window behind a nonlinear block; \
                  without captum_rules both do",
             ),
+            Warning::GoesPast(layers) => write!(
+                f,
+                "the attributions do not add up, because a part of the output goes past {layers}: attribute to a layer \
+                 that all of it goes through, or to several side by side"
+            ),
             Warning::SumLost { below: Some(layer), .. } => {
                 write!(f, "the multipliers add up down to layer \"{layer}\" and not below it: {BLOCKS}")
             }
             Warning::SumLost { layers: false, .. } => write!(f, "the multipliers do not add up: {BLOCKS}"),
+            Warning::SumLost { layers: true, .. } => {
+                write!(f, "the multipliers do not add up above the last layer: {BLOCKS}")
+            }
             Warning::RelevanceLost { most, between, layers } => {
                 write!(
                     f,
@@ -67,9 +77,6 @@ impl Display for Warning {
                     "; up to {between:.4} were lost outside blocks: they reach constants or extra arguments{past}, or an \
                      operation that is not linear: {BLOCKS}"
                 )
-            }
-            Warning::SumLost { layers: true, .. } => {
-                write!(f, "the multipliers do not add up above the last layer: {BLOCKS}")
             }
         }
     }
@@ -192,8 +199,8 @@ impl Attributions {
 
     /// How the attributions of an example fall short, if they do.
     pub(crate) fn shortfall(&self, example: usize) -> Option<Shortfall> {
-        if let Some(sampling) = &self.sampling {
-            return (sampling.settled.get(example) == Some(&false)).then_some(Shortfall::Uncertain);
+        if self.sampling.as_ref().is_some_and(|sampling| sampling.settled.get(example) == Some(&false)) {
+            return Some(Shortfall::Uncertain);
         }
         let convergence = self.convergence.as_ref()?;
         match &convergence.refinement {

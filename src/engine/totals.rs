@@ -8,7 +8,7 @@ use super::attributions::Refinement;
 use super::gradient::check_finite;
 use super::host::delivered;
 use super::remarks::is_noteworthy;
-use super::{Convergence, Integral, Lines};
+use super::{Convergence, Integral, Lines, Moments, Sampling};
 use crate::error::Result;
 
 /// The attributions along some lines.
@@ -45,6 +45,18 @@ struct Form {
     device: Device,
 }
 
+impl Form {
+    fn width(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The numbers of so many examples as a tensor.
+    fn tensor(&self, numbers: Vec<f64>, examples: usize) -> Result<Tensor> {
+        let shape = [&[examples], self.shape.as_slice()].concat();
+        Ok(Tensor::from_vec(numbers, shape, &Device::Cpu)?.to_dtype(self.dtype)?.to_device(&self.device)?)
+    }
+}
+
 impl Finished {
     pub(super) fn new(
         lines: Range<usize>,
@@ -77,6 +89,8 @@ pub(super) struct Totals {
     beyond: Vec<bool>,
     errors: Vec<f64>,
     endings: Vec<Ending>,
+    /// How far the lines of each example spread, if that is asked for.
+    moments: Option<Vec<Moments>>,
 }
 
 impl Totals {
@@ -92,14 +106,23 @@ impl Totals {
             beyond: vec![false; examples],
             errors: vec![0.; examples],
             endings: vec![Ending::Settled; examples],
+            moments: None,
         }
+    }
+
+    /// The same with how far the lines of each example spread.
+    pub(super) fn with_spread(self) -> Self {
+        Self { moments: Some(Vec::new()), ..self }
     }
 
     pub(super) fn add(&mut self, finished: Finished) -> Result<()> {
         let Finished { lines, values, forms, differences, refined } = finished;
         if self.sums.is_empty() {
-            let numbers = |form: &Form| vec![0.; self.lines.examples() * form.shape.iter().product::<usize>()];
+            let numbers = |form: &Form| vec![0.; self.lines.examples() * form.width()];
             self.sums = forms.iter().map(numbers).collect();
+            if let Some(moments) = &mut self.moments {
+                *moments = vec![Moments::new(forms.iter().map(Form::width).sum()); self.lines.examples()];
+            }
             self.forms = forms;
         }
         let count = lines.len();
@@ -111,6 +134,15 @@ impl Totals {
                 let of_line = &values[index * width..(index + 1) * width];
                 total[first..first + width].iter_mut().zip(of_line).for_each(|(total, value)| *total += value);
                 sums[index] += of_line.iter().sum::<f64>();
+            }
+        }
+        if let Some(moments) = &mut self.moments {
+            for (index, line) in lines.clone().enumerate() {
+                let of_line = |values: &Vec<f64>| {
+                    let width = values.len() / count;
+                    values[index * width..(index + 1) * width].to_vec()
+                };
+                moments[self.lines.example(line)].add(values.iter().flat_map(of_line));
             }
         }
         for (index, line) in lines.enumerate() {
@@ -141,13 +173,26 @@ impl Totals {
         }
     }
 
+    /// How certain the means are if the baselines are a sample, where their spread was asked for.
+    pub(super) fn certainty(&mut self) -> Result<Option<Sampling>> {
+        let Some(moments) = self.moments.take() else { return Ok(None) };
+        let samples = moments.iter().map(Moments::count).collect();
+        let of_examples: Vec<Vec<f64>> = moments.into_iter().map(|moments| moments.standard_errors()).collect();
+        let mut first = 0;
+        let mut errors = Vec::new();
+        for form in &self.forms {
+            let of_example = |errors: &Vec<f64>| errors[first..first + form.width()].to_vec();
+            errors.push(form.tensor(of_examples.iter().flat_map(of_example).collect(), of_examples.len())?);
+            first += form.width();
+        }
+        Ok(Some(Sampling { errors, samples, tolerance: None, settled: vec![true; of_examples.len()] }))
+    }
+
     /// The means over the baselines, and how they converged.
     pub(super) fn finish(self) -> Result<Integral> {
         let (baselines, examples) = (self.lines.baselines() as f64, self.lines.examples());
         let tensor = |(sums, form): (Vec<f64>, Form)| {
-            let means: Vec<f64> = sums.into_iter().map(|sum| sum / baselines).collect();
-            let shape = [&[examples], form.shape.as_slice()].concat();
-            Ok(Tensor::from_vec(means, shape, &Device::Cpu)?.to_dtype(form.dtype)?.to_device(&form.device)?)
+            form.tensor(sums.into_iter().map(|sum| sum / baselines).collect(), examples)
         };
         let values = self.sums.into_iter().zip(self.forms).map(tensor).collect::<Result<Vec<_>>>()?;
         check_finite(&values, "attribution")?;
