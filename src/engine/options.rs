@@ -1,6 +1,8 @@
 //! A method's settings by their names, for callers that choose the method at run time.
 
-use super::{Baseline, Check, FeatureMask, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature, SamplingSettings};
+use super::{
+    Baseline, Check, FeatureMask, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature, SamplingSettings, Sizes,
+};
 use crate::error::{Result, bail, error};
 use crate::seed::Seed;
 
@@ -51,6 +53,10 @@ options! {
         seed: Seed,
         /// Which elements are one feature.
         feature_mask: FeatureMask,
+        /// How large the window is that slides over the inputs.
+        sliding_window_shapes: Sizes,
+        /// How far the window slides along each axis.
+        strides: Sizes,
         /// Whether gradients are multiplied by what they are gradients of.
         multiply_by_inputs: bool,
         /// Whether signs are dropped.
@@ -93,6 +99,13 @@ impl Options {
 
     pub(crate) fn neuron(&self, method: &str) -> Result<Neuron> {
         self.neuron.clone().ok_or_else(|| error!(Input, "{method} needs a neuron: its index within the layer"))
+    }
+
+    pub(crate) fn windows(&self, method: &str) -> Result<Sizes> {
+        let windows = self.sliding_window_shapes.clone();
+        windows.ok_or_else(|| {
+            error!(Input, "{method} needs sliding_window_shapes: the size of the window along each axis")
+        })
     }
 
     /// Applies the path settings that are set.
