@@ -8,7 +8,7 @@ pub use candle_nn::{VarBuilder, VarMap};
 pub use crate::attr::*;
 pub use crate::engine::{
     Attribute, Attributions, Baseline, Check, Column, FeatureMask, Interpolation, LrpRule, Neuron, Quadrature, Series,
-    Stdevs, Target,
+    Sizes, Stdevs, Target,
 };
 pub use crate::error::{Error, Result};
 pub use crate::model::{

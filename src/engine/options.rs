@@ -2,7 +2,7 @@
 
 use super::{
     Baseline, Check, FeatureMask, Interpolation, LayerNames, LrpRule, LrpRules, MethodInfo, Neuron, PathSettings,
-    Quadrature, SamplingSettings, Stdevs,
+    Quadrature, SamplingSettings, Sizes, Stdevs,
 };
 use crate::error::{Result, bail, error};
 use crate::seed::Seed;
@@ -58,6 +58,10 @@ options! {
         stdevs: Stdevs,
         /// Whether points lie between inputs instead of between activations.
         interpolate_inputs: bool,
+        /// How large the window is that slides over the inputs.
+        sliding_window_shapes: Sizes,
+        /// How far the window slides along each axis.
+        strides: Sizes,
         /// Whether gradients are multiplied by what they are gradients of.
         multiply_by_inputs: bool,
         /// Whether signs are dropped.
@@ -112,6 +116,13 @@ impl Options {
 
     pub(crate) fn neuron(&self, method: &str) -> Result<Neuron> {
         self.neuron.clone().ok_or_else(|| error!(Input, "{method} needs a neuron: its index within the layer"))
+    }
+
+    pub(crate) fn windows(&self, method: &str) -> Result<Sizes> {
+        let windows = self.sliding_window_shapes.clone();
+        windows.ok_or_else(|| {
+            error!(Input, "{method} needs sliding_window_shapes: the size of the window along each axis")
+        })
     }
 
     /// Applies the path settings that are set.
