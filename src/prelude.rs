@@ -6,11 +6,11 @@ pub use candle_core::{D, DType, Device, Module, Tensor, Var};
 pub use candle_nn::{VarBuilder, VarMap};
 
 pub use crate::attr::*;
-pub use crate::engine::{Attribute, Attributions, Baseline, Check, Column, Neuron, Quadrature, Series, Target};
+pub use crate::engine::{Attribute, Attributions, Baseline, Check, Column, FeatureMask, Neuron, Quadrature, Series, Target};
 pub use crate::error::{Error, Result};
 pub use crate::model::{
     ClassifierOutput, FromLayer, Inputs, IntoModel, Layer, Layers, Model, SequenceClassifier, Sequential,
-    TransformerEncoder, from_fn,
+    TransformerEncoder, from_fn, from_rows,
 };
 pub use crate::nn::{Activation, Block, Conv2d, Linear, block};
 pub use crate::render::{Chart, Figure, Heatmap, LayerMap, Palette, Row, Show, Table};

@@ -7,6 +7,7 @@ define_methods! {
     saliency::Saliency,
     input_x_gradient::InputXGradient,
     deep_lift::DeepLift,
+    feature_ablation::FeatureAblation,
     layer_integrated_gradients::LayerIntegratedGradients,
     layer_conductance::LayerConductance,
     layer_activation::LayerActivation,

@@ -102,6 +102,28 @@ impl Baselines {
         }
     }
 
+    /// How many baselines each example is compared with.
+    pub(crate) fn count(&self) -> usize {
+        match self.rows {
+            Rows::Shared | Rows::PerExample => 1,
+            Rows::Distribution(rows) => rows,
+        }
+    }
+
+    /// The rows that examples are compared with, `[rows, ...]` for each input.
+    pub(crate) fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    /// Which of these rows is an example's baseline of this number.
+    pub(crate) fn row(&self, example: usize, baseline: usize) -> usize {
+        match self.rows {
+            Rows::Shared => 0,
+            Rows::PerExample => example,
+            Rows::Distribution(_) => baseline,
+        }
+    }
+
     /// The starts of some lines, `[lines, ...]` for each input.
     pub(crate) fn starts(&self, lines: &Range<usize>) -> Result<Vec<Tensor>> {
         let start = |tensor: &Tensor| {

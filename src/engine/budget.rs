@@ -19,6 +19,10 @@ const MOST_ROWS: usize = 256;
 /// The most numbers or ids that one pass without a graph takes; an id becomes an embedding.
 const MOST_NUMBERS: usize = 1 << 21;
 const MOST_IDS: usize = 1 << 13;
+/// A pass without a graph holds this many times its inputs, as a guess.
+const BYTES_PER_INPUT_BYTE: usize = 32;
+/// The bytes that an id becomes in an embedding, as a guess.
+const BYTES_OF_AN_ID: usize = 1024;
 /// How many estimates of parts of a line are always kept, however large they are.
 const FEWEST_PARTS: usize = 8;
 
@@ -41,7 +45,7 @@ impl Default for Budget {
 
 impl Budget {
     /// An error unless passes of at least one row run on a number of threads that there can be.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.rows == Some(0) {
             bail!(Input, "internal_batch_size is 0: expected at least 1, the rows that one pass evaluates")
         }
@@ -65,9 +69,7 @@ impl Budget {
         let two = two();
         let row_bytes = two.map_or(one, |two| two.saturating_sub(one)).max(1) * BYTES_PER_GRAPH_BYTE;
         let rows = if two.is_some() { (pass_bytes / row_bytes).max(1) } else { 1 };
-        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
-        let workers = self.workers.unwrap_or_else(cores).min(MOST_WORKERS);
-        (rows, self.at_once(rows * row_bytes).clamp(1, workers))
+        (rows, self.at_once(rows * row_bytes).clamp(1, self.most_workers()))
     }
 
     /// How many things of this size fit.
@@ -84,6 +86,29 @@ impl Budget {
         };
         let rows = inputs.tensors().iter().map(rows).min().unwrap_or(1);
         rows.min(self.rows.unwrap_or(MOST_ROWS)).max(1)
+    }
+
+    /// How many rows of these tensors a pass without a graph takes where several such passes run at once.
+    pub(super) fn rows_of_several_passes<'t>(&self, tensors: impl Iterator<Item = &'t Tensor>) -> usize {
+        if let Some(rows) = self.rows {
+            return rows;
+        }
+        let bytes = |tensor: &Tensor| {
+            let row = tensor.elem_count() / tensor.dims()[0].max(1);
+            row * if tensor.dtype().is_int() && tensor.rank() > 1 {
+                BYTES_OF_AN_ID
+            } else {
+                tensor.dtype().size_in_bytes()
+            }
+        };
+        let row = tensors.map(bytes).max().unwrap_or(0).max(1);
+        (self.bytes / MOST_WORKERS / BYTES_PER_INPUT_BYTE / row).clamp(1, MOST_ROWS)
+    }
+
+    /// How many passes run at once where the user has chosen neither their rows nor their number.
+    pub(super) fn most_workers(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        if self.rows.is_some() { 1 } else { self.workers.unwrap_or_else(cores).clamp(1, MOST_WORKERS) }
     }
 
     /// How many lines, each of `width` numbers, are refined together.

@@ -1,6 +1,6 @@
 //! A method's settings by their names, for callers that choose the method at run time.
 
-use super::{Baseline, Check, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature, SamplingSettings};
+use super::{Baseline, Check, FeatureMask, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature, SamplingSettings};
 use crate::error::{Result, bail, error};
 use crate::seed::Seed;
 
@@ -49,6 +49,8 @@ options! {
         max_samples: usize,
         /// The seed of what is drawn.
         seed: Seed,
+        /// Which elements are one feature.
+        feature_mask: FeatureMask,
         /// Whether gradients are multiplied by what they are gradients of.
         multiply_by_inputs: bool,
         /// Whether signs are dropped.

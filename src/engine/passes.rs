@@ -31,6 +31,11 @@ impl Passes {
         Self { rows, workers }
     }
 
+    /// Passes without a graph over rows of these tensors, on all cores.
+    pub(crate) fn without_graph<'t>(budget: &Budget, tensors: impl Iterator<Item = &'t Tensor>) -> Self {
+        Self { rows: budget.rows_of_several_passes(tensors), workers: budget.most_workers() }
+    }
+
     /// The same with at most this many workers.
     pub(crate) fn with_workers(self, most: usize) -> Self {
         Self { workers: self.workers.min(most).max(1), ..self }

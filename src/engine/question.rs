@@ -87,7 +87,7 @@ impl<'a> Question<'a> {
             subject,
             quantity,
             budget: *budget,
-            inputs: inputs.clone(),
+            inputs: inputs.detached(),
             answers: Mutex::new(Answers::of(batch)),
             warnings: Mutex::default(),
         }

@@ -23,6 +23,8 @@
 /// * `path` is all settings of methods along a path, over the field `path: PathSettings`.
 /// * `sampling` is all settings of methods that draw samples, over the field `sampling: SamplingSettings`.
 /// * `gradient_check` is over the field `model: Subject`.
+/// * `feature_mask` is over a field of that name.
+/// * `passes` is how passes without a graph are cut, over the field `budget: Budget`.
 /// * `baseline` is over a field of that name, for a method without a path.
 /// * `attribute_to_layer_input = "..."` is over the field `layers: LayerNames`.
 /// * `name: Type = "..."` is over the field `name: Type`.
@@ -208,6 +210,42 @@ macro_rules! setting {
         pub fn baseline(&self, baseline: impl Into<$crate::engine::Baseline>) -> Self {
             Self { baseline: baseline.into(), ..self.clone() }
         }
+    };
+    (setter feature_mask) => {
+        /// Which elements are one feature; by default each is one of its own.
+        pub fn feature_mask(&self, mask: impl Into<$crate::engine::FeatureMask>) -> Self {
+            Self { feature_mask: mask.into(), ..self.clone() }
+        }
+    };
+    (setter passes) => {
+        /// The most rows that one pass evaluates, at least 1; by default chosen from the memory budget. It changes
+        /// memory and speed, not the numbers. Captum's `perturbations_per_eval` counts in batches instead.
+        pub fn internal_batch_size(&self, rows: usize) -> Self {
+            self.with_budget(|budget| budget.rows = Some(rows))
+        }
+
+        /// How many bytes all running passes may hold together; 256 MiB by default.
+        pub fn memory_budget(&self, bytes: usize) -> Self {
+            self.with_budget(|budget| budget.bytes = bytes)
+        }
+
+        /// The most passes that run at once, each on its own thread: 1 to 8, by default as many as there are cores.
+        /// It changes speed, not the numbers.
+        pub fn workers(&self, workers: usize) -> Self {
+            self.with_budget(|budget| budget.workers = Some(workers))
+        }
+
+        fn with_budget(&self, change: impl FnOnce(&mut $crate::engine::Budget)) -> Self {
+            let mut changed = self.clone();
+            change(&mut changed.budget);
+            changed
+        }
+    };
+    (names passes) => {
+        &["internal_batch_size"]
+    };
+    (apply passes, $options:ident, $method:ident) => {
+        $method.with_budget(|budget| budget.rows = $options.internal_batch_size.or(budget.rows))
     };
     (setter attribute_to_layer_input = $doc:literal) => {
         #[doc = $doc]

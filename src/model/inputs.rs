@@ -133,6 +133,11 @@ impl Inputs {
         Ok(())
     }
 
+    /// The same call without the graph that its tensors may come from.
+    pub(crate) fn detached(&self) -> Self {
+        self.replaced(self.tensors.iter().map(Tensor::detach).collect(), self.args.clone())
+    }
+
     /// The same call with other tensors and arguments.
     pub(crate) fn replaced(&self, tensors: Vec<Tensor>, args: Vec<Tensor>) -> Self {
         Self { tensors, args, names: self.names.clone() }

@@ -1,6 +1,7 @@
 //! The seam to candle: what a model is, how it names its layers, and ready-made networks.
 
 mod from_layer;
+mod from_rows;
 mod inputs;
 mod into_model;
 mod layers;
@@ -12,6 +13,7 @@ mod transformer;
 use candle_core::{Tensor, Var};
 
 pub use from_layer::FromLayer;
+pub use from_rows::{Answers, Rows, from_rows};
 pub use inputs::Inputs;
 pub use into_model::{IntoModel, from_fn};
 pub(crate) use layers::{Caught, Place, Tap};

@@ -1,0 +1,208 @@
+//! F where only some features are present.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::{DType, Tensor};
+
+use super::host::host_row;
+use super::passes::blocks;
+use super::perturbed::{Mixture, Perturbed};
+use super::remarks::Warning;
+use super::{Baseline, Baselines, Bits, FeatureMask, Question};
+use crate::error::Result;
+use crate::model::{Inputs, Place};
+
+/// The bytes of values that are kept for coalitions asked for again.
+const KEPT_BYTES: usize = 32 << 20;
+/// The bytes of coalitions that are evaluated together.
+const JOB_BYTES: usize = 16 << 20;
+/// The most passes whose evaluations are gathered before they run.
+const PASSES_TOGETHER: usize = 64;
+/// What a kept value takes beside its coalition.
+const ENTRY_BYTES: usize = 48;
+
+/// F of each example with some features present and all others put to their baseline. With several baselines it is the
+/// mean over them.
+pub(crate) struct Coalitions<'q> {
+    perturbed: Perturbed<'q>,
+    baselines: Baselines,
+    /// F at the inputs themselves.
+    whole: Vec<f64>,
+    /// The features of each example that differ from a baseline.
+    differing: Vec<Bits>,
+    known: Mutex<HashMap<(usize, Bits), f64>>,
+}
+
+impl<'q> Question<'q> {
+    /// Coalitions of the features of the inputs.
+    pub(crate) fn coalitions(&'q self, mask: &FeatureMask, baseline: &Baseline) -> Result<Coalitions<'q>> {
+        let ids = self.inputs().tensors().iter().any(|input| input.dtype().is_int() && input.dtype() != DType::U8);
+        if ids && matches!(baseline, Baseline::Zero) {
+            self.warn(Warning::IdsAgainstZero);
+        }
+        let features = mask.resolve(self.inputs().tensors(), self.inputs().names(), "input")?;
+        let baselines = baseline.resolve(self.inputs())?;
+        let perturbed = Perturbed::new(self, &[], self.inputs().tensors(), baselines.tensors(), features)?;
+        Coalitions::new(self, perturbed, baselines)
+    }
+
+    /// Coalitions of the features of layers, whose activations for the inputs are given.
+    pub(crate) fn layer_coalitions(
+        &'q self,
+        places: &[Place],
+        activations: &[Tensor],
+        mask: &FeatureMask,
+        baseline: &Baseline,
+    ) -> Result<Coalitions<'q>> {
+        let activations = Inputs::new(activations.iter().cloned());
+        let features = mask.resolve(activations.tensors(), &[], "layer")?;
+        let baselines = baseline.resolve(&activations).map_err(|e| e.at("at the layer"))?;
+        let perturbed = Perturbed::new(self, places, activations.tensors(), baselines.tensors(), features)?;
+        Coalitions::new(self, perturbed, baselines)
+    }
+}
+
+impl<'q> Coalitions<'q> {
+    fn new(question: &'q Question<'q>, perturbed: Perturbed<'q>, baselines: Baselines) -> Result<Self> {
+        let whole = question.values()?;
+        let differing = (0..whole.len()).map(|example| differing(&perturbed, &baselines, example));
+        let differing = differing.collect::<Result<_>>()?;
+        Ok(Self { perturbed, baselines, whole, differing, known: Mutex::default() })
+    }
+
+    /// How many features there are.
+    pub(crate) fn features(&self) -> usize {
+        self.perturbed.features().count()
+    }
+
+    /// F at the inputs themselves, where every feature is present.
+    pub(crate) fn whole(&self) -> &[f64] {
+        &self.whole
+    }
+
+    /// Whether a feature of an example differs from a baseline. If not, its absence changes nothing.
+    pub(crate) fn differs(&self, example: usize, feature: usize) -> bool {
+        self.differing[example].contains(feature)
+    }
+
+    /// `0..count` coalitions in blocks that should be asked for at once: larger ones are not faster, and take memory.
+    pub(crate) fn blocks(&self, count: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let most = (JOB_BYTES / self.features().max(1)).clamp(1, PASSES_TOGETHER * self.perturbed.rows());
+        blocks(count, most)
+    }
+
+    /// F for each of these examples in each of these coalitions, which say for each feature whether it is present.
+    ///
+    /// What is the same for an example is evaluated once: equal coalitions, and those that differ in features that
+    /// equal their baseline.
+    pub(crate) fn values(&self, examples: &[usize], coalitions: &[Vec<bool>]) -> Result<Vec<Vec<f64>>> {
+        let mut values = vec![vec![0.; coalitions.len()]; examples.len()];
+        let most = (PASSES_TOGETHER * self.perturbed.rows())
+            .min(JOB_BYTES / (2 * Bits::bytes(self.features())))
+            .max(self.perturbed.rows());
+        let mut jobs = Jobs::default();
+        for (row, example) in examples.iter().enumerate() {
+            for (column, coalition) in coalitions.iter().enumerate() {
+                let key = (*example, self.present(*example, coalition));
+                if key.1.len() == self.features() {
+                    values[row][column] = self.whole[*example];
+                } else if let Some(value) = self.known().get(&key) {
+                    values[row][column] = *value;
+                } else {
+                    jobs.add(key, (row, column));
+                    if jobs.keys.len() >= most {
+                        self.run(std::mem::take(&mut jobs), &mut values)?;
+                    }
+                }
+            }
+        }
+        self.run(jobs, &mut values)?;
+        Ok(values)
+    }
+
+    /// One number for each feature of each example, in the shapes of what is perturbed.
+    pub(crate) fn in_shape(&self, values: &[Vec<f64>]) -> Result<Vec<Tensor>> {
+        self.perturbed.features().in_shape(values, self.perturbed.points())
+    }
+
+    /// One number for each feature of an example, as one for each element, one tensor after another.
+    pub(crate) fn spread(&self, example: usize, values: &[f64]) -> Vec<f64> {
+        self.perturbed.features().spread(example, values)
+    }
+
+    /// The features that are present, and those whose absence changes nothing.
+    fn present(&self, example: usize, coalition: &[bool]) -> Bits {
+        let mut present = Bits::none(self.features());
+        for (feature, is_present) in coalition.iter().enumerate() {
+            if *is_present || !self.differs(example, feature) {
+                present.insert(feature);
+            }
+        }
+        present
+    }
+
+    fn run(&self, jobs: Jobs, values: &mut [Vec<f64>]) -> Result<()> {
+        let baselines = self.baselines.count();
+        let mixture = |index: usize| {
+            let (example, present) = &jobs.keys[index / baselines];
+            Mixture { example: *example, donor: self.baselines.row(*example, index % baselines), present }
+        };
+        let evaluated = self.perturbed.evaluate(jobs.keys.len() * baselines, mixture)?;
+        let means: Vec<f64> =
+            evaluated.chunks(baselines).map(|chunk| chunk.iter().sum::<f64>() / baselines as f64).collect();
+        for ((row, column), job) in jobs.wanted {
+            values[row][column] = means[job];
+        }
+        let mut known = self.known();
+        let room = KEPT_BYTES / (ENTRY_BYTES + Bits::bytes(self.features()));
+        let new = jobs.keys.into_iter().zip(means).take(room.saturating_sub(known.len()));
+        known.extend(new);
+        Ok(())
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<(usize, Bits), f64>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Coalitions that wait for their evaluation, each once.
+#[derive(Default)]
+struct Jobs {
+    keys: Vec<(usize, Bits)>,
+    numbers: HashMap<(usize, Bits), usize>,
+    /// Where each job's value goes.
+    wanted: Vec<((usize, usize), usize)>,
+}
+
+impl Jobs {
+    fn add(&mut self, key: (usize, Bits), place: (usize, usize)) {
+        let job = *self.numbers.entry(key).or_insert_with_key(|key| {
+            self.keys.push(key.clone());
+            self.keys.len() - 1
+        });
+        self.wanted.push((place, job));
+    }
+}
+
+/// The features of an example that differ from one of its baselines.
+fn differing(perturbed: &Perturbed, baselines: &Baselines, example: usize) -> Result<Bits> {
+    let row = |tensors: &[Tensor], row: usize| {
+        let rows = tensors.iter().map(|tensor| tensor.narrow(0, row, 1)).collect::<candle_core::Result<Vec<_>>>()?;
+        host_row(&rows)
+    };
+    let point = row(perturbed.points(), example)?;
+    let mut differ = vec![false; point.len()];
+    for baseline in 0..baselines.count() {
+        let start = row(baselines.tensors(), baselines.row(example, baseline))?;
+        differ.iter_mut().zip(point.iter().zip(&start)).for_each(|(differ, (one, other))| *differ |= one != other);
+    }
+    let starts = perturbed.points().iter().scan(0, |next, tensor| {
+        let start = *next;
+        *next += tensor.elem_count() / tensor.dims()[0];
+        Some(start)
+    });
+    let starts: Vec<usize> = starts.collect();
+    Ok(perturbed.features().that_have(example, |tensor, position| differ[starts[tensor] + position]))
+}

@@ -1,0 +1,91 @@
+//! What a feature mask comes to for the tensors of a call.
+
+use std::ops::Range;
+
+use candle_core::Tensor;
+
+use super::Bits;
+use super::host::to_device;
+use crate::error::Result;
+
+/// The id of an element that belongs to no feature.
+pub(super) const FIXED: u32 = u32::MAX;
+
+/// The feature of every element of the tensors of a call.
+pub(crate) struct Features {
+    count: usize,
+    tensors: Vec<Ids>,
+}
+
+/// The feature of every element of one tensor, row-major: one row for all examples, or a row for each.
+pub(super) struct Ids {
+    pub(super) ids: Vec<u32>,
+    pub(super) width: usize,
+    pub(super) per_example: bool,
+}
+
+impl Ids {
+    /// The features of an example's elements.
+    pub(super) fn of(&self, example: usize) -> &[u32] {
+        if self.per_example { &self.ids[example * self.width..(example + 1) * self.width] } else { &self.ids }
+    }
+}
+
+impl Features {
+    pub(super) fn new(count: usize, tensors: Vec<Ids>) -> Self {
+        Self { count, tensors }
+    }
+
+    pub(super) fn into_ids(self) -> Vec<Ids> {
+        self.tensors
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The features of the elements of one tensor in an example.
+    pub(super) fn of(&self, tensor: usize, example: usize) -> &[u32] {
+        self.tensors[tensor].of(example)
+    }
+
+    /// Which features of an example have an element that satisfies `holds`, given the tensor and the position of each.
+    pub(super) fn that_have(&self, example: usize, holds: impl Fn(usize, usize) -> bool) -> Bits {
+        let mut features = Bits::none(self.count);
+        for tensor in 0..self.tensors.len() {
+            for (position, id) in self.of(tensor, example).iter().enumerate() {
+                if *id != FIXED && holds(tensor, position) {
+                    features.insert(*id as usize);
+                }
+            }
+        }
+        features
+    }
+
+    /// Writes for each element of a tensor in an example 1 if its feature is present, 0 if it is absent.
+    pub(super) fn write_mask(&self, tensor: usize, example: usize, present: &Bits, mask: &mut Vec<u8>) {
+        let is_present = |id: &u32| u8::from(*id == FIXED || present.contains(*id as usize));
+        mask.extend(self.of(tensor, example).iter().map(is_present));
+    }
+
+    /// The number of each element of an example, one tensor after another, given one for each feature. An element of
+    /// no feature gets 0.
+    pub(crate) fn spread(&self, example: usize, values: &[f64]) -> Vec<f64> {
+        let of = |id: &u32| if *id == FIXED { 0. } else { values[*id as usize] };
+        self.tensors.iter().flat_map(|ids| ids.of(example)).map(of).collect()
+    }
+
+    /// The numbers of these examples' features, in the shapes and types of the tensors `[batch, ...]`.
+    pub(crate) fn in_shape(&self, values: &[Vec<f64>], like: &[Tensor]) -> Result<Vec<Tensor>> {
+        let rows: Vec<Vec<f64>> = values.iter().enumerate().map(|(row, values)| self.spread(row, values)).collect();
+        let mut first = 0;
+        let tensor = |like: &Tensor| {
+            let range: Range<usize> = first..first + like.elem_count() / like.dims()[0];
+            first = range.end;
+            let numbers = rows.iter().flat_map(|row| row[range.clone()].iter().copied()).collect();
+            to_device(numbers, like.dims(), like)
+        };
+        like.iter().map(tensor).collect()
+    }
+}
