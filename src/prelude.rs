@@ -6,7 +6,10 @@ pub use candle_core::{D, DType, Device, Module, Tensor, Var};
 pub use candle_nn::{VarBuilder, VarMap};
 
 pub use crate::attr::*;
-pub use crate::engine::{Attribute, Attributions, Baseline, Check, Column, FeatureMask, Neuron, Quadrature, Series, Target};
+pub use crate::engine::{
+    Attribute, Attributions, Baseline, Check, Column, FeatureMask, Neighbour, Neuron, Quadrature, Sampler, Series,
+    Similarity, Surrogate, Target,
+};
 pub use crate::error::{Error, Result};
 pub use crate::model::{
     ClassifierOutput, FromLayer, Inputs, IntoModel, Layer, Layers, Model, SequenceClassifier, Sequential,

@@ -1,6 +1,9 @@
 //! A method's settings by their names, for callers that choose the method at run time.
 
-use super::{Baseline, Check, FeatureMask, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature, SamplingSettings};
+use super::{
+    Baseline, Check, FeatureMask, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature, Sampler, SamplingSettings,
+    Similarity, Surrogate,
+};
 use crate::error::{Result, bail, error};
 use crate::seed::Seed;
 
@@ -51,6 +54,18 @@ options! {
         seed: Seed,
         /// Which elements are one feature.
         feature_mask: FeatureMask,
+        /// Whether orders are drawn in pairs, each with its reverse.
+        antithetic: bool,
+        /// Whether coalitions are drawn in pairs, each with its complement.
+        paired: bool,
+        /// The linear model that stands for the model near an example.
+        surrogate: Surrogate,
+        /// How much a sample counts.
+        similarity: Similarity,
+        /// Which features are present in a sample.
+        sampler: Sampler,
+        /// The most rounds of a surrogate's search.
+        max_iterations: usize,
         /// Whether gradients are multiplied by what they are gradients of.
         multiply_by_inputs: bool,
         /// Whether signs are dropped.
@@ -59,7 +74,7 @@ options! {
         attribute_to_layer_input: bool,
         /// What to do about a gradient that disagrees with the model's outputs.
         gradient_check: Check,
-        /// Whether softmax and max-pool follow Captum's own rules.
+        /// Whether Captum's own way is followed where it differs.
         captum_rules: bool,
     }
 }

@@ -1,5 +1,7 @@
 //! What a surrogate is fitted to: which features were present, what the model gave, and how much it counts.
 
+use super::Surrogate;
+use crate::engine::{Estimate, group_of, groups_of};
 use crate::error::{Result, bail};
 
 /// Coalitions of features, each with the model's output and a weight.
@@ -52,8 +54,23 @@ impl<'a> Observations<'a> {
         &self.rows
     }
 
+    /// The coefficients of the surrogate, and how certain they are. The first `fixed` samples were not drawn.
+    pub(crate) fn estimate(&self, fixed: usize, surrogate: &Surrogate, most: usize) -> Result<Estimate> {
+        let whole = surrogate.fit(self, most)?;
+        let drawn = self.rows.len() - fixed;
+        let without = |group: usize| {
+            let others = self.only(|row| row < fixed || group_of(row - fixed, drawn) != group).ok()?;
+            Some(surrogate.fit(&others, most).ok()?.coefficients)
+        };
+        let without: Vec<Option<Vec<f64>>> = match drawn {
+            1 => vec![None],
+            drawn => (0..groups_of(drawn)).map(without).collect(),
+        };
+        Ok(Estimate::by_jackknife(whole.coefficients, &without, self.rows.len()))
+    }
+
     /// Those for which `keep` holds by their number.
-    pub(crate) fn only(&self, keep: impl Fn(usize) -> bool) -> Result<Self> {
+    fn only(&self, keep: impl Fn(usize) -> bool) -> Result<Self> {
         let kept: Vec<usize> = (0..self.rows.len()).filter(|index| keep(*index)).collect();
         Self::new(
             kept.iter().map(|index| self.rows[*index]).collect(),
