@@ -7,8 +7,8 @@ use crate::seed::Seed;
 
 /// The weight that Captum gives the empty and the full coalition.
 const CAPTUM_WEIGHT: f64 = 1e6;
-/// Of fewer coalitions (or pairs) than so many for each feature the regression's matrix is too uncertain.
-const ROWS_FOR_EACH_FEATURE: usize = 2;
+/// A size is enumerated if so many pairs remain to be drawn: fewer do not tell how far they spread.
+const FEWEST_TO_DRAW: usize = 30;
 
 /// How KernelShap chooses its coalitions, and how they must add up.
 #[derive(Clone, Copy, PartialEq)]
@@ -117,14 +117,13 @@ struct KernelSample {
 
 impl KernelSample {
     /// At most so many coalitions of at least two features, neither empty nor full, but at least one or a pair. With
-    /// `paired`, sizes are enumerated from the outside in, while as many pairs as there are features remain for the
-    /// others, or while none is left.
+    /// `paired`, sizes are enumerated from the outside in, while enough pairs remain for the others, or none is left.
     fn drawn(features: usize, count: usize, paired: bool, seed: Seed) -> Self {
         let mut sizes = sizes(features, paired);
         let (mut rows, mut weights) = (Vec::new(), Vec::new());
         let mut room = if paired { count / 2 } else { count }.max(1);
         while let Some(size) = sizes.first().filter(|_| paired) {
-            let all = size.count <= room as f64 && (sizes.len() == 1 || room - size.count as usize >= features);
+            let all = size.count <= room as f64 && (sizes.len() == 1 || room - size.count as usize >= FEWEST_TO_DRAW);
             // The rest may fit as a whole where this size alone would leave too little for it.
             if !all && sizes.iter().map(|size| size.count).sum::<f64>() > room as f64 {
                 break;
@@ -234,21 +233,19 @@ enum System {
     Factors(Cholesky),
     /// The matrix's expectation, a multiple of the identity.
     Scale(f64),
-    Singular,
 }
 
 impl Regression {
+    /// With few rows the matrix is too uncertain, and its expectation is taken: the coefficients are then right in the
+    /// mean, and vary more.
     fn of(sample: &KernelSample, features: usize) -> Self {
         let groups = if sample.drawn_rows() == 0 { 0 } else { groups_of(sample.drawn_rows()) };
         let left_out = (0..=groups).map(|group| group.checked_sub(1));
-        let few = sample.weights.is_empty() && sample.rows.len() < ROWS_FOR_EACH_FEATURE * features;
-        let system = |left_out: Option<usize>| match few {
-            true => System::Scale(expected(features)),
-            false => {
-                Cholesky::of(matrix(sample, features, left_out), features).map_or(System::Singular, System::Factors)
-            }
-        };
-        Self { systems: left_out.map(system).collect() }
+        let factors = |left_out| Cholesky::of(matrix(sample, features, left_out), features).map(System::Factors);
+        let few = sample.weights.is_empty() && 2 * sample.rows.len() < 3 * features;
+        let systems: Option<Vec<System>> = if few { None } else { left_out.map(factors).collect() };
+        let expected = || (0..=groups).map(|_| System::Scale(expected(features))).collect();
+        Self { systems: systems.unwrap_or_else(expected) }
     }
 
     fn estimate(&self, sample: &KernelSample, responses: &[f64], total: f64, samples: usize) -> Estimate {
@@ -265,12 +262,12 @@ impl Regression {
             let rests = match system {
                 System::Factors(factors) => factors.solve(&right),
                 System::Scale(scale) => right.iter().map(|right| right / scale).collect(),
-                System::Singular => return None,
             };
-            Some(rests.iter().map(|rest| total / features as f64 + rest).collect::<Vec<f64>>())
+            rests.iter().map(|rest| total / features as f64 + rest).collect::<Vec<f64>>()
         };
-        let mut solutions = self.systems.iter().enumerate().map(|(index, system)| solve(index.checked_sub(1), system));
-        let values = solutions.next().flatten().unwrap_or_else(|| vec![f64::NAN; features]);
+        let systems = self.systems.iter().enumerate();
+        let mut solutions = systems.map(|(index, system)| Some(solve(index.checked_sub(1), system)));
+        let values = solutions.next().flatten().unwrap_or_default();
         Estimate::by_jackknife(values, &solutions.collect::<Vec<_>>(), samples)
     }
 }
@@ -315,9 +312,11 @@ mod tests {
         let all = KernelSample::drawn(5, 30, true, Seed(1));
         assert_eq!((all.rows.len(), all.drawn_rows()), (15, 0));
         assert!((all.weights.iter().sum::<f64>() - 1.).abs() < 1e-15);
-        // With one coalition fewer, a pair of the outer size and five of the inner ones.
         let most = KernelSample::drawn(5, 29, true, Seed(1));
-        assert_eq!((most.rows.len(), most.drawn_rows()), (14, 9));
+        assert_eq!((most.rows.len(), most.drawn_rows()), (14, 14));
+        // The 12 pairs of the outer size, and the rest of the others.
+        let some = KernelSample::drawn(12, 90, true, Seed(1));
+        assert_eq!((some.rows.len(), some.drawn_rows()), (45, 33));
         let few = KernelSample::drawn(12, 23, true, Seed(1));
         assert_eq!((few.rows.len(), few.drawn_rows()), (11, 11));
         let plain = KernelSample::drawn(5, 29, false, Seed(1));
