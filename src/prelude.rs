@@ -8,7 +8,7 @@ pub use candle_nn::{VarBuilder, VarMap};
 pub use crate::attr::*;
 pub use crate::engine::{
     Attribute, Attributions, Baseline, Check, Column, FeatureMask, Neighbour, Neuron, Quadrature, Sampler, Series,
-    Similarity, Surrogate, Target,
+    Similarity, Sizes, Surrogate, Target,
 };
 pub use crate::error::{Error, Result};
 pub use crate::model::{

@@ -10,6 +10,13 @@ impl Bits {
         Self(vec![0; count.div_ceil(64)])
     }
 
+    /// All of this many features but one.
+    pub(crate) fn all_but(count: usize, feature: usize) -> Self {
+        let mut bits = Self::none(count);
+        (0..count).filter(|other| *other != feature).for_each(|other| bits.insert(other));
+        bits
+    }
+
     pub(crate) fn insert(&mut self, feature: usize) {
         self.0[feature / 64] |= 1 << (feature % 64);
     }

@@ -1,7 +1,5 @@
 //! What a feature mask comes to for the tensors of a call.
 
-use std::ops::Range;
-
 use candle_core::Tensor;
 
 use super::Bits;
@@ -78,20 +76,21 @@ impl Features {
     /// The number of each element of an example, one tensor after another, given one for each feature. An element of
     /// no feature gets 0.
     pub(crate) fn spread(&self, example: usize, values: &[f64]) -> Vec<f64> {
-        let of = |id: &u32| if *id == FIXED { 0. } else { values[*id as usize] };
-        self.tensors.iter().flat_map(|ids| ids.of(example)).map(of).collect()
+        self.tensors.iter().flat_map(|ids| ids.of(example)).map(|id| number(*id, values)).collect()
     }
 
-    /// The numbers of these examples' features, in the shapes and types of the tensors `[batch, ...]`.
+    /// The numbers of each example's features, in the shapes and types of the tensors `[batch, ...]`.
     pub(crate) fn in_shape(&self, values: &[Vec<f64>], like: &[Tensor]) -> Result<Vec<Tensor>> {
-        let rows: Vec<Vec<f64>> = values.iter().enumerate().map(|(row, values)| self.spread(row, values)).collect();
-        let mut first = 0;
-        let tensor = |like: &Tensor| {
-            let range: Range<usize> = first..first + like.elem_count() / like.dims()[0];
-            first = range.end;
-            let numbers = rows.iter().flat_map(|row| row[range.clone()].iter().copied()).collect();
-            to_device(numbers, like.dims(), like)
+        let tensor = |(ids, like): (&Ids, &Tensor)| {
+            let rows = values.iter().enumerate();
+            let numbers = rows.flat_map(|(example, values)| ids.of(example).iter().map(|id| number(*id, values)));
+            to_device(numbers.collect(), like.dims(), like)
         };
-        like.iter().map(tensor).collect()
+        self.tensors.iter().zip(like).map(tensor).collect()
     }
+}
+
+/// The number of an element's feature; 0 for one of no feature.
+fn number(id: u32, values: &[f64]) -> f64 {
+    if id == FIXED { 0. } else { values[id as usize] }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Baseline, Check, FeatureMask, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature, Sampler, SamplingSettings,
-    Similarity, Surrogate,
+    Similarity, Sizes, Surrogate,
 };
 use crate::error::{Result, bail, error};
 use crate::seed::Seed;
@@ -66,6 +66,10 @@ options! {
         sampler: Sampler,
         /// The most rounds of a surrogate's search.
         max_iterations: usize,
+        /// How large the window is that slides over the inputs.
+        sliding_window_shapes: Sizes,
+        /// How far the window slides along each axis.
+        strides: Sizes,
         /// Whether gradients are multiplied by what they are gradients of.
         multiply_by_inputs: bool,
         /// Whether signs are dropped.
@@ -108,6 +112,13 @@ impl Options {
 
     pub(crate) fn neuron(&self, method: &str) -> Result<Neuron> {
         self.neuron.clone().ok_or_else(|| error!(Input, "{method} needs a neuron: its index within the layer"))
+    }
+
+    pub(crate) fn windows(&self, method: &str) -> Result<Sizes> {
+        let windows = self.sliding_window_shapes.clone();
+        windows.ok_or_else(|| {
+            error!(Input, "{method} needs sliding_window_shapes: the size of the window along each axis")
+        })
     }
 
     /// Applies the path settings that are set.

@@ -19,11 +19,12 @@
 /// [`Options`](super::Options) by reading the field of the same name. A builder method returns a changed copy, so that
 /// a method made in one notebook cell can be varied in the next.
 ///
-/// * `layers`, `layer`, `neuron` are in parentheses, in the order in which `new` takes them.
+/// * `layers`, `layer`, `neuron`, `sliding_window_shapes` are in parentheses, in the order in which `new` takes them.
 /// * `path` is all settings of methods along a path, over the field `path: PathSettings`.
 /// * `sampling` is all settings of methods that draw samples, over the field `sampling: SamplingSettings`.
 /// * `gradient_check` is over the field `model: Subject`.
 /// * `feature_mask` is over a field of that name.
+/// * `strides` is over a field of that name, `order` over the field `order: Rearrangement`.
 /// * `passes` is how passes without a graph are cut, over the field `budget: Budget`.
 /// * `baseline` is over a field of that name, for a method without a path.
 /// * `attribute_to_layer_input = "..."` is over the field `layers: LayerNames`.
@@ -70,6 +71,12 @@ macro_rules! setting {
     };
     (given name neuron) => {
         "neuron"
+    };
+    (given name sliding_window_shapes) => {
+        "sliding_window_shapes"
+    };
+    (given value sliding_window_shapes, $options:ident, $method:expr) => {
+        $options.windows($method)?
     };
     (given value layers, $options:ident, $method:expr) => {
         $options.layers($method)?
@@ -215,6 +222,33 @@ macro_rules! setting {
         /// Which elements are one feature; by default each is one of its own.
         pub fn feature_mask(&self, mask: impl Into<$crate::engine::FeatureMask>) -> Self {
             Self { feature_mask: mask.into(), ..self.clone() }
+        }
+    };
+    (setter strides) => {
+        /// How far the window slides along each axis; 1 by default, at least 1 and at most the window's size.
+        pub fn strides(&self, strides: impl Into<$crate::engine::Sizes>) -> Self {
+            Self { strides: strides.into(), ..self.clone() }
+        }
+    };
+    (setter order) => {
+        /// The seed of the orders of rows, one for each feature; the same seed gives the same numbers.
+        pub fn seed(&self, seed: $crate::Seed) -> Self {
+            Self { order: $crate::engine::Rearrangement::Drawn(seed), ..self.clone() }
+        }
+
+        /// The order of rows for a feature, given its number and how many rows there are, instead of a random one. Row
+        /// `r` takes the feature of row `order[r]`.
+        pub fn perm_func(&self, order: impl Fn(usize, usize) -> Vec<usize> + Send + Sync + 'static) -> Self {
+            Self { order: $crate::engine::Rearrangement::Given(std::sync::Arc::new(order)), ..self.clone() }
+        }
+    };
+    (names order) => {
+        &["seed"]
+    };
+    (apply order, $options:ident, $method:ident) => {
+        match $options.seed {
+            Some(seed) => $method.seed(seed),
+            None => $method,
         }
     };
     (setter passes) => {
