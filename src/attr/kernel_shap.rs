@@ -22,11 +22,12 @@ use crate::model::{Inputs, IntoModel};
 ///   evaluated is not evaluated again. Every example of a batch gets the same coalitions. Where 2ⁿ samples are allowed,
 ///   all coalitions are taken, and the numbers are the exact Shapley values.
 /// * **Differs from Captum** in four ways. Coalitions are drawn in pairs, each with its complement, and the outer sizes are
-///   enumerated if the samples allow it, so that fewer samples do; [`paired(false)`](Self::paired) draws as Captum does.
-///   The numbers add up exactly; [`captum_rules(true)`](Self::captum_rules) gives the empty and the full coalition a weight
-///   of 10⁶ instead. With few samples (with pairs, fewer than 4n), the matrix of the regression is its expectation, so
-///   that the numbers are right in the mean and their errors are honest, where Captum's are the shortest of the many that
-///   fit. Several baselines ([`Baseline::Distribution`]) are averaged.
+///   enumerated if the samples allow it, so that fewer samples do; [`paired(false)`](Self::paired) draws them one by one,
+///   as Captum does, and so do fewer than 4n samples. The numbers add up exactly;
+///   [`captum_rules(true)`](Self::captum_rules) gives the empty and the full coalition a weight of 10⁶ instead. Where the
+///   samples do not determine the regression (fewer than 1.5n), its matrix is replaced by its expectation: the numbers
+///   are right in the mean and their errors large, where Captum's are the shortest of the many that fit. Several
+///   baselines ([`Baseline::Distribution`]) are averaged.
 /// * **Standard errors** are the jackknife's, over at most 50 groups of what was drawn; `tolerance` chooses the number of
 ///   samples by them.
 /// * **Errors** if a shape, the target, the baseline or the mask does not fit, or a value is not finite.

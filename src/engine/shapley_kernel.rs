@@ -7,6 +7,8 @@ use crate::seed::Seed;
 
 /// The weight that Captum gives the empty and the full coalition.
 const CAPTUM_WEIGHT: f64 = 1e6;
+/// Pairs are drawn if there are so many for each feature; otherwise coalitions one by one, which are twice as many rows.
+const PAIRS_FOR_EACH_FEATURE: usize = 2;
 /// A size is enumerated if so many pairs remain to be drawn: fewer do not tell how far they spread.
 const FEWEST_TO_DRAW: usize = 30;
 
@@ -46,7 +48,7 @@ impl Coalitions<'_> {
         let sample = KernelSample::drawn(features, samples.saturating_sub(2), paired, sampling.seed);
         let regression = Regression::of(&sample, features);
         let mut asked = sample.rows.clone();
-        if paired {
+        if sample.paired {
             asked.extend(sample.rows.iter().map(|row| row.iter().map(|present| !present).collect()));
         }
         let used = 2 + asked.len();
@@ -108,6 +110,8 @@ impl Ends<'_> {
 
 /// Coalitions of the regression, or of each pair one: first those that are enumerated, then those that were drawn.
 struct KernelSample {
+    /// Whether each row stands for its complement as well.
+    paired: bool,
     rows: Vec<Vec<bool>>,
     /// The weights of those that are enumerated.
     weights: Vec<f64>,
@@ -116,12 +120,16 @@ struct KernelSample {
 }
 
 impl KernelSample {
-    /// At most so many coalitions of at least two features, neither empty nor full, but at least one or a pair. With
-    /// `paired`, sizes are enumerated from the outside in, while enough pairs remain for the others, or none is left.
+    /// At most so many coalitions of at least two features, neither empty nor full, but at least one or a pair. Of pairs,
+    /// sizes are enumerated from the outside in, while enough pairs remain for the others, or none is left.
     fn drawn(features: usize, count: usize, paired: bool, seed: Seed) -> Self {
+        let pairs = (count / 2).max(1);
+        let all: f64 = sizes(features, true).iter().map(|size| size.count).sum();
+        let few = pairs < PAIRS_FOR_EACH_FEATURE * features && all > pairs as f64;
+        let paired = paired && !(few && is_determined(count, features));
         let mut sizes = sizes(features, paired);
         let (mut rows, mut weights) = (Vec::new(), Vec::new());
-        let mut room = if paired { count / 2 } else { count }.max(1);
+        let mut room = if paired { pairs } else { count.max(1) };
         while let Some(size) = sizes.first().filter(|_| paired) {
             let all = size.count <= room as f64 && (sizes.len() == 1 || room - size.count as usize >= FEWEST_TO_DRAW);
             // The rest may fit as a whole where this size alone would leave too little for it.
@@ -138,7 +146,7 @@ impl KernelSample {
         if !sizes.is_empty() {
             rows.extend((0..room).map(|number| draw(features, &sizes, weight_of_drawn, seed.child(number))));
         }
-        Self { rows, weights, weight_of_drawn }
+        Self { paired, rows, weights, weight_of_drawn }
     }
 
     fn drawn_rows(&self) -> usize {
@@ -242,8 +250,8 @@ impl Regression {
         let groups = if sample.drawn_rows() == 0 { 0 } else { groups_of(sample.drawn_rows()) };
         let left_out = (0..=groups).map(|group| group.checked_sub(1));
         let factors = |left_out| Cholesky::of(matrix(sample, features, left_out), features).map(System::Factors);
-        let few = sample.weights.is_empty() && 2 * sample.rows.len() < 3 * features;
-        let systems: Option<Vec<System>> = if few { None } else { left_out.map(factors).collect() };
+        let determined = !sample.weights.is_empty() || is_determined(sample.rows.len(), features);
+        let systems: Option<Vec<System>> = if determined { left_out.map(factors).collect() } else { None };
         let expected = || (0..=groups).map(|_| System::Scale(expected(features))).collect();
         Self { systems: systems.unwrap_or_else(expected) }
     }
@@ -270,6 +278,11 @@ impl Regression {
         let values = solutions.next().flatten().unwrap_or_default();
         Estimate::by_jackknife(values, &solutions.collect::<Vec<_>>(), samples)
     }
+}
+
+/// Whether so many rows should determine a regression.
+fn is_determined(rows: usize, features: usize) -> bool {
+    2 * rows >= 3 * features
 }
 
 /// What the matrix is in the mean where every coalition is drawn: this number in the diagonal, on vectors that add up
@@ -318,7 +331,9 @@ mod tests {
         let some = KernelSample::drawn(12, 90, true, Seed(1));
         assert_eq!((some.rows.len(), some.drawn_rows()), (45, 33));
         let few = KernelSample::drawn(12, 23, true, Seed(1));
-        assert_eq!((few.rows.len(), few.drawn_rows()), (11, 11));
+        assert_eq!((few.paired, few.rows.len(), few.drawn_rows()), (false, 23, 23));
+        let too_few = KernelSample::drawn(20, 23, true, Seed(1));
+        assert_eq!((too_few.paired, too_few.rows.len(), too_few.drawn_rows()), (true, 11, 11));
         let plain = KernelSample::drawn(5, 29, false, Seed(1));
         assert_eq!((plain.rows.len(), plain.drawn_rows()), (29, 29));
         assert_eq!(KernelSample::drawn(100, 0, true, Seed(1)).rows.len(), 1);

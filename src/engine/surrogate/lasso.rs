@@ -1,11 +1,12 @@
 //! Least squares with a penalty on the sizes of the coefficients, by coordinate descent.
 
+use super::cholesky::Cholesky;
 use super::observations::{Observations, shares, weighted_mean};
 use super::{Fit, did_not_converge};
 use crate::error::Result;
 
 /// The descent ends where the duality gap is below this share of what the outputs vary by.
-const GAP: f64 = 1e-14;
+const GAP: f64 = 1e-13;
 
 /// Minimises ½ Σ w·(y − b₀ − x·b)² / Σ w + α·Σ|b| over the intercept b₀ and the coefficients b, for α > 0.
 pub(super) fn fit(observed: &Observations, alpha: f64, most: usize) -> Result<Fit> {
@@ -33,7 +34,7 @@ pub(super) fn fit(observed: &Observations, alpha: f64, most: usize) -> Result<Fi
         gap = descent.gap(&centred);
         rounds += 1;
     }
-    let coefficients = descent.coefficients;
+    let coefficients = descent.polished(&centred).unwrap_or(descent.coefficients);
     Ok(Fit { rounds, ..Fit::through(mean, &shares, coefficients) })
 }
 
@@ -67,6 +68,36 @@ impl Descent<'_> {
                 }
             }
         }
+    }
+
+    /// The coefficients as the solution of the equations that hold for those that are not 0, with the signs that the
+    /// descent has found; `None` if the solution has others.
+    fn polished(&self, centred: &[f64]) -> Option<Vec<f64>> {
+        let active: Vec<usize> = (0..self.shares.len()).filter(|feature| self.coefficients[*feature] != 0.).collect();
+        if active.is_empty() || active.len() >= self.rest.len() {
+            return None;
+        }
+        let size = active.len();
+        let mut squares = vec![0.; size * size];
+        let mut right: Vec<f64> =
+            active.iter().map(|feature| -self.alpha * self.coefficients[*feature].signum()).collect();
+        for ((row, weight), output) in self.observed.rows().iter().zip(self.weights).zip(centred) {
+            let x = |feature: usize| f64::from(u8::from(row[feature])) - self.shares[feature];
+            for one in 0..size {
+                let weighted = weight * x(active[one]);
+                right[one] += weighted * output;
+                (0..=one).for_each(|other| squares[one * size + other] += weighted * x(active[other]));
+            }
+        }
+        let solution = Cholesky::of(squares, size)?.solve(&right);
+        let mut polished = vec![0.; self.shares.len()];
+        for (feature, coefficient) in active.iter().zip(solution) {
+            if coefficient * self.coefficients[*feature] <= 0. {
+                return None;
+            }
+            polished[*feature] = coefficient;
+        }
+        Some(polished)
     }
 
     /// The covariance of a feature and the rest.

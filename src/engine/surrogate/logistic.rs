@@ -11,12 +11,11 @@ const HALVINGS: usize = 40;
 
 /// Minimises Σ w·(ln(1 + e^η) − y·η) + ½·α·|b|² with η = b₀ + x·b, for outputs y from 0 to 1.
 pub(super) fn fit(observed: &Observations, alpha: f64, most: usize) -> Result<Fit> {
-    if let Some(sample) = observed.outputs().iter().position(|output| !(0. ..=1.).contains(output)) {
+    if let Some(output) = observed.outputs().iter().find(|output| !(0. ..=1.).contains(*output)) {
         bail!(
             Input,
-            "the model's output for sample {sample} is {}: a logistic surrogate takes probabilities, from 0 to 1; end \
-             the model in a softmax or sigmoid, or choose another surrogate",
-            observed.outputs()[sample]
+            "the model gave {output} for a sample: a logistic surrogate takes probabilities, from 0 to 1; end \
+             the model in a softmax or sigmoid, or choose another surrogate"
         )
     }
     let mut fit = Fit { intercept: 0., coefficients: vec![0.; observed.features()], rounds: 0 };

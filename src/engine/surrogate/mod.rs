@@ -104,7 +104,7 @@ fn least_squares(observed: &Observations, alpha: f64) -> Result<Fit> {
     least_squares::fit(observed.rows(), observed.outputs(), observed.weights(), alpha).ok_or_else(|| {
         error!(
             Input,
-            "{} samples that count do not tell {} features apart by least squares: draw more than {} samples, or take \
+            "{} different samples that count do not tell {} features apart by least squares: draw more than {} samples, or take \
              Surrogate::Ridge or Lasso",
             observed.counting(),
             observed.features(),

@@ -1,5 +1,7 @@
 //! What a surrogate is fitted to: which features were present, what the model gave, and how much it counts.
 
+use std::collections::HashMap;
+
 use super::Surrogate;
 use crate::engine::{Estimate, group_of, groups_of};
 use crate::error::{Result, bail};
@@ -56,17 +58,33 @@ impl<'a> Observations<'a> {
 
     /// The coefficients of the surrogate, and how certain they are. The first `fixed` samples were not drawn.
     pub(crate) fn estimate(&self, fixed: usize, surrogate: &Surrogate, most: usize) -> Result<Estimate> {
-        let whole = surrogate.fit(self, most)?;
+        let whole = surrogate.fit(&self.merged(), most)?;
         let drawn = self.rows.len() - fixed;
         let without = |group: usize| {
             let others = self.only(|row| row < fixed || group_of(row - fixed, drawn) != group).ok()?;
-            Some(surrogate.fit(&others, most).ok()?.coefficients)
+            Some(surrogate.fit(&others.merged(), most).ok()?.coefficients)
         };
         let without: Vec<Option<Vec<f64>>> = match drawn {
             1 => vec![None],
             drawn => (0..groups_of(drawn)).map(without).collect(),
         };
         Ok(Estimate::by_jackknife(whole.coefficients, &without, self.rows.len()))
+    }
+
+    /// The same with each coalition once: its output, which is the same each time, and the sum of its weights.
+    fn merged(&self) -> Self {
+        let mut places: HashMap<&[bool], usize> = HashMap::new();
+        let mut merged = Self { rows: Vec::new(), outputs: Vec::new(), weights: Vec::new(), features: self.features };
+        for ((row, output), weight) in self.rows.iter().zip(&self.outputs).zip(&self.weights) {
+            let place = *places.entry(row).or_insert(merged.rows.len());
+            if place == merged.rows.len() {
+                merged.rows.push(row);
+                merged.outputs.push(*output);
+                merged.weights.push(0.);
+            }
+            merged.weights[place] += weight;
+        }
+        merged
     }
 
     /// Those for which `keep` holds by their number.
