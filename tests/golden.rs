@@ -182,7 +182,13 @@ fn options(case: &Value) -> Result<Options, String> {
             "attribute_to_layer_input" | "attribute_to_neuron_input" => {
                 options.attribute_to_layer_input = value.as_bool();
             }
-            "output" => {} // of the model
+            "n_samples" => options.n_samples = count(),
+            "feature_mask" => {
+                let ids = index(value).iter().map(|id| *id as i64).collect::<Vec<i64>>();
+                options.feature_mask = Some(Tensor::new(ids, &Device::Cpu).unwrap().unsqueeze(0).unwrap().into());
+            }
+            "perturbations_per_eval" => {} // memory and speed only
+            "output" => {}                 // of the model
             "quadrature" => {
                 options.quadrature = Some(match value.as_str().unwrap() {
                     "gausslegendre" => Quadrature::GaussLegendre,

@@ -10,7 +10,7 @@ use super::host::host_row;
 use super::passes::blocks;
 use super::perturbed::{Mixture, Perturbed};
 use super::remarks::Warning;
-use super::{Baseline, Baselines, Bits, FeatureMask, Question};
+use super::{Baseline, Baselines, Bits, FeatureMask, Features, Question};
 use crate::error::Result;
 use crate::model::{Inputs, Place};
 
@@ -80,6 +80,26 @@ impl<'q> Coalitions<'q> {
     /// F at the inputs themselves, where every feature is present.
     pub(crate) fn whole(&self) -> &[f64] {
         &self.whole
+    }
+
+    /// How many baselines each example is compared with.
+    pub(crate) fn baselines(&self) -> usize {
+        self.baselines.count()
+    }
+
+    /// What is perturbed, `[batch, ...]` each.
+    pub(super) fn points(&self) -> &[Tensor] {
+        self.perturbed.points()
+    }
+
+    /// Where each baseline of an example is: the tensors, and the row in them.
+    pub(super) fn starts(&self, example: usize) -> Vec<(&[Tensor], usize)> {
+        let row = |baseline: usize| (self.baselines.tensors(), self.baselines.row(example, baseline));
+        (0..self.baselines.count()).map(row).collect()
+    }
+
+    pub(super) fn feature_ids(&self) -> &Features {
+        self.perturbed.features()
     }
 
     /// Whether a feature of an example differs from a baseline. If not, its absence changes nothing.

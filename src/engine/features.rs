@@ -48,6 +48,12 @@ impl Features {
         self.tensors[tensor].of(example)
     }
 
+    /// The feature of each element of an example, one tensor after another; `None` for an element of no feature.
+    pub(super) fn of_elements(&self, example: usize) -> impl Iterator<Item = Option<usize>> {
+        let elements = self.tensors.iter().flat_map(move |ids| ids.of(example));
+        elements.map(|id| (*id != FIXED).then_some(*id as usize))
+    }
+
     /// Which features of an example have an element that satisfies `holds`, given the tensor and the position of each.
     pub(super) fn that_have(&self, example: usize, holds: impl Fn(usize, usize) -> bool) -> Bits {
         let mut features = Bits::none(self.count);

@@ -2,7 +2,7 @@
 
 use super::{
     Baseline, Check, FeatureMask, Interpolation, LayerNames, LrpRule, LrpRules, MethodInfo, Neuron, PathSettings,
-    Quadrature, SamplingSettings, Sizes, Stdevs,
+    Quadrature, Sampler, SamplingSettings, Similarity, Sizes, Stdevs, Surrogate,
 };
 use crate::error::{Result, bail, error};
 use crate::seed::Seed;
@@ -58,6 +58,18 @@ options! {
         stdevs: Stdevs,
         /// Whether points lie between inputs instead of between activations.
         interpolate_inputs: bool,
+        /// Whether orders are drawn in pairs, each with its reverse.
+        antithetic: bool,
+        /// Whether coalitions are drawn in pairs, each with its complement.
+        paired: bool,
+        /// The linear model that stands for the model near an example.
+        surrogate: Surrogate,
+        /// How much a sample counts.
+        similarity: Similarity,
+        /// Which features are present in a sample.
+        sampler: Sampler,
+        /// The most rounds of a surrogate's search.
+        max_iterations: usize,
         /// How large the window is that slides over the inputs.
         sliding_window_shapes: Sizes,
         /// How far the window slides along each axis.
@@ -76,7 +88,7 @@ options! {
         attr_dim_summation: bool,
         /// How a layer's map is brought to the input's size.
         interpolate_mode: Interpolation,
-        /// Whether softmax and max-pool follow Captum's own rules.
+        /// Whether Captum's own way is followed where it differs.
         captum_rules: bool,
         /// LRP's rule for affine blocks.
         default_rule: LrpRule,

@@ -6,7 +6,8 @@ use super::gradient::check_finite;
 use super::host::delivered;
 use super::passes::join_blocks;
 use super::question::Quantity;
-use super::{Attributions, Convergence, Integral, Question, Sampled, Sampling, SamplingSettings};
+use super::remarks::is_noteworthy;
+use super::{Attributions, Convergence, Estimate, Integral, Question, Sampled, Sampling, SamplingSettings};
 use crate::error::{Result, bail};
 use crate::model::Place;
 
@@ -26,16 +27,20 @@ impl Numbers {
     /// The means of each example's samples, whose numbers are those of its row in each of these tensors, one tensor
     /// after another.
     pub(crate) fn of_samples(sampled: &[Sampled], like: &[Tensor], settings: &SamplingSettings) -> Result<Self> {
-        let means: Vec<&[f64]> = sampled.iter().map(|sampled| sampled.moments.means()).collect();
-        let errors: Vec<Vec<f64>> = sampled.iter().map(|sampled| sampled.moments.standard_errors()).collect();
-        let errors: Vec<&[f64]> = errors.iter().map(Vec::as_slice).collect();
-        let values = in_shape(&means, like)?;
+        let estimates: Vec<Estimate> = sampled.iter().map(Estimate::from).collect();
+        Self::of_estimates(&estimates, like, settings.tolerance)
+    }
+
+    /// Each example's estimates, whose numbers are those of its row in each of these tensors, one tensor after another.
+    pub(crate) fn of_estimates(estimates: &[Estimate], like: &[Tensor], tolerance: Option<f64>) -> Result<Self> {
+        let numbers = |of: fn(&Estimate) -> &[f64]| estimates.iter().map(of).collect::<Vec<&[f64]>>();
+        let values = in_shape(&numbers(|estimate| &estimate.values), like)?;
         check_finite(&values, "attribution")?;
         Ok(Self::from(values).sampled(Sampling {
-            errors: in_shape(&errors, like)?,
-            samples: sampled.iter().map(|sampled| sampled.moments.count()).collect(),
-            tolerance: settings.tolerance,
-            settled: sampled.iter().map(|sampled| sampled.settled).collect(),
+            errors: in_shape(&numbers(|estimate| &estimate.errors), like)?,
+            samples: estimates.iter().map(|estimate| estimate.samples).collect(),
+            tolerance,
+            settled: estimates.iter().map(|estimate| estimate.settled).collect(),
         }))
     }
 
@@ -72,6 +77,15 @@ impl Numbers {
         let errors = join_blocks(errors)?;
         let sampling = joined.sampling.map(|sampling| Sampling { errors, ..sampling });
         Ok(Self { values: join_blocks(values)?, sampling, ..joined })
+    }
+
+    /// The same with how far each example's sum is from the difference that it must be.
+    pub(crate) fn adding_up(self, sums: &[f64], differences: &[f64], baselines: usize) -> Self {
+        let delta: Vec<f64> = sums.iter().zip(differences).map(|(sum, difference)| sum - difference).collect();
+        let beyond = delta.iter().zip(differences).map(|(delta, difference)| is_noteworthy(*delta, *difference));
+        let beyond = beyond.collect();
+        let convergence = Convergence { delta: Some(delta), beyond, baselines, steps: Vec::new(), refinement: None };
+        Self { convergence: Some(convergence), ..self }
     }
 }
 

@@ -54,6 +54,34 @@ impl SamplingSettings {
         self.budget.moments_at_once(width)
     }
 
+    /// The same settings for draws of which each counts as `size` samples.
+    pub(crate) fn in_groups_of(&self, size: usize) -> Result<Self> {
+        self.check()?;
+        let max_samples = self.max_samples / size;
+        if self.tolerance.is_some() && max_samples < FEWEST_TO_JUDGE {
+            bail!(
+                Input,
+                "max_samples is {}: with a tolerance at least {} samples, {size} of each draw, tell how far they spread",
+                self.max_samples,
+                size * FEWEST_TO_JUDGE
+            )
+        }
+        Ok(Self { n_samples: self.n_samples.div_ceil(size), max_samples, ..self.clone() })
+    }
+
+    /// How many samples are drawn before the errors are looked at.
+    pub(super) fn first_count(&self) -> usize {
+        match self.tolerance {
+            None => self.n_samples,
+            Some(_) => self.n_samples.clamp(FEWEST_TO_JUDGE, self.max_samples),
+        }
+    }
+
+    /// How many samples there are after the next draw, if there are so many now.
+    pub(super) fn count_after(&self, done: usize) -> usize {
+        (done + done / 2).min(self.max_samples)
+    }
+
     /// Draws samples of `width` numbers for each example, until there are as many as were asked for, or until every
     /// example's standard errors are at most the tolerance times its scale.
     ///
@@ -71,10 +99,7 @@ impl SamplingSettings {
         let mut settled = vec![true; examples];
         let mut open: Vec<usize> = (0..examples).collect();
         let mut done = 0;
-        let mut next = match self.tolerance {
-            None => self.n_samples,
-            Some(_) => self.n_samples.clamp(FEWEST_TO_JUDGE, self.max_samples),
-        };
+        let mut next = self.first_count();
         loop {
             draw(&open, done..next, &mut moments)?;
             done = next;
@@ -88,7 +113,7 @@ impl SamplingSettings {
             if open.is_empty() || done == self.max_samples {
                 break;
             }
-            next = (done + done / 2).min(self.max_samples);
+            next = self.count_after(done);
         }
         let sampled = moments.into_iter().zip(settled);
         Ok(sampled.map(|(moments, settled)| Sampled { moments, settled }).collect())

@@ -104,3 +104,12 @@ fn powers_and_products_on_paper() {
     let product = |x: &Tensor| (x.narrow(1, 0, 1)? * x.narrow(1, 1, 1)?)?.squeeze(1);
     assert_near(IntegratedGradients::new(product).attribute(row(&[3., 5.]), Target::None), &[7.5, 7.5], 1e-12);
 }
+
+#[test]
+fn shapley_values() {
+    let x = row(&[20., 50., 30.]);
+    let expected = [76.66666666666667, 196.66666666666666, 116.66666666666667];
+    assert_near(ShapleyValues::new(&network()).attribute(&x, 0), &expected, 1e-10);
+    assert_near(KernelShap::new(&network()).attribute(&x, 0), &expected, 1e-10);
+    assert_near(ShapleyValueSampling::new(&network()).tolerance(1e-3).attribute(&x, 0), &expected, 2.);
+}

@@ -24,6 +24,12 @@ mod laws_on_models;
 /// The axioms of attribution.
 mod axioms;
 
+/// Shapley values: exact, sampled along orders, and by a regression.
+mod shapley;
+
+/// Lime, its surrogates, and how certain they are.
+mod lime;
+
 /// DeepLift over blocks of every kind.
 mod deep_lift;
 

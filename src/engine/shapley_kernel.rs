@@ -1,0 +1,363 @@
+//! KernelShap: Shapley values as the regression of F on which features are present.
+
+use super::surrogate::{Cholesky, Observations, Surrogate};
+use super::{Coalitions, Estimate, SamplingSettings, group_of, groups_of};
+use crate::error::Result;
+use crate::seed::Seed;
+
+/// The weight that Captum gives the empty and the full coalition.
+const CAPTUM_WEIGHT: f64 = 1e6;
+/// Pairs are drawn if there are so many for each feature; otherwise coalitions one by one, which are twice as many rows.
+const PAIRS_FOR_EACH_FEATURE: usize = 2;
+/// A size is enumerated if so many pairs remain to be drawn: fewer do not tell how far they spread.
+const FEWEST_TO_DRAW: usize = 30;
+
+/// How KernelShap chooses its coalitions, and how they must add up.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Kernel {
+    /// Each coalition with its complement; sizes that the samples allow are enumerated.
+    Paired,
+    /// Each coalition by itself.
+    Plain,
+    /// The same, with a weight instead of the constraint.
+    Captum,
+}
+
+impl Coalitions<'_> {
+    /// Shapley values estimated by a regression over `n_samples` coalitions, the empty and the full one among them.
+    pub(crate) fn kernel_shap(&self, sampling: &SamplingSettings, kernel: Kernel) -> Result<Vec<Estimate>> {
+        let empty = self.empty()?;
+        let ends = Ends { empty: &empty, whole: self.whole() };
+        let scale = |example: usize, _: &[f64]| ends.difference(example).abs().max(1.);
+        sampling.estimate_until_settled(empty.len(), scale, |open, samples| match kernel {
+            Kernel::Captum => self.captum_kernel_shap(open, samples, sampling.seed, &ends),
+            _ if self.features() == 1 => Ok(open.iter().map(|example| ends.alone(*example)).collect()),
+            _ => self.by_constraint(open, samples, sampling, kernel == Kernel::Paired, &ends),
+        })
+    }
+
+    fn by_constraint(
+        &self,
+        examples: &[usize],
+        samples: usize,
+        sampling: &SamplingSettings,
+        paired: bool,
+        ends: &Ends,
+    ) -> Result<Vec<Estimate>> {
+        let features = self.features();
+        let sample = KernelSample::drawn(features, samples.saturating_sub(2), paired, sampling.seed);
+        let regression = Regression::of(&sample, features);
+        let mut asked = sample.rows.clone();
+        if sample.paired {
+            asked.extend(sample.rows.iter().map(|row| row.iter().map(|present| !present).collect()));
+        }
+        let used = 2 + asked.len();
+        let at_once = (sampling.budget.bytes / (size_of::<f64>() * asked.len())).max(1);
+        let mut estimates = Vec::with_capacity(examples.len());
+        for block in examples.chunks(at_once) {
+            for (example, values) in block.iter().zip(self.values(block, &asked)?) {
+                let total = ends.difference(*example);
+                let unexplained = |row: usize| {
+                    let size = sample.rows[row].iter().filter(|present| **present).count() as f64;
+                    let share = size / features as f64;
+                    match values.get(sample.rows.len() + row) {
+                        Some(complement) => (values[row] - complement) / 2. - total * (share - 0.5),
+                        None => values[row] - ends.empty[*example] - total * share,
+                    }
+                };
+                let responses: Vec<f64> = (0..sample.rows.len()).map(unexplained).collect();
+                estimates.push(regression.estimate(&sample, &responses, total, used));
+            }
+        }
+        Ok(estimates)
+    }
+
+    /// As Captum: least squares with an intercept, in which the empty and the full coalition weigh a million times as
+    /// much as the others.
+    fn captum_kernel_shap(&self, examples: &[usize], samples: usize, seed: Seed, ends: &Ends) -> Result<Vec<Estimate>> {
+        let features = self.features();
+        let drawn = KernelSample::drawn(features, samples.saturating_sub(2), false, seed).rows;
+        let (full, none) = (vec![true; features], vec![false; features]);
+        let mut estimates = Vec::with_capacity(examples.len());
+        for example in examples {
+            let values = self.values(&[*example], &drawn)?.concat();
+            let rows = [&full, &none].into_iter().chain(&drawn).map(Vec::as_slice).collect();
+            let outputs = [ends.whole[*example], ends.empty[*example]].into_iter().chain(values).collect();
+            let weights = [CAPTUM_WEIGHT; 2].into_iter().chain(drawn.iter().map(|_| 1.)).collect();
+            let observed = Observations::new(rows, outputs, weights)?;
+            estimates.push(observed.estimate(2, &Surrogate::Linear, 0)?);
+        }
+        Ok(estimates)
+    }
+}
+
+/// F of each example with no feature and with all.
+struct Ends<'a> {
+    empty: &'a [f64],
+    whole: &'a [f64],
+}
+
+impl Ends<'_> {
+    fn difference(&self, example: usize) -> f64 {
+        self.whole[example] - self.empty[example]
+    }
+
+    /// The estimate of an only feature.
+    fn alone(&self, example: usize) -> Estimate {
+        Estimate { values: vec![self.difference(example)], errors: vec![0.], samples: 2, settled: true }
+    }
+}
+
+/// Coalitions of the regression, or of each pair one: first those that are enumerated, then those that were drawn.
+struct KernelSample {
+    /// Whether each row stands for its complement as well.
+    paired: bool,
+    rows: Vec<Vec<bool>>,
+    /// The weights of those that are enumerated.
+    weights: Vec<f64>,
+    /// The weight of all that were drawn together.
+    weight_of_drawn: f64,
+}
+
+impl KernelSample {
+    /// At most so many coalitions of at least two features, neither empty nor full, but at least one or a pair. Of pairs,
+    /// sizes are enumerated from the outside in, while enough pairs remain for the others, or none is left.
+    fn drawn(features: usize, count: usize, paired: bool, seed: Seed) -> Self {
+        let pairs = (count / 2).max(1);
+        let all: f64 = sizes(features, true).iter().map(|size| size.count).sum();
+        let few = pairs < PAIRS_FOR_EACH_FEATURE * features && all > pairs as f64;
+        let paired = paired && !(few && is_determined(count, features));
+        let mut sizes = sizes(features, paired);
+        let (mut rows, mut weights) = (Vec::new(), Vec::new());
+        let mut room = if paired { pairs } else { count.max(1) };
+        while let Some(size) = sizes.first().filter(|_| paired) {
+            let all = size.count <= room as f64 && (sizes.len() == 1 || room - size.count as usize >= FEWEST_TO_DRAW);
+            // The rest may fit as a whole where this size alone would leave too little for it.
+            if !all && sizes.iter().map(|size| size.count).sum::<f64>() > room as f64 {
+                break;
+            }
+            let of_size = subsets(features, size.present, 2 * size.present == features);
+            room -= of_size.len();
+            weights.extend(of_size.iter().map(|_| size.weight / of_size.len() as f64));
+            rows.extend(of_size);
+            sizes.remove(0);
+        }
+        let weight_of_drawn: f64 = sizes.iter().map(|size| size.weight).sum();
+        if !sizes.is_empty() {
+            rows.extend((0..room).map(|number| draw(features, &sizes, weight_of_drawn, seed.child(number))));
+        }
+        Self { paired, rows, weights, weight_of_drawn }
+    }
+
+    fn drawn_rows(&self) -> usize {
+        self.rows.len() - self.weights.len()
+    }
+
+    /// The weight of a row where one group of the drawn ones is left out.
+    fn weight(&self, row: usize, left_out: Option<usize>) -> f64 {
+        let Some(drawn) = row.checked_sub(self.weights.len()) else { return self.weights[row] };
+        let all = self.drawn_rows();
+        match left_out {
+            None => self.weight_of_drawn / all as f64,
+            Some(group) if group_of(drawn, all) == group => 0.,
+            Some(group) => self.weight_of_drawn / (all - size_of_group(group, all)) as f64,
+        }
+    }
+}
+
+fn size_of_group(group: usize, all: usize) -> usize {
+    (all - group).div_ceil(groups_of(all))
+}
+
+/// Coalitions of one size, or pairs of one and its complement.
+struct Size {
+    present: usize,
+    /// The weight of all of them, of 1 for all sizes.
+    weight: f64,
+    /// How many there are.
+    count: f64,
+}
+
+/// The sizes by the Shapley kernel: the weight of all coalitions of a size k is as 1 / (k (n − k)).
+fn sizes(features: usize, paired: bool) -> Vec<Size> {
+    let kernel = |size: usize| 1. / (size as f64 * (features - size) as f64);
+    let total: f64 = (1..features).map(kernel).sum();
+    let mut coalitions = 1.;
+    let mut sizes = Vec::new();
+    for present in 1..if paired { features / 2 + 1 } else { features } {
+        coalitions *= (features + 1 - present) as f64 / present as f64;
+        let is_middle = 2 * present == features;
+        let (weight, count) = match paired {
+            true if is_middle => (kernel(present), coalitions / 2.),
+            true => (2. * kernel(present), coalitions),
+            false => (kernel(present), coalitions),
+        };
+        sizes.push(Size { present, weight: weight / total, count });
+    }
+    sizes
+}
+
+/// All coalitions of a size; with `halved`, only one of each and its complement.
+fn subsets(features: usize, size: usize, halved: bool) -> Vec<Vec<bool>> {
+    let mut members: Vec<usize> = (0..size).collect();
+    let mut subsets = Vec::new();
+    loop {
+        let mut subset = vec![false; features];
+        members.iter().for_each(|member| subset[*member] = true);
+        if !halved || subset[0] {
+            subsets.push(subset);
+        }
+        // The last member that can still move up takes those after it along.
+        let Some(moving) = (0..size).rev().find(|place| members[*place] < features - size + place) else {
+            return subsets;
+        };
+        let start = members[moving] + 1;
+        members[moving..].iter_mut().zip(start..).for_each(|(member, to)| *member = to);
+    }
+}
+
+fn draw(features: usize, sizes: &[Size], total: f64, seed: Seed) -> Vec<bool> {
+    let mut left = seed.uniform(0., total).next().unwrap_or_default();
+    let chosen = sizes.iter().find(|size| {
+        left -= size.weight;
+        left < 0.
+    });
+    let size = chosen.or(sizes.last()).map_or(0, |size| size.present);
+    let mut present = vec![false; features];
+    seed.child(0).permutation(features)[..size].iter().for_each(|feature| present[*feature] = true);
+    present
+}
+
+/// Weighted least squares of coefficients that must add up to a total, over rows x that say which features are present.
+///
+/// Each coefficient is the total's n-th part and a rest that adds up to 0. For the rests a row counts as x − |x|/n: the
+/// matrix of their normal equations has the constant vector as its only null vector, which is filled up.
+struct Regression {
+    /// The system of all rows, and of all but each group.
+    systems: Vec<System>,
+}
+
+enum System {
+    Factors(Cholesky),
+    /// The matrix's expectation, a multiple of the identity.
+    Scale(f64),
+}
+
+impl Regression {
+    /// With few rows the matrix is too uncertain, and its expectation is taken: the coefficients are then right in the
+    /// mean, and vary more.
+    fn of(sample: &KernelSample, features: usize) -> Self {
+        let groups = if sample.drawn_rows() == 0 { 0 } else { groups_of(sample.drawn_rows()) };
+        let left_out = (0..=groups).map(|group| group.checked_sub(1));
+        let factors = |left_out| Cholesky::of(matrix(sample, features, left_out), features).map(System::Factors);
+        let determined = !sample.weights.is_empty() || is_determined(sample.rows.len(), features);
+        let systems: Option<Vec<System>> = if determined { left_out.map(factors).collect() } else { None };
+        let expected = || (0..=groups).map(|_| System::Scale(expected(features))).collect();
+        Self { systems: systems.unwrap_or_else(expected) }
+    }
+
+    fn estimate(&self, sample: &KernelSample, responses: &[f64], total: f64, samples: usize) -> Estimate {
+        let features = sample.rows.first().map_or(0, Vec::len);
+        let solve = |left_out: Option<usize>, system: &System| {
+            let mut right = vec![0.; features];
+            for (row, (present, response)) in sample.rows.iter().zip(responses).enumerate() {
+                let weighted = sample.weight(row, left_out) * response;
+                let present_ones = right.iter_mut().zip(present).filter(|(_, present)| **present);
+                present_ones.for_each(|(right, _)| *right += weighted);
+            }
+            let mean = right.iter().sum::<f64>() / features as f64;
+            right.iter_mut().for_each(|right| *right -= mean);
+            let rests = match system {
+                System::Factors(factors) => factors.solve(&right),
+                System::Scale(scale) => right.iter().map(|right| right / scale).collect(),
+            };
+            rests.iter().map(|rest| total / features as f64 + rest).collect::<Vec<f64>>()
+        };
+        let systems = self.systems.iter().enumerate();
+        let mut solutions = systems.map(|(index, system)| Some(solve(index.checked_sub(1), system)));
+        let values = solutions.next().flatten().unwrap_or_default();
+        Estimate::by_jackknife(values, &solutions.collect::<Vec<_>>(), samples)
+    }
+}
+
+/// Whether so many rows should determine a regression.
+fn is_determined(rows: usize, features: usize) -> bool {
+    2 * rows >= 3 * features
+}
+
+/// What the matrix is in the mean where every coalition is drawn: this number in the diagonal, on vectors that add up
+/// to 0.
+fn expected(features: usize) -> f64 {
+    let kernel: f64 = (1..features).map(|size| 1. / (size as f64 * (features - size) as f64)).sum();
+    1. / (features as f64 * kernel)
+}
+
+/// Σ w·(x − |x|/n)(x − |x|/n)ᵀ, and its null vector's own square.
+fn matrix(sample: &KernelSample, features: usize, left_out: Option<usize>) -> Vec<f64> {
+    let mut matrix = vec![expected(features) / features as f64; features * features];
+    for (row, present) in sample.rows.iter().enumerate() {
+        let weight = sample.weight(row, left_out);
+        let share = present.iter().filter(|present| **present).count() as f64 / features as f64;
+        let centred: Vec<f64> = present.iter().map(|present| f64::from(u8::from(*present)) - share).collect();
+        for one in 0..features {
+            (0..=one).for_each(|other| matrix[one * features + other] += weight * centred[one] * centred[other]);
+        }
+    }
+    matrix
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subsets_are_all_of_one_size() {
+        assert_eq!(subsets(5, 2, false).len(), 10);
+        assert_eq!(subsets(6, 3, true).len(), 10);
+        let all = subsets(5, 3, false);
+        assert!(all.iter().all(|subset| subset.iter().filter(|present| **present).count() == 3));
+        assert!(all.iter().enumerate().all(|(index, subset)| !all[..index].contains(subset)));
+    }
+
+    #[test]
+    fn small_games_are_enumerated_and_large_ones_are_drawn() {
+        // 2⁵ − 2 coalitions are 15 pairs.
+        let all = KernelSample::drawn(5, 30, true, Seed(1));
+        assert_eq!((all.rows.len(), all.drawn_rows()), (15, 0));
+        assert!((all.weights.iter().sum::<f64>() - 1.).abs() < 1e-15);
+        let most = KernelSample::drawn(5, 29, true, Seed(1));
+        assert_eq!((most.rows.len(), most.drawn_rows()), (14, 14));
+        // The 12 pairs of the outer size, and the rest of the others.
+        let some = KernelSample::drawn(12, 90, true, Seed(1));
+        assert_eq!((some.rows.len(), some.drawn_rows()), (45, 33));
+        let few = KernelSample::drawn(12, 23, true, Seed(1));
+        assert_eq!((few.paired, few.rows.len(), few.drawn_rows()), (false, 23, 23));
+        let too_few = KernelSample::drawn(20, 23, true, Seed(1));
+        assert_eq!((too_few.paired, too_few.rows.len(), too_few.drawn_rows()), (true, 11, 11));
+        let plain = KernelSample::drawn(5, 29, false, Seed(1));
+        assert_eq!((plain.rows.len(), plain.drawn_rows()), (29, 29));
+        assert_eq!(KernelSample::drawn(100, 0, true, Seed(1)).rows.len(), 1);
+    }
+
+    #[test]
+    fn sizes_are_drawn_as_the_kernel_says() {
+        let rows = KernelSample::drawn(5, 20_000, false, Seed(4)).rows;
+        for (size, weight) in [(1, 0.3), (2, 0.2), (3, 0.2), (4, 0.3)] {
+            let count = rows.iter().filter(|row| row.iter().filter(|present| **present).count() == size).count();
+            assert!((count as f64 / 20_000. - weight).abs() < 0.01, "{count} of size {size}");
+        }
+        let first = rows.iter().filter(|row| row[0]).count();
+        assert!((first as f64 / 20_000. - 0.5).abs() < 0.012, "{first}");
+    }
+
+    #[test]
+    fn the_matrix_is_in_the_mean_what_it_is_expected_to_be() {
+        for paired in [false, true] {
+            let sample = KernelSample::drawn(9, 100_000, paired, Seed(5));
+            let found = matrix(&KernelSample { weight_of_drawn: 1., ..sample }, 9, None);
+            // On vectors that add up to 0, here e₀ − e₁, after the null vector's own square.
+            let square = (found[0] + found[10] - 2. * found[9]) / 2.;
+            assert!((square / expected(9) - 1.).abs() < 0.02, "{square} and {}", expected(9));
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What a surrogate is fitted to: which features were present, what the model gave, and how much it counts.
+
+use std::collections::HashMap;
+
+use super::Surrogate;
+use crate::engine::{Estimate, group_of, groups_of};
+use crate::error::{Result, bail};
+
+/// Coalitions of features, each with the model's output and a weight.
+pub(crate) struct Observations<'a> {
+    rows: Vec<&'a [bool]>,
+    outputs: Vec<f64>,
+    weights: Vec<f64>,
+    features: usize,
+}
+
+impl<'a> Observations<'a> {
+    /// Coalitions of one length, at least one. An error unless the weights are finite, not negative and not all 0.
+    pub(crate) fn new(rows: Vec<&'a [bool]>, outputs: Vec<f64>, weights: Vec<f64>) -> Result<Self> {
+        if let Some(sample) = weights.iter().position(|weight| !weight.is_finite() || *weight < 0.) {
+            bail!(
+                Input,
+                "the similarity of sample {sample} is {}: expected a finite number that is not negative",
+                weights[sample]
+            )
+        }
+        if weights.iter().all(|weight| *weight == 0.) {
+            bail!(
+                Input,
+                "all {} samples have the similarity 0 to the example, so that none counts: take a wider kernel",
+                rows.len()
+            )
+        }
+        let features = rows.first().map_or(0, |row| row.len());
+        Ok(Self { rows, outputs, weights, features })
+    }
+
+    pub(crate) fn features(&self) -> usize {
+        self.features
+    }
+
+    pub(crate) fn outputs(&self) -> &[f64] {
+        &self.outputs
+    }
+
+    pub(crate) fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
+    /// How many of them count.
+    pub(crate) fn counting(&self) -> usize {
+        self.weights.iter().filter(|weight| **weight > 0.).count()
+    }
+
+    pub(crate) fn rows(&self) -> &[&'a [bool]] {
+        &self.rows
+    }
+
+    /// The coefficients of the surrogate, and how certain they are. The first `fixed` samples were not drawn.
+    pub(crate) fn estimate(&self, fixed: usize, surrogate: &Surrogate, most: usize) -> Result<Estimate> {
+        let whole = surrogate.fit(&self.merged(), most)?;
+        let drawn = self.rows.len() - fixed;
+        let without = |group: usize| {
+            let others = self.only(|row| row < fixed || group_of(row - fixed, drawn) != group).ok()?;
+            Some(surrogate.fit(&others.merged(), most).ok()?.coefficients)
+        };
+        let without: Vec<Option<Vec<f64>>> = match drawn {
+            1 => vec![None],
+            drawn => (0..groups_of(drawn)).map(without).collect(),
+        };
+        Ok(Estimate::by_jackknife(whole.coefficients, &without, self.rows.len()))
+    }
+
+    /// The same with each coalition once: its output, which is the same each time, and the sum of its weights.
+    fn merged(&self) -> Self {
+        let mut places: HashMap<&[bool], usize> = HashMap::new();
+        let mut merged = Self { rows: Vec::new(), outputs: Vec::new(), weights: Vec::new(), features: self.features };
+        for ((row, output), weight) in self.rows.iter().zip(&self.outputs).zip(&self.weights) {
+            let place = *places.entry(row).or_insert(merged.rows.len());
+            if place == merged.rows.len() {
+                merged.rows.push(row);
+                merged.outputs.push(*output);
+                merged.weights.push(0.);
+            }
+            merged.weights[place] += weight;
+        }
+        merged
+    }
+
+    /// Those for which `keep` holds by their number.
+    fn only(&self, keep: impl Fn(usize) -> bool) -> Result<Self> {
+        let kept: Vec<usize> = (0..self.rows.len()).filter(|index| keep(*index)).collect();
+        Self::new(
+            kept.iter().map(|index| self.rows[*index]).collect(),
+            kept.iter().map(|index| self.outputs[*index]).collect(),
+            kept.iter().map(|index| self.weights[*index]).collect(),
+        )
+    }
+}
+
+/// The mean of these numbers with these weights.
+pub(crate) fn weighted_mean(numbers: impl Iterator<Item = f64>, weights: &[f64]) -> f64 {
+    let sum: f64 = numbers.zip(weights).map(|(number, weight)| number * weight).sum();
+    sum / weights.iter().sum::<f64>()
+}
+
+/// How often each feature is present, as a share of the weights.
+pub(crate) fn shares(rows: &[&[bool]], weights: &[f64], features: usize) -> Vec<f64> {
+    let total: f64 = weights.iter().sum();
+    let mut shares = vec![0.; features];
+    for (row, weight) in rows.iter().zip(weights) {
+        let present = shares.iter_mut().zip(*row).filter(|(_, present)| **present);
+        present.for_each(|(share, _)| *share += weight / total);
+    }
+    shares
+}
