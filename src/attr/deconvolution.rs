@@ -58,6 +58,7 @@ impl Deconvolution {
         cost: Cost::ForwardBackward,
         paper: "Zeiler and Fergus 2014",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

@@ -69,6 +69,7 @@ impl DeepLift {
         cost: Cost::ForwardBackward,
         paper: "Shrikumar, Greenside and Kundaje 2017",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

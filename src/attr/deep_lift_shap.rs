@@ -48,7 +48,7 @@ pub struct DeepLiftShap {
 
 settings! {
     DeepLiftShap {
-        baseline,
+        distribution,
         multiply_by_inputs: bool =
             "Whether the multipliers are multiplied by x − b (the default); without it they add up to nothing.",
         captum_rules: bool =
@@ -65,6 +65,7 @@ impl DeepLiftShap {
         cost: Cost::ForwardBackward,
         paper: "Lundberg and Lee 2017",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

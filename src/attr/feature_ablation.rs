@@ -59,6 +59,7 @@ impl FeatureAblation {
         cost: Cost::PerFeature,
         paper: "",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

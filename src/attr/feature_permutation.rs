@@ -57,6 +57,7 @@ impl FeaturePermutation {
         cost: Cost::PerFeature,
         paper: "Fisher, Rudin and Dominici 2019",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

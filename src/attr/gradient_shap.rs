@@ -54,7 +54,7 @@ pub struct GradientShap {
 settings! {
     GradientShap {
         sampling,
-        baseline,
+        distribution,
         stdevs,
         gradient_check,
         multiply_by_inputs: bool =
@@ -71,6 +71,7 @@ impl GradientShap {
         cost: Cost::PerSample,
         paper: "Erion et al. 2021",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

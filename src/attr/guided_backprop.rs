@@ -61,6 +61,7 @@ impl GuidedBackprop {
         cost: Cost::ForwardBackward,
         paper: "Springenberg, Dosovitskiy, Brox and Riedmiller 2014",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

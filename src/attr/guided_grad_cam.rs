@@ -60,6 +60,7 @@ impl GuidedGradCam {
         cost: Cost::ForwardBackward,
         paper: "Selvaraju et al. 2017",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

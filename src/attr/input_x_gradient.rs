@@ -52,6 +52,7 @@ impl InputXGradient {
         cost: Cost::ForwardBackward,
         paper: "Shrikumar, Greenside, Shcherbina and Kundaje 2016",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

@@ -59,6 +59,7 @@ impl IntegratedGradients {
         cost: Cost::PerStep,
         paper: "Sundararajan, Taly and Yan 2017",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

@@ -59,6 +59,7 @@ impl InternalInfluence {
         cost: Cost::PerStep,
         paper: "Leino, Sen, Datta, Fredrikson and Li 2018",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

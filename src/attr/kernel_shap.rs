@@ -76,6 +76,7 @@ impl KernelShap {
         cost: Cost::PerSample,
         paper: "Lundberg and Lee 2017",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

@@ -44,6 +44,7 @@ impl LayerActivation {
         cost: Cost::Forward,
         paper: "",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

@@ -62,6 +62,7 @@ impl LayerConductance {
         cost: Cost::PerStep,
         paper: "Dhamdhere, Sundararajan and Yan 2019",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

@@ -67,6 +67,7 @@ impl LayerDeepLift {
         cost: Cost::ForwardBackward,
         paper: "Shrikumar, Greenside and Kundaje 2017",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

@@ -48,7 +48,7 @@ pub struct LayerDeepLiftShap {
 
 settings! {
     LayerDeepLiftShap(layers) {
-        baseline,
+        distribution,
         multiply_by_inputs: bool =
             "Whether the multipliers are multiplied by the layer's difference (the default); without it they add up to nothing.",
         attribute_to_layer_input =
@@ -67,6 +67,7 @@ impl LayerDeepLiftShap {
         cost: Cost::ForwardBackward,
         paper: "Lundberg and Lee 2017",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

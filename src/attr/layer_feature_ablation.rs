@@ -57,6 +57,7 @@ impl LayerFeatureAblation {
         cost: Cost::PerFeature,
         paper: "",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

@@ -58,6 +58,7 @@ impl LayerFeaturePermutation {
         cost: Cost::PerFeature,
         paper: "",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

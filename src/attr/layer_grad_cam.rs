@@ -64,6 +64,7 @@ impl LayerGradCam {
         cost: Cost::ForwardBackward,
         paper: "Selvaraju et al. 2017",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

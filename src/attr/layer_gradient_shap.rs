@@ -58,7 +58,7 @@ pub struct LayerGradientShap {
 settings! {
     LayerGradientShap(layers) {
         sampling,
-        baseline,
+        distribution,
         stdevs,
         gradient_check,
         multiply_by_inputs: bool = "Whether the gradients are multiplied by y₁ − y₀ (the default).",
@@ -78,6 +78,7 @@ impl LayerGradientShap {
         cost: Cost::PerSample,
         paper: "Erion et al. 2021",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

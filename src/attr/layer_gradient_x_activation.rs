@@ -54,6 +54,7 @@ impl LayerGradientXActivation {
         cost: Cost::ForwardBackward,
         paper: "",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

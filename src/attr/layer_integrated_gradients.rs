@@ -65,6 +65,7 @@ impl LayerIntegratedGradients {
         cost: Cost::PerStep,
         paper: "Sundararajan, Taly and Yan 2017",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

@@ -56,6 +56,7 @@ impl LayerLRP {
         cost: Cost::ForwardBackward,
         paper: "Bach et al. 2015; Achtibat et al. 2024",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

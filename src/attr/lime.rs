@@ -74,6 +74,7 @@ impl Lime {
         cost: Cost::PerSample,
         paper: "Ribeiro, Singh and Guestrin 2016",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

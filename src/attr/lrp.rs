@@ -74,6 +74,7 @@ impl LRP {
         cost: Cost::ForwardBackward,
         paper: "Bach et al. 2015; Achtibat et al. 2024",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

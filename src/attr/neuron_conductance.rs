@@ -63,6 +63,7 @@ impl NeuronConductance {
         cost: Cost::PerStep,
         paper: "Dhamdhere, Sundararajan and Yan 2019",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

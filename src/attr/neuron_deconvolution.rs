@@ -56,6 +56,7 @@ impl NeuronDeconvolution {
         cost: Cost::ForwardBackward,
         paper: "Zeiler and Fergus 2014",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

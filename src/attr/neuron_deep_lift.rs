@@ -65,6 +65,7 @@ impl NeuronDeepLift {
         cost: Cost::ForwardBackward,
         paper: "Shrikumar, Greenside and Kundaje 2017",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

@@ -56,6 +56,7 @@ impl NeuronFeatureAblation {
         cost: Cost::PerFeature,
         paper: "",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

@@ -53,6 +53,7 @@ impl NeuronGradient {
         cost: Cost::ForwardBackward,
         paper: "",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

@@ -50,7 +50,7 @@ pub struct NeuronGradientShap {
 settings! {
     NeuronGradientShap(layer, neuron) {
         sampling,
-        baseline,
+        distribution,
         stdevs,
         gradient_check,
         multiply_by_inputs: bool = "Whether the gradients are multiplied by x′ − b (the default).",
@@ -68,6 +68,7 @@ impl NeuronGradientShap {
         cost: Cost::PerSample,
         paper: "Erion et al. 2021",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

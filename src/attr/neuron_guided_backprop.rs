@@ -56,6 +56,7 @@ impl NeuronGuidedBackprop {
         cost: Cost::ForwardBackward,
         paper: "Springenberg, Dosovitskiy, Brox and Riedmiller 2014",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

@@ -63,6 +63,7 @@ impl NeuronIntegratedGradients {
         cost: Cost::PerStep,
         paper: "Sundararajan, Taly and Yan 2017",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

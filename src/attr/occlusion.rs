@@ -58,6 +58,7 @@ impl Occlusion {
         cost: Cost::PerFeature,
         paper: "Zeiler and Fergus 2014",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

@@ -55,6 +55,7 @@ impl Saliency {
         cost: Cost::ForwardBackward,
         paper: "Simonyan, Vedaldi and Zisserman 2013",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

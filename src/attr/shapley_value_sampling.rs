@@ -65,6 +65,7 @@ impl ShapleyValueSampling {
         cost: Cost::PerSample,
         paper: "Castro, Gómez and Tejada 2009",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

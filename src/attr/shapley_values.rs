@@ -59,6 +59,7 @@ impl ShapleyValues {
         cost: Cost::PerFeature,
         paper: "Shapley 1953",
         options: Self::OPTIONS,
+        needs: Self::NEEDS,
         build: Self::build,
     };
 

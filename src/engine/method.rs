@@ -37,6 +37,8 @@ pub struct MethodInfo {
     pub paper: &'static str,
     /// The names of the settings it takes, in groups.
     pub options: &'static [&'static [&'static str]],
+    /// Those of them that have no default and must be given.
+    pub needs: &'static [&'static [&'static str]],
     /// Makes the method with settings chosen at run time.
     pub build: Build,
 }
@@ -45,6 +47,11 @@ impl MethodInfo {
     /// The names of the settings it takes.
     pub fn option_names(&self) -> impl Iterator<Item = &'static str> {
         self.options.iter().copied().flatten().copied()
+    }
+
+    /// Whether a setting of this name must be given.
+    pub fn needs(&self, option: &str) -> bool {
+        self.needs.iter().copied().flatten().any(|name| *name == option)
     }
 
     /// Whether it takes a setting of this name.

@@ -15,7 +15,7 @@
 /// }
 /// ```
 ///
-/// Each setting gets a builder method, its name in `OPTIONS`, and its part of `build`, which makes the method from
+/// Each setting gets a builder method, its name in `OPTIONS` (and in `NEEDS` if it must be given), and its part of `build`, which makes the method from
 /// [`Options`](super::Options) by reading the field of the same name. A builder method returns a changed copy, so that
 /// a method made in one notebook cell can be varied in the next.
 ///
@@ -28,6 +28,7 @@
 /// * `strides` is over a field of that name, `order` over the field `order: Rearrangement`.
 /// * `passes` is how passes without a graph are cut, over the field `budget: Budget`.
 /// * `baseline` and `stdevs` are over fields of those names; a method with a path has its baseline there.
+/// * `distribution` is a baseline that must be given, over the field `baseline`.
 /// * `attribute_to_layer_input = "..."` is over the field `layers: LayerNames`.
 /// * `name: Type = "..."` is over the field `name: Type`.
 ///
@@ -44,6 +45,11 @@ macro_rules! settings {
             const OPTIONS: &'static [&'static [&'static str]] = &[
                 $($(&[$crate::engine::setting!(given name $given)],)+)?
                 $($crate::engine::setting!(names $setting),)*
+            ];
+
+            const NEEDS: &'static [&'static [&'static str]] = &[
+                $($(&[$crate::engine::setting!(given name $given)],)+)?
+                $($crate::engine::setting!(needs $setting),)*
             ];
 
             fn build(
@@ -257,6 +263,25 @@ macro_rules! setting {
         pub fn baseline(&self, baseline: impl Into<$crate::engine::Baseline>) -> Self {
             Self { baseline: baseline.into(), ..self.clone() }
         }
+    };
+    (setter distribution) => {
+        /// The rows that the inputs are compared with ([`Baseline::distribution`](crate::engine::Baseline::distribution));
+        /// they must be given.
+        pub fn baseline(&self, baseline: impl Into<$crate::engine::Baseline>) -> Self {
+            Self { baseline: baseline.into(), ..self.clone() }
+        }
+    };
+    (names distribution) => {
+        &["baseline"]
+    };
+    (needs distribution) => {
+        &["baseline"]
+    };
+    (needs $name:ident) => {
+        &[]
+    };
+    (apply distribution, $options:ident, $method:ident) => {
+        $crate::engine::setting!(apply baseline, $options, $method)
     };
     (setter feature_mask) => {
         /// Which elements are one feature; by default each is one of its own.

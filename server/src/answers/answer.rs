@@ -158,13 +158,16 @@ impl<'a> Answer<'a> {
         match (&ask.baseline, ask.info().is_ok_and(|info| info.takes("baseline")), self.rows.is_empty()) {
             (_, false, _) | (_, _, true) => Value::Null,
             (Some(Reference::Everywhere(value)), ..) => json!(value),
-            (Some(Reference::Row(row)), ..) => {
-                let named = self.description.features.iter().cloned().zip(row.iter().map(|value| json!(value)));
-                Value::Object(named.collect())
-            }
+            (Some(Reference::Row(row)), ..) => self.named(row),
+            (Some(Reference::Rows(rows)), ..) => rows.iter().map(|row| self.named(row)).collect(),
             (None, ..) if self.description.features.is_empty() => "padding".into(),
             (None, ..) => json!(0),
         }
+    }
+
+    fn named(&self, row: &[f32]) -> Value {
+        let named = self.description.features.iter().cloned().zip(row.iter().map(|value| json!(value)));
+        Value::Object(named.collect())
     }
 
     fn with_model(&self, answer: Value) -> Value {

@@ -50,6 +50,13 @@ pub(crate) fn explained(description: &Description, explanation: &Explanation, wa
     }
     row.insert("convergence_delta".into(), json!(explanation.delta));
     row.insert("steps".into(), json!(explanation.steps));
+    if let Some(samples) = explanation.samples {
+        row.insert("samples".into(), samples.into());
+    }
+    if let Some(errors) = &explanation.errors {
+        let named = errors.iter().map(|(name, error)| (name.clone(), json!(error)));
+        row.insert("standard_errors".into(), Value::Object(named.collect()));
+    }
     row.insert("settled".into(), json!(explanation.settled));
     row.insert("warnings".into(), warnings(explanation, warned).into());
     Value::Object(row)

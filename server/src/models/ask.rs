@@ -1,9 +1,11 @@
 //! What a request asks of a model: the method, the class, the path.
 
+use std::collections::BTreeSet;
+
 use candle_explain::attr::METHODS;
 use candle_explain::candle_core::{Device, Tensor};
-use candle_explain::engine::{Baseline, Check, MethodInfo, Neuron, Options, Quadrature, Target};
-use candle_explain::{Result, bail, error};
+use candle_explain::engine::{Baseline, Check, FeatureMask, MethodInfo, Neuron, Options, Quadrature, Sizes, Target};
+use candle_explain::{Result, Seed, bail, error};
 use serde_json::{Map, Value};
 
 use super::servable::{Description, Row, Servable};
@@ -21,7 +23,13 @@ pub(crate) struct Ask {
     n_steps: Option<usize>,
     tolerance: Option<f64>,
     quadrature: Option<Quadrature>,
-    max_steps: usize,
+    n_samples: Option<usize>,
+    seed: Option<u32>,
+    feature_mask: Option<Vec<u32>>,
+    window: Option<usize>,
+    stride: Option<usize>,
+    /// The most steps or samples of a row.
+    most: usize,
     gradient_check: Check,
 }
 
@@ -32,14 +40,29 @@ pub(crate) enum Reference {
     Everywhere(f64),
     /// The values of one row.
     Row(Vec<f32>),
+    /// The values of several rows, each of which it is compared with.
+    Rows(Vec<Vec<f32>>),
 }
 
-/// The methods of a table's model for which a request need not name a layer.
-pub(crate) const TAKEN_WITHOUT_LAYER: [&str; 3] = ["IntegratedGradients", "Saliency", "InputXGradient"];
+/// The method whose evaluations double with each feature.
+pub(crate) const SHAPLEY_VALUES: &str = "ShapleyValues";
 
 /// The names of the parameters that a request may have.
-pub(crate) const PARAMETERS: [&str; 8] =
-    ["target", "method", "layer", "neuron", "baseline", "n_steps", "tolerance", "quadrature"];
+pub(crate) const PARAMETERS: [&str; 13] = [
+    "target",
+    "method",
+    "layer",
+    "neuron",
+    "baseline",
+    "n_steps",
+    "tolerance",
+    "quadrature",
+    "n_samples",
+    "seed",
+    "feature_mask",
+    "sliding_window_shapes",
+    "strides",
+];
 
 pub(crate) const QUADRATURES: [(&str, Quadrature); 6] = [
     ("gausslegendre", Quadrature::GaussLegendre),
@@ -52,7 +75,9 @@ pub(crate) const QUADRATURES: [(&str, Quadrature); 6] = [
 
 impl Ask {
     /// Reads a request's parameters, within the operator's limit of steps.
-    pub(crate) fn new(parameters: &Map<String, Value>, servable: &dyn Servable, max_steps: usize) -> Result<Self> {
+    ///
+    /// A row takes at most `most` steps or samples.
+    pub(crate) fn new(parameters: &Map<String, Value>, servable: &dyn Servable, most: usize) -> Result<Self> {
         let model = servable.description();
         if let Some(unknown) = parameters.keys().find(|name| !PARAMETERS.contains(&name.as_str())) {
             bail!(
@@ -71,13 +96,25 @@ impl Ask {
         };
         let n_steps = get("n_steps").map(|value| whole("n_steps", value)).transpose()?;
         let tolerance = get("tolerance").map(|value| number("tolerance", value)).transpose()?;
-        if let Some(steps) = n_steps
-            && !(1..=max_steps).contains(&steps)
-        {
-            bail!(Input, "n_steps is {steps}: this server takes 1 to {max_steps}")
+        let n_samples = get("n_samples").map(|value| whole("n_samples", value)).transpose()?;
+        for (name, count) in [("n_steps", n_steps), ("n_samples", n_samples)] {
+            let Some(count) = count else { continue };
+            if !(1..=most).contains(&count) {
+                bail!(Input, "{name} is {count}: this server takes 1 to {most}")
+            }
+            if tolerance.is_some() {
+                bail!(Input, "{name} and tolerance both came: give one of them")
+            }
         }
-        if n_steps.is_some() && tolerance.is_some() {
-            bail!(Input, "n_steps and tolerance both came: give one of them")
+        let feature_mask = get("feature_mask").map(|value| mask(value, model)).transpose()?;
+        let groups = feature_mask.as_ref().map(|ids| ids.iter().collect::<BTreeSet<_>>().len());
+        let groups = groups.unwrap_or(model.features.len());
+        if method == SHAPLEY_VALUES && 1usize.checked_shl(groups as u32).is_none_or(|sets| sets > most) {
+            bail!(
+                Input,
+                "exact Shapley values of {groups} features take 2^{groups} evaluations, and this server takes up to \
+                 {most}: group features with feature_mask, or ask for KernelShap"
+            )
         }
         Ok(Self {
             method,
@@ -88,7 +125,12 @@ impl Ask {
             n_steps,
             tolerance,
             quadrature: get("quadrature").map(quadrature).transpose()?,
-            max_steps,
+            n_samples,
+            seed: get("seed").map(seed).transpose()?,
+            feature_mask,
+            window: get("sliding_window_shapes").map(|value| whole("sliding_window_shapes", value)).transpose()?,
+            stride: get("strides").map(|value| whole("strides", value)).transpose()?,
+            most,
             gradient_check: Check::default(),
         })
     }
@@ -108,20 +150,32 @@ impl Ask {
 
     /// The settings in the form that methods take.
     pub(crate) fn options(&self) -> Result<Options> {
+        let info = self.info()?;
+        let rows =
+            |rows: &[f32], count: usize| Tensor::from_slice(rows, (count, rows.len() / count.max(1)), &Device::Cpu);
         let baseline = match &self.baseline {
             None => None,
             Some(Reference::Everywhere(value)) => Some(Baseline::Value(*value)),
-            Some(Reference::Row(row)) => Some(Baseline::from(Tensor::from_slice(row, (1, row.len()), &Device::Cpu)?)),
+            Some(Reference::Row(row)) if info.needs("baseline") => Some(Baseline::distribution(&rows(row, 1)?)),
+            Some(Reference::Row(row)) => Some(Baseline::from(rows(row, 1)?)),
+            Some(Reference::Rows(several)) => Some(Baseline::distribution(&rows(&several.concat(), several.len())?)),
         };
+        let ids = |ids: &Vec<u32>| Tensor::from_slice(ids, (1, ids.len()), &Device::Cpu).map(FeatureMask::from);
         Ok(Options {
             layers: self.layer.iter().cloned().collect(),
             neuron: self.neuron.clone(),
             baseline,
             n_steps: self.n_steps,
             tolerance: self.tolerance,
-            max_steps: self.tolerance.map(|_| self.max_steps),
+            max_steps: self.tolerance.filter(|_| info.takes("max_steps")).map(|_| self.most),
             quadrature: self.quadrature,
-            gradient_check: self.info()?.takes("gradient_check").then_some(self.gradient_check),
+            n_samples: self.n_samples,
+            max_samples: self.tolerance.filter(|_| info.takes("max_samples")).map(|_| self.most),
+            seed: self.seed.map(Seed),
+            feature_mask: self.feature_mask.as_ref().map(ids).transpose()?,
+            sliding_window_shapes: self.window.map(Sizes::from),
+            strides: self.stride.map(Sizes::from),
+            gradient_check: info.takes("gradient_check").then_some(self.gradient_check),
             ..Options::default()
         })
     }
@@ -156,7 +210,7 @@ fn whole(name: &str, value: &Value) -> Result<usize> {
     number.ok_or_else(|| error!(Input, "{name} is {}: expected a whole number", shown(value)))
 }
 
-/// A baseline: a number, or a record that the model takes; in a form or an address also as JSON.
+/// A baseline: a number, a record that the model takes, or several; in a form or an address also as JSON.
 fn reference(value: &Value, model: &dyn Servable) -> Result<Reference> {
     let record = match value {
         Value::String(text) if text.trim_start().starts_with(['[', '{']) => {
@@ -167,9 +221,41 @@ fn reference(value: &Value, model: &dyn Servable) -> Result<Reference> {
     if !matches!(record, Value::Array(_) | Value::Object(_)) {
         return Ok(Reference::Everywhere(number("baseline", record)?));
     }
-    match model.read(record).map_err(|e| e.at("the baseline"))? {
-        Row::Features { values, .. } => Ok(Reference::Row(values)),
+    let values = |record: &Value| match model.read(record).map_err(|e| e.at("the baseline"))? {
+        Row::Features { values, .. } => Ok(values),
         Row::Text(_) => bail!(Input, "the baseline is a record: expected a number, or none for padding"),
+    };
+    match record {
+        Value::Array(rows) if rows.iter().any(|row| row.is_array() || row.is_object()) => {
+            Ok(Reference::Rows(rows.iter().map(values).collect::<Result<_>>()?))
+        }
+        record => Ok(Reference::Row(values(record)?)),
+    }
+}
+
+fn seed(value: &Value) -> Result<u32> {
+    let seed = whole("seed", value)?;
+    u32::try_from(seed).map_err(|_| error!(Input, "seed is {seed}: expected at most {}", u32::MAX))
+}
+
+/// Which features are taken as one: an id for each; in a form or an address as JSON.
+fn mask(value: &Value, model: &Description) -> Result<Vec<u32>> {
+    let ids = match value {
+        Value::String(text) => &strict::parse(text.as_bytes(), "the feature_mask")?,
+        other => other,
+    };
+    let count = model.features.len();
+    match ids {
+        Value::Array(ids) if ids.len() == count => {
+            let id = |id: &Value| whole("an id of feature_mask", id).map(|id| id.min(count) as u32);
+            ids.iter().map(id).collect()
+        }
+        other => bail!(
+            Input,
+            "feature_mask is {}: expected {count} whole numbers, an id for each of {}",
+            shown(other),
+            model.features.join(", ")
+        ),
     }
 }
 

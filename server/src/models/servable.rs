@@ -34,6 +34,8 @@ pub(crate) struct Description {
     pub(crate) fields: Vec<Field>,
     /// The methods that a request may name; the first is taken if it names none.
     pub(crate) methods: Vec<&'static str>,
+    /// Those of them that explain this model's records without further parameters.
+    pub(crate) offered: Vec<&'static str>,
     /// The most rows that are computed together.
     pub(crate) rows_at_once: usize,
     /// Whether a prediction takes less time than handing it to a worker.
@@ -97,6 +99,10 @@ pub(crate) struct Explanation {
     pub(crate) parts: Parts,
     pub(crate) delta: Option<f64>,
     pub(crate) steps: Option<usize>,
+    /// How many samples were drawn.
+    pub(crate) samples: Option<usize>,
+    /// The standard error of each feature's attribution, where samples were drawn.
+    pub(crate) errors: Option<Vec<(String, f64)>>,
     pub(crate) settled: Option<bool>,
     /// The method's remarks on its numbers.
     pub(crate) remarks: Vec<String>,

@@ -4,17 +4,23 @@ use std::sync::Arc;
 
 use candle_explain::attr::METHODS;
 use candle_explain::candle_core::{self, DType, Device, Tensor};
-use candle_explain::engine::{Attribute, Attributions, MethodInfo, Options};
+use candle_explain::engine::{Attribute, Attributions, Cost, MethodInfo, Options};
 use candle_explain::model::{Inputs, Model};
 use candle_explain::{Result, bail};
 use serde_json::Value;
 
-use super::ask::Ask;
+use super::ask::{Ask, SHAPLEY_VALUES};
 use super::servable::{Description, Explanation, Kind, Parts, Row, Servable};
 use super::tabular_model::{Feature, TabularModel};
 use super::watched::BeforePass;
 use crate::json::record::{check_names, check_values, number, shown};
 
+/// Methods that mix the rows of a batch, in which rows of different requests are; that need an image; and that ask other
+/// methods.
+const NOT_FOR_TABLES: [&str; 4] = ["FeaturePermutation", "LayerFeaturePermutation", "GuidedGradCam", "NoiseTunnel"];
+/// More features than these are not offered for exact Shapley values: each doubles the evaluations, of which 12 take
+/// 4,096.
+const FEATURES_OF_EXACT_VALUES: usize = 12;
 /// How many rows one pass has: small networks are fastest with many.
 const ROWS_OF_A_PASS: usize = 2048;
 /// How many rows of different requests are computed together.
@@ -45,16 +51,37 @@ impl Tabular {
             target: served.target(),
             features: features.iter().map(|feature| feature.name.clone()).collect(),
             fields: served.fields(),
-            methods: METHODS.iter().map(|info| info.name).collect(),
+            methods: METHODS.iter().map(|info| info.name).filter(|name| !NOT_FOR_TABLES.contains(name)).collect(),
+            offered: Vec::new(),
             rows_at_once: ROWS_AT_ONCE,
             is_quick: served.is_quick(),
             classes,
         };
         let model = served.model();
-        let tabular = Self { served: Box::new(served), model, features, description };
-        let typical = tabular.features.iter().map(|feature| feature.typical as f32).collect();
-        tabular.predict(&[Row::Features { values: typical, warnings: Vec::new() }])?;
+        let mut tabular = Self { served: Box::new(served), model, features, description };
+        let values = tabular.features.iter().map(|feature| feature.typical as f32).collect();
+        let typical = [Row::Features { values, warnings: Vec::new() }];
+        tabular.predict(&typical)?;
+        let needing_nothing = METHODS.iter().filter(|info| info.needs.concat().is_empty());
+        let offered = needing_nothing.filter(|info| tabular.can_explain(info, &typical)).map(|info| info.name);
+        tabular.description.offered = offered.collect();
         Ok(tabular)
+    }
+
+    /// Whether a method can explain this model. A method of one pass is tried: rules need blocks of their kind.
+    fn can_explain(&self, info: &MethodInfo, typical: &[Row]) -> bool {
+        if !self.description.methods.contains(&info.name) {
+            return false;
+        }
+        if info.name == SHAPLEY_VALUES {
+            return self.features.len() <= FEATURES_OF_EXACT_VALUES;
+        }
+        if info.cost != Cost::ForwardBackward {
+            return true;
+        }
+        let parameters = [("method".to_string(), Value::from(info.name))].into_iter().collect();
+        let ask = Ask::new(&parameters, self, 1);
+        ask.and_then(|ask| self.explain(typical, &ask, &BeforePass::nothing())).is_ok()
     }
 
     fn inputs(&self, rows: &[Row]) -> Result<Inputs> {
@@ -157,20 +184,22 @@ impl Servable for Tabular {
             Some(output) => self.outputs(output, rows.len())?,
             None => self.predict(rows)?,
         };
-        let flat: Vec<Tensor> = attributions
-            .values()
-            .iter()
-            .map(|value| value.reshape((rows.len(), ()))?.to_dtype(DType::F64))
-            .collect::<candle_core::Result<_>>()?;
-        let values = Tensor::cat(&flat, 1)?.to_vec2::<f64>()?;
+        let in_rows = |values: &[Tensor]| -> Result<Vec<Vec<f64>>> {
+            let flat = values.iter().map(|value| value.reshape((rows.len(), ()))?.to_dtype(DType::F64));
+            Ok(Tensor::cat(&flat.collect::<candle_core::Result<Vec<_>>>()?, 1)?.to_vec2::<f64>()?)
+        };
+        let values = in_rows(attributions.values())?;
+        let errors: Option<Vec<Vec<f64>>> = attributions.standard_errors().map(in_rows).transpose()?;
         let names = self.names(&attributions, values.first().map_or(0, Vec::len));
         let deltas = attributions.convergence_delta().ok();
-        let explanation = |(row, (values, output))| Explanation {
+        let explanation = |(row, (values, output)): (usize, (Vec<f64>, Vec<f64>))| Explanation {
             output,
             class: attributions.targets().get(row).and_then(|target: &Vec<usize>| target.first().copied()),
             parts: Parts::Features(zip_names(&names, values)),
             delta: deltas.as_ref().and_then(|deltas| deltas.values().get(row).copied()),
             steps: attributions.steps().get(row).copied(),
+            samples: attributions.samples().get(row).copied(),
+            errors: errors.as_ref().and_then(|errors| Some(zip_names(&names, errors.get(row)?.clone()))),
             settled: attributions.settled().and_then(|settled| settled.get(row).copied()),
             remarks: attributions.remarks_of(row),
         };

@@ -23,7 +23,8 @@ const LAYER: &str = "embeddings";
 const TOLERANCE: f64 = 1e-3;
 /// How many texts of different requests are computed together.
 const TEXTS_AT_ONCE: usize = 16;
-const METHODS: [&str; 3] = ["LayerIntegratedGradients", "LayerGradientXActivation", "LayerActivation"];
+const METHODS: [&str; 5] =
+    ["LayerIntegratedGradients", "LayerGradientXActivation", "LayerDeepLift", "LayerLRP", "LayerActivation"];
 const FIRST_TEXT: &str = "Sản phẩm này rất tốt, nhưng giao hàng quá chậm";
 
 /// A text classifier as the server runs it. Texts that are too long are cut, and the answer says so.
@@ -42,6 +43,7 @@ impl Texts {
             features: Vec::new(),
             fields: vec![Field::text("text", FIRST_TEXT, readable::pattern(&model))],
             methods: METHODS.to_vec(),
+            offered: METHODS.to_vec(),
             rows_at_once: TEXTS_AT_ONCE,
             is_quick: false,
         };
@@ -117,13 +119,14 @@ impl Servable for Texts {
     fn explain(&self, rows: &[Row], ask: &Ask, before_pass: &BeforePass) -> Result<Vec<Explanation>> {
         let info = ask.info()?;
         let input = self.input(rows)?;
-        let along_a_path = info.takes("baseline");
-        let ask = if along_a_path && !ask.chooses_steps() { ask.to_tolerance(TOLERANCE) } else { ask.clone() };
+        let compared = info.takes("baseline");
+        let ask =
+            if info.takes("tolerance") && !ask.chooses_steps() { ask.to_tolerance(TOLERANCE) } else { ask.clone() };
         let mut options: Options = ask.options()?;
         if options.layers.is_empty() {
             options.layers.push(LAYER.to_string());
         }
-        if along_a_path && options.baseline.is_none() {
+        if compared && options.baseline.is_none() {
             options.baseline = Some(Baseline::from(input.reference()?));
         }
         let method = (info.build)(before_pass.of(Arc::new(self.model.clone())), &options)?;
@@ -138,6 +141,8 @@ impl Servable for Texts {
             class: attributions.targets().get(row).and_then(|target: &Vec<usize>| target.first().copied()),
             delta: words.records()[row].convergence_delta(),
             steps: attributions.steps().get(row).copied(),
+            samples: attributions.samples().get(row).copied(),
+            errors: None,
             settled: attributions.settled().and_then(|settled| settled.get(row).copied()),
             remarks: attributions.remarks_of(row),
             parts: Parts::Words(words.only(row)),

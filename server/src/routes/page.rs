@@ -2,7 +2,6 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use candle_explain::attr::METHODS;
 use candle_explain::engine::Target;
 use serde_json::{Value, json};
 
@@ -29,9 +28,6 @@ pub(crate) fn model(running: &Running) -> Value {
         Target::None => Value::Null,
         _ => "predicted".into(),
     };
-    let without_layer = |name: &&&str| {
-        METHODS.iter().any(|info| info.name == **name && !info.takes("layer")) || description.features.is_empty()
-    };
     json!({
         "name": running.name,
         "version": running.version,
@@ -39,7 +35,7 @@ pub(crate) fn model(running: &Running) -> Value {
         "classes": description.classes,
         "target": target,
         "record": description.fields.iter().map(field).collect::<Value>(),
-        "methods": description.methods.iter().filter(without_layer).copied().collect::<Vec<_>>(),
+        "methods": description.offered,
     })
 }
 

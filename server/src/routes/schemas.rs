@@ -4,7 +4,7 @@ use candle_explain::attr::METHODS;
 use serde_json::{Map, Value, json};
 
 use crate::json::record::LARGEST;
-use crate::models::ask::{QUADRATURES, TAKEN_WITHOUT_LAYER};
+use crate::models::ask::QUADRATURES;
 use crate::models::servable::{Description, Kind};
 use crate::models::tabular_model::{Field, FieldKind};
 use crate::settings::Settings;
@@ -103,7 +103,7 @@ pub(super) fn text(description: &Description) -> Value {
     description.fields.first().map_or_else(|| json!({ "type": "string" }), of_field)
 }
 
-/// The parameters of an explanation, for the methods that need no layer.
+/// The parameters of an explanation, for the methods that need none.
 fn parameters(description: &Description, settings: &Settings) -> Value {
     let mut target = Map::new();
     if !description.classes.is_empty() {
@@ -134,6 +134,15 @@ fn parameters(description: &Description, settings: &Settings) -> Value {
             properties.extend(more.iter().map(|(name, schema)| (name.to_string(), schema.clone())));
             json!({ "type": "object", "required": required, "properties": properties, "additionalProperties": false })
         };
+        let tolerance = json!({ "type": ["number", "null"], "exclusiveMinimum": 0, "maximum": LARGEST });
+        if takes("n_samples") {
+            let count = json!({ "type": ["integer", "null"], "minimum": 1, "maximum": settings.max_steps });
+            let seed = json!({ "type": ["integer", "null"], "minimum": 0, "maximum": u32::MAX });
+            return vec![
+                with(&[("n_samples", count), ("seed", seed.clone())]),
+                with(&[("tolerance", tolerance), ("seed", seed)]),
+            ];
+        }
         if !takes("n_steps") {
             return vec![with(&[])];
         }
@@ -141,7 +150,6 @@ fn parameters(description: &Description, settings: &Settings) -> Value {
             QUADRATURES.iter().map(|(name, _)| *name).partition(|name| name.contains("trapezoid"));
         let steps =
             |least: usize| json!({ "type": ["integer", "null"], "minimum": least, "maximum": settings.max_steps });
-        let tolerance = json!({ "type": ["number", "null"], "exclusiveMinimum": 0, "maximum": LARGEST });
         let mut rules: Vec<Value> = of_points.iter().map(|name| json!(name)).collect();
         rules.push(Value::Null);
         vec![
@@ -150,11 +158,7 @@ fn parameters(description: &Description, settings: &Settings) -> Value {
             with(&[("tolerance", tolerance)]),
         ]
     };
-    let described = description
-        .methods
-        .iter()
-        .filter(|method| description.kind == Kind::Text || TAKEN_WITHOUT_LAYER.contains(method));
-    let forms = described.flat_map(of_method).chain([json!({ "type": "null" })]);
+    let forms = description.offered.iter().flat_map(of_method).chain([json!({ "type": "null" })]);
     json!({ "anyOf": forms.collect::<Vec<_>>() })
 }
 
