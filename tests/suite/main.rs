@@ -27,6 +27,12 @@ mod axioms;
 /// DeepLift over blocks of every kind.
 mod deep_lift;
 
+/// DeepLift of layers and neurons, and over distributions of baselines.
+mod deep_lift_layers;
+
+/// Guided backpropagation, deconvolution and Grad-CAM.
+mod rectified;
+
 /// How many passes each method takes, and of how many rows.
 mod passes;
 
