@@ -13,7 +13,8 @@ use crate::model::{Inputs, IntoModel};
 /// aᵢ = gᵢ · max(cᵢ, 0), with g of [`GuidedBackprop`](crate::attr::GuidedBackprop) and c of
 /// [`LayerGradCam`](crate::attr::LayerGradCam), interpolated to the input's size
 ///
-/// * **Gives** one attribution for each element of each input, `[batch, channels, ...]`.
+/// * **Gives** one attribution for each element of each input, `[batch, channels, ...]`. Between tables, `[batch,
+///   features]`, Grad-CAM is one number for each example.
 /// * **Needs** floating-point inputs with as many axes as the layer, `[batch, channels, ...]`, and a model that runs its
 ///   ReLUs as blocks, as `Sequential` does. The last convolution is the usual layer.
 /// * **Costs** two forward and two backward passes for the whole batch.
@@ -84,7 +85,7 @@ impl Attribute for GuidedGradCam {
             let map = channels.sum_keepdim(1)?.relu()?;
             let mut values = Vec::new();
             for (index, gradient) in guided.iter().enumerate() {
-                if gradient.rank() < 3 || gradient.rank() != map.rank() {
+                if gradient.rank() < 2 || gradient.rank() != map.rank() {
                     bail!(
                         Input,
                         "input {index} has the shape {:?}, and {place} gives {:?}: Grad-CAM is interpolated between \

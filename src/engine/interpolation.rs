@@ -45,7 +45,7 @@ impl Attributions {
 /// A tensor `[batch, channels, ...]` at these sizes of the axes after the channels.
 pub(crate) fn interpolated(tensor: &Tensor, sizes: &[usize], how: Interpolation) -> Result<Tensor> {
     let mut shape = tensor.dims().to_vec();
-    if sizes.is_empty() || shape.len() != sizes.len() + 2 {
+    if shape.len() != sizes.len() + 2 {
         bail!(
             Input,
             "a tensor of the shape {shape:?} cannot be interpolated to {sizes:?}: expected one size for each axis after \

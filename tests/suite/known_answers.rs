@@ -113,3 +113,40 @@ fn shapley_values() {
     assert_near(KernelShap::new(&network()).attribute(&x, 0), &expected, 1e-10);
     assert_near(ShapleyValueSampling::new(&network()).tolerance(1e-3).attribute(&x, 0), &expected, 2.);
 }
+
+/// One image of 4 × 4; two convolutions of 3 × 3 ones with bias −50 and −75; relu; 4 sums, the second half subtracted.
+fn image_network() -> (Sequential, Tensor) {
+    let tensor = |values: Vec<f64>, shape: &[usize]| Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+    let conv = Conv2d::from_weights(&tensor(vec![1.; 18], &[2, 1, 3, 3]), Some(&tensor(vec![-50., -75.], &[2])), 1, 0)
+        .unwrap();
+    let row = [[1.; 5].as_slice(), &[-1.; 3]].concat();
+    let out = Linear::from_weights(&tensor(row.repeat(4), &[4, 8]), Some(&tensor(vec![0.; 4], &[4]))).unwrap();
+    let net = Sequential::from_layers(
+        [1, 4, 4],
+        [
+            ("conv1", Layer::Conv2d(conv)),
+            ("relu1", Layer::Activation(Activation::Relu)),
+            ("flatten", Layer::Flatten),
+            ("fc1", Layer::Linear(out)),
+            ("relu2", Layer::Activation(Activation::Relu)),
+        ],
+    );
+    (net.unwrap(), tensor((0..16).map(f64::from).collect(), &[1, 1, 4, 4]))
+}
+
+#[test]
+fn guided_backpropagation_and_deconvolution() {
+    let (net, x) = image_network();
+    let guided = [0., 1., 1., 1., 1., 3., 3., 2., 1., 3., 3., 2., 1., 2., 2., 1.];
+    assert_near(GuidedBackprop::new(&net).attribute(&x, 0), &guided, 0.);
+    let deconvolved = [2., 3., 3., 1., 3., 5., 5., 2., 3., 5., 5., 2., 1., 2., 2., 1.];
+    assert_near(Deconvolution::new(&net).attribute(&x, 0), &deconvolved, 0.);
+    assert_near(NeuronGuidedBackprop::new(&net, "fc1", 0).attribute(&x), &guided, 0.);
+    assert_near(NeuronDeconvolution::new(&net, "fc1", 0).attribute(&x), &deconvolved, 0.);
+}
+
+#[test]
+fn grad_cam() {
+    let (net, x) = image_network();
+    assert_near(LayerGradCam::new(&net, "conv1").attribute(&x, 0), &[11.25, 13.5, 20.25, 22.5], 0.);
+}

@@ -33,6 +33,12 @@ mod lime;
 /// DeepLift over blocks of every kind.
 mod deep_lift;
 
+/// DeepLift of layers and neurons, and over distributions of baselines.
+mod deep_lift_layers;
+
+/// Guided backpropagation, deconvolution and Grad-CAM.
+mod rectified;
+
 /// How many passes each method takes, and of how many rows.
 mod passes;
 

@@ -1,12 +1,15 @@
 //! A network in plain Rust, with nothing of candle or of the crate, and the same one as a
 //! [`Sequential`]: what the textbook twins are computed with.
 
+use std::ops::Range;
+
 use candle_explain::prelude::*;
 
 /// linear1 (4 to 5), tanh1, linear2 (5 to 3), tanh2, linear3 (3 to 2): two outputs, no softmax.
 pub struct Plain {
     weights: Vec<Vec<Vec<f64>>>,
     biases: Vec<Vec<f64>>,
+    rectified: bool,
 }
 
 pub const SIZES: [usize; 4] = [4, 5, 3, 2];
@@ -21,7 +24,16 @@ impl Plain {
         let pairs = || SIZES.windows(2);
         let weights = pairs().map(|pair| (0..pair[1]).map(|_| take(pair[0])).collect()).collect();
         let biases = pairs().map(|pair| take(pair[1])).collect();
-        Self { weights, biases }
+        Self { weights, biases, rectified: false }
+    }
+
+    /// The same with ReLU in the place of tanh.
+    pub fn rectified(seed: u64) -> Self {
+        Self { rectified: true, ..Self::new(seed) }
+    }
+
+    fn activated(&self, x: f64) -> f64 {
+        if self.rectified { x.max(0.) } else { x.tanh() }
     }
 
     /// One layer after another, from `first` on: even steps are linear, odd ones tanh.
@@ -44,30 +56,44 @@ impl Plain {
                 let (weight, bias) = (&self.weights[step / 2], &self.biases[step / 2]);
                 weight.iter().zip(bias).map(|(row, bias)| dot(row, &x) + bias).collect()
             }
-            _ => x.iter().map(|x| x.tanh()).collect(),
+            _ => x.iter().map(|x| self.activated(*x)).collect(),
         })
     }
 
-    /// DeepLift's multipliers: back from a target, through each weight as it is, and through each tanh by its
+    /// DeepLift's multipliers: back from a target, through each weight as it is, and through each activation by its
     /// difference divided by that of what goes in.
     pub fn multipliers(&self, x: &[f64], b: &[f64], target: usize) -> Vec<f64> {
-        let mut multipliers: Vec<f64> = (0..SIZES[3]).map(|index| f64::from(u8::from(index == target))).collect();
-        for step in (0..LAYERS.len()).rev() {
-            let (ends, starts) = (self.run(0, step, x), self.run(0, step, b));
-            multipliers = match step % 2 {
+        self.multipliers_in(0..LAYERS.len(), x, b, target)
+    }
+
+    /// The same from one number of what the last of these steps gives to what goes into the first.
+    pub fn multipliers_in(&self, steps: Range<usize>, x: &[f64], b: &[f64], index: usize) -> Vec<f64> {
+        self.back(steps, index, |step, unit, multiplier| {
+            let (end, start) = (self.run(0, step, x)[unit], self.run(0, step, b)[unit]);
+            multiplier * (self.activated(end) - self.activated(start)) / (end - start)
+        })
+    }
+
+    /// The gradient of one number of what these first steps give, of which only this passes through an activation, by
+    /// what goes into it.
+    pub fn passed(&self, steps: usize, x: &[f64], index: usize, pass: impl Fn(f64, f64) -> f64) -> Vec<f64> {
+        self.back(0..steps, index, |step, unit, gradient| pass(gradient, self.run(0, step, x)[unit]))
+    }
+
+    fn back(&self, steps: Range<usize>, index: usize, through: impl Fn(usize, usize, f64) -> f64) -> Vec<f64> {
+        let width = SIZES[steps.end.div_ceil(2)];
+        let mut gradient: Vec<f64> = (0..width).map(|unit| f64::from(u8::from(unit == index))).collect();
+        for step in steps.rev() {
+            gradient = match step % 2 {
                 0 => {
                     let weight = &self.weights[step / 2];
                     let column = |input: usize| weight.iter().map(|row| row[input]).collect::<Vec<_>>();
-                    (0..ends.len()).map(|input| dot(&column(input), &multipliers)).collect()
+                    (0..weight[0].len()).map(|input| dot(&column(input), &gradient)).collect()
                 }
-                _ => {
-                    let slope = |(end, start): (&f64, &f64)| (end.tanh() - start.tanh()) / (end - start);
-                    let slopes = ends.iter().zip(&starts).map(slope);
-                    slopes.zip(&multipliers).map(|(slope, multiplier)| slope * multiplier).collect()
-                }
+                _ => gradient.iter().enumerate().map(|(unit, gradient)| through(step, unit, *gradient)).collect(),
             };
         }
-        multipliers
+        gradient
     }
 
     pub fn sequential(&self) -> Sequential {
@@ -79,6 +105,7 @@ impl Plain {
                     let bias = Tensor::new(bias.as_slice(), &Device::Cpu).unwrap();
                     Layer::Linear(Linear::from_weights(&weight, Some(&bias)).unwrap())
                 }
+                _ if self.rectified => Layer::Activation(Activation::Relu),
                 _ => Layer::Activation(Activation::Tanh),
             };
             (LAYERS[step], layer)

@@ -226,7 +226,14 @@ fn neuron_integrated_gradients() {
 
 #[test]
 fn every_method_has_a_twin() {
-    let source = [include_str!("twins.rs"), include_str!("shapley.rs"), include_str!("lime.rs")].concat();
+    let source = [
+        include_str!("twins.rs"),
+        include_str!("shapley.rs"),
+        include_str!("lime.rs"),
+        include_str!("rectified.rs"),
+        include_str!("deep_lift_layers.rs"),
+    ]
+    .concat();
     for info in candle_explain::attr::METHODS {
         let call = format!(" {}::new(", info.name);
         assert!(source.contains(&call), "{} has no twin", info.name);
