@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter};
 
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 
 use super::{Attributions, Sampling};
 
