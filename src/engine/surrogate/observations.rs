@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Surrogate;
-use crate::engine::{Estimate, group_of, groups_of};
+use crate::engine::{Estimate, Moments, group_of, groups_of};
 use crate::error::{Result, bail};
 
 /// Coalitions of features, each with the model's output and a weight.
@@ -69,13 +69,17 @@ impl<'a> Observations<'a> {
                 }
             }
             let others = Self { rows: once.rows.clone(), outputs: once.outputs.clone(), weights, ..once };
-            Some(surrogate.fit(&others, most).ok()?.coefficients)
+            surrogate.fit(&others, most)
         };
-        let without: Vec<Option<Vec<f64>>> = match drawn {
-            1 => vec![None],
-            drawn => (0..groups_of(drawn)).map(without).collect(),
-        };
-        Ok(Estimate::by_jackknife(whole.coefficients, &without, self.rows.len()))
+        let mut fits = Moments::new(self.features);
+        for group in 0..groups_of(drawn) {
+            // Where a fit to fewer samples fails, the samples do not tell how certain the whole one is.
+            let Some(fit) = (drawn > 1).then(|| without(group).ok()).flatten() else {
+                return Ok(Estimate::uncertain(whole.coefficients, self.rows.len()));
+            };
+            fits.add(fit.coefficients);
+        }
+        Ok(Estimate::by_jackknife(whole.coefficients, &fits, self.rows.len()))
     }
 
     /// Each coalition once, with its output, which is the same each time, and the sum of its weights; and where each of
