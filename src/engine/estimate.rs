@@ -1,6 +1,6 @@
 //! Numbers estimated from samples as a whole, and how certain they are by the jackknife.
 
-use super::{Sampled, SamplingSettings};
+use super::{Moments, Sampled, SamplingSettings};
 use crate::error::Result;
 
 /// In how many groups samples are left out, one after another, to see how much the estimate depends on them.
@@ -17,11 +17,21 @@ pub(crate) struct Estimate {
 }
 
 impl Estimate {
-    /// Values with the errors that follow from how they change where each group of samples is left out. Without groups
-    /// nothing was drawn, and the errors are 0.
-    pub(crate) fn by_jackknife(values: Vec<f64>, without: &[Option<Vec<f64>>], samples: usize) -> Self {
-        let errors = jackknife(values.len(), without);
+    /// Values that nothing was drawn for.
+    pub(crate) fn certain(values: Vec<f64>, samples: usize) -> Self {
+        Self { errors: vec![0.; values.len()], values, samples, settled: true }
+    }
+
+    /// Values with the errors that follow from those where each group of samples was left out.
+    pub(crate) fn by_jackknife(values: Vec<f64>, without: &Moments, samples: usize) -> Self {
+        let others = without.count() as f64 - 1.;
+        let errors = without.standard_errors().into_iter().map(|error| others * error).collect();
         Self { values, errors, samples, settled: true }
+    }
+
+    /// Values whose errors are not known.
+    pub(crate) fn uncertain(values: Vec<f64>, samples: usize) -> Self {
+        Self { errors: vec![f64::NAN; values.len()], values, samples, settled: true }
     }
 
     /// The same with other numbers for its values and errors.
@@ -49,18 +59,6 @@ pub(crate) fn group_of(sample: usize, samples: usize) -> usize {
 /// How many groups there are of so many samples.
 pub(crate) fn groups_of(samples: usize) -> usize {
     samples.min(GROUPS)
-}
-
-fn jackknife(width: usize, without: &[Option<Vec<f64>>]) -> Vec<f64> {
-    let groups = without.len() as f64;
-    let known: Option<Vec<&Vec<f64>>> = without.iter().map(Option::as_ref).collect();
-    let Some(known) = known.filter(|known| known.len() != 1) else { return vec![f64::NAN; width] };
-    let error = |index: usize| {
-        let mean = known.iter().map(|values| values[index]).sum::<f64>() / groups;
-        let squares: f64 = known.iter().map(|values| (values[index] - mean).powi(2)).sum();
-        ((groups - 1.) / groups * squares).sqrt()
-    };
-    if known.is_empty() { vec![0.; width] } else { (0..width).map(error).collect() }
 }
 
 impl SamplingSettings {
@@ -105,16 +103,17 @@ mod tests {
     fn the_jackknife_of_a_mean_is_its_standard_error() {
         let samples = [1., 2., 4., 9.];
         let sum: f64 = samples.iter().sum();
-        let without: Vec<Option<Vec<f64>>> = samples.iter().map(|sample| Some(vec![(sum - sample) / 3.])).collect();
+        let mut without = Moments::new(1);
+        samples.iter().for_each(|sample| without.add([(sum - sample) / 3.]));
         let estimate = Estimate::by_jackknife(vec![sum / 4.], &without, 4);
         assert!((estimate.errors[0] - (38f64 / 3. / 4.).sqrt()).abs() < 1e-14);
     }
 
     #[test]
-    fn errors_are_nought_without_draws_and_unknown_from_one() {
-        assert_eq!(Estimate::by_jackknife(vec![1.], &[], 4).errors, [0.]);
-        assert!(Estimate::by_jackknife(vec![1.], &[Some(vec![1.])], 4).errors[0].is_nan());
-        assert!(Estimate::by_jackknife(vec![1.], &[Some(vec![1.]), None], 4).errors[0].is_nan());
+    fn the_error_of_one_group_is_not_known() {
+        let mut without = Moments::new(1);
+        without.add([1.]);
+        assert!(Estimate::by_jackknife(vec![1.], &without, 1).errors[0].is_nan());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter};
 
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 
 use super::{Attributions, Sampling};
 
@@ -221,13 +221,13 @@ fn of_samples(sampling: &Sampling) -> Vec<String> {
         true => format!("{most} samples for each example"),
         false => format!("{fewest} to {most} samples for an example"),
     }];
-    let largest = |error: &Tensor| error.flatten_all()?.max(0)?.to_dtype(DType::F64)?.to_scalar::<f64>();
-    let errors = sampling.errors.iter().filter(|error| error.elem_count() > 0).map(|error| largest(error).ok());
-    let errors: Option<Vec<f64>> = errors.collect();
-    match errors.map(|errors| errors.into_iter().fold(0., |largest: f64, error| largest.max(error))) {
-        Some(largest) if *fewest > 1 => remarks.push(format!("largest standard error {largest:.2e}")),
-        _ => remarks.push("one sample does not tell how certain it is".to_string()),
-    }
+    let errors = sampling.errors.iter().map(|error| error.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>());
+    let errors = errors.collect::<candle_core::Result<Vec<_>>>().unwrap_or_default().concat();
+    remarks.push(match errors.iter().any(|error| error.is_nan()) {
+        false => format!("largest standard error {:.2e}", errors.into_iter().fold(0., f64::max)),
+        true if *most == 1 => "one sample does not tell how certain it is".to_string(),
+        true => "so few samples do not tell how certain they are".to_string(),
+    });
     if let Some(tolerance) = sampling.tolerance {
         let open = sampling.settled.iter().filter(|settled| !**settled).count();
         remarks.push(match open {

@@ -1,7 +1,7 @@
 //! KernelShap: Shapley values as the regression of F on which features are present.
 
 use super::surrogate::{Cholesky, Observations, Surrogate};
-use super::{Coalitions, Estimate, SamplingSettings, group_of, groups_of};
+use super::{Coalitions, Estimate, Moments, SamplingSettings, groups_of};
 use crate::error::Result;
 use crate::seed::Seed;
 
@@ -46,7 +46,6 @@ impl Coalitions<'_> {
     ) -> Result<Vec<Estimate>> {
         let features = self.features();
         let sample = KernelSample::drawn(features, samples.saturating_sub(2), paired, sampling.seed);
-        let regression = Regression::of(&sample, features);
         let mut asked = sample.rows.clone();
         if sample.paired {
             asked.extend(sample.rows.iter().map(|row| row.iter().map(|present| !present).collect()));
@@ -55,19 +54,18 @@ impl Coalitions<'_> {
         let at_once = (sampling.budget.bytes / (size_of::<f64>() * asked.len())).max(1);
         let mut estimates = Vec::with_capacity(examples.len());
         for block in examples.chunks(at_once) {
-            for (example, values) in block.iter().zip(self.values(block, &asked)?) {
+            let games = block.iter().zip(self.values(block, &asked)?).map(|(example, values)| {
                 let total = ends.difference(*example);
                 let unexplained = |row: usize| {
-                    let size = sample.rows[row].iter().filter(|present| **present).count() as f64;
-                    let share = size / features as f64;
+                    let share = share(&sample.rows[row]);
                     match values.get(sample.rows.len() + row) {
                         Some(complement) => (values[row] - complement) / 2. - total * (share - 0.5),
                         None => values[row] - ends.empty[*example] - total * share,
                     }
                 };
-                let responses: Vec<f64> = (0..sample.rows.len()).map(unexplained).collect();
-                estimates.push(regression.estimate(&sample, &responses, total, used));
-            }
+                Game { total, responses: (0..sample.rows.len()).map(unexplained).collect() }
+            });
+            estimates.extend(sample.estimates(&games.collect::<Vec<_>>(), features, used));
         }
         Ok(estimates)
     }
@@ -104,7 +102,7 @@ impl Ends<'_> {
 
     /// The estimate of an only feature.
     fn alone(&self, example: usize) -> Estimate {
-        Estimate { values: vec![self.difference(example)], errors: vec![0.], samples: 2, settled: true }
+        Estimate::certain(vec![self.difference(example)], 2)
     }
 }
 
@@ -153,20 +151,10 @@ impl KernelSample {
         self.rows.len() - self.weights.len()
     }
 
-    /// The weight of a row where one group of the drawn ones is left out.
-    fn weight(&self, row: usize, left_out: Option<usize>) -> f64 {
-        let Some(drawn) = row.checked_sub(self.weights.len()) else { return self.weights[row] };
-        let all = self.drawn_rows();
-        match left_out {
-            None => self.weight_of_drawn / all as f64,
-            Some(group) if group_of(drawn, all) == group => 0.,
-            Some(group) => self.weight_of_drawn / (all - size_of_group(group, all)) as f64,
-        }
+    /// The drawn rows of a group.
+    fn group(&self, group: usize) -> impl Iterator<Item = usize> {
+        (self.weights.len() + group..self.rows.len()).step_by(groups_of(self.drawn_rows()).max(1))
     }
-}
-
-fn size_of_group(group: usize, all: usize) -> usize {
-    (all - group).div_ceil(groups_of(all))
 }
 
 /// Coalitions of one size, or pairs of one and its complement.
@@ -228,56 +216,104 @@ fn draw(features: usize, sizes: &[Size], total: f64, seed: Seed) -> Vec<bool> {
     present
 }
 
+/// What the coefficients of a regression must add up to, and what each row leaves for them to explain beyond that.
+struct Game {
+    total: f64,
+    responses: Vec<f64>,
+}
+
 /// Weighted least squares of coefficients that must add up to a total, over rows x that say which features are present.
 ///
-/// Each coefficient is the total's n-th part and a rest that adds up to 0. For the rests a row counts as x − |x|/n: the
+/// Each coefficient is the total's n-th part and a rest; the rests add up to 0. For them a row counts as x − |x|/n: the
 /// matrix of their normal equations has the constant vector as its only null vector, which is filled up.
-struct Regression {
-    /// The system of all rows, and of all but each group.
-    systems: Vec<System>,
-}
-
-enum System {
-    Factors(Cholesky),
-    /// The matrix's expectation, a multiple of the identity.
-    Scale(f64),
-}
-
-impl Regression {
+impl KernelSample {
     /// With few rows the matrix is too uncertain, and its expectation is taken: the coefficients are then right in the
     /// mean, and vary more.
-    fn of(sample: &KernelSample, features: usize) -> Self {
-        let groups = if sample.drawn_rows() == 0 { 0 } else { groups_of(sample.drawn_rows()) };
-        let left_out = (0..=groups).map(|group| group.checked_sub(1));
-        let factors = |left_out| Cholesky::of(matrix(sample, features, left_out), features).map(System::Factors);
-        let determined = !sample.weights.is_empty() || is_determined(sample.rows.len(), features);
-        let systems: Option<Vec<System>> = if determined { left_out.map(factors).collect() } else { None };
-        let expected = || (0..=groups).map(|_| System::Scale(expected(features))).collect();
-        Self { systems: systems.unwrap_or_else(expected) }
+    fn estimates(&self, games: &[Game], features: usize, samples: usize) -> Vec<Estimate> {
+        let determined = !self.weights.is_empty() || is_determined(self.rows.len(), features);
+        let regression = if determined { self.solved(games, features, samples, false) } else { None };
+        regression.or_else(|| self.solved(games, features, samples, true)).unwrap_or_default()
     }
 
-    fn estimate(&self, sample: &KernelSample, responses: &[f64], total: f64, samples: usize) -> Estimate {
-        let features = sample.rows.first().map_or(0, Vec::len);
-        let solve = |left_out: Option<usize>, system: &System| {
-            let mut right = vec![0.; features];
-            for (row, (present, response)) in sample.rows.iter().zip(responses).enumerate() {
-                let weighted = sample.weight(row, left_out) * response;
-                let present_ones = right.iter_mut().zip(present).filter(|(_, present)| **present);
-                present_ones.for_each(|(right, _)| *right += weighted);
-            }
-            let mean = right.iter().sum::<f64>() / features as f64;
-            right.iter_mut().for_each(|right| *right -= mean);
-            let rests = match system {
-                System::Factors(factors) => factors.solve(&right),
-                System::Scale(scale) => right.iter().map(|right| right / scale).collect(),
+    /// The solutions by the matrix or by its expectation, and their errors by the jackknife; `None` if it is singular.
+    fn solved(&self, games: &[Game], features: usize, samples: usize, by_expectation: bool) -> Option<Vec<Estimate>> {
+        let drawn = self.drawn_rows();
+        let groups = if drawn == 0 { 0 } else { groups_of(drawn) };
+        let enumerated = || self.weights.iter().copied().enumerate();
+        let all = || (self.weights.len()..self.rows.len()).map(|row| (row, 1.));
+        let known = self.squares(enumerated(), features);
+        let squares = self.squares(all(), features);
+        let rights: Vec<[Vec<f64>; 2]> = games
+            .iter()
+            .map(|game| [self.products(enumerated(), game, features), self.products(all(), game, features)])
+            .collect();
+        let mut values = Vec::new();
+        let mut without = vec![Moments::new(features); games.len()];
+        for left_out in (0..=groups).map(|group| group.checked_sub(1)) {
+            let rows = || left_out.into_iter().flat_map(|group| self.group(group)).map(|row| (row, 1.));
+            let weight = self.weight_of_drawn / (drawn - rows().count()).max(1) as f64;
+            let scaled = |known: &[f64], all: &[f64], left: &[f64]| -> Vec<f64> {
+                known.iter().zip(all).zip(left).map(|((known, all), left)| known + weight * (all - left)).collect()
             };
-            rests.iter().map(|rest| total / features as f64 + rest).collect::<Vec<f64>>()
+            let factors = match by_expectation {
+                true => None,
+                false => {
+                    let mut matrix = scaled(&known, &squares, &self.squares(rows(), features));
+                    matrix.iter_mut().for_each(|entry| *entry += expected(features) / features as f64);
+                    Some(Cholesky::of(matrix, features)?)
+                }
+            };
+            for (index, (game, [known, all])) in games.iter().zip(&rights).enumerate() {
+                let right = scaled(known, all, &self.products(rows(), game, features));
+                let rests = match &factors {
+                    Some(factors) => factors.solve(&right),
+                    None => right.iter().map(|right| right / expected(features)).collect(),
+                };
+                let solution = rests.iter().map(|rest| game.total / features as f64 + rest);
+                match left_out {
+                    None => values.push(solution.collect()),
+                    Some(_) => without[index].add(solution),
+                }
+            }
+        }
+        let estimate = |(values, without): (Vec<f64>, &Moments)| match groups {
+            0 => Estimate::certain(values, samples),
+            _ => Estimate::by_jackknife(values, without, samples),
         };
-        let systems = self.systems.iter().enumerate();
-        let mut solutions = systems.map(|(index, system)| Some(solve(index.checked_sub(1), system)));
-        let values = solutions.next().flatten().unwrap_or_default();
-        Estimate::by_jackknife(values, &solutions.collect::<Vec<_>>(), samples)
+        Some(values.into_iter().zip(&without).map(estimate).collect())
     }
+
+    /// Σ w·(x − |x|/n)(x − |x|/n)ᵀ of some rows.
+    fn squares(&self, rows: impl Iterator<Item = (usize, f64)>, features: usize) -> Vec<f64> {
+        let mut squares = vec![0.; features * features];
+        for (row, weight) in rows {
+            let centred: Vec<f64> = self.centred(row).collect();
+            for one in 0..features {
+                (0..=one).for_each(|other| squares[one * features + other] += weight * centred[one] * centred[other]);
+            }
+        }
+        squares
+    }
+
+    /// Σ w·(x − |x|/n)·y of some rows.
+    fn products(&self, rows: impl Iterator<Item = (usize, f64)>, game: &Game, features: usize) -> Vec<f64> {
+        let mut products = vec![0.; features];
+        for (row, weight) in rows {
+            let weighted = weight * game.responses[row];
+            products.iter_mut().zip(self.centred(row)).for_each(|(product, x)| *product += weighted * x);
+        }
+        products
+    }
+
+    fn centred(&self, row: usize) -> impl Iterator<Item = f64> {
+        let share = share(&self.rows[row]);
+        self.rows[row].iter().map(move |present| f64::from(u8::from(*present)) - share)
+    }
+}
+
+/// How many of the features are present, as a share of all.
+fn share(row: &[bool]) -> f64 {
+    row.iter().filter(|present| **present).count() as f64 / row.len() as f64
 }
 
 /// Whether so many rows should determine a regression.
@@ -290,20 +326,6 @@ fn is_determined(rows: usize, features: usize) -> bool {
 fn expected(features: usize) -> f64 {
     let kernel: f64 = (1..features).map(|size| 1. / (size as f64 * (features - size) as f64)).sum();
     1. / (features as f64 * kernel)
-}
-
-/// Σ w·(x − |x|/n)(x − |x|/n)ᵀ, and its null vector's own square.
-fn matrix(sample: &KernelSample, features: usize, left_out: Option<usize>) -> Vec<f64> {
-    let mut matrix = vec![expected(features) / features as f64; features * features];
-    for (row, present) in sample.rows.iter().enumerate() {
-        let weight = sample.weight(row, left_out);
-        let share = present.iter().filter(|present| **present).count() as f64 / features as f64;
-        let centred: Vec<f64> = present.iter().map(|present| f64::from(u8::from(*present)) - share).collect();
-        for one in 0..features {
-            (0..=one).for_each(|other| matrix[one * features + other] += weight * centred[one] * centred[other]);
-        }
-    }
-    matrix
 }
 
 #[cfg(test)]
@@ -353,10 +375,12 @@ mod tests {
     #[test]
     fn the_matrix_is_in_the_mean_what_it_is_expected_to_be() {
         for paired in [false, true] {
-            let sample = KernelSample::drawn(9, 100_000, paired, Seed(5));
-            let found = matrix(&KernelSample { weight_of_drawn: 1., ..sample }, 9, None);
-            // On vectors that add up to 0, here e₀ − e₁, after the null vector's own square.
-            let square = (found[0] + found[10] - 2. * found[9]) / 2.;
+            let sample = KernelSample::drawn(9, 400, paired, Seed(5));
+            let rows = (0..100_000).map(|number| draw(9, &sizes(9, paired), 1., Seed(5).child(number))).collect();
+            let sample = KernelSample { rows, ..sample };
+            let squares = sample.squares((0..100_000).map(|row| (row, 1e-5)), 9);
+            // On vectors that add up to 0, here e₀ − e₁.
+            let square = (squares[0] + squares[10] - 2. * squares[9]) / 2.;
             assert!((square / expected(9) - 1.).abs() < 0.02, "{square} and {}", expected(9));
         }
     }

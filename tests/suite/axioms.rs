@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_explain::attr::METHODS;
-use candle_explain::engine::{Family, MethodInfo, Options};
+use candle_explain::engine::{Cost, Family, MethodInfo, Options};
 use candle_explain::prelude::*;
 
 use crate::subjects::{TYPES, drawn, subjects};
@@ -21,6 +21,11 @@ fn attribute(info: &MethodInfo, model: &Arc<dyn Model>, inputs: &Tensor) -> Tens
 
 fn primary() -> impl Iterator<Item = &'static MethodInfo> {
     METHODS.iter().filter(|info| info.family == Family::Primary)
+}
+
+/// All but Lime, whose coefficients are those of another model, fitted with a penalty to a few samples.
+fn exact() -> impl Iterator<Item = &'static MethodInfo> {
+    primary().filter(|info| info.name != "Lime")
 }
 
 fn numbers(tensor: &Tensor) -> Vec<f64> {
@@ -59,7 +64,8 @@ fn completeness() {
     let mut held = 0;
     for dtype in TYPES {
         for subject in subjects(dtype) {
-            for info in METHODS.iter().filter(|info| info.has_delta) {
+            // Samples add up within their standard errors only, which the methods' own tests hold.
+            for info in METHODS.iter().filter(|info| info.has_delta && info.cost != Cost::PerSample) {
                 let options = Options {
                     tolerance: info.takes("tolerance").then_some(subject.tolerance(dtype)),
                     ..subject.options(info)
@@ -75,8 +81,7 @@ fn completeness() {
                 let baseline = Inputs::new(repeated).with_args(subject.inputs.args().iter().cloned());
                 let (ends, starts) = (subject.attributed(info, &subject.inputs), subject.attributed(info, &baseline));
                 for row in 0..rows {
-                    let of_row = |value: &Tensor| numbers(&value.narrow(0, row, 1).unwrap()).iter().sum::<f64>();
-                    let sum: f64 = result.values().iter().map(of_row).sum();
+                    let sum = subject.sum(info, &result, row);
                     let difference = ends[row] - starts[row];
                     let apart = (sum - difference).abs() / difference.abs().max(1.);
                     let within = if info.takes("tolerance") { subject.tolerance(dtype) } else { 1e-4 };
@@ -97,10 +102,12 @@ fn dummy() {
         let seen = (x * &Tensor::new(&[1., 0., 1.], &Device::Cpu)?.broadcast_as(x.shape())?)?;
         f(layers, &seen)
     });
-    for info in primary() {
+    for info in exact() {
         let result = attribute(info, &blind, &inputs());
         let unseen = numbers(&result.narrow(1, 1, 1).unwrap());
-        assert!(unseen.iter().all(|value| *value == 0.), "{}: {unseen:?}", info.name);
+        // KernelShap solves equations.
+        let rounding = if info.name == "KernelShap" { 1e-14 } else { 0. };
+        assert!(unseen.iter().all(|value| value.abs() <= rounding), "{}: {unseen:?}", info.name);
         assert!(numbers(&result).iter().any(|value| value.abs() > 1e-3), "{}", info.name);
     }
 }
@@ -118,7 +125,8 @@ fn symmetry() {
     let x = inputs();
     let x = Tensor::cat(&[&x.narrow(1, 0, 1).unwrap(), &x.narrow(1, 0, 1).unwrap(), &x.narrow(1, 2, 1).unwrap()], 1);
     let x = x.unwrap();
-    for info in primary() {
+    // Orders that are drawn are not symmetric, only what they are drawn from.
+    for info in exact().filter(|info| info.name != "ShapleyValueSampling") {
         let result = attribute(info, &symmetric, &x);
         let (one, other) = (result.narrow(1, 0, 1).unwrap(), result.narrow(1, 1, 1).unwrap());
         assert_close(&one, &other, 1e-12, info.name);
@@ -131,7 +139,7 @@ fn linearity() {
     let (first, second) = (f.clone(), g.clone());
     let sum = model(move |layers, x| Ok(((first(layers, x)? * 2.)? - (second(layers, x)? * 3.)?)?));
     let (f, g) = (model(f), model(g));
-    for info in primary() {
+    for info in exact() {
         let apart = |model: &Arc<dyn Model>| attribute(info, model, &inputs());
         let expected = ((apart(&f) * 2.).unwrap() - (apart(&g) * 3.).unwrap()).unwrap();
         assert_close(&apart(&sum), &expected, 1e-12, info.name);

@@ -45,6 +45,12 @@ const PASSES: &[(&str, &[usize], &[usize])] = &[
     ("InputXGradient", &[1], &[1]),
     // The input beside its baseline, which tells what a pair keeps; the other pairs.
     ("DeepLift", &[2], &[2, 38]),
+    // F at the input; with no feature; with some of the four, in 14 ways.
+    ("ShapleyValueSampling", &[1, 1, 14], &[1, 20, 280]),
+    // The same together.
+    ("ShapleyValues", &[1, 15], &[1, 300]),
+    ("Lime", &[1, 14], &[1, 280]),
+    ("KernelShap", &[1, 1, 14], &[1, 20, 280]),
     // The layer at the input, and the gradient there; F and the layer at the baselines; the layer at the inputs.
     ("LayerIntegratedGradients", &[1, 1, 1, 1, 1, 50], &[1, 1, 20, 20, 20, 100]),
     // The layer is also wanted at each step's beginning.
@@ -61,6 +67,9 @@ fn passes(info: &MethodInfo, model: &Arc<Counted>, examples: usize, baselines: u
     let mut options = options(info);
     if info.takes("n_steps") && baselines > 1 {
         options.n_steps = Some(5);
+    }
+    if info.takes("feature_mask") && baselines > 1 {
+        options.internal_batch_size = Some(1_000);
     }
     if info.takes("baseline") && baselines > 1 {
         options.baseline = Some(Baseline::distribution(&tensor(&rows(4, baselines))));
@@ -91,6 +100,8 @@ fn the_gradient_check_is_three_rows_once_for_each_gradient() {
         let gradients = match name {
             // Its delta tells.
             "LayerActivation" | "DeepLift" => 0,
+            // None is asked for.
+            _ if !info.takes("gradient_check") => 0,
             // The layer's gradient and its neuron's.
             "NeuronConductance" => 2,
             _ => 1,

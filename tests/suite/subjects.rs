@@ -20,9 +20,14 @@ pub struct Subject {
     pub neuron: Neuron,
     /// Whether the function has kinks.
     pub kinks: bool,
+    /// Few features that the elements of the only input belong to, `[1, ...]`; none if there are few elements.
+    pub parts: Option<Tensor>,
 }
 
 const EXAMPLES: usize = 5;
+
+/// Methods whose features must be few.
+pub const OF_FEW_FEATURES: [&str; 4] = ["ShapleyValueSampling", "ShapleyValues", "Lime", "KernelShap"];
 
 pub const TYPES: [DType; 2] = [DType::F64, DType::F32];
 
@@ -84,6 +89,11 @@ pub fn subjects(dtype: DType) -> Vec<Subject> {
     let embedded = above.inputs(&ids).unwrap();
     let padding = above.inputs(ids.narrow(0, 0, 1).unwrap().zeros_like().unwrap()).unwrap();
 
+    let cells: Vec<i64> = (0..25).map(|pixel| pixel / 5 / 2 * 3 + pixel % 5 / 2).collect();
+    let cells = Tensor::from_vec(cells, (1, 1, 5, 5), &Device::Cpu).unwrap();
+    let places = Tensor::arange(0i64, 6, &Device::Cpu).unwrap().reshape((1, 6, 1)).unwrap();
+    let places = places.broadcast_as((1, 6, embedded.first().dims()[2])).unwrap().contiguous().unwrap();
+
     let two = TwoInputs { left: linear(11, 3, 4, dtype), right: linear(13, 2, 4, dtype), out: linear(15, 4, 3, dtype) };
     vec![
         Subject {
@@ -94,6 +104,7 @@ pub fn subjects(dtype: DType) -> Vec<Subject> {
             layer: "tanh1",
             neuron: Neuron::from(2),
             kinks: false,
+            parts: None,
         },
         Subject {
             name: "CNN",
@@ -103,6 +114,7 @@ pub fn subjects(dtype: DType) -> Vec<Subject> {
             layer: "conv",
             neuron: Neuron::from([1, 2, 3]),
             kinks: true,
+            parts: Some(cells),
         },
         Subject {
             name: "encoder",
@@ -112,6 +124,7 @@ pub fn subjects(dtype: DType) -> Vec<Subject> {
             layer: "encoder.layer.0",
             neuron: Neuron::from([1, 3]),
             kinks: false,
+            parts: Some(places),
         },
         Subject {
             name: "two inputs",
@@ -121,6 +134,7 @@ pub fn subjects(dtype: DType) -> Vec<Subject> {
             layer: "hidden",
             neuron: Neuron::from(1),
             kinks: false,
+            parts: None,
         },
     ]
 }
@@ -137,6 +151,8 @@ impl Subject {
             layers: if info.takes("layer") { vec![self.layer.to_string()] } else { Vec::new() },
             neuron: info.takes("neuron").then(|| self.neuron.clone()),
             baseline: info.takes("baseline").then(|| Baseline::Tensors(self.baseline.clone())),
+            // 2ⁿ coalitions of n features, or a surrogate of n coefficients.
+            feature_mask: self.parts.as_ref().filter(|_| OF_FEW_FEATURES.contains(&info.name)).map(FeatureMask::from),
             ..Options::default()
         }
     }
@@ -150,6 +166,23 @@ impl Subject {
         let method = (info.build)(self.model.clone(), options).unwrap();
         let result = method.attribute_to(&self.rows(first, count), &Target::Class(1));
         result.unwrap_or_else(|error| panic!("{} of {}: {error}", info.name, self.name))
+    }
+
+    /// The sum of an example's attributions, in which each feature counts once.
+    pub fn sum(&self, info: &MethodInfo, result: &Attributions, row: usize) -> f64 {
+        let of_row = |value: &Tensor| {
+            let value = value.narrow(0, row, 1).unwrap().to_dtype(DType::F64).unwrap();
+            value.flatten_all().unwrap().to_vec1::<f64>().unwrap()
+        };
+        match self.parts.as_ref().filter(|_| OF_FEW_FEATURES.contains(&info.name)) {
+            None => result.values().iter().flat_map(of_row).sum(),
+            Some(parts) => {
+                let parts = parts.flatten_all().unwrap().to_vec1::<i64>().unwrap();
+                let first = |(position, part): &(usize, &i64)| !parts[..*position].contains(part);
+                let values = of_row(result.tensor());
+                parts.iter().enumerate().filter(first).map(|(position, _)| values[position]).sum()
+            }
+        }
     }
 
     pub fn rows(&self, first: usize, count: usize) -> Inputs {

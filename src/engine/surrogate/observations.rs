@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Surrogate;
-use crate::engine::{Estimate, group_of, groups_of};
+use crate::engine::{Estimate, Moments, group_of, groups_of};
 use crate::error::{Result, bail};
 
 /// Coalitions of features, each with the model's output and a weight.
@@ -58,43 +58,47 @@ impl<'a> Observations<'a> {
 
     /// The coefficients of the surrogate, and how certain they are. The first `fixed` samples were not drawn.
     pub(crate) fn estimate(&self, fixed: usize, surrogate: &Surrogate, most: usize) -> Result<Estimate> {
-        let whole = surrogate.fit(&self.merged(), most)?;
+        let (once, places) = self.once();
+        let whole = surrogate.fit(&once, most)?;
         let drawn = self.rows.len() - fixed;
         let without = |group: usize| {
-            let others = self.only(|row| row < fixed || group_of(row - fixed, drawn) != group).ok()?;
-            Some(surrogate.fit(&others.merged(), most).ok()?.coefficients)
-        };
-        let without: Vec<Option<Vec<f64>>> = match drawn {
-            1 => vec![None],
-            drawn => (0..groups_of(drawn)).map(without).collect(),
-        };
-        Ok(Estimate::by_jackknife(whole.coefficients, &without, self.rows.len()))
-    }
-
-    /// The same with each coalition once: its output, which is the same each time, and the sum of its weights.
-    fn merged(&self) -> Self {
-        let mut places: HashMap<&[bool], usize> = HashMap::new();
-        let mut merged = Self { rows: Vec::new(), outputs: Vec::new(), weights: Vec::new(), features: self.features };
-        for ((row, output), weight) in self.rows.iter().zip(&self.outputs).zip(&self.weights) {
-            let place = *places.entry(row).or_insert(merged.rows.len());
-            if place == merged.rows.len() {
-                merged.rows.push(row);
-                merged.outputs.push(*output);
-                merged.weights.push(0.);
+            let mut weights = vec![0.; once.rows.len()];
+            for (row, (place, weight)) in places.iter().zip(&self.weights).enumerate() {
+                if row < fixed || group_of(row - fixed, drawn) != group {
+                    weights[*place] += weight;
+                }
             }
-            merged.weights[place] += weight;
+            let others = Self { rows: once.rows.clone(), outputs: once.outputs.clone(), weights, ..once };
+            surrogate.fit(&others, most)
+        };
+        let mut fits = Moments::new(self.features);
+        for group in 0..groups_of(drawn) {
+            // Where a fit to fewer samples fails, the samples do not tell how certain the whole one is.
+            let Some(fit) = (drawn > 1).then(|| without(group).ok()).flatten() else {
+                return Ok(Estimate::uncertain(whole.coefficients, self.rows.len()));
+            };
+            fits.add(fit.coefficients);
         }
-        merged
+        Ok(Estimate::by_jackknife(whole.coefficients, &fits, self.rows.len()))
     }
 
-    /// Those for which `keep` holds by their number.
-    fn only(&self, keep: impl Fn(usize) -> bool) -> Result<Self> {
-        let kept: Vec<usize> = (0..self.rows.len()).filter(|index| keep(*index)).collect();
-        Self::new(
-            kept.iter().map(|index| self.rows[*index]).collect(),
-            kept.iter().map(|index| self.outputs[*index]).collect(),
-            kept.iter().map(|index| self.weights[*index]).collect(),
-        )
+    /// Each coalition once, with its output, which is the same each time, and the sum of its weights; and where each of
+    /// these is among those.
+    fn once(&self) -> (Self, Vec<usize>) {
+        let mut known: HashMap<&[bool], usize> = HashMap::new();
+        let mut once = Self { rows: Vec::new(), outputs: Vec::new(), weights: Vec::new(), features: self.features };
+        let mut places = Vec::with_capacity(self.rows.len());
+        for ((row, output), weight) in self.rows.iter().zip(&self.outputs).zip(&self.weights) {
+            let place = *known.entry(row).or_insert(once.rows.len());
+            if place == once.rows.len() {
+                once.rows.push(row);
+                once.outputs.push(*output);
+                once.weights.push(0.);
+            }
+            once.weights[place] += weight;
+            places.push(place);
+        }
+        (once, places)
     }
 }
 
