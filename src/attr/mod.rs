@@ -8,6 +8,7 @@ define_methods! {
     input_x_gradient::InputXGradient,
     deep_lift::DeepLift,
     gradient_shap::GradientShap,
+    noise_tunnel::NoiseTunnel,
     layer_integrated_gradients::LayerIntegratedGradients,
     layer_conductance::LayerConductance,
     layer_activation::LayerActivation,

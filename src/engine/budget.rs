@@ -86,7 +86,7 @@ impl Budget {
         rows.min(self.rows.unwrap_or(MOST_ROWS)).max(1)
     }
 
-    /// How many examples, each of `width` numbers, are sampled together: of each number two are kept, and the result.
+    /// How many examples, each of `width` numbers, are sampled together: of each number four are kept.
     pub(super) fn moments_at_once(&self, width: usize) -> usize {
         self.at_once(4 * numbers(width)).max(1)
     }

@@ -1,6 +1,9 @@
 //! A method's settings by their names, for callers that choose the method at run time.
 
-use super::{Baseline, Check, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature, SamplingSettings, Stdevs};
+use super::{
+    Baseline, Check, LayerNames, MethodInfo, Neuron, NoiseTunnelType, PathSettings, Quadrature, SamplingSettings,
+    Stdevs,
+};
 use crate::error::{Result, bail, error};
 use crate::seed::Seed;
 
@@ -20,6 +23,14 @@ macro_rules! options {
             fn set(&self) -> impl Iterator<Item = &'static str> {
                 let settings = [("layer", !self.layers.is_empty()), $((stringify!($name), self.$name.is_some()),)*];
                 settings.into_iter().filter(|(_, set)| *set).map(|(name, _)| name)
+            }
+
+            /// The settings that a method does not have.
+            pub(crate) fn beyond(&self, method: &MethodInfo) -> Self {
+                Self {
+                    layers: if method.takes("layer") { Vec::new() } else { self.layers.clone() },
+                    $($name: if method.takes(stringify!($name)) { None } else { self.$name.clone() },)*
+                }
             }
         }
     };
@@ -49,6 +60,10 @@ options! {
         max_samples: usize,
         /// The seed of what is drawn.
         seed: Seed,
+        /// The name of the method that is wrapped.
+        method: String,
+        /// What is taken of the attributions of noisy inputs.
+        nt_type: NoiseTunnelType,
         /// How far the noise on the inputs spreads.
         stdevs: Stdevs,
         /// Whether points lie between inputs instead of between activations.

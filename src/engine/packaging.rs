@@ -23,13 +23,14 @@ impl Numbers {
         Self { sampling: Some(sampling), ..self }
     }
 
-    /// The means of each example's samples, whose numbers are those of its row in each of these tensors, one tensor
+    /// The estimates from each example's samples, whose numbers are those of its row in each of these tensors, one tensor
     /// after another.
     pub(crate) fn of_samples(sampled: &[Sampled], like: &[Tensor], settings: &SamplingSettings) -> Result<Self> {
-        let means: Vec<&[f64]> = sampled.iter().map(|sampled| sampled.moments.means()).collect();
+        let estimates: Vec<_> = sampled.iter().map(|sampled| sampled.moments.estimates()).collect();
+        let estimates: Vec<&[f64]> = estimates.iter().map(AsRef::as_ref).collect();
         let errors: Vec<Vec<f64>> = sampled.iter().map(|sampled| sampled.moments.standard_errors()).collect();
         let errors: Vec<&[f64]> = errors.iter().map(Vec::as_slice).collect();
-        let values = in_shape(&means, like)?;
+        let values = in_shape(&estimates, like)?;
         check_finite(&values, "attribution")?;
         Ok(Self::from(values).sampled(Sampling {
             errors: in_shape(&errors, like)?,
@@ -42,8 +43,7 @@ impl Numbers {
     /// The same with each example's convergence delta over the samples that it was given.
     pub(crate) fn with_delta(self, delta: Vec<f64>) -> Self {
         let beyond = vec![false; delta.len()];
-        let convergence =
-            Convergence { delta: Some(delta), beyond, baselines: 1, steps: Vec::new(), refinement: None };
+        let convergence = Convergence { delta: Some(delta), beyond, baselines: 1, steps: Vec::new(), refinement: None };
         Self { convergence: Some(convergence), ..self }
     }
 
@@ -125,6 +125,12 @@ impl Attributions {
         places: &[Place],
     ) -> Result<Attributions> {
         Self::answering(method, question, numbers.into(), places.iter().map(Place::to_string).collect())
+    }
+
+    /// The same call's result with other numbers, by another method.
+    pub(crate) fn with_numbers(self, method: &'static str, numbers: Numbers) -> Self {
+        let Numbers { values, convergence, sampling } = numbers;
+        Self { method, values, convergence, sampling, ..self }
     }
 
     fn answering(method: &'static str, question: &Question, numbers: Numbers, places: Vec<String>) -> Result<Self> {

@@ -25,6 +25,8 @@ pub(crate) enum Warning {
     WrongGradient(String),
     /// Captum's rules were asked for, and do not add up.
     CaptumRules,
+    /// Attributions of noisy inputs that fell short, of all of them.
+    NoisyShortfalls { short: usize, all: usize },
     /// The multipliers add up down to this layer, or to none of those there are.
     SumLost { below: Option<String>, layers: bool },
 }
@@ -46,6 +48,11 @@ impl Display for Warning {
             Warning::CaptumRules => f.write_str(
                 "by Captum's rules softmax does not add up, nor does the largest of a window behind a nonlinear block; \
                  without captum_rules both do",
+            ),
+            Warning::NoisyShortfalls { short, all } => write!(
+                f,
+                "{short} of {all} attributions of noisy inputs do not add up, or did not settle within the tolerance of \
+                 their method"
             ),
             Warning::SumLost { below: Some(layer), .. } => {
                 write!(f, "the multipliers add up down to layer \"{layer}\" and not below it: {BLOCKS}")

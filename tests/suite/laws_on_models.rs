@@ -142,7 +142,7 @@ fn the_baseline_against_itself_gets_nothing() {
 #[test]
 fn a_tolerance_is_kept_on_every_model() {
     each(|subject, dtype| {
-        for info in METHODS.iter().filter(|info| info.has_delta && info.takes("tolerance")) {
+        for info in METHODS.iter().filter(|info| info.has_delta && info.takes("max_steps")) {
             let options = Options { tolerance: Some(subject.tolerance(dtype)), ..subject.options(info) };
             let result = subject.attribute(info, &options);
             assert!(

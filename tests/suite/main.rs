@@ -27,6 +27,12 @@ mod axioms;
 /// DeepLift over blocks of every kind.
 mod deep_lift;
 
+/// GradientShap: its draws, its errors, and what it approaches.
+mod gradient_shap;
+
+/// NoiseTunnel: its draws, its errors, and what it wraps.
+mod noise_tunnel;
+
 /// How many passes each method takes, and of how many rows.
 mod passes;
 

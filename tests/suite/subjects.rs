@@ -137,6 +137,7 @@ impl Subject {
             layers: if info.takes("layer") { vec![self.layer.to_string()] } else { Vec::new() },
             neuron: info.takes("neuron").then(|| self.neuron.clone()),
             baseline: info.takes("baseline").then(|| Baseline::Tensors(self.baseline.clone())),
+            method: info.takes("method").then(|| "InputXGradient".to_string()),
             ..Options::default()
         }
     }

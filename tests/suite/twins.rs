@@ -226,7 +226,7 @@ fn neuron_integrated_gradients() {
 
 #[test]
 fn every_method_has_a_twin() {
-    let source = include_str!("twins.rs");
+    let source = [include_str!("twins.rs"), include_str!("gradient_shap.rs"), include_str!("noise_tunnel.rs")].concat();
     for info in candle_explain::attr::METHODS {
         let call = format!(" {}::new(", info.name);
         assert!(source.contains(&call), "{} has no twin", info.name);
