@@ -84,6 +84,15 @@ fn options(info: &MethodInfo, steps: usize) -> Options {
     if info.takes("n_steps") {
         options.n_steps = Some(steps);
     }
+    if info.takes("n_samples") {
+        options.n_samples = Some(steps);
+    }
+    if info.takes("stdevs") && info.takes("baseline") {
+        options.baseline = Some(Baseline::Zero);
+    }
+    if info.takes("method") {
+        options.method = Some("InputXGradient".to_string());
+    }
     options
 }
 
@@ -143,7 +152,14 @@ fn a_tolerance_keeps_its_estimates_in_the_budget() {
     let _turn = turn();
     let row = numbers(1);
     for info in METHODS.iter().filter(|info| info.takes("tolerance")) {
-        let options = Options { n_steps: None, tolerance: Some(1e-9), max_steps: Some(200), ..options(info, 1) };
+        let options = Options {
+            n_steps: None,
+            n_samples: None,
+            tolerance: Some(1e-9),
+            max_steps: info.takes("max_steps").then_some(200),
+            max_samples: info.takes("max_samples").then_some(100),
+            ..options(info, 1)
+        };
         let (most, kept) = peak(info, steep(), &options, &row);
         println!("{:26} {most:6} {kept:6}", info.name);
         assert!(most <= MOST_TO_A_TOLERANCE, "{}: {most} megabytes", info.name);

@@ -6,6 +6,7 @@ use crate::engine::{
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
+use crate::seed::Seed;
 
 /// GradientShap from a layer's activation for random baselines to its activation for the input.
 ///
@@ -116,5 +117,9 @@ impl Attribute for LayerGradientShap {
             let numbers = question.at_random_points(&how, between)?;
             Attributions::to_layers(Self::INFO.name, &question, numbers, &places)
         })
+    }
+
+    fn reseeded(&self, seed: Seed) -> Option<Box<dyn Attribute>> {
+        Some(Box::new(self.seed(seed)))
     }
 }

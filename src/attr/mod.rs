@@ -13,6 +13,7 @@ define_methods! {
     deconvolution::Deconvolution,
     guided_grad_cam::GuidedGradCam,
     lrp::LRP,
+    noise_tunnel::NoiseTunnel,
     feature_ablation::FeatureAblation,
     feature_permutation::FeaturePermutation,
     occlusion::Occlusion,

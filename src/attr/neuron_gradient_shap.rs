@@ -6,6 +6,7 @@ use crate::engine::{
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
+use crate::seed::Seed;
 
 /// GradientShap of one neuron's activation.
 ///
@@ -107,5 +108,9 @@ impl Attribute for NeuronGradientShap {
             let numbers = question.at_random_points(&how, Between::Inputs)?;
             Attributions::to_inputs(Self::INFO.name, &question, numbers)
         })
+    }
+
+    fn reseeded(&self, seed: Seed) -> Option<Box<dyn Attribute>> {
+        Some(Box::new(self.seed(seed)))
     }
 }

@@ -111,7 +111,7 @@ impl Budget {
         if self.rows.is_some() { 1 } else { self.workers.unwrap_or_else(cores).clamp(1, MOST_WORKERS) }
     }
 
-    /// How many examples, each of `width` numbers, are sampled together: of each number two are kept, and the result.
+    /// How many examples, each of `width` numbers, are sampled together: of each number four are kept.
     pub(super) fn moments_at_once(&self, width: usize) -> usize {
         self.at_once(4 * numbers(width)).max(1)
     }

@@ -43,7 +43,7 @@ impl Estimate {
 impl From<&Sampled> for Estimate {
     fn from(sampled: &Sampled) -> Self {
         Self {
-            values: sampled.moments.means().to_vec(),
+            values: sampled.moments.estimates().into_owned(),
             errors: sampled.moments.standard_errors(),
             samples: sampled.moments.count(),
             settled: sampled.settled,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Attributions, Options, Target};
 use crate::error::Result;
 use crate::model::{Inputs, Model};
+use crate::seed::Seed;
 
 /// An attribution method: a model, its settings, and one verb.
 pub trait Attribute: Send + Sync {
@@ -17,6 +18,31 @@ pub trait Attribute: Send + Sync {
         Self: Sized,
     {
         self.attribute_to(&inputs.into(), &target.into())
+    }
+
+    /// The same method with other draws, by this seed; `None` for a method that draws nothing.
+    fn reseeded(&self, _seed: Seed) -> Option<Box<dyn Attribute>> {
+        None
+    }
+}
+
+impl<T: Attribute + ?Sized> Attribute for Arc<T> {
+    fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
+        (**self).attribute_to(inputs, target)
+    }
+
+    fn reseeded(&self, seed: Seed) -> Option<Box<dyn Attribute>> {
+        (**self).reseeded(seed)
+    }
+}
+
+impl<T: Attribute + ?Sized> Attribute for Box<T> {
+    fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
+        (**self).attribute_to(inputs, target)
+    }
+
+    fn reseeded(&self, seed: Seed) -> Option<Box<dyn Attribute>> {
+        (**self).reseeded(seed)
     }
 }
 

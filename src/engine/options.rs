@@ -1,8 +1,8 @@
 //! A method's settings by their names, for callers that choose the method at run time.
 
 use super::{
-    Baseline, Check, FeatureMask, Interpolation, LayerNames, LrpRule, LrpRules, MethodInfo, Neuron, PathSettings,
-    Quadrature, Sampler, SamplingSettings, Similarity, Sizes, Stdevs, Surrogate,
+    Baseline, Check, FeatureMask, Interpolation, LayerNames, LrpRule, LrpRules, MethodInfo, Neuron, NoiseTunnelType,
+    PathSettings, Quadrature, Sampler, SamplingSettings, Similarity, Sizes, Stdevs, Surrogate,
 };
 use crate::error::{Result, bail, error};
 use crate::seed::Seed;
@@ -23,6 +23,14 @@ macro_rules! options {
             fn set(&self) -> impl Iterator<Item = &'static str> {
                 let settings = [("layer", !self.layers.is_empty()), $((stringify!($name), self.$name.is_some()),)*];
                 settings.into_iter().filter(|(_, set)| *set).map(|(name, _)| name)
+            }
+
+            /// The settings that a method does not have.
+            pub(crate) fn beyond(&self, method: &MethodInfo) -> Self {
+                Self {
+                    layers: if method.takes("layer") { Vec::new() } else { self.layers.clone() },
+                    $($name: if method.takes(stringify!($name)) { None } else { self.$name.clone() },)*
+                }
             }
         }
     };
@@ -54,6 +62,10 @@ options! {
         seed: Seed,
         /// Which elements are one feature.
         feature_mask: FeatureMask,
+        /// The name of the method that is wrapped.
+        method: String,
+        /// What is taken of the attributions of noisy inputs.
+        nt_type: NoiseTunnelType,
         /// How far the noise on the inputs spreads.
         stdevs: Stdevs,
         /// Whether points lie between inputs instead of between activations.

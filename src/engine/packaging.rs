@@ -24,7 +24,7 @@ impl Numbers {
         Self { sampling: Some(sampling), ..self }
     }
 
-    /// The means of each example's samples, whose numbers are those of its row in each of these tensors, one tensor
+    /// The estimates from each example's samples, whose numbers are those of its row in each of these tensors, one tensor
     /// after another.
     pub(crate) fn of_samples(sampled: &[Sampled], like: &[Tensor], settings: &SamplingSettings) -> Result<Self> {
         let estimates: Vec<Estimate> = sampled.iter().map(Estimate::from).collect();
@@ -138,6 +138,12 @@ impl Attributions {
         places: &[Place],
     ) -> Result<Attributions> {
         Self::answering(method, question, numbers.into(), places.iter().map(Place::to_string).collect())
+    }
+
+    /// The same call's result with other numbers, by another method.
+    pub(crate) fn with_numbers(self, method: &'static str, numbers: Numbers) -> Self {
+        let Numbers { values, convergence, sampling } = numbers;
+        Self { method, values, convergence, sampling, ..self }
     }
 
     fn answering(method: &'static str, question: &Question, numbers: Numbers, places: Vec<String>) -> Result<Self> {

@@ -25,6 +25,8 @@ pub(crate) enum Warning {
     WrongGradient(String),
     /// Captum's rules were asked for, and do not add up.
     CaptumRules,
+    /// Attributions of noisy inputs that fell short, of all of them.
+    NoisyShortfalls { short: usize, all: usize },
     /// The multipliers add up down to this layer, or to none of those there are.
     SumLost { below: Option<String>, layers: bool },
     /// Relevance that did not arrive: the most of an example, and the most that no block absorbed.
@@ -55,6 +57,11 @@ impl Display for Warning {
                 f,
                 "the attributions do not add up, because a part of the output goes past {layers}: attribute to a layer \
                  that all of it goes through, or to several side by side"
+            ),
+            Warning::NoisyShortfalls { short, all } => write!(
+                f,
+                "{short} of {all} attributions of noisy inputs do not add up, or did not settle within the tolerance of \
+                 their method"
             ),
             Warning::SumLost { below: Some(layer), .. } => {
                 write!(f, "the multipliers add up down to layer \"{layer}\" and not below it: {BLOCKS}")

@@ -92,10 +92,20 @@ impl SamplingSettings {
         &self,
         examples: usize,
         width: usize,
+        scale: impl FnMut(usize, &[f64]) -> f64,
+        draw: impl FnMut(&[usize], Range<usize>, &mut [Moments]) -> Result<()>,
+    ) -> Result<Vec<Sampled>> {
+        self.draw_more_until_settled(vec![Moments::new(width); examples], scale, draw)
+    }
+
+    /// The same with these moments, without samples yet, of the examples.
+    pub(crate) fn draw_more_until_settled(
+        &self,
+        mut moments: Vec<Moments>,
         mut scale: impl FnMut(usize, &[f64]) -> f64,
         mut draw: impl FnMut(&[usize], Range<usize>, &mut [Moments]) -> Result<()>,
     ) -> Result<Vec<Sampled>> {
-        let mut moments = vec![Moments::new(width); examples];
+        let examples = moments.len();
         let mut settled = vec![true; examples];
         let mut open: Vec<usize> = (0..examples).collect();
         let mut done = 0;
@@ -106,7 +116,7 @@ impl SamplingSettings {
             let Some(tolerance) = self.tolerance else { break };
             open.retain(|example| {
                 let of_example = &moments[*example];
-                let allowed = tolerance * scale(*example, of_example.means());
+                let allowed = tolerance * scale(*example, &of_example.estimates());
                 settled[*example] = of_example.standard_errors().iter().all(|error| *error <= allowed);
                 !settled[*example]
             });

@@ -13,6 +13,10 @@ fn attribute(info: &MethodInfo, model: &Arc<dyn Model>, inputs: &Tensor) -> Tens
     let options = Options {
         abs: info.takes("abs").then_some(false),
         n_steps: info.takes("n_steps").then_some(200),
+        baseline: info.takes("baseline").then_some(Baseline::Zero),
+        method: info.takes("method").then(|| "InputXGradient".to_string()),
+        // Noise would tell equal inputs apart.
+        stdevs: info.takes("stdevs").then_some(Stdevs::All(0.)),
         ..Options::default()
     };
     let method = (info.build)(model.clone(), &options).unwrap();

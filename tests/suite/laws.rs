@@ -29,6 +29,12 @@ pub fn options(info: &MethodInfo) -> Options {
     if info.takes("neuron") {
         options.neuron = Some(Neuron::from(2));
     }
+    if info.takes("stdevs") && info.takes("baseline") {
+        options.baseline = Some(Baseline::Zero);
+    }
+    if info.takes("method") {
+        options.method = Some("InputXGradient".to_string());
+    }
     options
 }
 
@@ -233,7 +239,9 @@ fn an_option_that_a_method_does_not_have_is_an_error() {
             Options { abs: Some(true), ..options(info) }
         };
         let error = (info.build)(Arc::new(Plain::new(1).sequential()), &unknown).err().unwrap();
-        assert!(error.to_string().starts_with(&format!("{} has no option", info.name)), "{error}");
+        // An option that is not the tunnel's is its method's.
+        let name = if info.takes("method") { "InputXGradient" } else { info.name };
+        assert!(error.to_string().starts_with(&format!("{name} has no option")), "{error}");
     }
 }
 

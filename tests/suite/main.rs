@@ -36,8 +36,13 @@ mod deep_lift;
 /// DeepLift of layers and neurons, and over distributions of baselines.
 mod deep_lift_layers;
 
+/// GradientShap: its draws, its errors, and what it approaches.
+mod gradient_shap;
 /// Guided backpropagation, deconvolution and Grad-CAM.
 mod rectified;
+
+/// NoiseTunnel: its draws, its errors, and what it wraps.
+mod noise_tunnel;
 
 /// How many passes each method takes, and of how many rows.
 mod passes;

@@ -51,6 +51,10 @@ const PASSES: &[(&str, &[usize], &[usize])] = &[
     ("ShapleyValues", &[1, 15], &[1, 300]),
     ("Lime", &[1, 14], &[1, 280]),
     ("KernelShap", &[1, 1, 14], &[1, 20, 280]),
+    // The gradient at the input; F at the baselines drawn; the samples.
+    ("GradientShap", &[1, 1, 5], &[1, 5, 5]),
+    // The method at the input; the first sample, which tells what a row keeps; the others.
+    ("NoiseTunnel", &[1, 1, 4], &[1, 1, 4]),
     // The layer at the input, and the gradient there; F and the layer at the baselines; the layer at the inputs.
     ("LayerIntegratedGradients", &[1, 1, 1, 1, 1, 50], &[1, 1, 20, 20, 20, 100]),
     // The layer is also wanted at each step's beginning.
@@ -58,9 +62,13 @@ const PASSES: &[(&str, &[usize], &[usize])] = &[
     ("LayerActivation", &[1], &[1]),
     ("LayerGradientXActivation", &[1], &[1]),
     ("InternalInfluence", &[1, 50], &[1, 100]),
+    // The layer and the gradient at the input; the layer there for its shape; F at the baselines drawn; the layer at both
+    // ends of the samples.
+    ("LayerGradientShap", &[1, 1, 1, 1, 5, 5, 5], &[1, 1, 1, 5, 5, 5, 5]),
     ("NeuronConductance", &[1, 50], &[1, 100]),
     ("NeuronGradient", &[1], &[1]),
     ("NeuronIntegratedGradients", &[1, 1, 50], &[1, 20, 100]),
+    ("NeuronGradientShap", &[1, 1, 5], &[1, 5, 5]),
 ];
 
 fn passes(info: &MethodInfo, model: &Arc<Counted>, examples: usize, baselines: usize) -> [Vec<usize>; 2] {
@@ -114,7 +122,7 @@ fn the_gradient_check_is_three_rows_once_for_each_gradient() {
         let passes: usize = first.iter().filter(|rows| **rows == 2).count();
         let pairs = one.iter().filter(|rows| **rows == 2).count();
         assert!(passes >= pairs + gradients, "{name}: {first:?}");
-        let of_layer = if name == "LayerIntegratedGradients" { 1 } else { 0 };
+        let of_layer = if ["LayerIntegratedGradients", "LayerGradientShap"].contains(&name) { 1 } else { 0 };
         assert_eq!(first.len(), one.len() + 2 * gradients + probes + of_layer, "{name}: {first:?}");
     }
 }
@@ -153,7 +161,8 @@ fn given(info: &MethodInfo, options: &Options, examples: usize, width: usize) ->
 
 #[test]
 fn the_output_at_the_input_is_computed_once() {
-    for info in METHODS.iter().filter(|info| info.name != "LayerActivation") {
+    // What a tunnel's method computes is its own.
+    for info in METHODS.iter().filter(|info| !["LayerActivation", "NoiseTunnel"].contains(&info.name)) {
         let check = info.takes("gradient_check").then_some(Check::Off);
         let plain = Options { gradient_check: check, ..options(info) };
         let quadrature = info.takes("quadrature").then_some(Quadrature::GaussLegendre);

@@ -153,6 +153,7 @@ impl Subject {
             baseline: info.takes("baseline").then(|| Baseline::Tensors(self.baseline.clone())),
             // 2ⁿ coalitions of n features, or a surrogate of n coefficients.
             feature_mask: self.parts.as_ref().filter(|_| OF_FEW_FEATURES.contains(&info.name)).map(FeatureMask::from),
+            method: info.takes("method").then(|| "InputXGradient".to_string()),
             ..Options::default()
         }
     }

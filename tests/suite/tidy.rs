@@ -27,7 +27,7 @@ const LIBRARY: Package = Package {
         ("nn", &["error", "seed"]),
         ("model", &["error", "seed", "file", "finite", "deep_stack", "nn"]),
         ("engine", &["error", "seed", "finite", "deep_stack", "nn", "model"]),
-        ("attr", &["error", "model", "engine"]),
+        ("attr", &["error", "seed", "model", "engine"]),
         ("training", &["error", "seed", "finite", "model"]),
         ("tabular", &["error", "seed", "file", "finite", "progress", "deep_stack", "model", "engine", "training"]),
         (

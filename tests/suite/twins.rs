@@ -232,6 +232,8 @@ fn every_method_has_a_twin() {
         include_str!("lime.rs"),
         include_str!("rectified.rs"),
         include_str!("deep_lift_layers.rs"),
+        include_str!("gradient_shap.rs"),
+        include_str!("noise_tunnel.rs"),
     ]
     .concat();
     for info in candle_explain::attr::METHODS {
