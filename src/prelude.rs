@@ -16,7 +16,9 @@ pub use crate::model::{
     TransformerEncoder, from_fn, from_rows,
 };
 pub use crate::nn::{Activation, Block, Conv2d, Linear, block};
-pub use crate::render::{Chart, Figure, Heatmap, LayerMap, Palette, Row, Show, Table};
+pub use crate::render::{
+    Beeswarm, Chart, Dependence, Figure, Force, Heatmap, LayerMap, Palette, Row, Show, Table, Waterfall,
+};
 pub use crate::seed::Seed;
 pub use crate::tabular::{Dataset, History, Parameters, Passengers, Split, Titanic, Trainer, neuron_names};
 #[allow(deprecated)]

@@ -67,6 +67,19 @@ impl Axis {
         if self.exponent == 0 { value } else { value * 10f64.powi(-self.exponent) }
     }
 
+    /// Where a number lies, as a share of the axis from its low end.
+    pub(super) fn share(&self, value: f64) -> f64 {
+        (self.place(value) - self.low) / (self.high - self.low)
+    }
+
+    /// Each tick's number, counted from 0, its share of the axis, and its text.
+    pub(super) fn texts(&self) -> Vec<(i64, f64, String)> {
+        let tick = |place: f64| {
+            ((place / self.step).round() as i64, (place - self.low) / (self.high - self.low), self.label(place))
+        };
+        self.key_points(MOST_TICKS).into_iter().map(tick).collect()
+    }
+
     pub(super) fn middle(&self) -> f64 {
         0.5 * (self.low + self.high)
     }

@@ -110,7 +110,7 @@ impl Heatmap {
     }
 
     /// The words of a text. They are inline, so that the browser orders the words of right-to-left scripts.
-    fn words(&self, record: &TextRecord, largest: f64) -> String {
+    pub(super) fn words(&self, record: &TextRecord, largest: f64) -> String {
         let units = record.units();
         let order = Order::of(units.iter().map(part));
         let direction = if order.is_right_to_left() { "rtl" } else { "ltr" };

@@ -161,6 +161,12 @@ impl Lettering {
         Placed { marks: self.marks, height: self.y - SIZE + MARGIN }
     }
 
+    /// What was set, for a part of a larger picture, and its height.
+    pub(super) fn into_marks(self) -> (String, f64) {
+        let Placed { marks, height } = self.placed();
+        (marks, height)
+    }
+
     fn letters(&mut self, text: &str, x: f64, word: &Set) {
         if word.letters <= 0. {
             return;

@@ -16,6 +16,11 @@ pub enum Palette {
 /// How much of a colour the strongest number gets: the text on it stays readable.
 const STRONGEST: f64 = 0.6;
 
+/// The full colour of a number, for bars.
+pub(super) fn plain(value: f64) -> &'static str {
+    if value < 0. { "#c85a0f" } else { "#1f5fa5" }
+}
+
 impl Palette {
     /// The background of a number, stronger the nearer the number is to `largest`.
     pub(super) fn ground(self, value: f64, largest: f64) -> String {

@@ -125,6 +125,13 @@ impl Dataset {
     }
 }
 
+/// The features, so that a table can be attributed and drawn as it is.
+impl From<&Dataset> for Inputs {
+    fn from(data: &Dataset) -> Self {
+        data.features()
+    }
+}
+
 /// `Neuron 0`, `Neuron 1`, ...: labels for a chart of a layer.
 pub fn neuron_names(count: usize) -> Vec<String> {
     (0..count).map(|index| format!("Neuron {index}")).collect()

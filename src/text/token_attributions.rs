@@ -30,6 +30,10 @@ pub struct TextRecord {
     pub(crate) label: Option<String>,
     pub(crate) prediction: Option<(String, f64)>,
     pub(crate) attributed: Option<Attributed>,
+    /// The number of the output that was attributed.
+    pub(crate) output: Option<f64>,
+    /// What the numbers were divided by.
+    pub(crate) norm: f64,
     pub(crate) delta: Option<f64>,
     pub(crate) steps: Option<usize>,
     pub(crate) shortfall: Option<Shortfall>,
@@ -107,6 +111,8 @@ impl Attributions {
                     label: text.label.map(|label| class_name(text, label)),
                     prediction: output.and_then(|output| prediction(text, output)),
                     attributed: target.zip(output).map(|(target, output)| attributed(text, target, output.len())),
+                    output: output.and_then(|output| output.get(target.unwrap_or(0)).copied()),
+                    norm: 1.,
                     delta: deltas.as_ref().and_then(|deltas| deltas.values().get(row).copied()),
                     steps: self.steps().get(row).copied(),
                     shortfall: self.shortfall(row),
@@ -177,6 +183,7 @@ impl TokenAttributions {
             if largest > 0. {
                 let norm = values().map(|value| (value / largest).powi(2)).sum::<f64>().sqrt();
                 record.units.iter_mut().for_each(|unit| unit.value = unit.value / largest / norm);
+                record.norm *= largest * norm;
             }
             record.normalized = true;
         }
@@ -325,6 +332,12 @@ impl TokenAttributions {
     }
 }
 
+impl From<TextRecord> for TokenAttributions {
+    fn from(record: TextRecord) -> Self {
+        Self { records: vec![record] }
+    }
+}
+
 impl TextRecord {
     /// What was attributed: an input or a layer.
     pub fn place(&self) -> &str {
@@ -362,6 +375,18 @@ impl TextRecord {
         self.units.iter().map(|unit| unit.value).sum()
     }
 
+    /// The number of the model's output that was attributed, if it was one.
+    pub(crate) fn output(&self) -> Option<f64> {
+        self.output
+    }
+
+    /// The same with the attributions as they were before normalisation.
+    pub(crate) fn unnormalized(&self) -> Self {
+        let mut record = self.clone();
+        record.units.iter_mut().for_each(|unit| unit.value *= self.norm);
+        Self { normalized: false, norm: 1., ..record }
+    }
+
     /// The sum of the attributions before normalisation, minus what it must be.
     pub fn convergence_delta(&self) -> Option<f64> {
         self.delta
@@ -384,6 +409,8 @@ mod tests {
             label: None,
             prediction: None,
             attributed: Some(Attributed { class, name: format!("class {class}"), opposite }),
+            output: None,
+            norm: 1.,
             delta: None,
             steps: None,
             shortfall: None,

@@ -122,6 +122,9 @@ mod figures;
 /// Every figure as it was when someone last looked.
 mod snapshots;
 
+/// Pictures of predictions: waterfall, beeswarm, dependence, force.
+mod pictures;
+
 /// What the source tree promises about itself.
 mod tidy;
 

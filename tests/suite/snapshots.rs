@@ -77,6 +77,18 @@ fn results() {
 }
 
 #[test]
+fn pictures() {
+    let (_, test) = Titanic::offline().unwrap().split(Split::Tutorial).unwrap();
+    let test = test.rows(&(0..40).collect::<Vec<_>>()).unwrap();
+    let net = Titanic::pretrained().unwrap();
+    let importance = IntegratedGradients::new(net).attribute(&test, 1).unwrap();
+    hold("waterfall", &importance.waterfall((&test, 0)).unwrap());
+    hold("beeswarm", &importance.beeswarm(&test).unwrap().most(5).unwrap());
+    hold("dependence", &importance.dependence(&test, "age").unwrap());
+    hold("force", &importance.force((&test, 0)).unwrap());
+}
+
+#[test]
 fn tables() {
     let passengers = Titanic::offline().unwrap();
     hold("passengers", &passengers);
@@ -98,6 +110,7 @@ fn texts() {
     let words = explain.visualize(text).unwrap();
     hold("words", &words);
     hold("words_green_red", &heatmap![words].unwrap().palette(Palette::GreenRed));
+    hold("force_words", &words.force().unwrap());
     hold("pieces", &explain.pieces(true).visualize("tốt <b>đẹp</b>").unwrap());
     hold("layer_map", &explain.layers("Áo đẹp").unwrap().layer_map().unwrap());
     let comments = Comments::load("data/comments.csv").unwrap().first(6);

@@ -1,0 +1,209 @@
+//! A feature's value against its attribution, in the colours of a second feature.
+
+use super::Figure;
+use super::axis::Axis;
+use super::beeswarm::{MOST_DOTS, evenly};
+use super::canvas::{Anchor, Canvas, MARGIN, Stretch, cut, wide};
+use super::captioned::captioned;
+use super::features::{Features, reaches};
+use super::html::{self, FAINT, INK, number};
+use super::shades::{self, Shades};
+use super::{bins, interaction, swarm};
+use crate::engine::Attributions;
+use crate::error::{Result, error};
+use crate::model::Inputs;
+use crate::visible::visible;
+
+/// A feature of up to so many values has the dots of each value side by side.
+const FEW: usize = 8;
+
+/// A dot for each example: a feature's value from left to right, its attribution upwards, in the colour of a second
+/// feature. Made with [`Attributions::dependence`].
+#[derive(Clone, Debug)]
+pub struct Dependence {
+    title: String,
+    names: Vec<String>,
+    columns: Vec<Vec<f64>>,
+    attributions: Vec<f64>,
+    feature: usize,
+    second: Option<usize>,
+    chosen: bool,
+    remarks: Vec<String>,
+}
+
+impl Attributions {
+    /// How the attribution of a feature depends on its value in `data`, the table that was attributed.
+    ///
+    /// The colours are of the feature that interacts with it most; [`Dependence::coloured_by`] chooses another. To find
+    /// it, examples of about the same value of `feature` are compared with each other, 25 at a time: it is the feature
+    /// that goes with the largest part of the spread that their attributions still have.
+    ///
+    /// ```
+    /// use candle_explain::prelude::*;
+    ///
+    /// let (_, test) = Titanic::offline()?.split(Split::Tutorial)?;
+    /// let importance = IntegratedGradients::new(Titanic::pretrained()?).attribute(&test, 1)?;
+    /// importance.dependence(&test, "age")?.coloured_by("fare")?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn dependence(&self, data: impl Into<Inputs>, feature: &str) -> Result<Dependence> {
+        let features = Features::with_values(self, &data.into())?;
+        let position = features.position(feature)?;
+        let columns: Vec<Vec<f64>> = (0..features.names.len()).map(|index| features.values_of(index)).collect();
+        let attributions = features.attributions_of(position);
+        let title = format!("Attribution of {feature} by its value");
+        reaches(&format!("\"{title}\""), attributions.iter().copied().chain([0.]))?;
+        reaches(&format!("\"{feature}\""), columns[position].iter().copied())?;
+        let second = interaction::strongest(position, &attributions, &columns);
+        Ok(Dependence {
+            title,
+            names: features.names,
+            columns,
+            attributions,
+            feature: position,
+            second,
+            chosen: false,
+            remarks: self.remarks(),
+        })
+    }
+}
+
+impl Dependence {
+    /// The same picture under another title.
+    pub fn title(&self, title: impl Into<String>) -> Self {
+        Self { title: title.into(), ..self.clone() }
+    }
+
+    /// The same in the colours of this feature.
+    pub fn coloured_by(&self, feature: &str) -> Result<Self> {
+        let position =
+            self.names.iter().position(|name| name == feature).ok_or_else(|| {
+                error!(Input, "there is no feature \"{feature}\"; there are: {}", self.names.join(", "))
+            })?;
+        Ok(Self { second: Some(position), chosen: true, ..self.clone() })
+    }
+
+    fn caption(&self, hidden: usize) -> Vec<String> {
+        let own = &self.names[self.feature];
+        let mut caption = vec![match self.second.map(|second| &self.names[second]) {
+            None => format!("A dot for each example. No other feature goes with the attributions of {own}."),
+            Some(second) if self.chosen => format!("A dot for each example, in the colour of its {second}."),
+            Some(second) => format!(
+                "A dot for each example, in the colour of its {second}: of all features, it goes with most of the \
+                 spread that the attributions have among examples of about the same {own}."
+            ),
+        }];
+        if self.attributions.len() > MOST_DOTS {
+            caption.push(format!("{MOST_DOTS} of {} examples are drawn, evenly chosen", self.attributions.len()));
+        }
+        if self.distinct().is_some() {
+            caption.push("Dots of one value stand side by side.".to_string());
+        }
+        if hidden > 0 {
+            caption
+                .push(format!("{hidden} dots found no room: where a column is full, more examples lie than are seen"));
+        }
+        caption.extend(self.remarks.iter().cloned());
+        caption
+    }
+
+    /// The values that the feature has, if they are few.
+    fn distinct(&self) -> Option<Vec<f64>> {
+        let mut values = self.columns[self.feature].clone();
+        values.sort_by(f64::total_cmp);
+        values.dedup();
+        (values.len() <= FEW && values.len() < self.attributions.len()).then_some(values)
+    }
+
+    fn draw(&self) -> String {
+        const WIDTH: f64 = 660.;
+        const TOP: f64 = 46.;
+        const BOTTOM: f64 = 366.;
+        const RADIUS: f64 = 3.2;
+        /// The room for the bar of colours and the numbers at its ends.
+        const COLOURS: f64 = 84.;
+        let own = &self.columns[self.feature];
+        let shown = evenly(self.attributions.len(), MOST_DOTS);
+        let upwards = Axis::new(self.attributions.iter().copied().chain([0.]), false, 0.06);
+        let numbers = upwards.texts().iter().map(|(_, _, text)| wide(text)).fold(20., f64::max);
+        let left = MARGIN + 20. + numbers + 7.;
+        let right = WIDTH - MARGIN - if self.second.is_some() { COLOURS } else { 0. };
+        let few = self.distinct();
+        let air = if few.is_some() { 0.25 } else { 0.04 };
+        let across = Stretch { axis: Axis::new(own.iter().copied(), false, air), from: left, to: right };
+        let upwards = Stretch { axis: upwards, from: BOTTOM, to: TOP };
+        let mut places: Vec<Option<(f64, f64)>> = shown
+            .iter()
+            .map(|example| Some((across.at(own[*example]), upwards.at(self.attributions[*example]))))
+            .collect();
+        if let Some(values) = &few {
+            // Half the distance between two neighbouring values, less a gap.
+            let apart = values.windows(2).map(|pair| across.at(pair[1]) - across.at(pair[0])).fold(160., f64::min);
+            let most = ((0.5 * apart - 6.) / (2. * RADIUS)).floor().max(0.) as i32;
+            for value in values {
+                let column: Vec<usize> = (0..shown.len()).filter(|dot| own[shown[*dot]] == *value).collect();
+                let heights: Vec<f64> = column.iter().filter_map(|dot| places[*dot]).map(|(_, y)| y).collect();
+                let levels = swarm::levels(&heights, &swarm::ranked(&heights), 2. * RADIUS, most);
+                for (dot, level) in column.into_iter().zip(levels) {
+                    let aside = level.map(|level| 2. * RADIUS * f64::from(level));
+                    places[dot] = places[dot].zip(aside).map(|((x, y), aside)| (x + aside, y));
+                }
+            }
+        }
+        let hidden = places.iter().filter(|place| place.is_none()).count();
+        let mut canvas = Canvas::new(WIDTH);
+        canvas.title(&self.title);
+        canvas.axis_beside(&upwards, (left, right));
+        canvas.axis_below(&across, (TOP, BOTTOM));
+        let zero = upwards.at(0.);
+        canvas.line((left, zero), (right, zero), FAINT, false);
+        let middle = 0.5 * (left + right);
+        canvas.text((middle, BOTTOM + 38.), Anchor::Middle, INK, &cut(&self.names[self.feature], right - left));
+        canvas.upwards((MARGIN + 10., 0.5 * (TOP + BOTTOM)), INK, "attribution");
+        let second = self.second.map(|second| &self.columns[second]);
+        let shades = second.map(|values| Shades::of(values));
+        let colour = |example: usize| match (&shades, second) {
+            (Some(shades), Some(values)) => shades.colour(values[example]),
+            _ => shades::WITHOUT_VALUE.to_string(),
+        };
+        let dots =
+            places.iter().zip(&shown).filter_map(|(place, example)| place.map(|place| (place, colour(*example))));
+        canvas.dots(dots, RADIUS - 0.2);
+        if let (Some(shades), Some(second)) = (&shades, self.second) {
+            let ends = [number(shades.low), number(shades.high)];
+            let name = cut(&self.names[second], BOTTOM - TOP - 40.);
+            let place = (right + 36., TOP + 24.);
+            shades::bar(&mut canvas, place, BOTTOM - TOP - 48., [&ends[0], &ends[1]], &name);
+        }
+        captioned(canvas.svg(BOTTOM + 48., &self.text()), &self.caption(hidden))
+    }
+}
+
+impl Figure for Dependence {
+    fn html(&self) -> String {
+        html::image(&self.draw(), &self.text())
+    }
+
+    fn text(&self) -> String {
+        let own = &self.columns[self.feature];
+        let ((low, high), (lowest, highest)) =
+            (bins::range(own.iter().copied()), bins::range(self.attributions.iter().copied()));
+        let mut lines = vec![
+            self.title.clone(),
+            format!(
+                "{} from {} to {}, attributions from {} to {}",
+                self.names[self.feature],
+                number(low),
+                number(high),
+                number(lowest),
+                number(highest)
+            ),
+        ];
+        lines.extend(self.caption(0));
+        visible(&lines.join("\n"))
+    }
+
+    fn svg(&self) -> Option<String> {
+        Some(self.draw())
+    }
+}

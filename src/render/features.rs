@@ -1,0 +1,205 @@
+//! Attributions of features as numbers, with the features' own values, for pictures of them.
+
+use super::bins;
+use super::html::number;
+use crate::engine::{Attributions, host_rows};
+use crate::error::{Result, bail};
+use crate::model::Inputs;
+
+/// Methods that share F(x) − F(b) out completely by construction, so that they have no convergence delta.
+pub(super) const WITHOUT_DELTA: [&str; 3] = ["ShapleyValues", "ShapleyValueSampling", "KernelShap"];
+
+/// The attributions of every example to each feature.
+pub(super) struct Features {
+    pub(super) names: Vec<String>,
+    /// A row for each example.
+    pub(super) attributions: Vec<Vec<f64>>,
+    /// The features' own values, a row for each example; empty if they were not given.
+    pub(super) values: Vec<Vec<f64>>,
+}
+
+/// An example of a result: its position, or a table and the position in it, `(&test, 0)`, which brings the
+/// features' own values.
+#[derive(Clone, Debug)]
+pub struct Example {
+    position: usize,
+    data: Option<Inputs>,
+}
+
+impl From<usize> for Example {
+    fn from(position: usize) -> Self {
+        Self { position, data: None }
+    }
+}
+
+impl<D: Into<Inputs>> From<(D, usize)> for Example {
+    fn from((data, position): (D, usize)) -> Self {
+        Self { position, data: Some(data.into()) }
+    }
+}
+
+/// One example's features.
+pub(super) struct Single {
+    pub(super) position: usize,
+    pub(super) features: Vec<Feature>,
+    pub(super) base: f64,
+    pub(super) output: f64,
+}
+
+/// A feature of one example.
+#[derive(Clone, Debug)]
+pub(super) struct Feature {
+    pub(super) name: String,
+    pub(super) value: Option<f64>,
+    pub(super) attribution: f64,
+}
+
+impl Features {
+    /// The attributions, without values.
+    pub(super) fn of(result: &Attributions) -> Result<Self> {
+        let shapes: Vec<&[usize]> = result.values().iter().map(|value| value.dims()).collect();
+        let &[&[_, width]] = shapes.as_slice() else {
+            bail!(
+                Input,
+                "the attributions of {} have the shapes {shapes:?}: a picture of features needs one tensor [batch, \
+                 features]; of a text, sum_hidden gives a number for each word",
+                result.places().join(", ")
+            )
+        };
+        if width == 0 {
+            bail!(Input, "there is nothing to draw: the attributions are of 0 features")
+        }
+        let attributions = host_rows(result.values())?;
+        finite(&attributions, "attribution", result.names())?;
+        let named = |index: usize| result.names().get(index).cloned().unwrap_or_else(|| format!("[{index}]"));
+        Ok(Self { names: (0..width).map(named).collect(), attributions, values: Vec::new() })
+    }
+
+    /// The same with the features' own values, and their names if there were none.
+    pub(super) fn with_values(result: &Attributions, data: &Inputs) -> Result<Self> {
+        let features = Self::of(result)?;
+        let wanted = [features.attributions.len(), features.names.len()];
+        if data.first().dims() != wanted {
+            bail!(
+                Input,
+                "the values have the shape {:?} and the attributions {wanted:?}: give the examples that were \
+                 attributed, with a value for each feature",
+                data.first().dims()
+            )
+        }
+        let values = host_rows(&data.tensors()[..1])?;
+        let names = match result.names() {
+            [] if data.names().len() == features.names.len() => data.names().to_vec(),
+            _ => features.names,
+        };
+        finite(&values, "value", &names)?;
+        Ok(Self { names, values, ..features })
+    }
+
+    /// A feature's attribution in every example.
+    pub(super) fn attributions_of(&self, feature: usize) -> Vec<f64> {
+        self.attributions.iter().map(|row| row[feature]).collect()
+    }
+
+    /// A feature's value in every example.
+    pub(super) fn values_of(&self, feature: usize) -> Vec<f64> {
+        self.values.iter().map(|row| row[feature]).collect()
+    }
+
+    /// The position of a feature by its name.
+    pub(super) fn position(&self, name: &str) -> Result<usize> {
+        match self.names.iter().position(|other| other == name) {
+            Some(position) => Ok(position),
+            None => bail!(Input, "there is no feature \"{name}\"; there are: {}", self.names.join(", ")),
+        }
+    }
+}
+
+impl Single {
+    /// The features of one example, with the base value that its attributions begin from.
+    pub(super) fn of(result: &Attributions, example: &Example) -> Result<Self> {
+        let features = match &example.data {
+            Some(data) => Features::with_values(result, data)?,
+            None => Features::of(result)?,
+        };
+        let position = example.position;
+        let Some(attributions) = features.attributions.get(position) else {
+            bail!(Input, "there is no example {position}: there are {}", features.attributions.len())
+        };
+        if result.convergence_delta().is_err() && !WITHOUT_DELTA.contains(&result.method()) {
+            bail!(
+                Input,
+                "the numbers of {} do not add up from a base value to the output: draw their bars, or take a method \
+                 whose numbers do, such as IntegratedGradients or DeepLift",
+                result.method()
+            )
+        }
+        let output = explained_output(result, position)?;
+        let base = output - attributions.iter().sum::<f64>();
+        let feature = |index: usize| Feature {
+            name: features.names[index].clone(),
+            value: features.values.get(position).map(|row| row[index]),
+            attribution: attributions[index],
+        };
+        let features = (0..attributions.len()).map(feature).collect();
+        Ok(Self { position, features, base, output })
+    }
+}
+
+impl Feature {
+    /// The feature's name with its value.
+    pub(super) fn label(&self) -> String {
+        let name = &self.name;
+        self.value.map_or_else(|| name.clone(), |value| format!("{name} = {}", number(value)))
+    }
+}
+
+/// The number of the output that was attributed for an example.
+fn explained_output(result: &Attributions, example: usize) -> Result<f64> {
+    let Some(output) = result.output() else {
+        bail!(
+            Input,
+            "the numbers of {} are of a neuron or an activation, not of the model's output: there is no base value to \
+             start from",
+            result.method()
+        )
+    };
+    let row = &host_rows(std::slice::from_ref(output))?[example];
+    let target = result.targets().get(example).map_or(&[][..], Vec::as_slice);
+    let axes = output.dims().iter().skip(1);
+    let position =
+        if row.len() == 1 { 0 } else { axes.zip(target).fold(0, |position, (axis, at)| position * axis + at) };
+    match row.get(position) {
+        Some(value) if value.is_finite() => Ok(*value),
+        Some(value) => bail!(NotFinite, "the output for example {example} is {value}"),
+        None => bail!(Input, "the output {:?} has no number {target:?}", output.dims()),
+    }
+}
+
+/// What was attributed for an example, for a title.
+pub(super) fn target_name(result: &Attributions, example: usize) -> String {
+    match result.targets().get(example).map_or(&[][..], Vec::as_slice) {
+        [] => String::new(),
+        [class] => format!(" for class {class}"),
+        index => format!(" for {index:?}"),
+    }
+}
+
+/// An error if some numbers have no place on an axis.
+pub(super) fn reaches(what: &str, values: impl Iterator<Item = f64>) -> Result<()> {
+    let (low, high) = bins::range(values);
+    if !(high - low).is_finite() {
+        bail!(Input, "{what} cannot be drawn: its numbers reach from {low:e} to {high:e}")
+    }
+    Ok(())
+}
+
+fn finite(rows: &[Vec<f64>], what: &str, names: &[String]) -> Result<()> {
+    for (example, row) in rows.iter().enumerate() {
+        if let Some(feature) = row.iter().position(|value| !value.is_finite()) {
+            let name = names.get(feature).map_or_else(|| format!("[{feature}]"), |name| format!("\"{name}\""));
+            bail!(NotFinite, "the {what} of {name} in example {example} is {}: it cannot be drawn", row[feature])
+        }
+    }
+    Ok(())
+}
