@@ -177,6 +177,13 @@ fn options(case: &Value) -> Result<Options, String> {
         match name.as_str() {
             "n_steps" => options.n_steps = count(),
             "internal_batch_size" => options.internal_batch_size = count(),
+            "perturbations_per_eval" => options.internal_batch_size = count(),
+            "feature_mask" => {
+                let ids: Vec<u32> = index(value).into_iter().map(|id| id as u32).collect();
+                options.feature_mask = Some(FeatureMask::from(Tensor::new(&[ids], &Device::Cpu).unwrap()));
+            }
+            "sliding_window_shapes" => options.sliding_window_shapes = Some(Sizes::from(index(value))),
+            "strides" => options.strides = Some(Sizes::from(index(value))),
             "multiply_by_inputs" => options.multiply_by_inputs = value.as_bool(),
             "abs" => options.abs = value.as_bool(),
             "attribute_to_layer_input" | "attribute_to_neuron_input" => {

@@ -7,6 +7,7 @@ use candle_explain::engine::{MethodInfo, Options};
 use candle_explain::nn::MaxPool2d;
 use candle_explain::prelude::*;
 
+use crate::laws::takes_baseline_of_inputs;
 use crate::plain::numbers;
 
 /// A model, inputs that fit it, and where to look into it.
@@ -136,7 +137,8 @@ impl Subject {
         Options {
             layers: if info.takes("layer") { vec![self.layer.to_string()] } else { Vec::new() },
             neuron: info.takes("neuron").then(|| self.neuron.clone()),
-            baseline: info.takes("baseline").then(|| Baseline::Tensors(self.baseline.clone())),
+            sliding_window_shapes: info.takes("sliding_window_shapes").then(|| Sizes::from(1)),
+            baseline: takes_baseline_of_inputs(info).then(|| Baseline::Tensors(self.baseline.clone())),
             ..Options::default()
         }
     }
