@@ -72,8 +72,8 @@ fn what_a_black_box_says_of_itself() {
     let short = from_rows(|_: &[Vec<f64>]| -> Vec<f64> { vec![1.; 3] });
     assert_error(of(short), ErrorKind::Input, &["3 answers for 2 rows"]);
     let ragged =
-        from_rows(|rows: &[Vec<f64>]| -> Vec<Vec<f64>> { (0..rows.len()).map(|row| vec![0.; row + 1]).collect() });
-    assert_error(of(ragged), ErrorKind::Input, &["1 numbers for one row and 2 for another"]);
+        from_rows(|rows: &[Vec<f64>]| -> Vec<Vec<f64>> { rows.iter().map(|row| vec![0.; row[0] as usize]).collect() });
+    assert_error(of(ragged), ErrorKind::Input, &["1 numbers for one row and 3 for another"]);
     let infinite = from_rows(|rows: &[Vec<f64>]| -> Vec<f64> { rows.iter().map(|row| 1. / row[0]).collect() });
     assert_error(of(infinite), ErrorKind::NotFinite, &["where some features are absent", "inf"]);
 }
