@@ -191,6 +191,9 @@ fn options(case: &Value) -> Result<Options, String> {
         match name.as_str() {
             "n_steps" => options.n_steps = count(),
             "internal_batch_size" => options.internal_batch_size = count(),
+            "perturbations_per_eval" => options.internal_batch_size = count(),
+            "sliding_window_shapes" => options.sliding_window_shapes = Some(Sizes::from(index(value))),
+            "strides" => options.strides = Some(Sizes::from(index(value))),
             "multiply_by_inputs" => options.multiply_by_inputs = value.as_bool(),
             "abs" => options.abs = value.as_bool(),
             "attribute_to_layer_input" | "attribute_to_neuron_input" => {
@@ -201,8 +204,7 @@ fn options(case: &Value) -> Result<Options, String> {
                 let ids = index(value).iter().map(|id| *id as i64).collect::<Vec<i64>>();
                 options.feature_mask = Some(Tensor::new(ids, &Device::Cpu).unwrap().unsqueeze(0).unwrap().into());
             }
-            "perturbations_per_eval" => {} // memory and speed only
-            "output" => {}                 // of the model
+            "output" => {} // of the model
             "relu_attributions" => options.relu_attributions = value.as_bool(),
             "attr_dim_summation" => options.attr_dim_summation = value.as_bool(),
             "interpolate_mode" => {

@@ -199,7 +199,7 @@ fn every_layer_that_all_goes_through_adds_up_in_every_encoder() {
 fn the_shipped_classifier_adds_up_over_texts() {
     let model = TextClassifier::from_pretrained("data/sentiment-vi").unwrap();
     let input = model.tokenize("Sản phẩm này rất tốt, giao hàng nhanh").unwrap();
-    let (x, baseline) = (Inputs::from(&input), input.reference().unwrap());
+    let (x, baseline) = (Inputs::from(&input), Inputs::from(&input.reference().unwrap()));
     let worst = worst(model.classifier(), "embeddings", &x, &baseline);
     println!("{worst:e}");
     assert!(worst <= 1e-4, "{worst:e}");

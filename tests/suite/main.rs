@@ -38,11 +38,20 @@ mod deep_lift_layers;
 
 /// GradientShap: its draws, its errors, and what it approaches.
 mod gradient_shap;
+
 /// Guided backpropagation, deconvolution and Grad-CAM.
 mod rectified;
 
 /// NoiseTunnel: its draws, its errors, and what it wraps.
 mod noise_tunnel;
+/// Methods that leave features out.
+mod perturbation;
+
+/// What a feature is: masks, windows and permutations, and those that do not fit.
+mod feature_masks;
+
+/// Models that are closures from rows to numbers.
+mod black_boxes;
 
 /// How many passes each method takes, and of how many rows.
 mod passes;

@@ -30,7 +30,8 @@ fn words(text: &str) -> TokenAttributions {
 
 /// The numbers of an attribute wherever it stands in a picture.
 fn numbers(svg: &str, attribute: &str) -> Vec<f64> {
-    let parts = svg.split(&format!(" {attribute}=\"")).skip(1);
+    let mark = format!(" {attribute}=\"");
+    let parts = svg.split(&mark).skip(1);
     parts.filter_map(|part| part.split('"').next().unwrap().parse().ok()).collect()
 }
 

@@ -226,7 +226,7 @@ fn neuron_integrated_gradients() {
 
 #[test]
 fn every_method_has_a_twin() {
-    let source = [
+    let source = concat!(
         include_str!("twins.rs"),
         include_str!("shapley.rs"),
         include_str!("lime.rs"),
@@ -234,8 +234,8 @@ fn every_method_has_a_twin() {
         include_str!("deep_lift_layers.rs"),
         include_str!("gradient_shap.rs"),
         include_str!("noise_tunnel.rs"),
-    ]
-    .concat();
+        include_str!("perturbation.rs"),
+    );
     for info in candle_explain::attr::METHODS {
         let call = format!(" {}::new(", info.name);
         assert!(source.contains(&call), "{} has no twin", info.name);
