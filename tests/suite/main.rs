@@ -60,6 +60,9 @@ mod pooling;
 /// What training makes sure of before its first epoch.
 mod training;
 
+/// Neurons that are part of a layer.
+mod neurons;
+
 /// Gradients held against the function.
 mod gradient_check;
 
