@@ -160,16 +160,26 @@ fn target(value: &Value) -> Target {
     }
 }
 
+fn neuron(value: &Value) -> Option<Neuron> {
+    let slices = value["slice"].as_array().into_iter().flatten().map(index);
+    let part: Vec<_> = slices.map(|slice| slice[0]..slice[1]).collect();
+    match value {
+        Value::Null => None,
+        Value::Object(_) => Some(part.into()),
+        _ => Some(index(value).into()),
+    }
+}
+
 fn options(case: &Value) -> Result<Options, String> {
     let mut options = Options {
         layers: case["layer"].as_str().map(str::to_string).into_iter().collect(),
-        neuron: case["neuron"].as_array().map(|_| Neuron::from(index(&case["neuron"]))),
+        neuron: neuron(&case["neuron"]),
         baseline: match &case["baselines"] {
             Value::Null => None,
             Value::Number(value) => Some(Baseline::Value(value.as_f64().unwrap())),
             list => Some(Baseline::Tensors(list.as_array().unwrap().iter().map(tensor).collect())),
         },
-        captum_rules: (case["method"] == "DeepLift").then_some(true),
+        captum_rules: case["method"].as_str().unwrap().contains("DeepLift").then_some(true),
         ..Options::default()
     };
     for (name, value) in case["args"].as_object().unwrap() {
@@ -182,7 +192,8 @@ fn options(case: &Value) -> Result<Options, String> {
             "attribute_to_layer_input" | "attribute_to_neuron_input" => {
                 options.attribute_to_layer_input = value.as_bool();
             }
-            "output" => {} // of the model
+            "output" => {}                 // of the model
+            "perturbations_per_eval" => {} // how many rows go together, which changes nothing
             "quadrature" => {
                 options.quadrature = Some(match value.as_str().unwrap() {
                     "gausslegendre" => Quadrature::GaussLegendre,
@@ -202,7 +213,8 @@ fn options(case: &Value) -> Result<Options, String> {
 /// The case's model, in float64.
 fn model(case: &Value, folder: &Path, inputs: &[Tensor]) -> Result<Arc<dyn Model>> {
     match case["model"]["kind"].as_str().unwrap() {
-        "sequential" => Ok(Arc::new(network(&case["model"], &inputs[0].dims()[1..])?)),
+        "sequential" => Ok(Arc::new(network(&case["model"]["layers"], &inputs[0].dims()[1..])?)),
+        "joined" => Ok(Arc::new(Joined::new(&case["model"], inputs)?)),
         "huggingface" => {
             let checkpoint = folder.join(case["model"]["path"].as_str().unwrap());
             let output = match case["args"]["output"].as_str() {
@@ -216,8 +228,39 @@ fn model(case: &Value, folder: &Path, inputs: &[Tensor]) -> Result<Arc<dyn Model
     }
 }
 
-fn network(model: &Value, input_shape: &[usize]) -> Result<Sequential> {
-    let layers = model["layers"].as_array().unwrap().iter().map(|layer| {
+/// One way for each input, put side by side for the other layers.
+struct Joined {
+    ways: Vec<Sequential>,
+    rest: Sequential,
+}
+
+impl Joined {
+    fn new(model: &Value, inputs: &[Tensor]) -> Result<Self> {
+        let ways = model["ways"].as_array().unwrap().iter().zip(inputs);
+        let ways: Vec<_> = ways.map(|(way, input)| network(way, &input.dims()[1..])).collect::<Result<_>>()?;
+        let side_by_side = joined(&ways, &Inputs::new(inputs.to_vec()), &mut Layers::default())?;
+        let rest = network(&model["layers"], &side_by_side.dims()[1..])?;
+        Ok(Self { ways, rest })
+    }
+}
+
+fn joined(ways: &[Sequential], inputs: &Inputs, layers: &mut Layers) -> Result<Tensor> {
+    let ways = ways.iter().zip(inputs.tensors()).map(|(way, input)| way.forward(&input.into(), layers));
+    Ok(Tensor::cat(&ways.collect::<Result<Vec<_>>>()?, 1)?)
+}
+
+impl Model for Joined {
+    fn forward(&self, inputs: &Inputs, layers: &mut Layers) -> Result<Tensor> {
+        let side_by_side = joined(&self.ways, inputs, layers)?;
+        self.rest.forward(&Inputs::from(side_by_side), layers)
+    }
+}
+
+fn network(layers: &Value, input_shape: &[usize]) -> Result<Sequential> {
+    let specs = layers.as_array().unwrap();
+    let layers = specs.iter().map(|named| {
+        let first = specs.iter().find(|spec| !named["as"].is_null() && spec["name"] == named["as"]);
+        let layer = first.unwrap_or(named);
         let size = |key: &str| layer[key].as_u64().map(|size| size as usize);
         let weight = || tensor(&layer["weight"]);
         let bias = (!layer["bias"].is_null()).then(|| tensor(&layer["bias"]));
@@ -244,7 +287,7 @@ fn network(model: &Value, input_shape: &[usize]) -> Result<Sequential> {
             "avg_pool2d" => Layer::AvgPool2d(AvgPool2d { kernel: square(window().0), stride: square(window().1) }),
             other => panic!("unknown layer type {other}"),
         };
-        Ok((layer["name"].as_str().unwrap(), ready))
+        Ok((named["name"].as_str().unwrap(), ready))
     });
     Sequential::from_layers(InputShape::from(input_shape), layers.collect::<Result<Vec<_>>>()?)
 }
