@@ -18,8 +18,8 @@ tokens of `baseline`. Numbers after a method are its samples: of KernelShap the 
 ShapleyValueSampling the orders, of GradientShap the points. `baselines` are the rows that GradientShap draws from;
 all else is compared with zeros.
 
-It prints one line of JSON: the versions, and in `results` for each data, library and method the milliseconds of every
-round, their median, and `evaluations`, the rows that went forward through the model, or `error`, why there are none.
+It prints lines of JSON: first the versions, then for each data, library and method the milliseconds of every round,
+their median, and `evaluations`, the rows that went forward through the model, or `error`, why there are none.
 Attributions lie in `out` as DATA/LIBRARY/METHOD: [rows, 12], or [words] for each text under /INDEX, of a text by
 gradients its tokens'. On the Titanic network LRP explains the logits, as there is no rule for the softmax, and
 sigmoids pass relevance on. Besides tests/golden/requirements.txt it needs shap==0.51.0.
@@ -195,7 +195,7 @@ def milliseconds(call, seed):
 
 
 def measured(job, data, parts, attributions):
-    """Runs each method on every part (the rows at once, or one text after the other) and adds the parts' times up."""
+    """Prints a line for each method, run on every part: all rows, or one text after the other, their times added."""
     for library, method in parts[0]:
         if method not in job.get("methods", [method]):
             continue
@@ -216,7 +216,7 @@ def measured(job, data, parts, attributions):
                      "median_ms": round(statistics.median(rounds), 3)}
         except Exception as error:  # what a library cannot do is a result
             line["error"] = f"{type(error).__name__}: {error}"[:300]
-        yield line
+        print(json.dumps(line), flush=True)
 
 
 def main():
@@ -228,19 +228,18 @@ def main():
         torch.set_num_threads(job["threads"])
     samples = {"target": 1, "kernel_shap": 256, "shapley_value_sampling": 10, "gradient_shap": 20}
 
-    attributions, results = {}, []
+    print(json.dumps({"captum": captum.__version__, "shap": shap.__version__, "torch": torch.__version__,
+                      "transformers": transformers.__version__, "threads": torch.get_num_threads()}), flush=True)
+    attributions = {}
     if "titanic" in job:
         own = samples | {"perturbations_per_eval": 64} | job["titanic"]
-        results += measured(job, "titanic", [titanic(own)], attributions)
+        measured(job, "titanic", [titanic(own)], attributions)
     if "text" in job:
         own = samples | {"perturbations_per_eval": 16, "window": 2} | job["text"]
         model = transformers.AutoModelForSequenceClassification.from_pretrained(
             own["folder"], dtype=torch.float32, attn_implementation="eager").eval()
-        results += measured(job, "text", [text(own, model, one) for one in own["texts"]], attributions)
+        measured(job, "text", [text(own, model, one) for one in own["texts"]], attributions)
     save_file(attributions, job["out"])
-    versions = {"captum": captum.__version__, "shap": shap.__version__, "torch": torch.__version__,
-                "transformers": transformers.__version__}
-    print(json.dumps({"versions": versions, "threads": torch.get_num_threads(), "results": results}))
 
 
 if __name__ == "__main__":

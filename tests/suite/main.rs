@@ -86,6 +86,9 @@ mod pooling;
 /// What training makes sure of before its first epoch.
 mod training;
 
+/// Neurons that are part of a layer.
+mod neurons;
+
 /// Gradients held against the function.
 mod gradient_check;
 
@@ -115,9 +118,6 @@ mod text_folders;
 
 /// Words in every script.
 mod scripts;
-
-/// Neurons by index, by ranges and by a function.
-mod neurons;
 
 /// From a text to its coloured words.
 mod text;
