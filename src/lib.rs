@@ -38,6 +38,7 @@
 //! |---|---|
 //! | [`prelude`] | everything a notebook needs, with one `use` |
 //! | [`attr`] | the attribution methods |
+//! | [`robust`] | attacks: FGSM and PGD |
 //! | [`model`] | the seam to candle: [`model::Model`], named layers, ready networks |
 //! | [`nn`] | building blocks with a correct backward |
 //! | [`engine`] | what methods are made of: targets, baselines, quadrature, results |
@@ -74,6 +75,7 @@ pub mod nn;
 pub mod prelude;
 mod progress;
 pub mod render;
+pub mod robust;
 mod script;
 mod seed;
 pub mod tabular;

@@ -19,6 +19,7 @@ pub use crate::nn::{Activation, Block, Conv2d, Linear, block};
 pub use crate::render::{
     Beeswarm, Chart, Dependence, Figure, Force, Heatmap, LayerMap, Palette, Row, Show, Table, Waterfall,
 };
+pub use crate::robust::{FGSM, Norm, PGD};
 pub use crate::seed::Seed;
 pub use crate::tabular::{Dataset, History, Parameters, Passengers, Split, Titanic, Trainer, neuron_names};
 #[allow(deprecated)]

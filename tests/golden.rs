@@ -87,6 +87,15 @@ fn run(case: &Value, folder: &Path) -> Result<Outcome, String> {
         compare("output", &numbers(&output), &expected, case["tolerance"].as_f64().unwrap())?;
         return Ok(Outcome::Passed);
     }
+    if method == "FGSM" || method == "PGD" {
+        let perturbed = perturbed(case, model, &inputs).map_err(|e| e.to_string())?;
+        let expected = case["expected"]["attributions"].as_array().unwrap();
+        assert_eq!(perturbed.tensors().len(), expected.len());
+        for (got, expected) in perturbed.tensors().iter().zip(expected) {
+            compare("input", &numbers(got), &numbers(&tensor(expected)), case["tolerance"].as_f64().unwrap())?;
+        }
+        return Ok(Outcome::Passed);
+    }
     let Some(info) = METHODS.iter().find(|info| info.name == method) else {
         return Ok(Outcome::Skipped(format!("method {method} is not offered")));
     };
@@ -112,6 +121,23 @@ fn run(case: &Value, folder: &Path) -> Result<Outcome, String> {
         compare("convergence delta", delta.values(), &expected, tolerance)?;
     }
     Ok(Outcome::Passed)
+}
+
+/// What an attack makes of the inputs.
+fn perturbed(case: &Value, model: Arc<dyn Model>, inputs: &Inputs) -> Result<Inputs> {
+    let args = &case["args"];
+    let number = |name: &str| args[name].as_f64().unwrap();
+    let bound = |name: &str, default: f64| args[name].as_f64().unwrap_or(default);
+    let (lower, upper) = (bound("lower_bound", f64::NEG_INFINITY), bound("upper_bound", f64::INFINITY));
+    let (target, targeted) = (target(&case["target"]), args["targeted"] == true);
+    if case["method"] == "FGSM" {
+        let attack = FGSM::new(model).bounds(lower, upper).targeted(targeted);
+        return attack.perturb(inputs, number("epsilon"), target);
+    }
+    let norm = if args["norm"] == "L2" { Norm::L2 } else { Norm::Linf };
+    let attack = PGD::new(model).bounds(lower, upper).targeted(targeted).norm(norm);
+    let steps = args["step_num"].as_u64().unwrap() as usize;
+    attack.perturb(inputs, number("radius"), number("step_size"), steps, target)
 }
 
 fn compare(what: &str, got: &[f64], expected: &[f64], tolerance: f64) -> Result<(), String> {

@@ -205,6 +205,12 @@ impl<'a> Question<'a> {
         })
     }
 
+    /// The target as a position for each example, the same wherever the inputs go.
+    pub(crate) fn settled_target(&self) -> Result<Target> {
+        self.values()?;
+        Ok(Target::PerExampleIndex(self.answers().indices()))
+    }
+
     /// The attributed number of each of these rows for other inputs of the same shapes, evaluated in passes of `rows`
     /// rows.
     pub(crate) fn values_at(&self, tensors: &[Tensor], at: &Expansion, rows: usize) -> Result<Vec<f64>> {

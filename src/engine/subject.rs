@@ -38,6 +38,11 @@ impl Subject {
         Self { check, ..self }
     }
 
+    /// The same about another model, of whose gradients nothing is known yet.
+    pub(crate) fn about(&self, model: Arc<dyn Model>) -> Self {
+        Self { model, check: self.check, findings: Arc::default() }
+    }
+
     pub(crate) fn model(&self) -> &dyn Model {
         &*self.model
     }

@@ -92,6 +92,9 @@ mod neurons;
 /// Gradients held against the function.
 mod gradient_check;
 
+/// Attacks: FGSM and PGD.
+mod robust;
+
 /// Bad input and the error that each gives.
 mod errors;
 

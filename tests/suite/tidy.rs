@@ -28,6 +28,7 @@ const LIBRARY: Package = Package {
         ("model", &["error", "seed", "file", "finite", "deep_stack", "nn"]),
         ("engine", &["error", "seed", "finite", "deep_stack", "nn", "model"]),
         ("attr", &["error", "seed", "model", "engine"]),
+        ("robust", &["error", "seed", "finite", "model", "engine"]),
         ("training", &["error", "seed", "finite", "model"]),
         ("tabular", &["error", "seed", "file", "finite", "progress", "deep_stack", "model", "engine", "training"]),
         (
@@ -38,7 +39,7 @@ const LIBRARY: Package = Package {
             ],
         ),
         ("render", &["error", "file", "visible", "script", "engine", "model", "tabular", "text"]),
-        ("prelude", &["error", "seed", "nn", "model", "engine", "attr", "tabular", "text", "render", "row", "heatmap"]),
+        ("prelude", &["error", "seed", "nn", "model", "engine", "attr", "robust", "tabular", "text", "render", "row", "heatmap"]),
     ],
 };
 
