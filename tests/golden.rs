@@ -183,6 +183,18 @@ fn options(case: &Value) -> Result<Options, String> {
                 options.attribute_to_layer_input = value.as_bool();
             }
             "output" => {} // of the model
+            "rule" => {
+                let number = |name: &str, default: f64| case["args"][name].as_f64().unwrap_or(default);
+                options.default_rule = Some(match value.as_str().unwrap() {
+                    "epsilon" => LrpRule::Epsilon(number("epsilon", 1e-9)),
+                    "gamma" => LrpRule::Gamma(number("gamma", 0.25)),
+                    "alpha1_beta0" => LrpRule::Alpha1Beta0,
+                    "identity" => LrpRule::Identity,
+                    other => return Err(format!("unknown rule {other}")),
+                });
+            }
+            "epsilon" | "gamma" => {} // of the rule
+            "set_bias_to_zero" => options.set_bias_to_zero = value.as_bool(),
             "quadrature" => {
                 options.quadrature = Some(match value.as_str().unwrap() {
                     "gausslegendre" => Quadrature::GaussLegendre,

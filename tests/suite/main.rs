@@ -27,6 +27,15 @@ mod axioms;
 /// DeepLift over blocks of every kind.
 mod deep_lift;
 
+/// Relevance by LRP's rules.
+mod lrp;
+
+/// LRP against Captum's numbers.
+mod lrp_numbers;
+
+/// What LRP refuses, and what it remarks on.
+mod lrp_errors;
+
 /// How many passes each method takes, and of how many rows.
 mod passes;
 
