@@ -301,6 +301,7 @@ fn options(case: &Value) -> Result<Options, String> {
             }
             "output" => {}                                           // of the model
             "perturbations_per_eval" | "nt_samples_batch_size" => {} // how many rows go together, which changes nothing
+            "set_bias_to_zero" => options.set_bias_to_zero = value.as_bool(),
             "quadrature" => {
                 options.quadrature = Some(match value.as_str().unwrap() {
                     "gausslegendre" => Quadrature::GaussLegendre,

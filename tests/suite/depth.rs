@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::laws::{mixes_rows, options};
+use crate::plain::Square;
 use crate::wave::wave;
 use candle_explain::attr::METHODS;
 use candle_explain::prelude::*;
@@ -16,7 +17,8 @@ fn deep(depth: usize) -> Arc<dyn Model> {
         for _ in 0..depth {
             x = x.affine(1., 1. / depth as f64)?;
         }
-        Ok(layers.visit("top", x)?.sqr()?.sum(1)?)
+        let top = layers.visit("top", x)?;
+        Ok(layers.run(&Square, &top)?.sum(1)?)
     })
 }
 

@@ -44,6 +44,7 @@ mod rectified;
 
 /// NoiseTunnel: its draws, its errors, and what it wraps.
 mod noise_tunnel;
+
 /// Methods that leave features out.
 mod perturbation;
 
@@ -52,6 +53,15 @@ mod feature_masks;
 
 /// Models that are closures from rows to numbers.
 mod black_boxes;
+
+/// Relevance by LRP's rules.
+mod lrp;
+
+/// LRP against Captum's numbers.
+mod lrp_numbers;
+
+/// What LRP refuses, and what it remarks on.
+mod lrp_errors;
 
 /// How many passes each method takes, and of how many rows.
 mod passes;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use crate::laws::{mixes_rows, options, takes_baseline_of_inputs};
-use crate::plain::{Plain, rows, tensor};
+use crate::plain::{Plain, Square, rows, tensor};
 use candle_explain::attr::METHODS;
 use candle_explain::engine::{MethodInfo, Options};
 use candle_explain::prelude::*;
@@ -47,6 +47,7 @@ const PASSES: &[(&str, &[usize], &[usize])] = &[
     ("GradientShap", &[1, 1, 5], &[1, 5, 5]),
     // The input beside its baseline, which tells what a pair keeps; the other pairs.
     ("DeepLift", &[2], &[2, 38]),
+    ("LRP", &[1], &[1]),
     // The method at the input; the first sample, which tells what a row keeps; the others.
     ("NoiseTunnel", &[1, 1, 4], &[1, 1, 4]),
     // F at the input; without each feature, for each baseline.
@@ -70,6 +71,7 @@ const PASSES: &[(&str, &[usize], &[usize])] = &[
     // The layer and the gradient at the input; the layer there for its shape; F at the baselines drawn; the layer at both
     // ends of the samples.
     ("LayerGradientShap", &[1, 1, 1, 1, 5, 5, 5], &[1, 1, 1, 5, 5, 5, 5]),
+    ("LayerLRP", &[1], &[1]),
     // The layer at the input; F there; without each neuron.
     ("LayerFeatureAblation", &[1, 1, 5], &[1, 1, 5]),
     ("LayerFeaturePermutation", &[2, 2, 10], &[2, 2, 10]),
@@ -148,11 +150,10 @@ fn given(info: &MethodInfo, options: &Options, examples: usize, width: usize) ->
     let numbers: Arc<Mutex<Vec<f64>>> = Arc::default();
     let seen = numbers.clone();
     let model = from_fn(move |input, layers| {
-        let square = block(Tensor::sqr);
         let x = layers.apply("tanh1", &Activation::Tanh, &input.first().affine(0.7, 0.1)?)?;
         // Wide enough for a pass of few rows to fill the cache.
         let wide = x.sum_keepdim(1)?.repeat((1, width))?.affine(1. / width as f64, 0.)?;
-        let output = (layers.run(&square, &x)?.sum_keepdim(1)? + layers.run(&square, &wide)?.sum_keepdim(1)?)?;
+        let output = (layers.run(&Square, &x)?.sum_keepdim(1)? + layers.run(&Square, &wide)?.sum_keepdim(1)?)?;
         seen.lock().unwrap().extend(output.flatten_all()?.to_vec1::<f64>()?);
         Ok(Tensor::cat(&[&output, &output.neg()?], 1)?)
     });
@@ -194,7 +195,7 @@ fn the_output_at_the_input_is_computed_once() {
 fn of_one_row() -> Arc<dyn Model> {
     from_fn(|input, layers| {
         let row = input.first().reshape((1, 4))?;
-        let hidden = layers.visit("tanh1", row.affine(0.7, 0.1)?.tanh()?)?;
+        let hidden = layers.apply("tanh1", &Activation::Tanh, &row.affine(0.7, 0.1)?)?;
         Ok(hidden.reshape((1, 4))?.sqr()?)
     })
 }
@@ -202,7 +203,7 @@ fn of_one_row() -> Arc<dyn Model> {
 #[test]
 fn a_model_that_takes_one_row_gives_what_one_that_takes_many_does() {
     let free = from_fn(|input, layers| {
-        let hidden = layers.visit("tanh1", input.first().affine(0.7, 0.1)?.tanh()?)?;
+        let hidden = layers.apply("tanh1", &Activation::Tanh, &input.first().affine(0.7, 0.1)?)?;
         Ok(hidden.sqr()?)
     });
     let inputs = Inputs::from(&tensor(&rows(5, 4)));
@@ -258,11 +259,11 @@ fn a_method_of_two_rows_says_so() {
 #[test]
 fn a_number_without_a_batch_is_that_of_one_row() {
     let scalar = from_fn(|input, layers| {
-        let hidden = layers.visit("tanh1", input.first().tanh()?)?;
+        let hidden = layers.apply("tanh1", &Activation::Tanh, input.first())?;
         Ok(hidden.sqr()?.sum_all()?)
     });
     let row = from_fn(|input, layers| {
-        let hidden = layers.visit("tanh1", input.first().tanh()?)?;
+        let hidden = layers.apply("tanh1", &Activation::Tanh, input.first())?;
         Ok(hidden.sqr()?.sum(1)?)
     });
     for info in METHODS.iter().filter(|info| info.name != "DeepLift") {

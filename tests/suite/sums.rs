@@ -6,6 +6,7 @@ use crate::laws::options;
 use crate::wave::wave;
 use candle_explain::attr::METHODS;
 use candle_explain::engine::{Cost, Family, Options};
+use candle_explain::nn::Softmax;
 use candle_explain::prelude::*;
 
 fn numbers(tensor: &Tensor) -> Vec<f64> {
@@ -202,7 +203,7 @@ fn baselines_of_signed_integers_may_be_negative() {
 fn masks_of_minus_infinity_are_taken() {
     let masked = from_fn(|input, layers| {
         let scores = layers.visit("tanh1", input.first().broadcast_add(input.arg(0)?)?)?;
-        Ok((candle_explain::nn::softmax(&scores, 1)? * input.first())?.sum(1)?)
+        Ok((layers.run(&Softmax { axis: 1 }, &scores)? * input.first())?.sum(1)?)
     });
     let mask = row(&[0f32, 0., f32::NEG_INFINITY]);
     let inputs = Inputs::from(&wave(&[1, 3], 0.1, 1.)).with_args([mask]);
