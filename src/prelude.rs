@@ -6,7 +6,7 @@ pub use candle_core::{D, DType, Device, Module, Tensor, Var};
 pub use candle_nn::{VarBuilder, VarMap};
 
 pub use crate::attr::*;
-pub use crate::engine::{Attribute, Attributions, Baseline, Check, Column, Neuron, NoiseTunnelType, Quadrature, Series, Stdevs, Target};
+pub use crate::engine::{Attribute, Attributions, Baseline, Check, Column, Neuron, NoiseTunnelType, Observer, Progress, Quadrature, Series, Stdevs, Target};
 pub use crate::error::{Error, Result};
 pub use crate::model::{
     ClassifierOutput, FromLayer, Inputs, IntoModel, Layer, Layers, Model, SequenceClassifier, Sequential,

@@ -14,6 +14,7 @@ impl Question<'_> {
     pub(crate) fn at_every_row(&self, of: Attributed, evaluate: Evaluate) -> Result<Sample> {
         let (mut activations, mut gradients, mut scalars) = (Vec::new(), Vec::new(), Vec::new());
         let mut graph_bytes = 0;
+        self.plans(Some(self.batch_size()));
         let block = |rows: Range<usize>| {
             let sample = evaluate(self, &Expansion::of_inputs(rows.collect()))?;
             let bytes = sample.graph_bytes;

@@ -33,6 +33,9 @@ mod gradient_shap;
 /// NoiseTunnel: its draws, its errors, and what it wraps.
 mod noise_tunnel;
 
+/// Progress, and calls that are cancelled.
+mod observer;
+
 /// How many passes each method takes, and of how many rows.
 mod passes;
 

@@ -544,8 +544,11 @@ fn every_layer_method_takes_texts() {
     let input = model.tokenize(TEXT).unwrap();
     let mut taken = 0;
     for info in attr::METHODS.iter().filter(|info| info.family == candle_explain::engine::Family::Layer) {
-        let options =
-            candle_explain::engine::Options { layers: vec!["encoder.layer.0".to_string()], ..Default::default() };
+        let options = candle_explain::engine::Options {
+            layers: vec!["encoder.layer.0".to_string()],
+            baseline: info.takes("stdevs").then_some(Baseline::Zero),
+            ..Default::default()
+        };
         let method = (info.build)(std::sync::Arc::new(model.clone()), &options).unwrap();
         match method.attribute_to(&Inputs::from(&input), &Target::Class(0)) {
             Ok(result) => {
