@@ -2,7 +2,7 @@
 
 use crate::engine::{
     Attribute, Attributions, Budget, Cost, Family, FeatureMask, LayerNames, MethodInfo, Question, Rearrangement,
-    Subject, Target, activations, settings,
+    Subject, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -80,7 +80,7 @@ impl Attribute for LayerFeaturePermutation {
             self.budget.check()?;
             let places = self.layers.places()?;
             let question = Question::about_output(&self.model, inputs, target, &self.budget)?;
-            let activations = activations(self.model.model(), question.inputs(), &places)?;
+            let activations = question.activations(&places)?;
             let values = question.layer_permuted(&places[0], &activations[0], &self.feature_mask, &self.order)?;
             Attributions::to_layers(Self::INFO.name, &question, values, &places)
         })

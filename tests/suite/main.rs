@@ -63,6 +63,9 @@ mod lrp_numbers;
 /// What LRP refuses, and what it remarks on.
 mod lrp_errors;
 
+/// Progress, and calls that are cancelled.
+mod observer;
+
 /// How many passes each method takes, and of how many rows.
 mod passes;
 

@@ -172,7 +172,8 @@ fn the_output_at_the_input_is_computed_once() {
     // What a tunnel's method computes is its own.
     for info in METHODS.iter().filter(|info| !["LayerActivation", "NoiseTunnel"].contains(&info.name)) {
         let check = info.takes("gradient_check").then_some(Check::Off);
-        let plain = Options { gradient_check: check, ..options(info) };
+        let max_samples = info.takes("max_samples").then_some(64);
+        let plain = Options { gradient_check: check, max_samples, ..options(info) };
         let quadrature = info.takes("quadrature").then_some(Quadrature::GaussLegendre);
         let mut variants = vec![Options { quadrature, ..plain.clone() }];
         if info.takes("tolerance") {

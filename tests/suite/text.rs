@@ -549,8 +549,11 @@ fn every_layer_method_takes_texts() {
         // A permutation takes several texts.
         info.family == candle_explain::engine::Family::Layer && !mixes_rows(info)
     }) {
-        let options =
-            candle_explain::engine::Options { layers: vec!["encoder.layer.0".to_string()], ..Default::default() };
+        let options = candle_explain::engine::Options {
+            layers: vec!["encoder.layer.0".to_string()],
+            baseline: info.takes("stdevs").then_some(Baseline::Zero),
+            ..Default::default()
+        };
         let method = (info.build)(std::sync::Arc::new(model.clone()), &options).unwrap();
         match method.attribute_to(&Inputs::from(&input), &Target::Class(0)) {
             Ok(result) => {

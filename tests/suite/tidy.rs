@@ -26,7 +26,7 @@ const LIBRARY: Package = Package {
         ("deep_stack", &["error"]),
         ("nn", &["error", "seed"]),
         ("model", &["error", "seed", "file", "finite", "deep_stack", "nn"]),
-        ("engine", &["error", "seed", "finite", "deep_stack", "nn", "model"]),
+        ("engine", &["error", "seed", "progress", "finite", "deep_stack", "nn", "model"]),
         ("attr", &["error", "seed", "model", "engine"]),
         ("training", &["error", "seed", "finite", "model"]),
         ("tabular", &["error", "seed", "file", "finite", "progress", "deep_stack", "model", "engine", "training"]),
