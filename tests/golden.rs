@@ -177,18 +177,20 @@ fn options(case: &Value) -> Result<Options, String> {
         match name.as_str() {
             "n_steps" => options.n_steps = count(),
             "internal_batch_size" => options.internal_batch_size = count(),
+            "perturbations_per_eval" => options.internal_batch_size = count(),
+            "feature_mask" => {
+                let ids: Vec<u32> = index(value).into_iter().map(|id| id as u32).collect();
+                options.feature_mask = Some(FeatureMask::from(Tensor::new(&[ids], &Device::Cpu).unwrap()));
+            }
+            "sliding_window_shapes" => options.sliding_window_shapes = Some(Sizes::from(index(value))),
+            "strides" => options.strides = Some(Sizes::from(index(value))),
             "multiply_by_inputs" => options.multiply_by_inputs = value.as_bool(),
             "abs" => options.abs = value.as_bool(),
             "attribute_to_layer_input" | "attribute_to_neuron_input" => {
                 options.attribute_to_layer_input = value.as_bool();
             }
             "n_samples" => options.n_samples = count(),
-            "feature_mask" => {
-                let ids = index(value).iter().map(|id| *id as i64).collect::<Vec<i64>>();
-                options.feature_mask = Some(Tensor::new(ids, &Device::Cpu).unwrap().unsqueeze(0).unwrap().into());
-            }
-            "perturbations_per_eval" => {} // memory and speed only
-            "output" => {}                 // of the model
+            "output" => {} // of the model
             "quadrature" => {
                 options.quadrature = Some(match value.as_str().unwrap() {
                     "gausslegendre" => Quadrature::GaussLegendre,

@@ -120,7 +120,7 @@ impl FeatureMask {
             Kind::Tensors(ids) => from_tensors(ids, tensors, what),
             Kind::Columns(groups) => from_columns(groups, tensors, names, what),
             Kind::Grid(height, width) => {
-                let [.., rows, columns] = image_of(tensors, "a grid", what)?;
+                let [rows, columns] = image_of(tensors, "a grid", what)?;
                 if *height == 0 || *width == 0 {
                     bail!(Input, "the grid's cells are {height} by {width}: expected at least 1 by 1")
                 }
@@ -161,7 +161,12 @@ fn elements(tensors: &[Tensor], first: usize) -> Features {
 
 fn from_tensors(ids: &[Tensor], tensors: &[Tensor], what: &str) -> Result<Features> {
     if ids.len() != tensors.len() {
-        bail!(Input, "the feature mask has {} tensors for {} of {what}: give one for each", ids.len(), tensors.len())
+        bail!(
+            Input,
+            "the feature mask has {} tensors for {} inputs or layers: give one for each",
+            ids.len(),
+            tensors.len()
+        )
     }
     let read = |(index, (ids, tensor)): (usize, (&Tensor, &Tensor))| ids_of(ids, tensor, &format!("{what} {index}"));
     let ids: Vec<Ids> = ids.iter().zip(tensors).enumerate().map(read).collect::<Result<_>>()?;
@@ -293,7 +298,7 @@ fn image_of(tensors: &[Tensor], mask: &str, what: &str) -> Result<[usize; 2]> {
             [_, .., height, width] if image.rank() > 2 => Ok([*height, *width]),
             dims => bail!(Input, "{mask} is a mask of images [batch, ..., height, width], and {what} 0 is {dims:?}"),
         },
-        several => bail!(Input, "{mask} is a mask of one image, and there are {} of {what}", several.len()),
+        several => bail!(Input, "{mask} is a mask of one image, and there are {} inputs", several.len()),
     }
 }
 

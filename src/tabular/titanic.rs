@@ -6,6 +6,7 @@ use std::process::Command;
 use candle_core::{Device, Tensor};
 
 use super::{Dataset, Split};
+use crate::engine::FeatureMask;
 use crate::error::{Result, bail, error};
 use crate::file::write_whole;
 use crate::model::Sequential;
@@ -70,6 +71,21 @@ impl Titanic {
         "age", "sibsp", "parch", "fare", "female", "male", "embark_C", "embark_Q", "embark_S", "class_1", "class_2",
         "class_3",
     ];
+
+    /// Sex, port and class as one feature each, for methods that take a feature mask; the other columns are features of
+    /// their own.
+    ///
+    /// ```
+    /// use candle_explain::prelude::*;
+    ///
+    /// let (_, test) = Titanic::offline()?.split(Split::Stratified { test: 0.3, seed: 42 })?;
+    /// let ablation = FeatureAblation::new(Titanic::pretrained()?).feature_mask(Titanic::categories());
+    /// ablation.attribute(test.features(), 1)?.mean()?.bars(test.feature_names())?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn categories() -> FeatureMask {
+        FeatureMask::one_hot(["embark_", "class_"]).with_group(["female", "male"])
+    }
 
     /// The passengers from `titanic3.csv`. If the environment variable `CANDLE_EXPLAIN_DATA` names a folder,
     /// the file must be there. Otherwise it is looked for in the crate's `data` folder and in `shared/data`

@@ -5,6 +5,7 @@ mod comments;
 mod explainer;
 #[cfg(feature = "hub")]
 mod hub;
+mod of_texts;
 mod quotes;
 mod segmenter;
 mod shipped;

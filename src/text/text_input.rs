@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 
 use super::TokenizedText;
-use crate::engine::Baseline;
+use crate::engine::{Baseline, FeatureMask};
 use crate::error::Result;
 use crate::model::Inputs;
 
@@ -57,6 +57,27 @@ impl TextInput {
             token.unknown = false;
         }
         Self::new(texts, self.padding)
+    }
+
+    /// Each word as one feature, for methods that leave features out: the pieces of a word go together. Special tokens
+    /// and padding are in no feature; they stay, and are attributed 0.
+    /// [`Attributions::of_words`](crate::engine::Attributions::of_words) reads the result.
+    pub fn word_mask(&self) -> Result<FeatureMask> {
+        let longest = self.ids().dims()[1];
+        let row = |text: &TokenizedText| {
+            let mut last = (None, -1);
+            let mut ids: Vec<i64> = Vec::with_capacity(longest);
+            for token in &text.tokens {
+                if !token.special && last.0 != Some(token.word) {
+                    last = (Some(token.word), last.1 + 1);
+                }
+                ids.push(if token.special { -1 } else { last.1 });
+            }
+            ids.resize(longest, -1);
+            ids
+        };
+        let ids: Vec<i64> = self.texts.iter().flat_map(row).collect();
+        Ok(FeatureMask::from(Tensor::from_vec(ids, (self.texts.len(), longest), &Device::Cpu)?))
     }
 }
 

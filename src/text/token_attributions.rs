@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use candle_core::DType;
 use unicode_normalization::UnicodeNormalization;
 
-use super::text_classifier::{class_probabilities, most_probable};
-use super::{StrongestWords, TextInput, Token, TokenizedText, WordStrength};
-use crate::engine::{Attributions, Series, Shortfall, host_rows};
+use super::{StrongestWords, WordStrength};
+use crate::engine::{Series, Shortfall};
 use crate::error::{Result, bail};
 use crate::script::unseen;
 
@@ -62,104 +60,11 @@ pub struct Unit {
     pub joined: bool,
 }
 
-impl Attributions {
-    /// The sum over the hidden axis: one number for each token of each text. Needs attributions
-    /// `[batch, tokens, hidden]`, and the input that was attributed, as
-    /// [`TextClassifier`](super::TextClassifier) tokenized it, for its words and tokens. Attributions to
-    /// several layers give a record for each layer.
-    pub fn sum_hidden(&self, input: &TextInput) -> Result<TokenAttributions> {
-        let texts = input.texts();
-        if texts.len() != self.batch_size() {
-            bail!(
-                Input,
-                "these attributions are of {} examples, and the input is of {} texts: give the one that was attributed",
-                self.batch_size(),
-                texts.len()
-            )
-        }
-        let deltas = self.convergence_delta().ok();
-        let outputs = self.output().map(|output| host_rows(std::slice::from_ref(output))).transpose()?;
-        let mut records = Vec::new();
-        for (place, value) in self.places().iter().zip(self.values()) {
-            let longest = input.ids().dims()[1];
-            let &[_, tokens, _] = value.dims() else {
-                bail!(Input, "the attributions of {place} are {:?}: expected [batch, tokens, hidden]", value.dims())
-            };
-            if tokens != longest {
-                bail!(
-                    Input,
-                    "the attributions of {place} are of {tokens} tokens, and the input is of {longest}: give the one that \
-                     was attributed"
-                )
-            }
-            let sums = value.to_dtype(DType::F64)?.sum(2)?.to_vec2::<f64>()?;
-            if let Some(sum) = sums.iter().flatten().find(|sum| !sum.is_finite()) {
-                bail!(NotFinite, "a token's attributions of {place} have the sum {sum}")
-            }
-            for (row, (text, sums)) in texts.iter().zip(sums).enumerate() {
-                let target = self.targets().get(row).and_then(|target| target.first().copied());
-                let output = outputs.as_ref().and_then(|outputs| outputs.get(row));
-                records.push(TextRecord {
-                    method: self.method(),
-                    place: place.clone(),
-                    normalized: false,
-                    units: units(text, &sums),
-                    label: text.label.map(|label| class_name(text, label)),
-                    prediction: output.and_then(|output| prediction(text, output)),
-                    attributed: target.zip(output).map(|(target, output)| attributed(text, target, output.len())),
-                    delta: deltas.as_ref().and_then(|deltas| deltas.values().get(row).copied()),
-                    steps: self.steps().get(row).copied(),
-                    shortfall: self.shortfall(row),
-                    words: text.words.clone(),
-                    cut: text.cut,
-                    unknown: text.unknown(),
-                });
-            }
-        }
-        Ok(TokenAttributions { records })
-    }
-}
-
-fn units(text: &TokenizedText, values: &[f64]) -> Vec<Unit> {
-    let joined = |index: usize| {
-        let Some(last) = index.checked_sub(1).map(|before| &text.tokens[before]) else { return false };
-        let token = &text.tokens[index];
-        // A piece of white space, such as a lone `Ġ`, separates the pieces around it.
-        let own = text.text.get(token.span.clone()).unwrap_or_default();
-        let start = if own.trim().is_empty() { token.span.end } else { token.span.start };
-        let between = text.text.get(last.span.end..start).unwrap_or_default();
-        !last.special && !token.special && !between.contains(char::is_whitespace)
-    };
-    let unit = |(index, (token, value)): (usize, (&Token, &f64))| Unit {
-        text: token.piece.clone(),
-        value: *value,
-        special: token.special,
-        word: token.word,
-        joined: joined(index),
-    };
-    text.tokens.iter().zip(values).enumerate().map(unit).collect()
-}
-
 /// A word without its invisible characters, except those that shape letters: joiners and variation selectors.
 fn spoken(word: &str) -> String {
     let shapes = |c| matches!(c, '\u{180b}'..='\u{180f}' | '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}');
     let lost = |c: char| c.is_control() || matches!(c, '\u{200b}' | '\u{fffd}') || unseen(c) && !shapes(c);
     word.chars().filter(|c| !lost(*c)).collect()
-}
-
-fn class_name(text: &TokenizedText, class: usize) -> String {
-    text.classes.get(class).cloned().unwrap_or_else(|| format!("class {class}"))
-}
-
-fn prediction(text: &TokenizedText, output: &[f64]) -> Option<(String, f64)> {
-    let (class, probability) = most_probable(&class_probabilities(output, text.logits))?;
-    Some((class_name(text, class), probability))
-}
-
-fn attributed(text: &TokenizedText, target: usize, outputs: usize) -> Attributed {
-    let class = if outputs == 1 { 1 } else { target };
-    let opposite = (text.classes.len() == 2).then(|| class_name(text, 1 - class.min(1)));
-    Attributed { class, name: class_name(text, class), opposite }
 }
 
 impl TokenAttributions {

@@ -33,6 +33,15 @@ mod lime;
 /// DeepLift over blocks of every kind.
 mod deep_lift;
 
+/// Methods that leave features out.
+mod perturbation;
+
+/// What a feature is: masks, windows and permutations, and those that do not fit.
+mod feature_masks;
+
+/// Models that are closures from rows to numbers.
+mod black_boxes;
+
 /// How many passes each method takes, and of how many rows.
 mod passes;
 

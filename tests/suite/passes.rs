@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::laws::options;
+use crate::laws::{mixes_rows, options, takes_baseline_of_inputs};
 use crate::plain::{Plain, rows, tensor};
 use candle_explain::attr::METHODS;
 use candle_explain::engine::{MethodInfo, Options};
@@ -45,6 +45,11 @@ const PASSES: &[(&str, &[usize], &[usize])] = &[
     ("InputXGradient", &[1], &[1]),
     // The input beside its baseline, which tells what a pair keeps; the other pairs.
     ("DeepLift", &[2], &[2, 38]),
+    // F at the input; without each feature, for each baseline.
+    ("FeatureAblation", &[1, 4], &[1, 80]),
+    // Two examples, each with the features of the other.
+    ("FeaturePermutation", &[2, 8], &[2, 8]),
+    ("Occlusion", &[1, 2], &[1, 40]),
     // F at the input; with no feature; with some of the four, in 14 ways.
     ("ShapleyValueSampling", &[1, 1, 14], &[1, 20, 280]),
     // The same together.
@@ -58,9 +63,13 @@ const PASSES: &[(&str, &[usize], &[usize])] = &[
     ("LayerActivation", &[1], &[1]),
     ("LayerGradientXActivation", &[1], &[1]),
     ("InternalInfluence", &[1, 50], &[1, 100]),
+    // The layer at the input; F there; without each neuron.
+    ("LayerFeatureAblation", &[1, 1, 5], &[1, 1, 5]),
+    ("LayerFeaturePermutation", &[2, 2, 10], &[2, 2, 10]),
     ("NeuronConductance", &[1, 50], &[1, 100]),
     ("NeuronGradient", &[1], &[1]),
     ("NeuronIntegratedGradients", &[1, 1, 50], &[1, 20, 100]),
+    ("NeuronFeatureAblation", &[1, 4], &[1, 80]),
 ];
 
 fn passes(info: &MethodInfo, model: &Arc<Counted>, examples: usize, baselines: usize) -> [Vec<usize>; 2] {
@@ -68,14 +77,14 @@ fn passes(info: &MethodInfo, model: &Arc<Counted>, examples: usize, baselines: u
     if info.takes("n_steps") && baselines > 1 {
         options.n_steps = Some(5);
     }
-    if info.takes("feature_mask") && baselines > 1 {
+    if info.takes("feature_mask") && info.takes("internal_batch_size") && baselines > 1 {
         options.internal_batch_size = Some(1_000);
     }
-    if info.takes("baseline") && baselines > 1 {
+    if takes_baseline_of_inputs(info) && baselines > 1 {
         options.baseline = Some(Baseline::distribution(&tensor(&rows(4, baselines))));
     }
     let method = (info.build)(model.clone(), &options).unwrap();
-    let inputs = Inputs::from(&tensor(&rows(3, examples)));
+    let inputs = Inputs::from(&tensor(&rows(3, if mixes_rows(info) { examples.max(2) } else { examples })));
     [(); 2].map(|()| {
         method.attribute_to(&inputs, &Target::Class(1)).unwrap();
         model.passes()
@@ -98,9 +107,7 @@ fn every_method_takes_the_passes_that_it_needs() {
 fn the_gradient_check_is_three_rows_once_for_each_gradient() {
     for (info, (name, one, _)) in METHODS.iter().zip(PASSES.iter().copied()) {
         let gradients = match name {
-            // Its delta tells.
-            "LayerActivation" | "DeepLift" => 0,
-            // None is asked for.
+            // No gradient, or its delta tells.
             _ if !info.takes("gradient_check") => 0,
             // The layer's gradient and its neuron's.
             "NeuronConductance" => 2,
@@ -165,7 +172,8 @@ fn the_output_at_the_input_is_computed_once() {
         // The activation of a neuron is computed below the output.
         let expected = if info.name.starts_with("Neuron") && info.name != "NeuronConductance" { 0 } else { 1 };
         for options in &variants {
-            for (examples, width) in [(1, 1), (2, 1), (5, 1), (1, 3_000), (2, 3_000), (5, 3_000)] {
+            let batches = [(1, 1), (2, 1), (5, 1), (1, 3_000), (2, 3_000), (5, 3_000)];
+            for (examples, width) in batches.into_iter().filter(|(examples, _)| *examples > 1 || !mixes_rows(info)) {
                 let times = given(info, options, examples, width);
                 assert_eq!(times, vec![expected; examples], "{}, {width} wide, {options:?}", info.name);
             }
@@ -191,7 +199,7 @@ fn a_model_that_takes_one_row_gives_what_one_that_takes_many_does() {
     let inputs = Inputs::from(&tensor(&rows(5, 4)));
     for info in METHODS.iter().filter(|info| info.name != "DeepLift") {
         let options = options(info);
-        for count in [1, 4] {
+        for count in [if mixes_rows(info) { 2 } else { 1 }, 4] {
             let of = |model: &Arc<dyn Model>| {
                 let inputs = Inputs::from(&inputs.first().narrow(0, 0, count).unwrap());
                 let method = (info.build)(model.clone(), &options).unwrap();
@@ -258,11 +266,10 @@ fn a_number_without_a_batch_is_that_of_one_row() {
             let result = result.unwrap_or_else(|error| panic!("{}: {error}", info.name));
             result.tensor().flatten_all().unwrap().to_vec1::<f64>().unwrap()
         };
-        for (number, expected) in numbers(of(&scalar, 1)).into_iter().zip(numbers(of(&row, 1))) {
-            assert!((number - expected).abs() < 1e-12, "{}: {number} and {expected}", info.name);
-        }
-        for (number, expected) in numbers(of(&scalar, 3)).into_iter().zip(numbers(of(&row, 3))) {
-            assert!((number - expected).abs() < 1e-12, "{} of three: {number} and {expected}", info.name);
+        for count in [if mixes_rows(info) { 2 } else { 1 }, 3] {
+            for (number, expected) in numbers(of(&scalar, count)).into_iter().zip(numbers(of(&row, count))) {
+                assert!((number - expected).abs() < 1e-12, "{} of {count}: {number} and {expected}", info.name);
+            }
         }
     }
 }

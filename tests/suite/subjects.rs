@@ -7,6 +7,7 @@ use candle_explain::engine::{MethodInfo, Options};
 use candle_explain::nn::MaxPool2d;
 use candle_explain::prelude::*;
 
+use crate::laws::takes_baseline_of_inputs;
 use crate::plain::numbers;
 
 /// A model, inputs that fit it, and where to look into it.
@@ -150,7 +151,8 @@ impl Subject {
         Options {
             layers: if info.takes("layer") { vec![self.layer.to_string()] } else { Vec::new() },
             neuron: info.takes("neuron").then(|| self.neuron.clone()),
-            baseline: info.takes("baseline").then(|| Baseline::Tensors(self.baseline.clone())),
+            sliding_window_shapes: info.takes("sliding_window_shapes").then(|| Sizes::from(1)),
+            baseline: takes_baseline_of_inputs(info).then(|| Baseline::Tensors(self.baseline.clone())),
             // 2ⁿ coalitions of n features, or a surrogate of n coefficients.
             feature_mask: self.parts.as_ref().filter(|_| OF_FEW_FEATURES.contains(&info.name)).map(FeatureMask::from),
             ..Options::default()

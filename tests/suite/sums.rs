@@ -210,7 +210,10 @@ fn masks_of_minus_infinity_are_taken() {
     assert_near(&numbers(result.tensor()), &[0.108921, 0.891079, 0.], 1e-5);
     let gradients = IntegratedGradients::new(&masked).attribute(&inputs, Target::None).unwrap();
     assert!(gradients.convergence_delta().unwrap().max_abs() < 1e-5);
-    for info in METHODS.iter().filter(|info| info.family == Family::Layer && info.name != "LayerActivation") {
+    for info in METHODS.iter().filter(|info| {
+        // Without the −∞ of a mask, what it hides is seen.
+        info.family == Family::Layer && !info.name.contains("Feature") && info.name != "LayerActivation"
+    }) {
         for tolerance in [None, info.takes("tolerance").then_some(1e-4)] {
             let masked = masked.clone();
             let method = (info.build)(masked, &Options { tolerance, ..options(info) }).unwrap();

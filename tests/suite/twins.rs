@@ -226,7 +226,12 @@ fn neuron_integrated_gradients() {
 
 #[test]
 fn every_method_has_a_twin() {
-    let source = [include_str!("twins.rs"), include_str!("shapley.rs"), include_str!("lime.rs")].concat();
+    let source = concat!(
+        include_str!("twins.rs"),
+        include_str!("perturbation.rs"),
+        include_str!("shapley.rs"),
+        include_str!("lime.rs")
+    );
     for info in candle_explain::attr::METHODS {
         let call = format!(" {}::new(", info.name);
         assert!(source.contains(&call), "{} has no twin", info.name);
