@@ -180,7 +180,8 @@ fn options(case: &Value) -> Result<Options, String> {
             "perturbations_per_eval" => options.internal_batch_size = count(),
             "feature_mask" => {
                 let ids: Vec<u32> = index(value).into_iter().map(|id| id as u32).collect();
-                options.feature_mask = Some(FeatureMask::from(Tensor::new(&[ids], &Device::Cpu).unwrap()));
+                options.feature_mask =
+                    Some(FeatureMask::from(Tensor::new(ids, &Device::Cpu).unwrap().unsqueeze(0).unwrap()));
             }
             "sliding_window_shapes" => options.sliding_window_shapes = Some(Sizes::from(index(value))),
             "strides" => options.strides = Some(Sizes::from(index(value))),

@@ -589,7 +589,7 @@ fn words_are_ablated_as_one_feature_each() {
         }
         let by_token = method.attribute(&input, Target::Class(1)).unwrap();
         assert_eq!(by_token.of_tokens(&input).unwrap().records()[0].units().len(), input.texts()[0].tokens.len());
-        assert!(words.svg().is_ok());
+        assert!(words.svg().is_some());
     }
     let input = model.tokenize(TEXT).unwrap();
     let method = FeatureAblation::new(&model).baseline(input.reference().unwrap());
