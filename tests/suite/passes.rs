@@ -87,7 +87,7 @@ fn passes(info: &MethodInfo, model: &Arc<Counted>, examples: usize, baselines: u
     if info.takes("n_steps") && baselines > 1 {
         options.n_steps = Some(5);
     }
-    if info.takes("feature_mask") && baselines > 1 {
+    if info.takes("feature_mask") && info.takes("internal_batch_size") && baselines > 1 {
         options.internal_batch_size = Some(1_000);
     }
     if takes_baseline_of_inputs(info) && baselines > 1 {
