@@ -6,6 +6,7 @@ use crate::engine::{
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
+use crate::seed::Seed;
 
 /// LayerFeaturePermutation.
 ///
@@ -84,5 +85,9 @@ impl Attribute for LayerFeaturePermutation {
             let values = question.layer_permuted(&places[0], &activations[0], &self.feature_mask, &self.order)?;
             Attributions::to_layers(Self::INFO.name, &question, values, &places)
         })
+    }
+
+    fn reseeded(&self, seed: Seed) -> Option<Box<dyn Attribute>> {
+        Some(Box::new(self.seed(seed)))
     }
 }
