@@ -52,15 +52,30 @@ fn peak_of<T>(call: impl FnOnce() -> T) -> (usize, usize) {
     (peak.saturating_sub(before) / MEGABYTE, kept.saturating_sub(before) / MEGABYTE)
 }
 
-/// F = mean h², h = x + 1.
-fn squares() -> Arc<dyn Model> {
-    from_fn(|input, layers| Ok(layers.visit("hidden", input.first().affine(1., 1.)?)?.sqr()?.mean(1)?))
+/// F = mean h², h = x + 1, with or without a ReLU before.
+fn squares(rectified: bool) -> Arc<dyn Model> {
+    from_fn(move |input, layers| {
+        Ok(layers
+            .visit("hidden", rectified_or_not(input.first().affine(1., 1.)?, rectified, layers)?)?
+            .sqr()?
+            .mean(1)?)
+    })
+}
+
+fn rectified_or_not(x: Tensor, rectified: bool, layers: &mut Layers) -> Result<Tensor> {
+    if rectified { layers.run(&Activation::Relu, &x) } else { Ok(x) }
+}
+
+/// Whether a method is about ReLUs, without which it is an error.
+fn rectifies(info: &MethodInfo) -> bool {
+    info.name.contains("Guided") || info.name.contains("Deconvolution")
 }
 
 /// More of candle's own operations, each of which keeps what its backward needs.
-fn composed() -> Arc<dyn Model> {
-    from_fn(|input, layers| {
-        let hidden = layers.visit("hidden", input.first().affine(1., 1.)?)?;
+fn composed(rectified: bool) -> Arc<dyn Model> {
+    from_fn(move |input, layers| {
+        let hidden = rectified_or_not(input.first().affine(1., 1.)?, rectified, layers)?;
+        let hidden = layers.visit("hidden", hidden)?;
         let weights = candle_nn::ops::softmax(&hidden.tanh()?, 1)?;
         let mixed = ((&hidden * &weights)? + hidden.gelu()?)?;
         Ok(mixed.sqr()?.mean(1)?)
@@ -73,7 +88,7 @@ fn numbers(rows: usize) -> Tensor {
     Tensor::from_vec(values, (rows, FEATURES), &Device::Cpu).unwrap()
 }
 
-fn options(info: &MethodInfo, steps: usize) -> Options {
+fn options(info: &MethodInfo, steps: usize, width: usize) -> Options {
     let mut options = Options::default();
     if info.takes("layer") {
         options.layers = vec!["hidden".to_string()];
@@ -83,6 +98,9 @@ fn options(info: &MethodInfo, steps: usize) -> Options {
     }
     if info.takes("n_steps") {
         options.n_steps = Some(steps);
+    }
+    if info.name.ends_with("DeepLiftShap") {
+        options.baseline = Some(Baseline::distribution(&Tensor::zeros((1, width), DType::F32, &Device::Cpu).unwrap()));
     }
     options
 }
@@ -112,20 +130,23 @@ fn no_method_holds_more_for_more_steps_or_baselines() {
     let baselines = numbers(100);
     println!("{:26} {:>6} steps, 100 baselines, candle's operations, kept: megabytes", "", steps);
     for info in METHODS {
-        let mut spread = options(info, steps.div_ceil(100).max(2));
+        let mut spread = options(info, steps.div_ceil(100).max(2), FEATURES);
         if info.takes("baseline") {
             spread.baseline = Some(Baseline::distribution(&baselines));
         }
-        let (long, kept) = peak(info, squares(), &options(info, steps), &row);
-        let (many, kept_of_many) = peak(info, squares(), &spread, &row);
-        let (rich, kept_of_rich) = peak(info, composed(), &options(info, steps.div_ceil(10)), &row);
+        let (long, kept) = peak(info, squares(rectifies(info)), &options(info, steps, FEATURES), &row);
+        let (many, kept_of_many) = peak(info, squares(rectifies(info)), &spread, &row);
+        let (rich, kept_of_rich) =
+            peak(info, composed(rectifies(info)), &options(info, steps.div_ceil(10), FEATURES), &row);
         println!("{:26} {long:6} {many:20} {rich:20} {kept:6}", info.name);
-        let most = if info.name == "DeepLift" { MOST_OF_PAIRS } else { MOST };
+        let most = if info.name.contains("DeepLift") { MOST_OF_PAIRS } else { MOST };
+        // Beside each mean its standard error.
+        let result = if info.name.ends_with("DeepLiftShap") { 2 * RESULT } else { RESULT };
         assert!(long <= most, "{}, {steps} steps: {long} megabytes", info.name);
         assert!(many <= most, "{}, 100 baselines: {many} megabytes", info.name);
         assert!(rich <= MOST_COMPOSED, "{}, candle's operations: {rich} megabytes", info.name);
         for kept in [kept, kept_of_many, kept_of_rich] {
-            assert!(kept <= RESULT, "{} keeps {kept} megabytes", info.name);
+            assert!(kept <= result, "{} keeps {kept} megabytes", info.name);
         }
     }
 }
@@ -143,7 +164,8 @@ fn a_tolerance_keeps_its_estimates_in_the_budget() {
     let _turn = turn();
     let row = numbers(1);
     for info in METHODS.iter().filter(|info| info.takes("tolerance")) {
-        let options = Options { n_steps: None, tolerance: Some(1e-9), max_steps: Some(200), ..options(info, 1) };
+        let options =
+            Options { n_steps: None, tolerance: Some(1e-9), max_steps: Some(200), ..options(info, 1, FEATURES) };
         let (most, kept) = peak(info, steep(), &options, &row);
         println!("{:26} {most:6} {kept:6}", info.name);
         assert!(most <= MOST_TO_A_TOLERANCE, "{}: {most} megabytes", info.name);
@@ -155,7 +177,8 @@ fn a_tolerance_keeps_its_estimates_in_the_budget() {
 fn results_and_predictions_hold_no_graph() {
     let _turn = turn();
     let deep = from_fn(|input, layers| {
-        let mut x = layers.visit("hidden", input.first().affine(0.5, 0.5)?)?;
+        let active = layers.run(&Activation::Relu, &input.first().affine(0.5, 0.5)?)?;
+        let mut x = layers.visit("hidden", active)?;
         for _ in 0..20 {
             x = x.sqr()?;
         }
@@ -164,12 +187,13 @@ fn results_and_predictions_hold_no_graph() {
     let weights = Var::from_tensor(&Tensor::ones((30, 100_000), DType::F32, &Device::Cpu).unwrap()).unwrap();
     let x = weights.as_tensor();
     for info in METHODS {
-        let method = (info.build)(deep.clone(), &options(info, 5)).unwrap();
+        let method = (info.build)(deep.clone(), &options(info, 5, 100_000)).unwrap();
         let of = |row: usize| {
             let input = Inputs::from(&x.narrow(0, row, 1).unwrap());
             method.attribute_to(&input, &Target::None).unwrap()
         };
         let (_, kept) = peak_of(|| (0..30).map(of).collect::<Vec<_>>());
-        assert!(kept <= 13, "30 results of {}, each of 0.4 megabytes, hold {kept}", info.name);
+        let most = if info.name.ends_with("DeepLiftShap") { 26 } else { 13 };
+        assert!(kept <= most, "30 results of {}, each of 0.4 megabytes, hold {kept}", info.name);
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::plain::{Plain, rows, tensor};
+use crate::subjects::{averages_baselines, rectifies};
 use candle_explain::attr::METHODS;
 use candle_explain::engine::{Cost, Family, MethodInfo, Options};
 use candle_explain::prelude::*;
@@ -29,12 +30,18 @@ pub fn options(info: &MethodInfo) -> Options {
     if info.takes("neuron") {
         options.neuron = Some(Neuron::from(2));
     }
+    if averages_baselines(info) {
+        options.baseline = Some(Baseline::distribution(&tensor(&rows(22, 1))));
+    }
     options
 }
 
+fn network(info: &MethodInfo, seed: u64) -> Sequential {
+    if rectifies(info) { Plain::rectified(seed).sequential() } else { Plain::new(seed).sequential() }
+}
+
 fn attribute(info: &MethodInfo, options: &Options, inputs: &Tensor) -> Attributions {
-    let model = Arc::new(Plain::new(21).sequential());
-    let method = (info.build)(model, options).unwrap();
+    let method = (info.build)(Arc::new(network(info, 21)), options).unwrap();
     method.attribute_to(&Inputs::from(inputs), &Target::Class(1)).unwrap()
 }
 
@@ -76,8 +83,8 @@ fn the_same_call_gives_the_same_bits() {
 #[test]
 fn a_result_carries_the_output_of_each_example_once() {
     let inputs = tensor(&rows(31, 5));
-    let expected = numbers(&Plain::new(21).sequential().predict(&inputs).unwrap());
     for info in METHODS {
+        let expected = numbers(&network(info, 21).predict(&inputs).unwrap());
         let mut cases = vec![options(info)];
         if info.takes("baseline") {
             let baseline = Some(Baseline::distribution(&tensor(&rows(32, 7))));
@@ -99,7 +106,12 @@ fn a_result_carries_the_output_of_each_example_once() {
 fn shapes_are_those_of_what_is_attributed() {
     let inputs = tensor(&rows(4, 3));
     for info in METHODS {
-        let expected: &[usize] = if info.family == Family::Layer { &[3, 5] } else { &[3, 4] };
+        let expected: &[usize] = match info.family {
+            // It adds the channels up.
+            Family::Layer if info.name == "LayerGradCam" => &[3, 1],
+            Family::Layer => &[3, 5],
+            _ => &[3, 4],
+        };
         assert_eq!(attribute(info, &options(info), &inputs).tensor().dims(), expected, "{}", info.name);
     }
 }

@@ -30,6 +30,9 @@ mod deep_lift;
 /// DeepLift of layers and neurons, and over distributions of baselines.
 mod deep_lift_layers;
 
+/// Attributions of layers at other sizes.
+mod interpolation;
+
 /// Guided backpropagation, deconvolution and Grad-CAM.
 mod rectified;
 
