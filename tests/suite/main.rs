@@ -39,6 +39,9 @@ mod deep_lift_layers;
 /// GradientShap: its draws, its errors, and what it approaches.
 mod gradient_shap;
 
+/// Attributions of layers at other sizes.
+mod interpolation;
+
 /// Guided backpropagation, deconvolution and Grad-CAM.
 mod rectified;
 
