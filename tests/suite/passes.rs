@@ -132,6 +132,8 @@ fn every_method_takes_the_passes_that_it_needs() {
 fn the_gradient_check_is_three_rows_once_for_each_gradient() {
     for (info, (name, one, _)) in METHODS.iter().zip(PASSES.iter().copied()) {
         let gradients = match name {
+            // Its method's.
+            "NoiseTunnel" => 1,
             // No gradient, or its delta tells.
             _ if !info.takes("gradient_check") => 0,
             // The layer's gradient and its neuron's; the inputs' and the layer's.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::laws::options;
-use crate::subjects::averages_baselines;
 use crate::wave::wave;
 use candle_explain::attr::METHODS;
 use candle_explain::engine::{Cost, Family, Options};
@@ -219,7 +218,7 @@ fn masks_of_minus_infinity_are_taken() {
         for tolerance in [None, info.takes("tolerance").then_some(1e-4)] {
             let masked = masked.clone();
             let zeros = || Baseline::distribution(&Tensor::zeros((1, 3), DType::F32, &Device::Cpu).unwrap());
-            let baseline = averages_baselines(info).then(zeros);
+            let baseline = info.needs("baseline").then(zeros);
             let options = Options { tolerance, baseline, ..options(info) };
             let method = (info.build)(masked, &options).unwrap();
             let result = method.attribute_to(&inputs, &Target::None).unwrap_or_else(|error| {
