@@ -28,9 +28,8 @@ fn layers_and_neurons_get_the_rescaled_multipliers() {
     for plain in [Plain::new(31), Plain::rectified(32)] {
         let (inputs, origins) = (rows(41, 3), rows(42, 3));
         let (net, x, b) = (plain.sequential(), tensor(&inputs), tensor(&origins));
-        let each = |twin: &dyn Fn(&[f64], &[f64]) -> Vec<f64>| -> Vec<Vec<f64>> {
-            inputs.iter().zip(&origins).map(|(x, b)| twin(x, b)).collect()
-        };
+        type Twin<'a> = &'a dyn Fn(&[f64], &[f64]) -> Vec<f64>;
+        let each = |twin: Twin| -> Vec<Vec<f64>> { inputs.iter().zip(&origins).map(|(x, b)| twin(x, b)).collect() };
         for (layer, name) in LAYERS.iter().enumerate() {
             let method = LayerDeepLift::new(&net, *name).baseline(&b);
             let result = method.attribute(&x, 1).unwrap();
@@ -263,7 +262,7 @@ fn layers_side_by_side_add_up_together_and_one_above_another_is_an_error() {
         let left = layers.apply("left", &Activation::Tanh, input.first())?;
         let right = layers.apply("right", &Activation::Sigmoid, input.first())?;
         let product = layers.run(&candle_explain::nn::Multiply, &[&left, &right])?;
-        Ok(layers.visit("sum", product.sum(1)?)?)
+        layers.visit("sum", product.sum(1)?)
     });
     let x = tensor(&rows(48, 3));
     let both = LayerDeepLift::new(&net, ["left", "right"]).attribute(&x, Target::None).unwrap();

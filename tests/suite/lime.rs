@@ -136,7 +136,7 @@ fn a_logistic_surrogate_finds_the_odds() {
     let x = tensor(&[vec![1., 1., 1.]]);
     let lime = Lime::new(&chance).surrogate(Surrogate::Logistic { alpha: 0. });
     assert_near(&values(&lime.attribute(&x, Target::None).unwrap()), &[2., -1., 0.], 1e-6);
-    let error = lime.attribute(&tensor(&[vec![1., 1., 1.]]), Target::None);
+    let error = lime.attribute(tensor(&[vec![1., 1., 1.]]), Target::None);
     assert!(error.is_ok());
     let error = Lime::new(model()).surrogate(Surrogate::Logistic { alpha: 1. }).attribute(&inputs().0, Target::None);
     assert!(error.unwrap_err().to_string().contains("a logistic surrogate takes probabilities"));

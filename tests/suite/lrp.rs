@@ -261,7 +261,8 @@ fn what_each_operation_gets_is_its_formula() {
     let expected: Vec<f64> = (0..5).map(|i| values[i] * (above[i] - shares[i] * sum(&above))).collect();
     assert_near(softmax.tensor(), &expected, 1e-12);
 
-    let functions: [(Activation, fn(f64) -> f64); 3] = [
+    type Function = fn(f64) -> f64;
+    let functions: [(Activation, Function); 3] = [
         (Activation::Tanh, |x| x.tanh()),
         (Activation::Sigmoid, |x| 1. / (1. + (-x).exp())),
         (Activation::LeakyRelu { slope: 0.1 }, |x| if x > 0. { x } else { 0.1 * x }),

@@ -132,8 +132,8 @@ fn the_rows_of_a_path_are_planned_unless_a_tolerance_chooses_them() {
             ControlFlow::Continue(())
         });
         method.attribute(&x, 1).unwrap();
-        let progress = seen.lock().unwrap().take().unwrap();
-        progress
+
+        seen.lock().unwrap().take().unwrap()
     };
     let method = IntegratedGradients::new(model.clone()).internal_batch_size(16);
     let progress = last(method.clone());

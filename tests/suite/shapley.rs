@@ -77,7 +77,7 @@ fn exact_values_are_the_mean_over_all_orders() {
     for (seed, features) in [(11, 3), (12, 5), (13, 7)] {
         let (x, b) = (row(seed, features), row(seed + 50, features));
         let method = ShapleyValues::new(model()).baseline(tensor(std::slice::from_ref(&b)));
-        let result = method.attribute(&tensor(std::slice::from_ref(&x)), Target::None).unwrap();
+        let result = method.attribute(tensor(std::slice::from_ref(&x)), Target::None).unwrap();
         assert_near(&values(&result), &textbook(function, &x, &b, &each(features)), 1e-12);
         assert!(result.convergence_delta().unwrap().max_abs() < 1e-12);
     }
@@ -245,7 +245,8 @@ fn sums_of_functions_get_sums_of_values() {
         })
     };
     let x = tensor(&rows(19, 3));
-    let methods: [fn(Arc<dyn Model>) -> Box<dyn Attribute>; 4] = [
+    type New = fn(Arc<dyn Model>) -> Box<dyn Attribute>;
+    let methods: [New; 4] = [
         |model| Box::new(ShapleyValues::new(model)),
         |model| Box::new(ShapleyValueSampling::new(model)),
         |model| Box::new(KernelShap::new(model).n_samples(10)),
