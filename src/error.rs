@@ -31,6 +31,8 @@ pub enum ErrorKind {
     File,
     /// The tensor library refused an operation.
     Tensor,
+    /// An observer ended the call.
+    Cancelled,
 }
 
 impl Error {

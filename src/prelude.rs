@@ -8,7 +8,7 @@ pub use candle_nn::{VarBuilder, VarMap};
 pub use crate::attr::*;
 pub use crate::engine::{
     Attribute, Attributions, Baseline, Check, Column, FeatureMask, Interpolation, LrpRule, Neighbour, Neuron,
-    NoiseTunnelType, Quadrature, Sampler, Series, Similarity, Sizes, Stdevs, Surrogate, Target,
+    NoiseTunnelType, Observer, Progress, Quadrature, Sampler, Series, Similarity, Sizes, Stdevs, Surrogate, Target,
 };
 pub use crate::error::{Error, Result};
 pub use crate::model::{

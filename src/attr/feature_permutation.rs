@@ -6,6 +6,7 @@ use crate::engine::{
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
+use crate::seed::Seed;
 
 /// FeaturePermutation.
 ///
@@ -80,5 +81,9 @@ impl Attribute for FeaturePermutation {
             let values = question.permuted(&self.feature_mask, &self.order)?;
             Attributions::to_inputs(Self::INFO.name, &question, values)
         })
+    }
+
+    fn reseeded(&self, seed: Seed) -> Option<Box<dyn Attribute>> {
+        Some(Box::new(self.seed(seed)))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::engine::{
     Attribute, Attributions, Baseline, Budget, Cost, Family, FeatureMask, LayerNames, MethodInfo, Question, Subject,
-    Target, activations, settings,
+    Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -79,7 +79,7 @@ impl Attribute for LayerFeatureAblation {
             self.budget.check()?;
             let places = self.layers.places()?;
             let question = Question::about_output(&self.model, inputs, target, &self.budget)?;
-            let activations = activations(self.model.model(), question.inputs(), &places)?;
+            let activations = question.activations(&places)?;
             let coalitions = question.layer_coalitions(&places, &activations, &self.feature_mask, &self.baseline)?;
             Attributions::to_layers(Self::INFO.name, &question, coalitions.ablated()?, &places)
         })

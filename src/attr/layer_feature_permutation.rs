@@ -2,10 +2,11 @@
 
 use crate::engine::{
     Attribute, Attributions, Budget, Cost, Family, FeatureMask, LayerNames, MethodInfo, Question, Rearrangement,
-    Subject, Target, activations, settings,
+    Subject, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
+use crate::seed::Seed;
 
 /// LayerFeaturePermutation.
 ///
@@ -80,9 +81,13 @@ impl Attribute for LayerFeaturePermutation {
             self.budget.check()?;
             let places = self.layers.places()?;
             let question = Question::about_output(&self.model, inputs, target, &self.budget)?;
-            let activations = activations(self.model.model(), question.inputs(), &places)?;
+            let activations = question.activations(&places)?;
             let values = question.layer_permuted(&places[0], &activations[0], &self.feature_mask, &self.order)?;
             Attributions::to_layers(Self::INFO.name, &question, values, &places)
         })
+    }
+
+    fn reseeded(&self, seed: Seed) -> Option<Box<dyn Attribute>> {
+        Some(Box::new(self.seed(seed)))
     }
 }

@@ -101,6 +101,7 @@ impl Attribute for LayerIntegratedGradients {
                 let activations = question.activations_at(&places, &question.input_points(at)?, at, at.len())?;
                 question.replaced_layer_gradients(&places, activations, at)
             })?;
+            question.plans(self.path.points_of(lines));
             let walk = Walk {
                 settings: &self.path,
                 lines,

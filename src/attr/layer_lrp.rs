@@ -11,15 +11,15 @@ use crate::model::{Inputs, IntoModel};
 ///
 /// Rⱼ = yⱼ · mⱼ with the multipliers m that LRP's rules bring down to the layer
 ///
-/// * **Gives** one relevance for each element of each layer's output, `[batch, ...]`. They add up to F(x), less what the blocks
-///   above absorb, if all of the output goes through the layer. The convergence delta is F(x) − Σ R, as in Captum; of several
-///   layers it is the one farthest from 0.
+/// * **Gives** one relevance for each element of each layer's output, `[batch, ...]`. They add up to F(x), less what
+///   the blocks above absorb, if all of the output goes through the layer. The convergence delta is F(x) − Σ R, as in
+///   Captum; of several layers it is the one farthest from 0.
 /// * **Needs** no gradient of the inputs, so they may be token ids.
 /// * **Costs** one forward pass and one backward pass down to the layer, for all layers together.
 /// * **Differs from Captum** as [`LRP`](super::LRP) does, and in one delta for several layers.
 /// * **Remarks** on relevance that is not conserved above the layer.
-/// * **Errors** as [`LRP`](super::LRP), and if there is no such layer (the message lists those there are) or the output does
-///   not depend on it.
+/// * **Errors** as [`LRP`](super::LRP), and if there is no such layer (the message lists those there are) or the
+///   output does not depend on it.
 /// * **Paper**: Bach et al., *On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise Relevance
 ///   Propagation*, 2015; Achtibat et al., *AttnLRP*, ICML 2024.
 ///

@@ -6,6 +6,7 @@ use crate::engine::{
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
+use crate::seed::Seed;
 
 /// Lime.
 ///
@@ -22,12 +23,13 @@ use crate::model::{Inputs, IntoModel};
 ///   samples; what was evaluated is not evaluated again.
 /// * **Settings**: [`surrogate`](Self::surrogate) (lasso with α = 0.01), [`similarity`](Self::similarity) (a cosine kernel
 ///   of width 1), [`sampler`](Self::sampler) (each feature is present with probability 0.5).
-/// * **Differs from Captum** in that the lasso is solved to the last digits (a duality gap of 10⁻¹³ of the outputs'
-///   variance, then its equations) and errs where it does not get there, in the standard errors (the jackknife's, over at most 50 groups of samples), and in `tolerance`,
-///   which chooses the number of samples. A batch is several examples, each with a fit of its own. Several baselines
-///   ([`Baseline::Distribution`]) are averaged, and so are the similarities to them.
-/// * **Errors** if the surrogate does not converge or is not determined, if no sample has any similarity to the example, if
-///   a shape, the target, the baseline or the mask does not fit, or a value is not finite.
+/// * **Differs from Captum** in that the lasso is solved to the last digits (by descent to a duality gap of 10⁻¹³ of the
+///   outputs' variance, then by its equations) and errs where it does not get there; in the standard errors, the
+///   jackknife's over at most 50 groups of samples; and in `tolerance`, which chooses the number of samples. A batch is
+///   several examples, each with a fit of its own. Several baselines ([`Baseline::Distribution`]) are averaged, and so are
+///   the similarities to them.
+/// * **Errors** if the surrogate does not converge or is not determined, if not two different samples have any similarity to
+///   the example, if a shape, the target, the baseline or the mask does not fit, or a value is not finite.
 /// * **Paper**: Ribeiro, Singh and Guestrin, *"Why Should I Trust You?": Explaining the Predictions of Any Classifier*,
 ///   KDD 2016.
 ///
@@ -111,5 +113,9 @@ impl Attribute for Lime {
             let numbers = coalitions.estimates(&estimates, &question, self.sampling.tolerance)?;
             Attributions::to_inputs(Self::INFO.name, &question, numbers)
         })
+    }
+
+    fn reseeded(&self, seed: Seed) -> Option<Box<dyn Attribute>> {
+        Some(Box::new(self.seed(seed)))
     }
 }

@@ -23,19 +23,21 @@ use crate::model::{Inputs, IntoModel};
 ///
 /// Sums, means, reshaping and constant factors need no block: relevance passes by their gradient.
 ///
-/// * **Gives** one relevance for each element of each input, `[batch, ...]`. They add up to F(x), less what is absorbed:
-///   by biases and the constants that a model adds, by normalizations and softmax, by ε, and where an input is 0.
-///   The convergence delta is F(x) − Σ R, as in Captum. It is 0 without biases, with ε = 0, for dense layers, convolutions,
-///   pooling and ReLU.
-/// * **Needs** floating-point inputs, and a model that runs its operations as blocks ([`Layers::apply`], [`Layers::run`]).
+/// * **Gives** one relevance for each element of each input, `[batch, ...]`. They add up to F(x), less what is
+///   absorbed: by biases and the constants that a model adds, by normalizations and softmax, by ε, and where an input
+///   is 0. The convergence delta is F(x) − Σ R, as in Captum. It is 0 without biases, with ε = 0, for dense layers,
+///   convolutions, pooling and ReLU.
+/// * **Needs** floating-point inputs, and a model that runs its operations as blocks ([`Layers::apply`],
+///   [`Layers::run`]).
 /// * **Costs** one forward and one backward pass, which computes each block again.
-/// * **Differs from Captum** in that a block may be used twice, and transformers have rules. A rule is chosen by the layer's
-///   name ([`rule`](Self::rule)), not by an attribute of a module. Relevance is lost at an input of 0 under `Identity`,
-///   where Captum keeps it, and `set_bias_to_zero` is for all layers.
+/// * **Differs from Captum** in that a block may be used twice, and transformers have rules. A rule is chosen by the
+///   layer's name ([`rule`](Self::rule)), not by an attribute of a module. Relevance is lost at an input of 0 under
+///   `Identity`, where Captum keeps it; right behind an activation Captum's identity rule hands on the gradient instead
+///   of the relevance. `set_bias_to_zero` is for all layers.
 /// * **Remarks** on relevance that is not conserved, and how much of it no block absorbed.
-/// * **Errors** if a rule's number is negative or not finite, a rule is for a layer that is not there (the message lists those
-///   there are) or is not one block, a rule does not fit its block, an operation has no rule, no block followed one, a
-///   shape or the target does not fit, a value is not finite, or no gradient reaches an input.
+/// * **Errors** if a rule's number is negative or not finite, a rule is for a layer that is not there (the message
+///   lists those there are) or is not one block, a rule does not fit its block, an operation has no rule, no block
+///   followed one, a shape or the target does not fit, a value is not finite, or no gradient reaches an input.
 /// * **Paper**: Bach, Binder, Montavon, Klauschen, Müller and Samek, *On Pixel-Wise Explanations for Non-Linear
 ///   Classifier Decisions by Layer-Wise Relevance Propagation*, 2015; Achtibat et al., *AttnLRP*, ICML 2024.
 ///

@@ -6,6 +6,7 @@ use crate::engine::{
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
+use crate::seed::Seed;
 
 /// ShapleyValueSampling.
 ///
@@ -91,5 +92,9 @@ impl Attribute for ShapleyValueSampling {
             let numbers = coalitions.estimated_shares(&estimates, &question, self.sampling.tolerance)?;
             Attributions::to_inputs(Self::INFO.name, &question, numbers)
         })
+    }
+
+    fn reseeded(&self, seed: Seed) -> Option<Box<dyn Attribute>> {
+        Some(Box::new(self.seed(seed)))
     }
 }

@@ -19,6 +19,11 @@ pub(crate) fn activations(model: &dyn Model, inputs: &Inputs, places: &[Place]) 
 }
 
 impl Question<'_> {
+    /// The outputs of layers for the inputs.
+    pub(crate) fn activations(&self, places: &[Place]) -> Result<Vec<Tensor>> {
+        activations(self.model(), self.inputs(), places)
+    }
+
     /// The outputs of layers for other inputs of the same shapes, evaluated in passes of `rows` rows.
     pub(crate) fn activations_at(
         &self,

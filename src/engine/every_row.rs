@@ -37,6 +37,7 @@ impl Question<'_> {
     ) -> Result<Sample> {
         let (mut activations, mut gradients, mut scalars) = (Vec::new(), Vec::new(), Vec::new());
         let mut graph_bytes = 0;
+        self.plans(Some(self.batch_size()));
         let block = |rows: Range<usize>| {
             let sample = evaluate(self, &Expansion::of_inputs(rows.collect()))?;
             let bytes = sample.graph_bytes;

@@ -85,8 +85,8 @@ impl LrpRules {
         }
         bail!(
             Layer,
-            "a rule was chosen for layer \"{layer}\", which is not one block: those that are: {} (layers.apply makes a layer \
-             of a block)",
+            "a rule was chosen for layer \"{layer}\", which is not one block: those that are: {} (layers.apply makes a \
+             layer of a block)",
             layers.block_layers().join(", ")
         )
     }

@@ -11,6 +11,7 @@ use super::remarks::Warning;
 use super::{Attribute, Attributions, Expansion, Moments, Numbers, SamplingSettings, Stdevs, Target};
 use crate::error::{Result, bail};
 use crate::model::Inputs;
+use crate::progress::Progress;
 
 /// What a [`NoiseTunnel`](crate::attr::NoiseTunnel) gives of the attributions a of noisy inputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +57,8 @@ impl NoisyInputs<'_> {
         let width = clean.values().iter().map(|value| value.elem_count() / clean.batch_size().max(1)).sum();
         let reseeds = self.method.reseeded(self.sampling.seed).is_some();
         let (mut short, mut all) = (0, 0);
+        let mut progress = Progress::new("noisy input", 0);
+        let planned = self.sampling.tolerance.is_none().then_some(self.sampling.n_samples * clean.batch_size());
         let of_group = |group: Range<usize>| {
             let first = group.start;
             let moments = vec![Moments::of(statistic, width); group.len()];
@@ -96,6 +99,7 @@ impl NoisyInputs<'_> {
                         short += usize::from(result.shortfall(row).is_some());
                         all += 1;
                     }
+                    progress.step_of(all, planned);
                 }
                 Ok(())
             })?;

@@ -1,7 +1,7 @@
 //! What every method along a path lets its user choose.
 
 use super::kronrod::NODES;
-use super::{Baseline, Budget, Quadrature};
+use super::{Baseline, Budget, Lines, Quadrature};
 use crate::error::{Result, bail};
 
 /// The settings that every method along a path shares; set them through the method's own builder.
@@ -33,6 +33,11 @@ impl PathSettings {
     pub(crate) fn fix_steps(&mut self, n_steps: usize) {
         self.n_steps = n_steps;
         self.tolerance = None;
+    }
+
+    /// How many points these lines have, unless a tolerance chooses them.
+    pub(crate) fn points_of(&self, lines: Lines) -> Option<usize> {
+        self.tolerance.is_none().then(|| lines.count() * self.n_steps)
     }
 
     pub(crate) fn check(&self) -> Result<()> {

@@ -7,6 +7,7 @@ use candle_core::{DType, Tensor};
 use super::answers::Answers;
 use super::forward::{Pass, check_output};
 use super::host::host;
+use super::observer::Watched;
 use super::passes::{Passes, allowing_single_rows, blocks};
 use super::remarks::Warning;
 use super::subject::Subject;
@@ -34,6 +35,8 @@ pub(crate) struct Question<'a> {
     pub(super) subject: &'a Subject,
     pub(super) quantity: Quantity,
     pub(super) budget: Budget,
+    /// The model as this call's observer watches it.
+    watched: Option<Arc<Watched>>,
     inputs: Inputs,
     answers: Mutex<Answers>,
     warnings: Mutex<Vec<Warning>>,
@@ -48,7 +51,8 @@ impl<'a> Question<'a> {
         budget: &Budget,
     ) -> Result<Self> {
         target.check_count(check_inputs(inputs)?)?;
-        Ok(Self::new(subject, inputs, Quantity::Output(target.clone()), budget))
+        let question = Self::new(subject, inputs, Quantity::Output(target.clone()), budget);
+        Ok(Self { watched: subject.watched(), ..question })
     }
 
     /// Asks about the activation of one neuron.
@@ -60,25 +64,30 @@ impl<'a> Question<'a> {
         budget: &Budget,
     ) -> Result<Self> {
         check_inputs(inputs)?;
-        Ok(Self::new(subject, inputs, Quantity::Neuron { place, neuron: neuron.clone() }, budget))
+        let question = Self::new(subject, inputs, Quantity::Neuron { place, neuron: neuron.clone() }, budget);
+        Ok(Self { watched: subject.watched(), ..question })
     }
 
     /// The same question about one neuron.
     pub(super) fn about_its_neuron(&self, place: Place, neuron: &Neuron) -> Self {
-        Self::new(self.subject, &self.inputs, Quantity::Neuron { place, neuron: neuron.clone() }, &self.budget)
+        self.about(&self.inputs, Quantity::Neuron { place, neuron: neuron.clone() })
     }
 
     /// The same question about this number of the output.
     pub(super) fn about_index(&self, index: Vec<usize>) -> Self {
-        Self::new(self.subject, &self.inputs, Quantity::Output(Target::Index(index)), &self.budget)
+        self.about(&self.inputs, Quantity::Output(Target::Index(index)))
     }
 
     /// The same question about these examples with other tensors as their inputs.
     pub(super) fn elsewhere(&self, tensors: Vec<Tensor>, at: &Expansion) -> Result<Self> {
         let inputs = at.with_tensors(&self.inputs, tensors)?;
         let answers = self.answers().carried_to(at);
-        let moved = Self::new(self.subject, &inputs, self.quantity.clone(), &self.budget);
-        Ok(Self { answers: Mutex::new(answers), ..moved })
+        Ok(Self { answers: Mutex::new(answers), ..self.about(&inputs, self.quantity.clone()) })
+    }
+
+    /// Another question of the same call.
+    fn about(&self, inputs: &Inputs, quantity: Quantity) -> Self {
+        Self { watched: self.watched.clone(), ..Self::new(self.subject, inputs, quantity, &self.budget) }
     }
 
     fn new(subject: &'a Subject, inputs: &Inputs, quantity: Quantity, budget: &Budget) -> Self {
@@ -87,6 +96,7 @@ impl<'a> Question<'a> {
             subject,
             quantity,
             budget: *budget,
+            watched: None,
             inputs: inputs.detached(),
             answers: Mutex::new(Answers::of(batch)),
             warnings: Mutex::default(),
@@ -97,8 +107,18 @@ impl<'a> Question<'a> {
         &self.inputs
     }
 
-    pub(super) fn model(&self) -> &'a dyn Model {
-        self.subject.model()
+    pub(super) fn model(&self) -> &dyn Model {
+        match &self.watched {
+            Some(watched) => &**watched,
+            None => self.subject.model(),
+        }
+    }
+
+    /// Tells the observer how many rows are still to be evaluated, where that is known.
+    pub(crate) fn plans(&self, rows: Option<usize>) {
+        if let (Some(watched), Some(rows)) = (&self.watched, rows) {
+            watched.plans(rows);
+        }
     }
 
     pub(crate) fn batch_size(&self) -> usize {

@@ -89,8 +89,8 @@ impl Question<'_> {
         if layers.blocks() == 0 || (places.is_empty() && rule.blocks() == 0) {
             bail!(
                 Layer,
-                "no block followed a rule: LRP's rules apply to what the model runs with layers.apply or layers.run; a closure or \
-                 candle Module as a whole runs nothing so"
+                "no block followed a rule: LRP's rules apply to what the model runs with layers.apply or layers.run; a \
+                 closure or candle Module as a whole runs nothing so"
             )
         }
         let mut numbers = Vec::new();

@@ -15,9 +15,9 @@
 /// }
 /// ```
 ///
-/// Each setting gets a builder method, its name in `OPTIONS` (and in `NEEDS` if it must be given), and its part of `build`, which makes the method from
-/// [`Options`](super::Options) by reading the field of the same name. A builder method returns a changed copy, so that
-/// a method made in one notebook cell can be varied in the next.
+/// Every method gets `observer`. Each setting gets a builder method, its name in `OPTIONS` (and in `NEEDS` if it must be
+/// given), and its part of `build`, which makes the method from [`Options`](super::Options) by reading the field of the same
+/// name. A builder method returns a changed copy, so that a method made in one notebook cell can be varied in the next.
 ///
 /// * `layers`, `layer`, `neuron`, `sliding_window_shapes` are in parentheses, in the order in which `new` takes them.
 /// * `path` is all settings of methods along a path, over the field `path: PathSettings`.
@@ -41,6 +41,15 @@ macro_rules! settings {
     ) => {
         impl $method {
             $($crate::engine::setting! { setter $setting $(: $kind)? $(= $doc)? })*
+
+            /// Who is told how far a call is, before each pass of the model, and may end it there; see
+            /// [`Observer`](crate::engine::Observer). Without one, a call in a notebook that takes longer than a second
+            /// shows how far it is.
+            pub fn observer(&self, observer: impl $crate::engine::Observer + 'static) -> Self {
+                let mut changed = self.clone();
+                changed.model = changed.model.with_observer(std::sync::Arc::new(observer));
+                changed
+            }
 
             const OPTIONS: &'static [&'static [&'static str]] = &[
                 $($(&[$crate::engine::setting!(given name $given)],)+)?

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Check;
 use super::gradient_check::Look;
+use super::observer::{Watched, of_notebook};
+use super::{Check, Observer};
 use crate::deep_stack::{any_stack_holds, on_deep_stack};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{IntoModel, Model};
@@ -17,6 +18,7 @@ const CLOSE_LOOKS: usize = 3;
 pub(crate) struct Subject {
     model: Arc<dyn Model>,
     check: Check,
+    observer: Option<Arc<dyn Observer>>,
     findings: Arc<Mutex<BTreeMap<String, Finding>>>,
 }
 
@@ -31,7 +33,7 @@ enum Finding {
 
 impl Subject {
     pub(crate) fn new<Marker>(model: impl IntoModel<Marker>) -> Self {
-        Self { model: model.into_model(), check: Check::default(), findings: Arc::default() }
+        Self { model: model.into_model(), check: Check::default(), observer: None, findings: Arc::default() }
     }
 
     pub(crate) fn with_check(self, check: Check) -> Self {
@@ -40,11 +42,29 @@ impl Subject {
 
     /// The same about another model, of whose gradients nothing is known yet.
     pub(crate) fn about(&self, model: Arc<dyn Model>) -> Self {
-        Self { model, check: self.check, findings: Arc::default() }
+        Self { model, findings: Arc::default(), ..self.clone() }
     }
 
-    pub(crate) fn model(&self) -> &dyn Model {
+    pub(crate) fn with_observer(self, observer: Arc<dyn Observer>) -> Self {
+        Self { observer: Some(observer), ..self }
+    }
+
+    pub(super) fn model(&self) -> &dyn Model {
         &*self.model
+    }
+
+    /// The model as the observer of one call watches it, if there is one.
+    pub(super) fn watched(&self) -> Option<Arc<Watched>> {
+        let observer = self.observer.clone().or_else(of_notebook)?;
+        Some(Arc::new(Watched::new(self.model.clone(), observer)))
+    }
+
+    /// The model for one call without a question.
+    pub(crate) fn for_call(&self) -> Arc<dyn Model> {
+        match self.watched() {
+            Some(watched) => watched,
+            None => self.model.clone(),
+        }
     }
 
     /// Runs a method's whole call on a thread with room for its graphs.

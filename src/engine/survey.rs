@@ -101,6 +101,7 @@ impl Question<'_> {
         E: Fn(Vec<Tensor>, &Expansion) -> Result<Sample> + Sync,
     {
         let lines = baselines.lines(self.batch_size());
+        self.plans(settings.points_of(lines));
         Walk {
             settings,
             lines,

@@ -151,7 +151,7 @@ impl Layers {
             Some(rule) => {
                 let at = self.next_block(layer, inputs);
                 let output = run_ruled(block, &rule, inputs, at)?;
-                if !matches!(block.operation(), Operation::Affine) {
+                if !matches!(block.operation(), Operation::Affine | Operation::Reshape) {
                     self.nonlinear.push(output.id());
                 }
                 Ok(output)

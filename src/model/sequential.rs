@@ -40,12 +40,7 @@ impl Block for Flatten {
     }
 
     fn operation(&self) -> Operation<'_> {
-        Operation::Affine
-    }
-
-    fn reweighted(&self, _by: &Reweighting) -> Result<Option<Box<dyn Block>>> {
-        // It only moves numbers, whatever their weight.
-        Ok(Some(Box::new(Flatten)))
+        Operation::Reshape
     }
 }
 

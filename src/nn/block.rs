@@ -78,6 +78,8 @@ pub trait Block: Send + Sync {
 pub enum Operation<'a> {
     /// Linear in all its inputs together, plus a constant.
     Affine,
+    /// The numbers of the only input in another shape or order.
+    Reshape,
     /// Each number of the output is a function of the number in the same place of the only input.
     Elementwise,
     /// The only input, element by element, where it is positive, and 0 elsewhere.

@@ -22,7 +22,8 @@ impl Block for candle_nn::Linear {
     }
 
     fn reweighted(&self, by: &Reweighting) -> Result<Option<Box<dyn Block>>> {
-        Ok(Some(Box::new(Self::new(by.weight(self.weight())?, by.bias(self.bias())))))
+        let (weight, bias) = by.weights(self.weight(), self.bias())?;
+        Ok(Some(Box::new(Self::new(weight, bias))))
     }
 }
 
@@ -41,7 +42,8 @@ impl Block for candle_nn::Conv1d {
     }
 
     fn reweighted(&self, by: &Reweighting) -> Result<Option<Box<dyn Block>>> {
-        Ok(Some(Box::new(Self::new(by.weight(self.weight())?, by.bias(self.bias()), *self.config()))))
+        let (weight, bias) = by.weights(self.weight(), self.bias())?;
+        Ok(Some(Box::new(Self::new(weight, bias, *self.config()))))
     }
 }
 
@@ -78,7 +80,8 @@ impl Block for candle_nn::Conv2d {
     }
 
     fn reweighted(&self, by: &Reweighting) -> Result<Option<Box<dyn Block>>> {
-        Ok(Some(Box::new(Self::new(by.weight(self.weight())?, by.bias(self.bias()), *self.config()))))
+        let (weight, bias) = by.weights(self.weight(), self.bias())?;
+        Ok(Some(Box::new(Self::new(weight, bias, *self.config()))))
     }
 }
 

@@ -178,8 +178,8 @@ impl Block for Conv2d {
     }
 
     fn reweighted(&self, by: &Reweighting) -> crate::Result<Option<Box<dyn Block>>> {
-        let weight = Var::from_tensor(&by.weight(&self.weight)?)?;
-        let bias = by.bias(self.bias.as_deref()).as_ref().map(Var::from_tensor).transpose()?;
+        let (weight, bias) = by.weights(&self.weight, self.bias.as_deref())?;
+        let (weight, bias) = (Var::from_tensor(&weight)?, bias.as_ref().map(Var::from_tensor).transpose()?);
         Ok(Some(Box::new(Self { weight, bias, correlation: self.correlation })))
     }
 }

@@ -132,7 +132,7 @@ impl Block for Linear {
     }
 
     fn reweighted(&self, by: &Reweighting) -> crate::Result<Option<Box<dyn Block>>> {
-        let (weight, bias) = (by.weight(&self.weight)?, by.bias(self.bias.as_deref()));
+        let (weight, bias) = by.weights(&self.weight, self.bias.as_deref())?;
         Ok(Some(Box::new(Self::from_weights(&weight, bias.as_ref())?)))
     }
 }

@@ -16,21 +16,16 @@ impl<'a> Reweighting<'a> {
         Self { change, keeps_bias }
     }
 
-    /// The weight to compute with instead of this one.
-    pub fn weight(&self, weight: &Tensor) -> Result<Tensor> {
-        Ok((self.change)(&weight.detach())?)
-    }
-
-    /// The bias to add instead of this one, if any.
-    pub fn bias(&self, bias: Option<&Tensor>) -> Option<Tensor> {
-        bias.filter(|_| self.keeps_bias).map(Tensor::detach)
+    /// The weight and the bias to compute with instead of these.
+    pub fn weights(&self, weight: &Tensor, bias: Option<&Tensor>) -> Result<(Tensor, Option<Tensor>)> {
+        Ok(((self.change)(&weight.detach())?, bias.filter(|_| self.keeps_bias).map(Tensor::detach)))
     }
 }
 
 /// A block whose fixed weights are at least 0, without a bias: all of its weights change as 1 does.
 pub(super) fn of_fixed_weights<B: Block + 'static>(block: B, by: &Reweighting) -> Result<Option<Box<dyn Block>>> {
     let one = Tensor::new(1f64, &Device::Cpu)?;
-    let factor = by.weight(&one)?.to_scalar::<f64>()?;
+    let factor = by.weights(&one, None)?.0.to_scalar::<f64>()?;
     Ok(Some(Box::new(Scaled { block, factor })))
 }
 

@@ -6,9 +6,6 @@ use crate::engine::{Attributions, host_rows};
 use crate::error::{Result, bail};
 use crate::model::Inputs;
 
-/// Methods that share F(x) − F(b) out completely by construction, so that they have no convergence delta.
-pub(super) const WITHOUT_DELTA: [&str; 3] = ["ShapleyValues", "ShapleyValueSampling", "KernelShap"];
-
 /// The attributions of every example to each feature.
 pub(super) struct Features {
     pub(super) names: Vec<String>,
@@ -29,6 +26,13 @@ pub struct Example {
 impl From<usize> for Example {
     fn from(position: usize) -> Self {
         Self { position, data: None }
+    }
+}
+
+impl From<&Inputs> for Example {
+    /// The first example of these inputs.
+    fn from(inputs: &Inputs) -> Self {
+        Self::from((inputs, 0))
     }
 }
 
@@ -126,7 +130,7 @@ impl Single {
         let Some(attributions) = features.attributions.get(position) else {
             bail!(Input, "there is no example {position}: there are {}", features.attributions.len())
         };
-        if result.convergence_delta().is_err() && !WITHOUT_DELTA.contains(&result.method()) {
+        if result.convergence_delta().is_err() {
             bail!(
                 Input,
                 "the numbers of {} do not add up from a base value to the output: draw their bars, or take a method \

@@ -4,7 +4,7 @@ use super::Figure;
 use super::axis::Axis;
 use super::bidi::{self, Order, Part};
 use super::canvas::{Anchor, Canvas, MARGIN, Stretch, wide};
-use super::features::{Example, Single, WITHOUT_DELTA, reaches, target_name};
+use super::features::{Example, Single, reaches, target_name};
 use super::heatmap::Heatmap;
 use super::html::{self, FAINT, INK, escape, number, signed};
 use super::lettering::{Boxed, Lettering};
@@ -103,7 +103,7 @@ impl TokenAttributions {
                 self.records().len()
             )
         };
-        if record.convergence_delta().is_none() && !WITHOUT_DELTA.contains(&self.method()) {
+        if record.convergence_delta().is_none() {
             bail!(
                 Input,
                 "the numbers of {} do not add up from a base value to the output: draw a heatmap, or take a method whose \

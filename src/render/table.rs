@@ -64,7 +64,8 @@ impl Cells {
         self
     }
 
-    pub(crate) fn signed(mut self, value: f64, largest: f64) -> Self {
+    /// The same with a number that has a sign: coloured by it, the stronger the nearer it is to the largest of its kind.
+    pub fn signed(mut self, value: f64, largest: f64) -> Self {
         self.0.push(Cell::Signed(value, largest));
         self
     }

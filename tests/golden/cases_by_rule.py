@@ -115,7 +115,6 @@ def of_relevance():
     yield define(name + "gamma_large", RELUS, ROWS, target=2, rule="gamma", gamma=10.0)
     yield define(name + "alpha1_beta0", RELUS, ROWS, target=[2, 1, 0], rule="alpha1_beta0")
     yield define(name + "identity_below", square, ROWS, target=0, rules={"linear1": {"rule": "identity"}})
-    yield define(name + "identity_between", square, ROWS, target=1, rules={"linear2": {"rule": "identity"}})
     yield define(name + "by_layer", RELUS, ROWS, target=1, rules=by_layer)
     yield define(name + "by_layer_over_one", RELUS, ROWS, target=2, rule="epsilon", epsilon=0.05, rules=by_layer)
     yield define(name + "max_pool", MAXIMA, SKETCHES, target=[1, 0])
@@ -132,8 +131,6 @@ def of_relevance():
     yield define(name + "gamma", RELUS, ROWS, target=0, layer="linear1", rule="gamma", gamma=0.25)
     yield define(name + "alpha1beta0_input", RELUS, ROWS, target=2, layer="linear2", rule="alpha1_beta0", **INPUT)
     yield define(name + "by_layer", RELUS, ROWS, target=1, layer="linear1", rules=by_layer)
-    yield define(name + "identity_above", square, ROWS, target=0, layer="linear1",
-                 rules={"linear2": {"rule": "identity"}})
     yield define(name + "max_pool", MAXIMA, SKETCHES, target=[1, 0], layer="conv1")
     yield define(name + "avg_pool_input", AVERAGED, PICTURES, target=1, layer="pool1", **INPUT)
     yield define(name + "two_inputs", PAIR, TWO, target=1, layer="right")
@@ -161,7 +158,6 @@ def of_maps():
     yield define(name + "pool_input", MAXIMA, SKETCHES, target=0, layer="pool1", interpolate_mode="bilinear", **INPUT)
     yield define(name + "nearest_4_to_6", MAXIMA, SKETCHES, target=0, layer="relu1")
     yield define(name + "nearest_3_to_6", AVERAGED, PICTURES, target=2, layer="pool1", interpolate_mode="nearest")
-    yield define(name + "dense_output", DENSE, TILES, target=PLACES, layer="conv2")
 
 
 def in_parts():
@@ -194,5 +190,3 @@ def in_parts():
                    neuron=window([2, 4]))
     yield integral("NeuronConductance/two_inputs", PAIR_SMOOTH, TWO, 10, baselines=TWO_ORIGINS, target=0,
                    layer="both_act", neuron=[2])
-    yield integral("NeuronConductance/slice", SMOOTH, ROWS, 10, baselines=ORIGIN, target=1, layer="act1",
-                   neuron=window([0, 3]))

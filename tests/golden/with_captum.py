@@ -238,4 +238,7 @@ def attribute(case, folder):
     if case["method"] in WITH_DELTA and options.get("multiply_by_inputs", True):
         attributions, delta = method.attribute(inputs, return_convergence_delta=True, **args)
         return results(attributions) | {"convergence_delta": to_file(delta)}
-    return results(method.attribute(inputs, **args))
+    attributions = method.attribute(inputs, **args)
+    if case["method"] == "ShapleyValues" and isinstance(inputs, torch.Tensor):  # keeps the axis of an output [batch, 1]
+        attributions = attributions.reshape(inputs.shape)
+    return results(attributions)

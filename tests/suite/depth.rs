@@ -3,20 +3,27 @@
 use std::sync::Arc;
 
 use crate::laws::{mixes_rows, options};
+use crate::plain::Square;
+use crate::subjects::rectifies;
 use crate::wave::wave;
 use candle_explain::attr::METHODS;
 use candle_explain::prelude::*;
 
 const DEPTH: usize = 100_000;
 
-/// So many times x + 1/`depth`, above a layer and below another.
-fn deep(depth: usize) -> Arc<dyn Model> {
+/// So many times x + 1/`depth`, above a layer and below another, with or without a ReLU before.
+fn deep(depth: usize, rectified: bool) -> Arc<dyn Model> {
     from_fn(move |input, layers| {
-        let mut x = layers.visit("tanh1", input.first().affine(2., 0.)?)?;
+        let mut x = input.first().affine(2., 0.)?;
+        if rectified {
+            x = layers.run(&Activation::Relu, &x)?;
+        }
+        x = layers.visit("tanh1", x)?;
         for _ in 0..depth {
             x = x.affine(1., 1. / depth as f64)?;
         }
-        Ok(layers.visit("top", x)?.sqr()?.sum(1)?)
+        let top = layers.visit("top", x)?;
+        Ok(layers.run(&Square, &top)?.sum(1)?)
     })
 }
 
@@ -48,7 +55,7 @@ fn every_method_goes_through_a_hundred_thousand_operations() {
                 options.n_steps = Some(3);
                 options.internal_batch_size = Some(2);
             }
-            let method = (info.build)(deep(DEPTH), &options).unwrap();
+            let method = (info.build)(deep(DEPTH, rectifies(info)), &options).unwrap();
             let result = method.attribute_to(&Inputs::from(&x), &Target::None);
             let values: Vec<f64> = result
                 .unwrap_or_else(|error| panic!("{}: {error}", info.name))

@@ -43,7 +43,7 @@ fn ids_may_be_of_any_type_and_for_every_example_or_each() {
     let shared = [lost(7., &[5., 2., 5.]), lost(17., &[12., 5., 12.])].concat();
     for dtype in [DType::U8, DType::U32, DType::I64, DType::F32, DType::F64] {
         let mask = ids(&[1, 0, 1], &[1, 3]).to_dtype(dtype).unwrap();
-        assert_eq!(worth(FeatureMask::from(mask), &x).unwrap(), [shared.clone()]);
+        assert_eq!(worth(FeatureMask::from(mask), &x).unwrap(), std::slice::from_ref(&shared));
     }
     let mask = ids(&[1, 0, 1, 0, 0, 0], &[2, 3]);
     let each = [lost(7., &[5., 2., 5.]), lost(17., &[17., 17., 17.])].concat();
@@ -107,9 +107,12 @@ fn images_are_cut_into_cells_and_segments() {
     };
     let cells = [of(0, &[0, 1]), of(0, &[0, 1]), of(0, &[2]), of(1, &[0, 1]), of(1, &[0, 1]), of(1, &[2])];
     let expected = lost(whole, &[cells, cells].concat());
-    assert_eq!(worth(FeatureMask::grid(1, 2), &image).unwrap(), [expected.clone()]);
+    assert_eq!(worth(FeatureMask::grid(1, 2), &image).unwrap(), std::slice::from_ref(&expected));
     for labels in [[7, 7, 9, 30, 30, -2], [1, 1, 2, 3, 3, 0]] {
-        assert_eq!(worth(FeatureMask::segments(&ids(&labels, &[2, 3])), &image).unwrap(), [expected.clone()]);
+        assert_eq!(
+            worth(FeatureMask::segments(&ids(&labels, &[2, 3])), &image).unwrap(),
+            std::slice::from_ref(&expected)
+        );
     }
     let all = worth(FeatureMask::grid(100, 100), &image).unwrap();
     assert_eq!(all, [lost(whole, &[whole; 12])]);

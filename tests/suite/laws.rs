@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::plain::{Plain, rows, tensor};
+use crate::subjects::rectifies;
 use candle_explain::attr::METHODS;
 use candle_explain::engine::{Cost, Family, MethodInfo, Options};
 use candle_explain::prelude::*;
@@ -29,8 +30,8 @@ pub fn options(info: &MethodInfo) -> Options {
     if info.takes("neuron") {
         options.neuron = Some(Neuron::from(2));
     }
-    if info.takes("stdevs") && info.takes("baseline") {
-        options.baseline = Some(Baseline::Zero);
+    if info.needs("baseline") {
+        options.baseline = Some(Baseline::distribution(&tensor(&rows(22, 1))));
     }
     if info.takes("method") {
         options.method = Some("InputXGradient".to_string());
@@ -52,9 +53,12 @@ pub fn takes_baseline_of_inputs(info: &MethodInfo) -> bool {
     info.takes("baseline") && info.name != "LayerFeatureAblation"
 }
 
+fn network(info: &MethodInfo, seed: u64) -> Sequential {
+    if rectifies(info) { Plain::rectified(seed).sequential() } else { Plain::new(seed).sequential() }
+}
+
 fn attribute(info: &MethodInfo, options: &Options, inputs: &Tensor) -> Attributions {
-    let model = Arc::new(Plain::new(21).sequential());
-    let method = (info.build)(model, options).unwrap();
+    let method = (info.build)(Arc::new(network(info, 21)), options).unwrap();
     method.attribute_to(&Inputs::from(inputs), &Target::Class(1)).unwrap()
 }
 
@@ -96,8 +100,8 @@ fn the_same_call_gives_the_same_bits() {
 #[test]
 fn a_result_carries_the_output_of_each_example_once() {
     let inputs = tensor(&rows(31, 5));
-    let expected = numbers(&Plain::new(21).sequential().predict(&inputs).unwrap());
     for info in METHODS {
+        let expected = numbers(&network(info, 21).predict(&inputs).unwrap());
         let mut cases = vec![options(info)];
         if takes_baseline_of_inputs(info) {
             let baseline = Some(Baseline::distribution(&tensor(&rows(32, 7))));
@@ -119,7 +123,12 @@ fn a_result_carries_the_output_of_each_example_once() {
 fn shapes_are_those_of_what_is_attributed() {
     let inputs = tensor(&rows(4, 3));
     for info in METHODS {
-        let expected: &[usize] = if info.family == Family::Layer { &[3, 5] } else { &[3, 4] };
+        let expected: &[usize] = match info.family {
+            // It adds the channels up.
+            Family::Layer if info.name == "LayerGradCam" => &[3, 1],
+            Family::Layer => &[3, 5],
+            _ => &[3, 4],
+        };
         assert_eq!(attribute(info, &options(info), &inputs).tensor().dims(), expected, "{}", info.name);
     }
 }

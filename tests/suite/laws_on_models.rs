@@ -1,11 +1,12 @@
 //! What every method obeys, on models of every kind and in both number types.
 
+use candle_explain::ErrorKind;
 use candle_explain::attr::METHODS;
-use candle_explain::engine::{Cost, Family, Options};
+use candle_explain::engine::{Cost, Family, MethodInfo, Options};
 use candle_explain::prelude::*;
 
 use crate::laws::{mixes_rows, takes_baseline_of_inputs};
-use crate::subjects::{Subject, TYPES, subjects};
+use crate::subjects::{Subject, TYPES, averages_baselines, rectifies, subjects};
 
 fn each(law: impl Fn(&Subject, DType)) {
     for dtype in TYPES {
@@ -40,7 +41,7 @@ fn assert_same(got: &Attributions, expected: &Attributions, share: f64, what: &s
 #[test]
 fn rows_get_alone_what_they_get_in_a_batch() {
     each(|subject, dtype| {
-        for info in METHODS.iter().filter(|info| !mixes_rows(info)) {
+        for info in subject.methods().filter(|info| !mixes_rows(info)) {
             let options = subject.options(info);
             let together = subject.attribute(info, &options);
             for row in [0, 3] {
@@ -61,7 +62,7 @@ fn rows_get_alone_what_they_get_in_a_batch() {
 #[test]
 fn the_size_of_a_pass_changes_nothing() {
     each(|subject, dtype| {
-        for info in METHODS.iter().filter(|info| info.cost == Cost::PerStep) {
+        for info in subject.methods().filter(|info| info.cost == Cost::PerStep) {
             let options = Options { n_steps: Some(11), ..subject.options(info) };
             let whole = subject.attribute(info, &options);
             for rows in [1, 4, 23] {
@@ -76,7 +77,7 @@ fn the_size_of_a_pass_changes_nothing() {
 #[test]
 fn the_same_question_has_the_same_answer_to_the_bit() {
     each(|subject, _| {
-        for info in METHODS {
+        for info in subject.methods() {
             let options = subject.options(info);
             let first = subject.attribute(info, &options);
             let second = subject.attribute(info, &options);
@@ -88,11 +89,31 @@ fn the_same_question_has_the_same_answer_to_the_bit() {
 }
 
 #[test]
+fn methods_about_relus_say_where_there_are_none() {
+    each(|subject, _| {
+        for info in METHODS.iter().filter(|info| rectifies(info) && !subject.rectified) {
+            let options = Options { layers: layers_of(subject, info), ..subject.options(info) };
+            let method = (info.build)(subject.model.clone(), &options).unwrap();
+            let error = method.attribute_to(&subject.inputs, &Target::Class(1)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Layer, "{} of {}: {error}", info.name, subject.name);
+            assert!(error.to_string().starts_with("the model runs no ReLU as a block"), "{error}");
+        }
+    });
+}
+
+fn layers_of(subject: &Subject, info: &MethodInfo) -> Vec<String> {
+    if info.takes("layer") { vec![subject.layer.to_string()] } else { Vec::new() }
+}
+
+#[test]
 fn attributions_have_the_shape_and_type_of_what_they_belong_to() {
     each(|subject, dtype| {
-        for info in METHODS {
+        for info in subject.methods() {
             let result = subject.attribute(info, &subject.options(info));
-            if info.family == Family::Layer {
+            if info.name == "LayerGradCam" {
+                let dims = result.tensor().dims();
+                assert!(dims[1] == 1, "{}: {dims:?} with the channels added up", subject.name);
+            } else if info.family == Family::Layer {
                 let activation = LayerActivation::new(subject.model.clone(), subject.layer);
                 let activation = activation.attribute(&subject.inputs).unwrap();
                 assert_eq!(result.tensor().dims(), activation.tensor().dims(), "{} of {}", info.name, subject.name);
@@ -111,7 +132,7 @@ fn attributions_have_the_shape_and_type_of_what_they_belong_to() {
 fn single_precision_gives_what_double_gives() {
     let pairs = subjects(DType::F32).into_iter().zip(subjects(DType::F64));
     for (single, double) in pairs {
-        for info in METHODS {
+        for info in single.methods() {
             let what = format!("{} of {}", info.name, single.name);
             let got = single.attribute(info, &single.options(info));
             let expected = double.attribute(info, &double.options(info));
@@ -130,7 +151,12 @@ fn single_precision_gives_what_double_gives() {
 #[test]
 fn the_baseline_against_itself_gets_nothing() {
     each(|subject, _| {
-        for info in METHODS.iter().filter(|info| takes_baseline_of_inputs(info) && info.name != "InternalInfluence") {
+        let compared = |info: &&MethodInfo| takes_baseline_of_inputs(info) && info.name != "InternalInfluence";
+        for info in subject.methods().filter(compared) {
+            // Each example is compared with all of them.
+            if averages_baselines(info) {
+                continue;
+            }
             let baseline = Baseline::Tensors(subject.inputs.tensors().to_vec());
             let options = Options { baseline: Some(baseline), ..subject.options(info) };
             for value in subject.attribute(info, &options).values() {
@@ -143,7 +169,7 @@ fn the_baseline_against_itself_gets_nothing() {
 #[test]
 fn a_tolerance_is_kept_on_every_model() {
     each(|subject, dtype| {
-        for info in METHODS.iter().filter(|info| info.has_delta && info.takes("max_steps")) {
+        for info in subject.methods().filter(|info| info.has_delta && info.takes("max_steps")) {
             let options = Options { tolerance: Some(subject.tolerance(dtype)), ..subject.options(info) };
             let result = subject.attribute(info, &options);
             assert!(

@@ -136,7 +136,7 @@ fn a_logistic_surrogate_finds_the_odds() {
     let x = tensor(&[vec![1., 1., 1.]]);
     let lime = Lime::new(&chance).surrogate(Surrogate::Logistic { alpha: 0. });
     assert_near(&values(&lime.attribute(&x, Target::None).unwrap()), &[2., -1., 0.], 1e-6);
-    let error = lime.attribute(&tensor(&[vec![1., 1., 1.]]), Target::None);
+    let error = lime.attribute(tensor(&[vec![1., 1., 1.]]), Target::None);
     assert!(error.is_ok());
     let error = Lime::new(model()).surrogate(Surrogate::Logistic { alpha: 1. }).attribute(&inputs().0, Target::None);
     assert!(error.unwrap_err().to_string().contains("a logistic surrogate takes probabilities"));
@@ -225,7 +225,9 @@ fn settings_that_make_no_sense_are_errors() {
     for (lime, part) in [
         (lime.surrogate(Surrogate::Lasso { alpha: -0.1 }), "alpha is -0.1"),
         (lime.similarity(Similarity::Cosine { width: 0. }), "the width of the similarity is 0"),
-        (lime.similarity(Similarity::Euclidean { width: 1e-4 }), "have the similarity 0 to the example"),
+        (lime.similarity(Similarity::Euclidean { width: 1e-4 }), "of 25 samples only one set of features has"),
+        (lime.similarity(Similarity::custom(|_| 0.)), "all 25 samples have the similarity 0 to the example"),
+        (lime.n_samples(1), "of 1 samples only one set of features has"),
         (lime.similarity(Similarity::custom(|_| f64::NAN)), "the similarity of sample 0 is NaN"),
         (lime.sampler(Sampler::Bernoulli(1.)), "with the probability 1"),
         (lime.sampler(Sampler::custom(|_, _| vec![true])), "the sampler gave 1 features: expected 4"),

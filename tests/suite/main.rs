@@ -39,11 +39,15 @@ mod deep_lift_layers;
 /// GradientShap: its draws, its errors, and what it approaches.
 mod gradient_shap;
 
+/// Attributions of layers at other sizes.
+mod interpolation;
+
 /// Guided backpropagation, deconvolution and Grad-CAM.
 mod rectified;
 
 /// NoiseTunnel: its draws, its errors, and what it wraps.
 mod noise_tunnel;
+
 /// Methods that leave features out.
 mod perturbation;
 
@@ -52,6 +56,18 @@ mod feature_masks;
 
 /// Models that are closures from rows to numbers.
 mod black_boxes;
+
+/// Relevance by LRP's rules.
+mod lrp;
+
+/// LRP against Captum's numbers.
+mod lrp_numbers;
+
+/// What LRP refuses, and what it remarks on.
+mod lrp_errors;
+
+/// Progress, and calls that are cancelled.
+mod observer;
 
 /// How many passes each method takes, and of how many rows.
 mod passes;

@@ -37,7 +37,7 @@ fn axes_without_a_range_count_whole() {
     let x = Tensor::arange(0f32, 32., &Device::Cpu).unwrap().affine(0.05, -0.5).unwrap().reshape((2, 1, 4, 4)).unwrap();
     let gradient = |neuron: Neuron| NeuronGradient::new(&net, "tanh", neuron).attribute(&x).unwrap();
     let numbers = |result: &Attributions| result.tensor().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    assert_eq!(numbers(&gradient([1..2].into())), numbers(&gradient([1..2, 0..2, 0..2].into())));
+    assert_eq!(numbers(&gradient((1..2).into())), numbers(&gradient([1..2, 0..2, 0..2].into())));
     let corner = gradient([1..2, 0..1, 0..1].into());
     assert_eq!(numbers(&corner), numbers(&gradient([1, 0, 0].into())));
 }

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use crate::laws::{mixes_rows, options, takes_baseline_of_inputs};
-use crate::plain::{Plain, rows, tensor};
+use crate::plain::{Plain, Square, rows, tensor};
+use crate::subjects::{rectifies, takes_pairs};
 use candle_explain::attr::METHODS;
 use candle_explain::engine::{MethodInfo, Options};
 use candle_explain::prelude::*;
@@ -16,8 +17,10 @@ struct Counted {
 }
 
 impl Counted {
-    fn new(known: bool) -> Arc<Self> {
-        Arc::new(Self { network: Plain::new(61).sequential(), known, passes: Mutex::default() })
+    fn new(info: &MethodInfo, known: bool) -> Arc<Self> {
+        // Of the former, neuron 2 is active for the first example: the slope of one that is not is looked at again.
+        let network = if rectifies(info) { Plain::rectified(68) } else { Plain::new(61) };
+        Arc::new(Self { network: network.sequential(), known, passes: Mutex::default() })
     }
 
     /// The rows of each pass since the last time.
@@ -47,6 +50,12 @@ const PASSES: &[(&str, &[usize], &[usize])] = &[
     ("GradientShap", &[1, 1, 5], &[1, 5, 5]),
     // The input beside its baseline, which tells what a pair keeps; the other pairs.
     ("DeepLift", &[2], &[2, 38]),
+    ("DeepLiftShap", &[2], &[2, 38]),
+    ("GuidedBackprop", &[1], &[1]),
+    ("Deconvolution", &[1], &[1]),
+    // Guided backpropagation; Grad-CAM.
+    ("GuidedGradCam", &[1, 1], &[1, 1]),
+    ("LRP", &[1], &[1]),
     // The method at the input; the first sample, which tells what a row keeps; the others.
     ("NoiseTunnel", &[1, 1, 4], &[1, 1, 4]),
     // F at the input; without each feature, for each baseline.
@@ -66,10 +75,14 @@ const PASSES: &[(&str, &[usize], &[usize])] = &[
     ("LayerConductance", &[1, 1, 51], &[1, 20, 120]),
     ("LayerActivation", &[1], &[1]),
     ("LayerGradientXActivation", &[1], &[1]),
+    ("LayerGradCam", &[1], &[1]),
     ("InternalInfluence", &[1, 50], &[1, 100]),
     // The layer and the gradient at the input; the layer there for its shape; F at the baselines drawn; the layer at both
     // ends of the samples.
     ("LayerGradientShap", &[1, 1, 1, 1, 5, 5, 5], &[1, 1, 1, 5, 5, 5, 5]),
+    ("LayerDeepLift", &[2], &[2, 38]),
+    ("LayerDeepLiftShap", &[2], &[2, 38]),
+    ("LayerLRP", &[1], &[1]),
     // The layer at the input; F there; without each neuron.
     ("LayerFeatureAblation", &[1, 1, 5], &[1, 1, 5]),
     ("LayerFeaturePermutation", &[2, 2, 10], &[2, 2, 10]),
@@ -77,6 +90,10 @@ const PASSES: &[(&str, &[usize], &[usize])] = &[
     ("NeuronGradient", &[1], &[1]),
     ("NeuronIntegratedGradients", &[1, 1, 50], &[1, 20, 100]),
     ("NeuronGradientShap", &[1, 1, 5], &[1, 5, 5]),
+    ("NeuronDeepLift", &[2], &[2, 38]),
+    ("NeuronDeepLiftShap", &[2], &[2, 38]),
+    ("NeuronGuidedBackprop", &[1], &[1]),
+    ("NeuronDeconvolution", &[1], &[1]),
     ("NeuronFeatureAblation", &[1, 4], &[1, 80]),
 ];
 
@@ -85,7 +102,7 @@ fn passes(info: &MethodInfo, model: &Arc<Counted>, examples: usize, baselines: u
     if info.takes("n_steps") && baselines > 1 {
         options.n_steps = Some(5);
     }
-    if info.takes("feature_mask") && baselines > 1 {
+    if info.takes("feature_mask") && info.takes("internal_batch_size") && baselines > 1 {
         options.internal_batch_size = Some(1_000);
     }
     if takes_baseline_of_inputs(info) && baselines > 1 {
@@ -106,8 +123,8 @@ fn every_method_takes_the_passes_that_it_needs() {
         METHODS.iter().map(|info| info.name).collect::<Vec<_>>()
     );
     for (info, (name, one, many)) in METHODS.iter().zip(PASSES.iter().copied()) {
-        assert_eq!(passes(info, &Counted::new(true), 1, 1), [one, one], "{name}");
-        assert_eq!(passes(info, &Counted::new(true), 1, 20), [many, many], "{name}");
+        assert_eq!(passes(info, &Counted::new(info, true), 1, 1), [one, one], "{name}");
+        assert_eq!(passes(info, &Counted::new(info, true), 1, 20), [many, many], "{name}");
     }
 }
 
@@ -115,13 +132,15 @@ fn every_method_takes_the_passes_that_it_needs() {
 fn the_gradient_check_is_three_rows_once_for_each_gradient() {
     for (info, (name, one, _)) in METHODS.iter().zip(PASSES.iter().copied()) {
         let gradients = match name {
+            // Its method's.
+            "NoiseTunnel" => 1,
             // No gradient, or its delta tells.
             _ if !info.takes("gradient_check") => 0,
-            // The layer's gradient and its neuron's.
-            "NeuronConductance" => 2,
+            // The layer's gradient and its neuron's; the inputs' and the layer's.
+            "NeuronConductance" | "GuidedGradCam" => 2,
             _ => 1,
         };
-        let [first, second] = passes(info, &Counted::new(false), 1, 1);
+        let [first, second] = passes(info, &Counted::new(info, false), 1, 1);
         assert_eq!(second, one, "{name}");
         assert_eq!(first.iter().filter(|rows| **rows == 3).count(), gradients, "{name}: {first:?}");
         // A right one is taken once more, of the example twice.
@@ -130,29 +149,31 @@ fn the_gradient_check_is_three_rows_once_for_each_gradient() {
         let pairs = one.iter().filter(|rows| **rows == 2).count();
         assert!(passes >= pairs + gradients, "{name}: {first:?}");
         let of_layer = if ["LayerIntegratedGradients", "LayerGradientShap"].contains(&name) { 1 } else { 0 };
-        assert_eq!(first.len(), one.len() + 2 * gradients + probes + of_layer, "{name}: {first:?}");
+        // What is compared with the function is the gradient without the rule.
+        let ordinary = if rectifies(info) { 1 } else { 0 };
+        assert_eq!(first.len(), one.len() + 2 * gradients + probes + of_layer + ordinary, "{name}: {first:?}");
     }
 }
 
 #[test]
 fn the_passes_of_a_gradient_take_each_example_once() {
     for (info, (name, one, _)) in METHODS.iter().zip(PASSES.iter().copied()).filter(|(_, (_, one, _))| one.len() == 1) {
-        let [first, _] = passes(info, &Counted::new(true), 5, 1);
+        let [first, _] = passes(info, &Counted::new(info, true), 5, 1);
         assert_eq!(first.iter().sum::<usize>(), 5 * one[0], "{name}: {first:?} where one takes {one:?}");
     }
 }
 
 /// How often a model gives each of these numbers, for one example and another.
 fn given(info: &MethodInfo, options: &Options, examples: usize, width: usize) -> Vec<usize> {
+    let activation = if rectifies(info) { Activation::Relu } else { Activation::Tanh };
     let inputs = tensor(&rows(7, examples));
     let numbers: Arc<Mutex<Vec<f64>>> = Arc::default();
     let seen = numbers.clone();
     let model = from_fn(move |input, layers| {
-        let square = block(Tensor::sqr);
-        let x = layers.apply("tanh1", &Activation::Tanh, &input.first().affine(0.7, 0.1)?)?;
+        let x = layers.apply("tanh1", &activation, &input.first().affine(0.7, 0.1)?)?;
         // Wide enough for a pass of few rows to fill the cache.
         let wide = x.sum_keepdim(1)?.repeat((1, width))?.affine(1. / width as f64, 0.)?;
-        let output = (layers.run(&square, &x)?.sum_keepdim(1)? + layers.run(&square, &wide)?.sum_keepdim(1)?)?;
+        let output = (layers.run(&Square, &x)?.sum_keepdim(1)? + layers.run(&Square, &wide)?.sum_keepdim(1)?)?;
         seen.lock().unwrap().extend(output.flatten_all()?.to_vec1::<f64>()?);
         Ok(Tensor::cat(&[&output, &output.neg()?], 1)?)
     });
@@ -171,15 +192,22 @@ fn the_output_at_the_input_is_computed_once() {
     // What a tunnel's method computes is its own.
     for info in METHODS.iter().filter(|info| !["LayerActivation", "NoiseTunnel"].contains(&info.name)) {
         let check = info.takes("gradient_check").then_some(Check::Off);
-        let plain = Options { gradient_check: check, ..options(info) };
+        let max_samples = info.takes("max_samples").then_some(64);
+        let plain = Options { gradient_check: check, max_samples, ..options(info) };
         let quadrature = info.takes("quadrature").then_some(Quadrature::GaussLegendre);
         let mut variants = vec![Options { quadrature, ..plain.clone() }];
         if info.takes("tolerance") {
             variants.push(Options { tolerance: Some(1e-3), ..plain.clone() });
             variants.push(Options { internal_batch_size: Some(3), quadrature, ..plain.clone() });
         }
-        // The activation of a neuron is computed below the output.
-        let expected = if info.name.starts_with("Neuron") && info.name != "NeuronConductance" { 0 } else { 1 };
+        let expected = match info.name {
+            // Guided backpropagation and Grad-CAM are a pass each.
+            "GuidedGradCam" => 2,
+            "NeuronConductance" => 1,
+            // The activation of a neuron is computed below the output.
+            name if name.starts_with("Neuron") => 0,
+            _ => 1,
+        };
         for options in &variants {
             let batches = [(1, 1), (2, 1), (5, 1), (1, 3_000), (2, 3_000), (5, 3_000)];
             for (examples, width) in batches.into_iter().filter(|(examples, _)| *examples > 1 || !mixes_rows(info)) {
@@ -194,7 +222,7 @@ fn the_output_at_the_input_is_computed_once() {
 fn of_one_row() -> Arc<dyn Model> {
     from_fn(|input, layers| {
         let row = input.first().reshape((1, 4))?;
-        let hidden = layers.visit("tanh1", row.affine(0.7, 0.1)?.tanh()?)?;
+        let hidden = layers.apply("tanh1", &Activation::Tanh, &row.affine(0.7, 0.1)?)?;
         Ok(hidden.reshape((1, 4))?.sqr()?)
     })
 }
@@ -202,11 +230,12 @@ fn of_one_row() -> Arc<dyn Model> {
 #[test]
 fn a_model_that_takes_one_row_gives_what_one_that_takes_many_does() {
     let free = from_fn(|input, layers| {
-        let hidden = layers.visit("tanh1", input.first().affine(0.7, 0.1)?.tanh()?)?;
+        let hidden = layers.apply("tanh1", &Activation::Tanh, &input.first().affine(0.7, 0.1)?)?;
         Ok(hidden.sqr()?)
     });
     let inputs = Inputs::from(&tensor(&rows(5, 4)));
-    for info in METHODS.iter().filter(|info| info.name != "DeepLift") {
+    // Pairs are two rows, and there is no ReLU here.
+    for info in METHODS.iter().filter(|info| !takes_pairs(info) && !rectifies(info)) {
         let options = options(info);
         for count in [if mixes_rows(info) { 2 } else { 1 }, 4] {
             let of = |model: &Arc<dyn Model>| {
@@ -258,14 +287,15 @@ fn a_method_of_two_rows_says_so() {
 #[test]
 fn a_number_without_a_batch_is_that_of_one_row() {
     let scalar = from_fn(|input, layers| {
-        let hidden = layers.visit("tanh1", input.first().tanh()?)?;
+        let hidden = layers.apply("tanh1", &Activation::Tanh, input.first())?;
         Ok(hidden.sqr()?.sum_all()?)
     });
     let row = from_fn(|input, layers| {
-        let hidden = layers.visit("tanh1", input.first().tanh()?)?;
+        let hidden = layers.apply("tanh1", &Activation::Tanh, input.first())?;
         Ok(hidden.sqr()?.sum(1)?)
     });
-    for info in METHODS.iter().filter(|info| info.name != "DeepLift") {
+    // Pairs are two rows, and there is no ReLU here.
+    for info in METHODS.iter().filter(|info| !takes_pairs(info) && !rectifies(info)) {
         let options = options(info);
         let of = |model: &Arc<dyn Model>, count: usize| {
             let method = (info.build)(model.clone(), &options).unwrap();

@@ -42,10 +42,10 @@ fn feature_ablation_is_its_formula() {
         let method = method.feature_mask(FeatureMask::groups(groups.clone()));
         let expected: Vec<_> = xs.iter().zip(&bs).map(|(x, b)| ablated(|x| output(&plain, x), x, b, &groups)).collect();
         for rows in [1, 3, 1000] {
-            let result = method.internal_batch_size(rows).attribute(&tensor(&xs), TARGET).unwrap();
+            let result = method.internal_batch_size(rows).attribute(tensor(&xs), TARGET).unwrap();
             assert_close(result.tensor(), &expected, 1e-12);
         }
-        assert_close(method.attribute(&tensor(&xs), TARGET).unwrap().tensor(), &expected, 1e-12);
+        assert_close(method.attribute(tensor(&xs), TARGET).unwrap().tensor(), &expected, 1e-12);
     }
 }
 
@@ -59,7 +59,7 @@ fn several_baselines_are_averaged() {
     };
     let method = FeatureAblation::new(plain.sequential()).baseline(Baseline::distribution(&tensor(&bs)));
     let expected: Vec<Vec<f64>> = xs.iter().map(mean).collect();
-    assert_close(method.attribute(&tensor(&xs), TARGET).unwrap().tensor(), &expected, 1e-12);
+    assert_close(method.attribute(tensor(&xs), TARGET).unwrap().tensor(), &expected, 1e-12);
 }
 
 /// All positions of a window along one axis; the last ends with the axis.
@@ -89,7 +89,7 @@ fn occlusion_is_its_formula() {
         };
         let expected: Vec<Vec<f64>> = xs.iter().zip(&bs).map(|(x, b)| twin(x, b)).collect();
         let method = Occlusion::new(plain.sequential(), [window]).strides([stride]).baseline(tensor(&bs));
-        assert_close(method.attribute(&tensor(&xs), TARGET).unwrap().tensor(), &expected, 1e-12);
+        assert_close(method.attribute(tensor(&xs), TARGET).unwrap().tensor(), &expected, 1e-12);
     }
 }
 
@@ -140,7 +140,7 @@ fn feature_permutation_is_its_formula() {
         let expected: Vec<_> = xs.iter().enumerate().map(twin).collect();
         let method = method.feature_mask(FeatureMask::groups(groups.clone()));
         for rows in [1, 5, 1000] {
-            let result = method.internal_batch_size(rows).attribute(&tensor(&xs), TARGET).unwrap();
+            let result = method.internal_batch_size(rows).attribute(tensor(&xs), TARGET).unwrap();
             assert_close(result.tensor(), &expected, 1e-12);
         }
     }
@@ -186,19 +186,19 @@ fn layers_and_neurons_are_their_formulas() {
         let twin = |x: &Vec<f64>| ablated(above, &plain.up_to_layer(layer, x), &vec![0.5; width], &each(width));
         let expected: Vec<_> = xs.iter().map(twin).collect();
         let method = LayerFeatureAblation::new(&net, name).baseline(0.5);
-        assert_close(method.attribute(&tensor(&xs), TARGET).unwrap().tensor(), &expected, 1e-12);
+        assert_close(method.attribute(tensor(&xs), TARGET).unwrap().tensor(), &expected, 1e-12);
 
         let moved = |row: usize| plain.up_to_layer(layer, &xs[(row + 1) % 3]);
         let twin =
             |(row, x): (usize, &Vec<f64>)| ablated(above, &plain.up_to_layer(layer, x), &moved(row), &each(width));
         let expected: Vec<_> = xs.iter().enumerate().map(twin).collect();
         let method = LayerFeaturePermutation::new(&net, name).perm_func(|_, _| vec![1, 2, 0]);
-        assert_close(method.attribute(&tensor(&xs), TARGET).unwrap().tensor(), &expected, 1e-12);
+        assert_close(method.attribute(tensor(&xs), TARGET).unwrap().tensor(), &expected, 1e-12);
 
         let twin = |(x, b): (&Vec<f64>, &Vec<f64>)| ablated(|x| plain.up_to_layer(layer, x)[2], x, b, &each(4));
         let expected: Vec<_> = xs.iter().zip(&bs).map(twin).collect();
         let method = NeuronFeatureAblation::new(&net, name, 2).baseline(tensor(&bs));
-        assert_close(method.attribute(&tensor(&xs)).unwrap().tensor(), &expected, 1e-12);
+        assert_close(method.attribute(tensor(&xs)).unwrap().tensor(), &expected, 1e-12);
     }
 }
 

@@ -96,6 +96,21 @@ impl Plain {
         gradient
     }
 
+    /// The relevance of what goes into a step, by the epsilon rule with 1e-9, and through tanh unchanged.
+    pub fn relevance(&self, x: &[f64], target: usize, step: usize) -> Vec<f64> {
+        let mut relevance = vec![0.; SIZES[3]];
+        relevance[target] = self.output(x)[target];
+        for step in (step..LAYERS.len()).rev().filter(|step| step % 2 == 0) {
+            let (inputs, outputs) = (self.run(0, step, x), self.run(0, step + 1, x));
+            let shares = outputs.iter().zip(&relevance).map(|(y, relevance)| relevance / (y + 1e-9 * y.signum()));
+            let shares: Vec<f64> = shares.collect();
+            let weight = &self.weights[step / 2];
+            let of = |input: usize| weight.iter().zip(&shares).map(|(row, share)| row[input] * share).sum::<f64>();
+            relevance = inputs.iter().enumerate().map(|(input, x)| x * of(input)).collect();
+        }
+        relevance
+    }
+
     pub fn sequential(&self) -> Sequential {
         let layers = (0..LAYERS.len()).map(|step| {
             let layer = match step % 2 {
@@ -111,6 +126,20 @@ impl Plain {
             (LAYERS[step], layer)
         });
         Sequential::from_layers(SIZES[0], layers).unwrap()
+    }
+}
+
+/// x² as a block.
+#[derive(Clone)]
+pub struct Square;
+
+impl Block for Square {
+    fn compute(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        Ok(inputs[0].sqr()?)
+    }
+
+    fn operation(&self) -> candle_explain::nn::Operation<'_> {
+        candle_explain::nn::Operation::Elementwise
     }
 }
 

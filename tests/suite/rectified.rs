@@ -1,6 +1,8 @@
 //! Guided backpropagation, deconvolution and Grad-CAM against their formulas, and what they say of models that they do
 //! not suit.
 
+use std::sync::Arc;
+
 use candle_explain::ErrorKind;
 use candle_explain::candle_nn;
 use candle_explain::prelude::*;
@@ -86,7 +88,7 @@ fn a_model_without_relus_is_told() {
 }
 
 /// relu(x)·v through a block of some kind.
-fn through(relu: impl Block + Clone + 'static) -> impl Model + Clone {
+fn through(relu: impl Block + Clone + 'static) -> Arc<dyn Model> {
     from_fn(move |input: &Inputs, layers: &mut Layers| {
         let weights = Tensor::new(&[[1f64, -2., 3.]], &Device::Cpu)?;
         Ok(layers.run(&relu, input.first())?.broadcast_mul(&weights)?.sum(1)?)
@@ -101,7 +103,7 @@ fn every_kind_of_relu_is_known_and_0_passes_nothing() {
     let deconvolved = [1., 0., 3., 1., 0., 3.];
     assert_eq!(of(&GuidedBackprop::new(through(Activation::Relu))), guided);
     assert_eq!(of(&Deconvolution::new(through(Activation::Relu))), deconvolved);
-    let shared = std::sync::Arc::new(Activation::Relu);
+    let shared = Arc::new(Activation::Relu);
     assert_eq!(of(&GuidedBackprop::new(through(Layer::Activation(Activation::Relu)))), guided);
     assert_eq!(of(&GuidedBackprop::new(through(shared))), guided);
     // candle's own ReLU has the slope 1 at 0.
@@ -115,12 +117,9 @@ fn every_kind_of_relu_is_known_and_0_passes_nothing() {
 fn a_relu_may_be_used_twice() {
     let weights = Linear::from_weights(&tensor(&[vec![1., -1.], vec![-2., 1.]]), None).unwrap();
     let twice = from_fn(move |input: &Inputs, layers: &mut Layers| {
-        let once = layers.run(&Activation::Relu, &layers_of(&weights, input.first())?)?;
-        layers.run(&Activation::Relu, &layers_of(&weights, &once)?)
+        let once = layers.run(&Activation::Relu, &weights.forward(input.first())?)?;
+        layers.run(&Activation::Relu, &weights.forward(&once)?)
     });
-    fn layers_of(weights: &Linear, x: &Tensor) -> Result<Tensor> {
-        Ok(weights.forward(x)?)
-    }
     // W x = [2, -3]; relu [2, 0]; W [2, 0] = [2, -4]. Back: 1, then W's first row [1, -1]: of it only 1 passes, and again.
     let x = tensor(&[vec![1., -1.]]);
     let result = GuidedBackprop::new(twice).attribute(&x, 0).unwrap();

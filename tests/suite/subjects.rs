@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use candle_explain::attr::METHODS;
 use candle_explain::engine::{MethodInfo, Options};
 use candle_explain::nn::MaxPool2d;
 use candle_explain::prelude::*;
@@ -23,6 +24,8 @@ pub struct Subject {
     pub kinks: bool,
     /// Few features that the elements of the only input belong to, `[1, ...]`; none if there are few elements.
     pub parts: Option<Tensor>,
+    /// Whether there is a ReLU, in a layer "relu".
+    pub rectified: bool,
 }
 
 const EXAMPLES: usize = 5;
@@ -106,6 +109,7 @@ pub fn subjects(dtype: DType) -> Vec<Subject> {
             neuron: Neuron::from(2),
             kinks: false,
             parts: None,
+            rectified: false,
         },
         Subject {
             name: "CNN",
@@ -116,6 +120,7 @@ pub fn subjects(dtype: DType) -> Vec<Subject> {
             neuron: Neuron::from([1, 2, 3]),
             kinks: true,
             parts: Some(cells),
+            rectified: true,
         },
         Subject {
             name: "encoder",
@@ -126,6 +131,7 @@ pub fn subjects(dtype: DType) -> Vec<Subject> {
             neuron: Neuron::from([1, 3]),
             kinks: false,
             parts: Some(places),
+            rectified: false,
         },
         Subject {
             name: "two inputs",
@@ -136,8 +142,25 @@ pub fn subjects(dtype: DType) -> Vec<Subject> {
             neuron: Neuron::from(1),
             kinks: false,
             parts: None,
+            rectified: false,
         },
     ]
+}
+
+/// Whether a method is a mean over a distribution of baselines, without which it is an error.
+pub fn averages_baselines(info: &MethodInfo) -> bool {
+    info.name.ends_with("DeepLiftShap")
+}
+
+/// Whether a method takes each example beside its baseline, by DeepLift's rules.
+pub fn takes_pairs(info: &MethodInfo) -> bool {
+    info.name.contains("DeepLift")
+}
+
+/// Whether a method changes what passes through ReLUs: in a model without any it is an error, so the laws hold it on
+/// models that have some.
+pub fn rectifies(info: &MethodInfo) -> bool {
+    info.name.contains("Guided") || info.name.contains("Deconvolution")
 }
 
 impl Subject {
@@ -146,16 +169,24 @@ impl Subject {
         if dtype == DType::F64 && !self.kinks { 1e-7 } else { 1e-4 }
     }
 
+    /// The methods that this model suits: those that are about ReLUs need one.
+    pub fn methods(&self) -> impl Iterator<Item = &'static MethodInfo> {
+        METHODS.iter().filter(|info| !rectifies(info) || self.rectified)
+    }
+
     /// Settings that suit a method here.
     pub fn options(&self, info: &MethodInfo) -> Options {
+        // Below a neuron there must be a ReLU.
+        let layer = if rectifies(info) && info.takes("neuron") { "relu" } else { self.layer };
+        let baseline = if averages_baselines(info) { Baseline::Distribution } else { Baseline::Tensors };
         Options {
-            layers: if info.takes("layer") { vec![self.layer.to_string()] } else { Vec::new() },
+            layers: if info.takes("layer") { vec![layer.to_string()] } else { Vec::new() },
             neuron: info.takes("neuron").then(|| self.neuron.clone()),
             // 2ⁿ coalitions of n features, or a surrogate of n coefficients.
             feature_mask: self.parts.as_ref().filter(|_| OF_FEW_FEATURES.contains(&info.name)).map(FeatureMask::from),
             method: info.takes("method").then(|| "InputXGradient".to_string()),
             sliding_window_shapes: info.takes("sliding_window_shapes").then(|| Sizes::from(1)),
-            baseline: takes_baseline_of_inputs(info).then(|| Baseline::Tensors(self.baseline.clone())),
+            baseline: takes_baseline_of_inputs(info).then(|| baseline(self.baseline.clone())),
             ..Options::default()
         }
     }

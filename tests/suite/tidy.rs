@@ -26,7 +26,7 @@ const LIBRARY: Package = Package {
         ("deep_stack", &["error"]),
         ("nn", &["error", "seed"]),
         ("model", &["error", "seed", "file", "finite", "deep_stack", "nn"]),
-        ("engine", &["error", "seed", "finite", "deep_stack", "nn", "model"]),
+        ("engine", &["error", "seed", "progress", "finite", "deep_stack", "nn", "model"]),
         ("attr", &["error", "seed", "model", "engine"]),
         ("robust", &["error", "seed", "finite", "model", "engine"]),
         ("training", &["error", "seed", "finite", "model"]),
@@ -189,13 +189,13 @@ fn every_file_says_what_it_is() {
 #[test]
 fn a_method_is_found_in_the_file_of_its_name() {
     for info in METHODS {
-        let file: String = info
-            .name
-            .chars()
-            .enumerate()
-            .flat_map(|(index, c)| {
-                let separator = (index > 0 && c.is_uppercase()).then_some('_');
-                separator.into_iter().chain(c.to_lowercase())
+        // Capitals in a row are one word.
+        let name: Vec<char> = info.name.chars().collect();
+        let file: String = (0..name.len())
+            .flat_map(|index| {
+                let small = |index: usize| name.get(index).is_some_and(|c| c.is_lowercase());
+                let begins = index > 0 && name[index].is_uppercase() && (small(index - 1) || small(index + 1));
+                begins.then_some('_').into_iter().chain(name[index].to_lowercase())
             })
             .collect();
         let path = root().join("src/attr").join(format!("{file}.rs"));

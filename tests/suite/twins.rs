@@ -101,6 +101,21 @@ fn deep_lift() {
 }
 
 #[test]
+fn relevance() {
+    let case = case(13);
+    let net = case.plain.sequential();
+    let method = LRP::new(&net);
+    case.check(method.attribute(tensor(&case.inputs), TARGET), |plain, x, _| plain.relevance(x, TARGET, 0));
+    for (layer, name) in LAYERS.iter().enumerate() {
+        let method = LayerLRP::new(&net, *name);
+        let of_output = method.attribute(tensor(&case.inputs), TARGET);
+        case.check(of_output, |plain, x, _| plain.relevance(x, TARGET, layer + 1));
+        let of_input = method.attribute_to_layer_input(true).attribute(tensor(&case.inputs), TARGET);
+        case.check(of_input, |plain, x, _| plain.relevance(x, TARGET, layer));
+    }
+}
+
+#[test]
 fn layer_integrated_gradients() {
     let case = case(4);
     for (layer, name) in LAYERS.iter().enumerate().take(4) {

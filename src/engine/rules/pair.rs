@@ -21,8 +21,10 @@ impl Ends {
         Ok(Some(Self { x: upper(tensor, rows)?, b: tensor.narrow(0, rows, rows)?.contiguous()? }))
     }
 
+    /// x − b, and 0 where both are the −∞ of a mask.
     pub(super) fn difference(&self) -> Result<Tensor> {
-        Ok((&self.x - &self.b)?)
+        let apart = (&self.x - &self.b)?;
+        Ok(self.x.eq(&self.b)?.where_cond(&apart.zeros_like()?, &apart)?)
     }
 }
 

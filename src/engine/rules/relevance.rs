@@ -57,15 +57,15 @@ impl Relevance {
                 let whole = ordinary(block, inputs, &stable()?)?;
                 whole.iter().map(|multiplier| Ok((multiplier * 0.5)?)).collect()
             }
-            Operation::Softmax { .. } => ordinary(block, inputs, gradient),
+            Operation::Reshape | Operation::Softmax { .. } => ordinary(block, inputs, gradient),
             Operation::Normalization(held) => {
                 let multiplier = super::gradient::gradient_at(&inputs[0], |x| Ok((held(x)? * stable()?)?))?;
                 Ok(vec![multiplier])
             }
             Operation::Other => bail!(
                 Layer,
-                "{} computes what LRP has no rule for: give it a name and a rule, .rule(name, LrpRule::Epsilon(1e-9)), which \
-                 takes it for linear at its input, or let its Block::operation say what it is",
+                "{} computes what LRP has no rule for: give it a name and a rule, .rule(name, LrpRule::Epsilon(1e-9)), \
+                 which takes it for linear at its input, or let its Block::operation say what it is",
                 at.place
             ),
         }
@@ -179,8 +179,8 @@ fn in_place(call: &Call, gradient: &Tensor) -> Result<Vec<Tensor>> {
         [input] if input.dims() == output.dims() => input,
         _ => bail!(
             Layer,
-            "{} cannot follow the rule Identity: it makes {:?} of {:?}, and relevance stays in its place only if both are \
-             the same",
+            "{} cannot follow the rule Identity: it makes {:?} of {:?}, and relevance stays in its place only if both \
+             are the same",
             at.place,
             output.dims(),
             inputs.iter().map(Tensor::dims).collect::<Vec<_>>()

@@ -31,7 +31,7 @@ impl Rule for Rescale {
         let operation = block.operation();
         // Captum's hook on such a block runs after the one that has already read the gradient.
         let unheard = self.captum && at.follows_nonlinear;
-        if matches!(operation, Operation::Affine) || unheard {
+        if matches!(operation, Operation::Affine | Operation::Reshape) || unheard {
             return Ok(None);
         }
         let first = gradient.dims().first().copied().unwrap_or(0);

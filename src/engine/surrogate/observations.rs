@@ -59,6 +59,14 @@ impl<'a> Observations<'a> {
     /// The coefficients of the surrogate, and how certain they are. The first `fixed` samples were not drawn.
     pub(crate) fn estimate(&self, fixed: usize, surrogate: &Surrogate, most: usize) -> Result<Estimate> {
         let (once, places) = self.once();
+        if once.counting() < 2 {
+            bail!(
+                Input,
+                "of {} samples only one set of features has any similarity to the example, which tells nothing of them: \
+                 take a wider kernel, or more samples",
+                self.rows.len()
+            )
+        }
         let whole = surrogate.fit(&once, most)?;
         let drawn = self.rows.len() - fixed;
         let without = |group: usize| {
