@@ -139,7 +139,7 @@ fn several_inputs_move_together_where_their_masks_let_them() {
         let (a, b) = (inputs.get(0)?, inputs.get(1)?);
         Ok(((a * inputs.arg(0)?)?.sum(1)? + b.sqr()?.sum(1)?)?)
     });
-    let new = |rows: &[[f64; 2]]| Tensor::new(rows, &Device::Cpu).unwrap();
+    let new = |rows: &[[f64; 2]]| Tensor::from_vec(rows.concat(), (rows.len(), 2), &Device::Cpu).unwrap();
     let inputs = Inputs::new([new(&[[1., 2.], [3., 4.]]), new(&[[0., 1.], [2., -3.]])]);
     let inputs = inputs.with_args([new(&[[1., 1.], [1., 1.]])]);
     let masks = [new(&[[1., 0.], [0., 1.]]), new(&[[1., 1.], [0., 1.]])];

@@ -39,7 +39,13 @@ const LIBRARY: Package = Package {
             ],
         ),
         ("render", &["error", "file", "visible", "script", "engine", "model", "tabular", "text"]),
-        ("prelude", &["error", "seed", "nn", "model", "engine", "attr", "robust", "tabular", "text", "render", "row", "heatmap"]),
+        (
+            "prelude",
+            &[
+                "error", "seed", "nn", "model", "engine", "attr", "robust", "tabular", "text", "render", "row",
+                "heatmap",
+            ],
+        ),
     ],
 };
 
