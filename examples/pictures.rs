@@ -15,11 +15,11 @@ fn main() -> Result<()> {
         IntegratedGradients::new(Titanic::pretrained()?).tolerance(1e-3).attribute(&test, Target::Class(1))?;
     for form in ["svg", "html"] {
         let file = |name: &str| folder.join(name).with_extension(form);
-        importance.waterfall((&test, 0))?.save(file("waterfall"))?;
+        importance.waterfall((&test, 4))?.save(file("waterfall"))?;
         importance.beeswarm(&test)?.title("What speaks for survival?").save(file("beeswarm"))?;
         importance.dependence(&test, "age")?.save(file("dependence"))?;
         importance.dependence(&test, "sibsp")?.coloured_by("fare")?.save(file("dependence_steps"))?;
-        importance.force((&test, 0))?.save(file("force"))?;
+        importance.force((&test, 4))?.save(file("force"))?;
     }
 
     let explain = Explainer::from_pretrained("data/sentiment-vi")?;

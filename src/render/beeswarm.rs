@@ -102,7 +102,7 @@ impl Beeswarm {
     }
 
     /// What the picture shows, and what it leaves out.
-    fn caption(&self, hidden: usize) -> Vec<String> {
+    fn caption(&self, is_full: bool) -> Vec<String> {
         let mut caption = vec![
             "A dot for each example: how far the feature moved its output, in the colour of the feature's own value. \
              Features are in the order of their mean |attribution|."
@@ -111,8 +111,11 @@ impl Beeswarm {
         if self.examples > MOST_DOTS {
             caption.push(format!("{MOST_DOTS} of {} examples are drawn, evenly chosen", self.examples));
         }
-        if hidden > 0 {
-            caption.push(format!("{hidden} dots found no room: where a line is full, more examples lie than are seen"));
+        if is_full {
+            caption.push(
+                "The number after a line says how many more examples lie where it is full, mostly on its highest stack."
+                    .to_string(),
+            );
         }
         caption.extend(self.remarks.iter().cloned());
         caption
@@ -121,15 +124,17 @@ impl Beeswarm {
     fn draw(&self) -> String {
         const WIDTH: f64 = 720.;
         const TOP: f64 = 46.;
-        const ROW: f64 = 40.;
         const WIDEST_NAME: f64 = 190.;
         /// The room for the bar of colours.
         const COLOURS: f64 = 64.;
+        /// The room for the number of dots that found none.
+        const MORE: f64 = 36.;
         let lines = self.lines();
+        let tall = (760. / lines.len() as f64).clamp(36., 90.);
         let names: Vec<String> = lines.iter().map(|line| cut(&line.name, WIDEST_NAME)).collect();
         let left = MARGIN + 10. + names.iter().map(|name| wide(name)).fold(30., f64::max);
         let values = lines.iter().flat_map(|line| line.attributions.iter().copied()).chain([0.]);
-        let across = Stretch { axis: Axis::new(values, false, 0.04), from: left, to: WIDTH - MARGIN - COLOURS };
+        let across = Stretch { axis: Axis::new(values, false, 0.04), from: left, to: WIDTH - MARGIN - COLOURS - MORE };
         let shown = evenly(self.examples, MOST_DOTS);
         let placed: Vec<(Vec<f64>, Vec<usize>)> = lines
             .iter()
@@ -141,25 +146,25 @@ impl Beeswarm {
             })
             .collect();
         let swarmed = |diameter: f64| -> Vec<Vec<Option<i32>>> {
-            let most = (((ROW - 4.) / diameter - 1.) / 2.).floor() as i32;
+            let most = (((tall - 4.) / diameter - 1.) / 2.).floor() as i32;
             placed.iter().map(|(places, ranks)| swarm::levels(places, ranks, diameter, most)).collect()
         };
         let hidden = |swarms: &[Vec<Option<i32>>]| swarms.iter().flatten().filter(|level| level.is_none()).count();
         // The largest dots that all find room, or else the smallest.
         let (mut diameter, mut swarms) = (6., swarmed(6.));
-        for smaller in [5., 4., 3.2] {
+        for smaller in [5., 4., 3.4] {
             if hidden(&swarms) > 0 {
                 (diameter, swarms) = (smaller, swarmed(smaller));
             }
         }
-        let bottom = TOP + ROW * lines.len() as f64;
+        let bottom = TOP + tall * lines.len() as f64;
         let mut canvas = Canvas::new(WIDTH);
         canvas.title(&self.title);
-        canvas.axis_below(&across, (TOP, bottom));
+        canvas.axis_below(&across, &across.ticks_below(), (TOP, bottom));
         let zero = across.at(0.);
         canvas.line((zero, TOP), (zero, bottom), FAINT, false);
         for (row, (line, name)) in lines.iter().zip(&names).enumerate() {
-            let middle = TOP + ROW * (row as f64 + 0.5);
+            let middle = TOP + tall * (row as f64 + 0.5);
             canvas.line((across.from, middle), (across.to, middle), LINE, true);
             canvas.text((left - 10., middle + 4.), Anchor::End, INK, name);
             let shades = Shades::of(&line.values);
@@ -172,6 +177,10 @@ impl Beeswarm {
                 level.map(|level| ((*x, middle - f64::from(level) * diameter), colour(*example)))
             });
             canvas.dots(dots, 0.5 * diameter - 0.2);
+            let more = hidden(&swarms[row..=row]);
+            if more > 0 {
+                canvas.text((across.to + 8., middle + 4.), Anchor::Start, FAINT, &format!("+{more}"));
+            }
         }
         canvas.text(
             (0.5 * (across.from + across.to), bottom + 36.),
@@ -179,10 +188,10 @@ impl Beeswarm {
             INK,
             "attribution: moves the output down (left) or up (right)",
         );
-        let tall = (bottom - TOP - 44.).clamp(40., 260.);
-        let place = (WIDTH - MARGIN - COLOURS + 26., 0.5 * (TOP + bottom - tall));
-        shades::bar(&mut canvas, place, tall, ["low", "high"], "the feature's value");
-        captioned(canvas.svg(bottom + 46., &self.text()), &self.caption(hidden(&swarms)))
+        let length = (bottom - TOP - 44.).clamp(30., 260.);
+        let place = (WIDTH - MARGIN - COLOURS + 26., 0.5 * (TOP + bottom - length));
+        shades::bar(&mut canvas, place, length, ["low", "high"], "the feature's value");
+        captioned(canvas.svg(bottom + 46., &self.text()), &self.caption(hidden(&swarms) > 0))
     }
 }
 
@@ -209,7 +218,7 @@ impl Figure for Beeswarm {
             )
         };
         let swarms = self.lines();
-        let lines = std::iter::once(self.title.clone()).chain(swarms.iter().map(line)).chain(self.caption(0));
+        let lines = std::iter::once(self.title.clone()).chain(swarms.iter().map(line)).chain(self.caption(false));
         visible(&lines.collect::<Vec<_>>().join("\n"))
     }
 

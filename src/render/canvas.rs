@@ -42,6 +42,11 @@ impl Stretch {
         self.from + (self.to - self.from) * self.axis.share(value)
     }
 
+    /// The ticks of an axis along the bottom, with their texts.
+    pub(super) fn ticks_below(&self) -> Vec<(f64, String)> {
+        self.ticks(|text| wide(text) + 14.)
+    }
+
     /// The ticks with their texts; fewer if the texts are too wide for their distance.
     fn ticks(&self, room: impl Fn(&str) -> f64) -> Vec<(f64, String)> {
         let ticks = self.axis.texts();
@@ -103,6 +108,18 @@ impl Canvas {
         ));
     }
 
+    /// A text on the ground of the picture, so that no line runs through it.
+    pub(super) fn text_on_ground(&mut self, (x, y): (f64, f64), anchor: Anchor, colour: &str, text: &str) {
+        let room = wide(text);
+        let left = match anchor {
+            Anchor::Start => x,
+            Anchor::Middle => x - 0.5 * room,
+            Anchor::End => x - room,
+        };
+        self.rectangle((left - 2., y - LETTERS), room + 4., LETTERS + 4., GROUND);
+        self.text((x, y), anchor, colour, text);
+    }
+
     pub(super) fn polygon(&mut self, corners: &[(f64, f64)], colour: &str, tooltip: &str) {
         let corners: Vec<String> = corners.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         self.push(&format!(
@@ -128,10 +145,10 @@ impl Canvas {
     }
 
     /// An axis along the bottom, with lines up from its ticks.
-    pub(super) fn axis_below(&mut self, across: &Stretch, (top, bottom): (f64, f64)) {
-        for (x, text) in across.ticks(|text| wide(text) + 14.) {
-            self.line((x, top), (x, bottom), LINE, false);
-            self.text((x, bottom + BELOW_AXIS), Anchor::Middle, FAINT, &text);
+    pub(super) fn axis_below(&mut self, across: &Stretch, ticks: &[(f64, String)], (top, bottom): (f64, f64)) {
+        for (x, text) in ticks {
+            self.line((*x, top), (*x, bottom), LINE, false);
+            self.text((*x, bottom + BELOW_AXIS), Anchor::Middle, FAINT, text);
         }
         self.line((across.from, bottom), (across.to, bottom), INK, false);
     }

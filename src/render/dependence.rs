@@ -115,11 +115,19 @@ impl Dependence {
         (values.len() <= FEW && values.len() < self.attributions.len()).then_some(values)
     }
 
+    /// The ticks of the feature's axis: its values, if they are few and far enough apart.
+    fn ticks(&self, across: &Stretch, few: Option<&[f64]>) -> Vec<(f64, String)> {
+        let ticks: Vec<(f64, String)> =
+            few.unwrap_or_default().iter().map(|value| (across.at(*value), number(*value))).collect();
+        let widest = ticks.iter().map(|(_, text)| wide(text)).fold(0., f64::max) + 10.;
+        let fit = ticks.windows(2).all(|pair| pair[1].0 - pair[0].0 >= widest);
+        if ticks.is_empty() || !fit { across.ticks_below() } else { ticks }
+    }
+
     fn draw(&self) -> String {
         const WIDTH: f64 = 660.;
         const TOP: f64 = 46.;
         const BOTTOM: f64 = 366.;
-        const RADIUS: f64 = 3.2;
         /// The room for the bar of colours and the numbers at its ends.
         const COLOURS: f64 = 84.;
         let own = &self.columns[self.feature];
@@ -129,32 +137,45 @@ impl Dependence {
         let left = MARGIN + 20. + numbers + 7.;
         let right = WIDTH - MARGIN - if self.second.is_some() { COLOURS } else { 0. };
         let few = self.distinct();
-        let air = if few.is_some() { 0.25 } else { 0.04 };
+        let air = if few.is_some() { 0.15 } else { 0.04 };
         let across = Stretch { axis: Axis::new(own.iter().copied(), false, air), from: left, to: right };
         let upwards = Stretch { axis: upwards, from: BOTTOM, to: TOP };
         let mut places: Vec<Option<(f64, f64)>> = shown
             .iter()
             .map(|example| Some((across.at(own[*example]), upwards.at(self.attributions[*example]))))
             .collect();
+        let mut diameter = 6.4;
         if let Some(values) = &few {
             // Half the distance between two neighbouring values, less a gap.
             let apart = values.windows(2).map(|pair| across.at(pair[1]) - across.at(pair[0])).fold(160., f64::min);
-            let most = ((0.5 * apart - 6.) / (2. * RADIUS)).floor().max(0.) as i32;
-            for value in values {
-                let column: Vec<usize> = (0..shown.len()).filter(|dot| own[shown[*dot]] == *value).collect();
-                let heights: Vec<f64> = column.iter().filter_map(|dot| places[*dot]).map(|(_, y)| y).collect();
-                let levels = swarm::levels(&heights, &swarm::ranked(&heights), 2. * RADIUS, most);
-                for (dot, level) in column.into_iter().zip(levels) {
-                    let aside = level.map(|level| 2. * RADIUS * f64::from(level));
-                    places[dot] = places[dot].zip(aside).map(|((x, y), aside)| (x + aside, y));
+            let beside = |diameter: f64| {
+                let most = ((0.5 * apart - 6.) / diameter).floor().max(0.) as i32;
+                let mut moved = places.clone();
+                for value in values {
+                    let column: Vec<usize> = (0..shown.len()).filter(|dot| own[shown[*dot]] == *value).collect();
+                    let heights: Vec<f64> = column.iter().filter_map(|dot| places[*dot]).map(|(_, y)| y).collect();
+                    let levels = swarm::levels(&heights, &swarm::ranked(&heights), diameter, most);
+                    for (dot, level) in column.into_iter().zip(levels) {
+                        let aside = level.map(|level| diameter * f64::from(level));
+                        moved[dot] = places[dot].zip(aside).map(|((x, y), aside)| (x + aside, y));
+                    }
+                }
+                moved
+            };
+            // The largest dots that all find room, or else the smallest.
+            let mut moved = beside(diameter);
+            for smaller in [5., 4.] {
+                if moved.iter().any(Option::is_none) {
+                    (diameter, moved) = (smaller, beside(smaller));
                 }
             }
+            places = moved;
         }
         let hidden = places.iter().filter(|place| place.is_none()).count();
         let mut canvas = Canvas::new(WIDTH);
         canvas.title(&self.title);
         canvas.axis_beside(&upwards, (left, right));
-        canvas.axis_below(&across, (TOP, BOTTOM));
+        canvas.axis_below(&across, &self.ticks(&across, few.as_deref()), (TOP, BOTTOM));
         let zero = upwards.at(0.);
         canvas.line((left, zero), (right, zero), FAINT, false);
         let middle = 0.5 * (left + right);
@@ -168,7 +189,7 @@ impl Dependence {
         };
         let dots =
             places.iter().zip(&shown).filter_map(|(place, example)| place.map(|place| (place, colour(*example))));
-        canvas.dots(dots, RADIUS - 0.2);
+        canvas.dots(dots, 0.5 * diameter - 0.2);
         if let (Some(shades), Some(second)) = (&shades, self.second) {
             let ends = [number(shades.low), number(shades.high)];
             let name = cut(&self.names[second], BOTTOM - TOP - 40.);

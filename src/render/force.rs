@@ -3,10 +3,10 @@
 use super::Figure;
 use super::axis::Axis;
 use super::bidi::{self, Order, Part};
-use super::canvas::{Anchor, Canvas, MARGIN, Stretch, wide};
+use super::canvas::{Anchor, Canvas, MARGIN, Stretch, cut, wide};
 use super::features::{Example, Single, reaches, target_name};
 use super::heatmap::Heatmap;
-use super::html::{self, FAINT, INK, escape, number, signed};
+use super::html::{self, FAINT, GROUND, INK, escape, number, signed};
 use super::lettering::{Boxed, Lettering};
 use super::palette::Palette;
 use crate::engine::Attributions;
@@ -37,6 +37,8 @@ pub struct Force {
 #[derive(Clone, Debug)]
 struct Push {
     label: String,
+    /// A shorter one.
+    name: String,
     amount: f64,
     special: bool,
     joined: bool,
@@ -66,7 +68,13 @@ impl Attributions {
         let Single { position, features, base, output } = Single::of(self, &example.into())?;
         let mut pushes: Vec<Push> = features
             .iter()
-            .map(|feature| Push { label: feature.label(), amount: feature.attribution, special: false, joined: false })
+            .map(|feature| Push {
+                label: feature.label(),
+                name: feature.name.clone(),
+                amount: feature.attribution,
+                special: false,
+                joined: false,
+            })
             .collect();
         pushes.sort_by(|a, b| b.amount.abs().total_cmp(&a.amount.abs()));
         let title = format!("What pushes the output of example {position}{}", target_name(self, position));
@@ -123,6 +131,7 @@ impl TokenAttributions {
         let pushes: Vec<Push> = units
             .map(|unit| Push {
                 label: unit.text.clone(),
+                name: unit.text.clone(),
                 amount: unit.value,
                 special: unit.special,
                 joined: unit.joined,
@@ -197,10 +206,15 @@ impl Force {
         caption
     }
 
-    /// A push's name, as it is drawn alone.
-    fn drawn_alone(push: &Push) -> String {
-        let word = free_standing(&push.label);
-        Order::of([Part { letters: Some(&word), joined: false }]).alone(0, &word).into_owned()
+    /// As much of a push's name as fits, nothing if that is not enough to know it by.
+    fn fitted(push: &Push, room: f64) -> String {
+        const ENOUGH: f64 = 40.;
+        let names = [&push.label, &push.name].map(|name| drawn_alone(name));
+        match names.iter().find(|name| wide(name) <= room) {
+            Some(name) => name.clone(),
+            None if room >= ENOUGH => cut(&names[1], room),
+            None => String::new(),
+        }
     }
 
     /// The axis of the bar, with room at both ends.
@@ -223,14 +237,8 @@ impl Force {
         let across = Stretch { axis: self.axis(), from: MARGIN, to: WIDTH - MARGIN };
         let mut canvas = Canvas::new(WIDTH);
         canvas.title(&self.title);
-        canvas.axis_below(&across, (BOTTOM + 6., BOTTOM + 6.));
+        canvas.axis_below(&across, &across.ticks_below(), (BOTTOM + 6., BOTTOM + 6.));
         let [base, output] = [self.base, self.output].map(|value| across.at(value));
-        let [base_text, output_text] =
-            [format!("base value {}", number(self.base)), format!("output {}", number(self.output))];
-        canvas.text_within((base, TOP - 10.), FAINT, &base_text);
-        let apart = (base - output).abs() > 0.5 * (wide(&base_text) + wide(&output_text)) + 40.;
-        let line = if apart { TOP - 10. } else { TOP - 26. };
-        canvas.text_within((output, line), INK, &output_text);
         for piece in self.pieces() {
             let (from, to) = (across.at(piece.from), across.at(piece.to));
             let point = POINT.min(0.5 * (to - from));
@@ -248,22 +256,35 @@ impl Force {
             ];
             canvas.polygon(&corners, &self.palette.ground(sign, 1.), &Self::tooltip(&piece));
             let Some(push) = piece.push else { continue };
-            let room = to - from - 2. * POINT - 8.;
+            let room = to - from - 2. * POINT - 2.;
             let place = 0.5 * (from + to) + 0.5 * sign * point;
-            let (name, amount) = (Self::drawn_alone(push), signed(push.amount));
-            if wide(&name) <= room {
-                let tall = wide(&amount) <= room;
-                let centre = |canvas: &mut Canvas, y: f64, text: &str, colour: &str| {
-                    canvas.text((place, y), Anchor::Middle, colour, text);
-                };
-                centre(&mut canvas, if tall { middle - 3. } else { middle + 4. }, &name, INK);
-                if tall {
-                    centre(&mut canvas, middle + 12., &amount, INK);
-                }
+            let (name, amount) = (Self::fitted(push, room), signed(push.amount));
+            if wide(&amount) <= room && !name.is_empty() {
+                canvas.text((place, middle - 3.), Anchor::Middle, INK, &name);
+                canvas.text((place, middle + 12.), Anchor::Middle, INK, &amount);
+            } else if !name.is_empty() {
+                canvas.text((place, middle + 4.), Anchor::Middle, INK, &name);
             }
         }
-        canvas.line((base, TOP - 5.), (base, BOTTOM + 6.), FAINT, true);
-        canvas.line((output, line + 5.), (output, BOTTOM + 6.), INK, false);
+        canvas.line((output, TOP - 20.), (output, BOTTOM + 6.), INK, false);
+        // Not through the bar and its letters.
+        for (from, to) in [(TOP - 6., TOP), (BOTTOM, BOTTOM + 6.)] {
+            canvas.line((base, from), (base, to), INK, false);
+        }
+        canvas.text_within((output, TOP - 26.), INK, &format!("output {}", number(self.output)));
+        let text = format!("base value {}", number(self.base));
+        // On the side that the output is not on, if there is room.
+        let place = if base > output { (base - 4., Anchor::Start) } else { (base + 4., Anchor::End) };
+        let (end, fits) = match place.1 {
+            Anchor::Start => (place.0, place.0 + wide(&text) <= WIDTH - MARGIN),
+            _ => (place.0, place.0 - wide(&text) >= MARGIN),
+        };
+        let anchor = match (place.1, fits) {
+            (anchor, true) => anchor,
+            (Anchor::Start, false) => Anchor::End,
+            (_, false) => Anchor::Start,
+        };
+        canvas.text_on_ground((end, TOP - 9.), anchor, FAINT, &text);
         let (words, height) = self.words();
         canvas.push(&format!("<g transform=\"translate(0 {:.1})\" font-size=\"14\">{words}</g>", BOTTOM + 34.));
         canvas.svg(BOTTOM + 34. + height, &self.text())
@@ -307,42 +328,50 @@ impl Force {
 
     /// The bar as HTML, whose letters can be selected and read aloud.
     fn bar(&self) -> String {
+        const WIDE: f64 = 760.;
         let axis = self.axis();
         let percent = |value: f64| 100. * axis.share(value);
         let piece = |piece: &Piece| {
             let sign = if piece.amount < 0. { -1. } else { 1. };
             let side = if piece.amount < 0. { "left" } else { "right" };
             let (left, width) = (percent(piece.from), percent(piece.to) - percent(piece.from));
-            let name = piece.push.map(|push| free_standing(&push.label)).unwrap_or_default();
+            let name = piece.push.map(|push| Self::fitted(push, 0.01 * width * WIDE - 6.)).unwrap_or_default();
             format!(
-                "<div title=\"{}\" style=\"position:absolute;left:{left:.2}%;width:{width:.2}%;top:0;height:34px;\
-                 box-sizing:border-box;background:{};color:{INK};border-{side}:2px solid {INK};line-height:34px;\
-                 text-align:center;overflow:hidden;white-space:nowrap;text-overflow:ellipsis\"{}>{}</div>",
+                "<div title=\"{}\"{} style=\"position:absolute;left:{left:.2}%;width:{width:.2}%;top:0;height:34px;\
+                 box-sizing:border-box;background:{};color:{INK};border-{side}:2px solid {GROUND};line-height:34px;\
+                 text-align:center;overflow:hidden;white-space:nowrap;font-size:12px\">{}</div>",
                 escape(&Self::tooltip(piece)),
-                self.palette.ground(sign, 1.),
                 bidi::direction(&name),
+                self.palette.ground(sign, 1.),
                 escape(&name)
             )
         };
         let pieces: String = self.pieces().iter().map(piece).collect();
-        let mark = |value: f64, top: u32, name: &str, style: &str| {
-            let at = percent(value);
-            // Near an end the text stands inside of it.
-            let (side, place) = if at > 50. { ("right", 100. - at) } else { ("left", at) };
+        let mark = |value: f64, to_the_left: bool, [top, bottom]: [u32; 2], name: &str, line: &str| {
+            let (at, room) = (percent(value), 18.);
+            let to_the_left = if to_the_left { at > room } else { at > 100. - room };
+            let (side, place) = if to_the_left { ("right", 100. - at) } else { ("left", at) };
             format!(
-                "<div style=\"position:absolute;{side}:{place:.2}%;top:{top}px;height:{}px;border-{side}:2px {style};padding:0 \
-                 5px;white-space:nowrap;color:{INK}\">{name} {}</div>",
-                74 - top,
+                "<div style=\"position:absolute;{side}:{place:.2}%;top:{top}px;height:{}px;border-{side}:2px {line};\
+                 white-space:nowrap;color:{INK}\"><span style=\"padding:0 5px;background:{GROUND}\">{name} {}</span></div>",
+                bottom - top,
                 number(value)
             )
         };
+        let before = self.base <= self.output;
         format!(
-            "<div dir=\"ltr\" style=\"position:relative;width:760px;max-width:100%;height:84px;margin:4px 0\">{}{}<div \
-             style=\"position:absolute;left:0;right:0;top:40px;height:34px\">{pieces}</div></div>",
-            mark(self.output, 0, "output", &format!("solid {INK}")),
-            mark(self.base, 20, "base value", &format!("dashed {FAINT}")),
+            "<div dir=\"ltr\" style=\"position:relative;width:{WIDE}px;max-width:100%;height:80px;margin:4px 0\"><div \
+             style=\"position:absolute;left:0;right:0;top:40px;height:34px\">{pieces}</div>{}{}</div>",
+            mark(self.output, !before, [0, 74], "output", &format!("solid {INK}")),
+            mark(self.base, before, [20, 40], "base value", &format!("dashed {FAINT}")),
         )
     }
+}
+
+/// A name, as it is drawn alone.
+fn drawn_alone(name: &str) -> String {
+    let word = free_standing(name);
+    Order::of([Part { letters: Some(&word), joined: false }]).alone(0, &word).into_owned()
 }
 
 impl Figure for Force {

@@ -166,7 +166,7 @@ impl Waterfall {
         let bottom = TOP + ROW * bars.len() as f64;
         let mut canvas = Canvas::new(WIDTH);
         canvas.title(&self.title);
-        canvas.axis_below(&across, (TOP - 2., bottom));
+        canvas.axis_below(&across, &across.ticks_below(), (TOP - 2., bottom));
         let [base, output] = [self.base, self.output].map(|value| across.at(value));
         canvas.text_within((output, TOP - 12.), INK, &format!("output {}", number(self.output)));
         canvas.line((output, TOP - 8.), (output, TOP + 5.), FAINT, true);

@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor};
 
 use super::text_classifier::{class_probabilities, most_probable};
-use super::token_attributions::Attributed;
+use super::text_record::Attributed;
 use super::{TextInput, TextRecord, Token, TokenAttributions, TokenizedText, Unit};
 use crate::engine::{Attributions, host_rows};
 use crate::error::{Result, bail};

@@ -19,7 +19,7 @@ fn three() -> (Inputs, Attributions) {
 /// The Titanic's test rows under the shipped network.
 fn titanic() -> (Dataset, Attributions) {
     let (_, test) = Titanic::offline().unwrap().split(Split::Tutorial).unwrap();
-    let method = IntegratedGradients::new(Titanic::pretrained().unwrap());
+    let method = IntegratedGradients::new(Titanic::pretrained().unwrap()).tolerance(1e-3);
     let importance = method.attribute(&test, 1).unwrap();
     (test, importance)
 }
@@ -85,7 +85,8 @@ fn the_base_value_is_the_output_for_the_baseline() {
     let zeros = Tensor::zeros((1, 12), DType::F32, &Device::Cpu).unwrap();
     let output = Titanic::pretrained().unwrap().predict(zeros).unwrap().to_vec2::<f32>().unwrap()[0][1];
     for text in [importance.waterfall((&test, 7)).unwrap().text(), importance.force((&test, 7)).unwrap().text()] {
-        let base: f64 = text.split("base value ").nth(1).unwrap().split(['\n', ',']).next().unwrap().parse().unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("base value ")).unwrap();
+        let base: f64 = line.split(',').next().unwrap().parse().unwrap();
         assert!((base - f64::from(output)).abs() < 2e-3, "{base} and {output}");
     }
 }
@@ -163,7 +164,7 @@ fn no_example_hides_another() {
     let (test, importance) = titanic();
     let svg = importance.beeswarm(&test).unwrap().svg().unwrap();
     let circles: Vec<&str> = svg.split("<circle").skip(1).collect();
-    assert!(circles.len() > 2000, "{}", circles.len());
+    assert!(circles.len() > 1000, "{}", circles.len());
     let read = |circle: &str, name: &str| numbers(circle, name)[0];
     let mut dots: Vec<(f64, f64)> = circles.iter().map(|circle| (read(circle, "cy"), read(circle, "cx"))).collect();
     let radius = read(circles[0], "r");
@@ -172,7 +173,7 @@ fn no_example_hides_another() {
         let apart = (pair[0].0 - pair[1].0).hypot(pair[0].1 - pair[1].1);
         assert!(apart >= 2. * radius - 0.1, "{pair:?}");
     }
-    assert!(svg.contains("dots found no room"));
+    assert!(svg.contains(">+"));
 }
 
 #[test]
@@ -257,9 +258,8 @@ fn long_names_are_cut_and_all_are_escaped() {
 fn the_forces_of_words_are_those_before_they_were_normalized() {
     let words = words("Sản phẩm này rất tốt, nhưng giao hàng quá chậm");
     let text = words.force().unwrap().text();
-    let number = |name: &str| -> f64 {
-        text.split(name).nth(1).unwrap().split([',', '\n']).next().unwrap().trim().parse().unwrap()
-    };
+    let line = text.lines().nth(1).unwrap();
+    let number = |name: &str| -> f64 { line.split(name).nth(1).unwrap().split(',').next().unwrap().parse().unwrap() };
     let pushes = text.lines().skip(2).map_while(|line| line.rsplit_once(": ")?.1.parse::<f64>().ok());
     let sum: f64 = pushes.sum();
     assert!((number("base value ") + sum - number("output ")).abs() < 5e-3, "{text}");
@@ -270,7 +270,7 @@ fn the_forces_of_words_are_those_before_they_were_normalized() {
 
 #[test]
 fn words_in_a_bar_are_escaped_and_keep_their_direction() {
-    let html = words("<script>alert(1)</script> المنتج رائع!").force().unwrap();
+    let html = words("المنتج رائع! <script>alert(1)</script>").force().unwrap();
     for form in [html.html(), html.svg().unwrap()] {
         assert!(!form.contains("<script") && form.contains("&lt;"), "{form}");
     }
