@@ -85,7 +85,9 @@ impl Moments {
         let share = self.share();
         let of_variance = |(variance, (_, fourths)): (f64, &(f64, f64))| {
             let spread = fourths / count - variance * variance * (count - 3.) / (count - 1.);
-            share * (spread.max(0.) / count).sqrt()
+            // Not by max, which makes 0 of what is not a number.
+            let spread = if spread < 0. { 0. } else { spread };
+            share * (spread / count).sqrt()
         };
         self.variances().zip(&self.higher).map(of_variance).collect()
     }
