@@ -55,10 +55,8 @@ fn peak_of<T>(call: impl FnOnce() -> T) -> (usize, usize) {
 /// F = mean h², h = x + 1, with or without a ReLU before.
 fn squares(rectified: bool) -> Arc<dyn Model> {
     from_fn(move |input, layers| {
-        Ok(layers
-            .visit("hidden", rectified_or_not(input.first().affine(1., 1.)?, rectified, layers)?)?
-            .sqr()?
-            .mean(1)?)
+        let hidden = rectified_or_not(input.first().affine(1., 1.)?, rectified, layers)?;
+        Ok(layers.visit("hidden", hidden)?.sqr()?.mean(1)?)
     })
 }
 
