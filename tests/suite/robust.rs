@@ -49,7 +49,7 @@ fn fgsm_is_one_step_along_the_sign() {
     let (plain, x) = (Plain::new(3), rows(5, 4));
     let attack = FGSM::new(&net(&plain));
     for (targeted, size) in [(false, EPSILON), (true, -EPSILON)] {
-        let got = attack.targeted(targeted).perturb(&tensor(&x), EPSILON, [0, 1, 0, 1]).unwrap();
+        let got = attack.targeted(targeted).perturb(tensor(&x), EPSILON, [0, 1, 0, 1]).unwrap();
         let expected: Vec<_> = x.iter().enumerate().map(|(row, x)| step(&plain, x, row % 2, size)).collect();
         assert_close(got.first(), &expected, 1e-12);
     }
@@ -70,7 +70,7 @@ fn pgd_is_steps_that_are_projected() {
         };
         let walk = |x: &Vec<f64>| (0..steps).fold(x.clone(), |at, _| projected(x, step(&plain, &at, 1, size)));
         let expected: Vec<_> = x.iter().map(walk).collect();
-        let got = PGD::new(&net(&plain)).norm(norm).perturb(&tensor(&x), radius, size, steps, 1).unwrap();
+        let got = PGD::new(&net(&plain)).norm(norm).perturb(tensor(&x), radius, size, steps, 1).unwrap();
         assert_close(got.first(), &expected, 1e-9);
     }
 }
@@ -103,7 +103,7 @@ fn the_perturbed_input_stays_in_the_ball_and_the_bounds_and_the_loss_grows() {
     for norm in [Norm::Linf, Norm::L2] {
         for attack in [PGD::new(&net), PGD::new(&net).random_start(Seed(4))] {
             let attack = attack.norm(norm).bounds(-1., 1.);
-            let got = listed(&attack.perturb(&tensor(&inside), 0.3, 0.05, 20, 0).unwrap());
+            let got = listed(&attack.perturb(tensor(&inside), 0.3, 0.05, 20, 0).unwrap());
             for (got, x) in got.iter().zip(&inside) {
                 let largest = got.iter().zip(x).fold(0f64, |largest, (a, b)| largest.max((a - b).abs()));
                 let distance = if norm == Norm::L2 { length(got, x) } else { largest };
@@ -113,7 +113,7 @@ fn the_perturbed_input_stays_in_the_ball_and_the_bounds_and_the_loss_grows() {
             for (after, before) in losses(&got).iter().zip(losses(&inside)) {
                 assert!(*after > before, "{after} after {before}");
             }
-            let towards = listed(&attack.targeted(true).perturb(&tensor(&inside), 0.3, 0.05, 20, 0).unwrap());
+            let towards = listed(&attack.targeted(true).perturb(tensor(&inside), 0.3, 0.05, 20, 0).unwrap());
             for (after, before) in losses(&towards).iter().zip(losses(&inside)) {
                 assert!(*after < before, "{after} after {before}");
             }
@@ -126,7 +126,7 @@ fn the_start_is_the_same_for_the_same_seed_and_for_an_example_alone() {
     let (net, x) = (net(&Plain::new(6)), rows(9, 3));
     for norm in [Norm::Linf, Norm::L2] {
         let attack = |seed| PGD::new(&net).norm(norm).random_start(Seed(seed));
-        let run = |seed, x: &[Vec<f64>]| listed(&attack(seed).perturb(&tensor(x), 0.3, 0.01, 2, 0).unwrap());
+        let run = |seed, x: &[Vec<f64>]| listed(&attack(seed).perturb(tensor(x), 0.3, 0.01, 2, 0).unwrap());
         assert_eq!(run(1, &x), run(1, &x));
         assert_ne!(run(1, &x), run(2, &x));
         assert_eq!(run(1, &x)[2..], run(1, &x[2..]));
@@ -168,7 +168,7 @@ fn the_size_of_a_pass_changes_nothing() {
 fn what_does_not_fit_is_an_error() {
     #[track_caller]
     fn error(result: Result<Inputs>, kind: ErrorKind, part: &str) {
-        let error = result.err().expect("an error");
+        let error = result.expect_err("an error");
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.to_string().contains(part), "\"{error}\" does not say \"{part}\"");
     }
