@@ -49,7 +49,7 @@ impl Attributions {
     /// let (_, test) = Titanic::offline()?.split(Split::Tutorial)?;
     /// let importance = IntegratedGradients::new(Titanic::pretrained()?).attribute(&test, 1)?;
     /// let picture = importance.waterfall((&test, 0))?;
-    /// assert!(picture.text().contains("base value") && picture.text().contains("sex_"));
+    /// assert!(picture.text().contains("base value") && picture.text().contains("female"));
     /// # Ok::<(), Error>(())
     /// ```
     pub fn waterfall(&self, example: impl Into<Example>) -> Result<Waterfall> {
