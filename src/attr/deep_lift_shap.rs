@@ -51,8 +51,7 @@ settings! {
         distribution,
         multiply_by_inputs: bool =
             "Whether the multipliers are multiplied by x − b (the default); without it they add up to nothing.",
-        captum_rules: bool =
-            "Whether softmax and max-pool follow Captum's own rules, for parity: softmax does not add up by them, nor max-pool behind an activation. They look at the whole batch, which is then one pass.",
+        captum_rules,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::engine::{
     Attribute, Attributed, Attributions, Baseline, Budget, Cost, Family, LayerNames, MethodInfo, Pairing, Question,
-    Subject, Target, Warning, settings,
+    Subject, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -53,8 +53,7 @@ settings! {
             "Whether the multipliers are multiplied by the layer's difference (the default); without it they add up to nothing.",
         attribute_to_layer_input =
             "Whether what goes into the layer is attributed instead of its output; not by default.",
-        captum_rules: bool =
-            "Whether softmax and max-pool follow Captum's own rules, for parity: softmax does not add up by them, nor max-pool behind an activation. They look at the whole batch, which is then one pass.",
+        captum_rules,
     }
 }
 
@@ -89,9 +88,7 @@ impl Attribute for LayerDeepLift {
             let places = self.layers.places()?;
             let question = Question::about_output(&self.model, inputs, target, &Budget::default())?;
             let baselines = self.baseline.resolve(question.inputs())?;
-            if matches!(self.baseline, Baseline::Zero) && inputs.tensors().iter().any(|ids| ids.dtype().is_int()) {
-                question.warn(Warning::IdsAgainstZero);
-            }
+            question.warn_of_ids_against(&self.baseline);
             let how = Pairing { multiply: self.multiply_by_inputs, sampled: false, captum: self.captum_rules };
             let numbers = question.rescaled(Attributed::Replaced(&places), &baselines, how)?;
             Attributions::to_layers(Self::INFO.name, &question, numbers, &places)

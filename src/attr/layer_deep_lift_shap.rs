@@ -53,8 +53,7 @@ settings! {
             "Whether the multipliers are multiplied by the layer's difference (the default); without it they add up to nothing.",
         attribute_to_layer_input =
             "Whether what goes into the layer is attributed instead of its output; not by default.",
-        captum_rules: bool =
-            "Whether softmax and max-pool follow Captum's own rules, for parity: softmax does not add up by them, nor max-pool behind an activation. They look at the whole batch, which is then one pass.",
+        captum_rules,
     }
 }
 

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::engine::{
-    Attribute, Attributed, Attributions, Baseline, Cost, Expansion, Family, LayerNames, MethodInfo, PathSettings,
-    Question, Subject, Target, Walk, Warning, settings,
+    Attribute, Attributed, Attributions, Cost, Expansion, Family, LayerNames, MethodInfo, PathSettings, Question,
+    Subject, Target, Walk, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -92,9 +92,7 @@ impl Attribute for LayerIntegratedGradients {
             let places = self.layers.places()?;
             let question = Question::about_output(&self.model, inputs, target, &self.path.budget)?;
             let baselines = self.path.baseline.resolve(inputs)?;
-            if matches!(self.path.baseline, Baseline::Zero) && inputs.tensors().iter().any(|ids| ids.dtype().is_int()) {
-                question.warn(Warning::IdsAgainstZero);
-            }
+            question.warn_of_ids_against(&self.path.baseline);
             let lines = baselines.lines(question.batch_size());
             let of = Attributed::Replaced(&places);
             let survey = question.survey(&baselines, self.path.n_steps, of, &|question, at| {

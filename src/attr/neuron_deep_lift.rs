@@ -51,8 +51,7 @@ settings! {
             "Whether the multipliers are multiplied by x − b (the default); without it they add up to nothing.",
         attribute_to_layer_input =
             "Whether the neuron is one of the layer's input instead of its output; not by default.",
-        captum_rules: bool =
-            "Whether softmax and max-pool follow Captum's own rules, for parity: softmax does not add up by them, nor max-pool behind an activation. They look at the whole batch, which is then one pass.",
+        captum_rules,
     }
 }
 
@@ -69,7 +68,8 @@ impl NeuronDeepLift {
         build: Self::build,
     };
 
-    /// The method for a model, a layer's name and a neuron's index in it: `3`, or `[channel, row, column]`, with zero baseline.
+    /// The method for a model, a layer's name and a neuron of it: `3`, `[channel, row, column]`, the sum of `0..4`, or
+    /// what a function makes of the layer ([`Neuron`]), with zero baseline.
     pub fn new<Marker>(model: impl IntoModel<Marker>, layer: impl Into<String>, neuron: impl Into<Neuron>) -> Self {
         Self {
             model: Subject::new(model),

@@ -73,7 +73,8 @@ impl NeuronGradientShap {
         build: Self::build,
     };
 
-    /// The method for a model, a layer's name and a neuron's index in it: `3`, or `[channel, row, column]`, with 5 samples
+    /// The method for a model, a layer's name and a neuron of it: `3`, `[channel, row, column]`, the sum of `0..4`, or
+    /// what a function makes of the layer ([`Neuron`]), with 5 samples
     /// and no noise. It needs a [`baseline`](Self::baseline).
     pub fn new<Marker>(model: impl IntoModel<Marker>, layer: impl Into<String>, neuron: impl Into<Neuron>) -> Self {
         Self {

@@ -60,7 +60,8 @@ impl NeuronGuidedBackprop {
         build: Self::build,
     };
 
-    /// The method for a model, a layer's name and a neuron's index in it: `3`, or `[channel, row, column]`.
+    /// The method for a model, a layer's name and a neuron of it: `3`, `[channel, row, column]`, the sum of `0..4`, or
+    /// what a function makes of the layer ([`Neuron`]).
     pub fn new<Marker>(model: impl IntoModel<Marker>, layer: impl Into<String>, neuron: impl Into<Neuron>) -> Self {
         Self { model: Subject::new(model), layers: LayerNames::from(layer.into()), neuron: neuron.into() }
     }

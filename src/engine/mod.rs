@@ -104,7 +104,7 @@ pub(crate) use permutation::Rearrangement;
 pub use quadrature::Quadrature;
 pub(crate) use question::Question;
 pub(crate) use random_points::{Between, RandomPoints};
-pub(crate) use remarks::{Shortfall, Warning};
+pub(crate) use remarks::Shortfall;
 pub(crate) use rules::Passing;
 pub use sampler::Sampler;
 pub(crate) use sampling::{Sampled, Sampling, SamplingSettings};

@@ -12,7 +12,7 @@ use super::passes::{Passes, allowing_single_rows, blocks};
 use super::remarks::Warning;
 use super::subject::Subject;
 use super::target::Selection;
-use super::{Budget, Expansion, Neuron, Target};
+use super::{Baseline, Budget, Expansion, Neuron, Target};
 use crate::error::{Result, bail};
 use crate::finite;
 use crate::model::{Inputs, Layers, Model, Place, Tap};
@@ -250,6 +250,13 @@ impl<'a> Question<'a> {
     /// These rows of the inputs themselves.
     pub(crate) fn input_points(&self, at: &Expansion) -> Result<Vec<Tensor>> {
         self.inputs.tensors().iter().map(|input| at.expand(&input.detach())).collect()
+    }
+
+    /// Keeps that ids are compared with the id 0, if no baseline was given.
+    pub(crate) fn warn_of_ids_against(&self, baseline: &Baseline) {
+        if matches!(baseline, Baseline::Zero) && self.inputs.tensors().iter().any(|ids| ids.dtype().is_int()) {
+            self.warn(Warning::IdsAgainstZero);
+        }
     }
 
     /// Keeps something that the reader of the result must know.

@@ -24,7 +24,7 @@
 /// * `sampling` is all settings of methods that draw samples, over the field `sampling: SamplingSettings`.
 /// * `lrp` is the rules of LRP, over the field `rules: LrpRules`.
 /// * `gradient_check` is over the field `model: Subject`.
-/// * `feature_mask` is over a field of that name.
+/// * `feature_mask` is over a field of that name; so is `captum_rules`, for methods by DeepLift's rules.
 /// * `strides` is over a field of that name, `order` over the field `order: Rearrangement`.
 /// * `passes` is how passes without a graph are cut, over the field `budget: Budget`.
 /// * `baseline` and `stdevs` are over fields of those names; a method with a path has its baseline there.
@@ -291,6 +291,13 @@ macro_rules! setting {
     };
     (apply distribution, $options:ident, $method:ident) => {
         $crate::engine::setting!(apply baseline, $options, $method)
+    };
+    (setter captum_rules) => {
+        /// Whether softmax and max-pool follow Captum's own rules, for parity: softmax does not add up by them, nor
+        /// max-pool behind an activation. They look at the whole batch, which is then one pass.
+        pub fn captum_rules(&self, captum_rules: bool) -> Self {
+            Self { captum_rules, ..self.clone() }
+        }
     };
     (setter feature_mask) => {
         /// Which elements are one feature; by default each is one of its own.
