@@ -21,7 +21,10 @@ pub(crate) fn activations(model: &dyn Model, inputs: &Inputs, places: &[Place]) 
 impl Question<'_> {
     /// The outputs of layers for the inputs.
     pub(crate) fn activations(&self, places: &[Place]) -> Result<Vec<Tensor>> {
-        activations(self.model(), self.inputs(), places)
+        let at = Expansion::new((0..self.batch_size()).collect(), 1);
+        let at = at.folded(self.inputs(), self.inputs().tensors())?;
+        let found = activations(self.model(), &at.expand_inputs(self.inputs())?, places)?;
+        found.iter().map(|activation| at.unfold(activation)).collect()
     }
 
     /// The outputs of layers for other inputs of the same shapes, evaluated in passes of `rows` rows.
@@ -32,8 +35,9 @@ impl Question<'_> {
         at: &Expansion,
         rows: usize,
     ) -> Result<Vec<Tensor>> {
-        let all = at.with_tensors(self.inputs(), tensors.to_vec())?;
-        capture(self.model(), &all, places, rows)
+        let at = at.folded(self.inputs(), tensors)?;
+        let all = at.with_tensors(self.inputs(), at.fold_all(tensors)?)?;
+        capture(self.model(), &all, places, rows)?.iter().map(|activation| at.unfold(activation)).collect()
     }
 }
 

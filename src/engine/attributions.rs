@@ -6,7 +6,7 @@ use candle_core::{DType, Tensor};
 
 use super::remarks::Warning;
 use super::{Sampling, Series};
-use crate::error::{Result, bail, error};
+use crate::error::{Error, Result, bail, error};
 
 /// The attributions of a batch: one tensor for each attributed input or layer, with the batch
 /// as first axis; how well they converged; and what was asked.
@@ -52,6 +52,29 @@ pub(crate) struct Refinement {
     pub(crate) stalled: usize,
 }
 
+impl Convergence {
+    /// That of these examples.
+    fn of(&self, rows: &[usize]) -> Self {
+        Self {
+            delta: self.delta.as_ref().map(|delta| picked(delta, rows)),
+            beyond: picked(&self.beyond, rows),
+            baselines: self.baselines,
+            steps: picked(&self.steps, rows),
+            refinement: self.refinement.as_ref().map(|refinement| Refinement {
+                tolerance: refinement.tolerance,
+                errors: picked(&refinement.errors, rows),
+                settled: picked(&refinement.settled, rows),
+                stalled: refinement.stalled,
+            }),
+        }
+    }
+}
+
+/// What belongs to these examples; nothing where nothing is kept for examples.
+fn picked<T: Clone>(of_examples: &[T], rows: &[usize]) -> Vec<T> {
+    rows.iter().filter_map(|row| of_examples.get(*row).cloned()).collect()
+}
+
 impl Attributions {
     /// The result of a method without target, path and names.
     pub(crate) fn new(method: &'static str, values: Vec<Tensor>, places: Vec<String>) -> Self {
@@ -66,6 +89,32 @@ impl Attributions {
             sampling: None,
             warnings: Vec::new(),
         }
+    }
+
+    /// Every `step`-th example from `first` on.
+    pub(super) fn every(&self, step: usize, first: usize) -> Result<Self> {
+        let rows: Vec<usize> = (first..self.batch_size()).step_by(step).collect();
+        let index: Vec<u32> = rows.iter().map(|row| *row as u32).collect();
+        let of = |tensor: &Tensor| -> Result<Tensor> {
+            Ok(tensor.contiguous()?.index_select(&Tensor::new(index.as_slice(), tensor.device())?, 0)?)
+        };
+        let convergence = self.convergence.as_ref().map(|convergence| convergence.of(&rows));
+        let sampling = self.sampling.as_ref().map(|sampling| {
+            Ok::<_, Error>(Sampling {
+                errors: sampling.errors.iter().map(of).collect::<Result<_>>()?,
+                samples: picked(&sampling.samples, &rows),
+                settled: picked(&sampling.settled, &rows),
+                tolerance: sampling.tolerance,
+            })
+        });
+        Ok(Self {
+            values: self.values.iter().map(of).collect::<Result<_>>()?,
+            targets: picked(&self.targets, &rows),
+            output: self.output.as_ref().map(of).transpose()?,
+            convergence,
+            sampling: sampling.transpose()?,
+            ..self.clone()
+        })
     }
 
     /// The name of the method that made them.

@@ -53,6 +53,7 @@ impl Baseline {
 
     /// The baselines, checked against the inputs and brought into their types.
     pub(crate) fn resolve(&self, inputs: &Inputs) -> Result<Baselines> {
+        let call = inputs;
         let inputs = inputs.tensors();
         match self {
             Baseline::Zero => {
@@ -67,7 +68,8 @@ impl Baseline {
                 Ok(Baselines { tensors: filled.collect::<Result<_>>()?, rows: Rows::Shared })
             }
             Baseline::Tensors(tensors) => {
-                let full = for_inputs(tensors, inputs, "the baseline")?;
+                let repeated = tensors.iter().map(|tensor| call.repeated_like(tensor)).collect::<Result<Vec<_>>>()?;
+                let full = for_inputs(&repeated, inputs, "the baseline")?;
                 let full = full.iter().zip(inputs).map(|(tensor, input)| tensor.broadcast_as(input.dims()));
                 Ok(Baselines { tensors: full.collect::<candle_core::Result<_>>()?, rows: Rows::PerExample })
             }

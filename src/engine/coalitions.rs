@@ -1,10 +1,10 @@
 //! F where only some features are present.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{DType, Tensor};
+use foldhash::{HashMap, HashMapExt};
 
 use super::host::host_row;
 use super::passes::blocks;
@@ -12,7 +12,7 @@ use super::perturbed::{Mixture, Perturbed};
 use super::remarks::Warning;
 use super::{Baseline, Baselines, Bits, FeatureMask, Features, Question};
 use crate::error::Result;
-use crate::model::{Inputs, Place};
+use crate::model::Place;
 
 /// The bytes of values that are kept for coalitions asked for again.
 const KEPT_BYTES: usize = 32 << 20;
@@ -30,8 +30,8 @@ pub(crate) struct Coalitions<'q> {
     baselines: Baselines,
     /// F at the inputs themselves.
     whole: Vec<f64>,
-    /// The features of each example that differ from a baseline.
-    differing: Vec<Bits>,
+    /// The features of each example that equal every baseline: their absence changes nothing.
+    equal: Vec<Bits>,
     known: Mutex<HashMap<(usize, Bits), f64>>,
 }
 
@@ -42,7 +42,7 @@ impl<'q> Question<'q> {
         if ids && matches!(baseline, Baseline::Zero) {
             self.warn(Warning::IdsAgainstZero);
         }
-        let features = mask.resolve(self.inputs().tensors(), self.inputs().names(), "input")?;
+        let features = mask.resolve(self.inputs(), self.inputs().tensors(), self.inputs().names(), "input")?;
         let baselines = baseline.resolve(self.inputs())?;
         let perturbed = Perturbed::new(self, &[], self.inputs().tensors(), baselines.tensors(), features)?;
         Coalitions::new(self, perturbed, baselines)
@@ -56,8 +56,8 @@ impl<'q> Question<'q> {
         mask: &FeatureMask,
         baseline: &Baseline,
     ) -> Result<Coalitions<'q>> {
-        let activations = Inputs::new(activations.iter().cloned());
-        let features = mask.resolve(activations.tensors(), &[], "layer")?;
+        let activations = self.inputs().replaced(activations.to_vec(), Vec::new());
+        let features = mask.resolve(self.inputs(), activations.tensors(), &[], "layer")?;
         let baselines = baseline.resolve(&activations).map_err(|e| e.at("at the layer"))?;
         let perturbed = Perturbed::new(self, places, activations.tensors(), baselines.tensors(), features)?;
         Coalitions::new(self, perturbed, baselines)
@@ -67,9 +67,9 @@ impl<'q> Question<'q> {
 impl<'q> Coalitions<'q> {
     fn new(question: &'q Question<'q>, perturbed: Perturbed<'q>, baselines: Baselines) -> Result<Self> {
         let whole = question.values()?;
-        let differing = (0..whole.len()).map(|example| differing(&perturbed, &baselines, example));
-        let differing = differing.collect::<Result<_>>()?;
-        Ok(Self { perturbed, baselines, whole, differing, known: Mutex::default() })
+        let equal = (0..whole.len()).map(|example| equal(&perturbed, &baselines, example));
+        let equal = equal.collect::<Result<_>>()?;
+        Ok(Self { perturbed, baselines, whole, equal, known: Mutex::new(HashMap::new()) })
     }
 
     /// How many features there are.
@@ -102,11 +102,6 @@ impl<'q> Coalitions<'q> {
         self.perturbed.features()
     }
 
-    /// Whether a feature of an example differs from a baseline. If not, its absence changes nothing.
-    pub(crate) fn differs(&self, example: usize, feature: usize) -> bool {
-        self.differing[example].contains(feature)
-    }
-
     /// `0..count` coalitions in blocks that should be asked for at once: larger ones are not faster, and take memory.
     pub(crate) fn blocks(&self, count: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let most = (JOB_BYTES / self.features().max(1)).clamp(1, PASSES_TOGETHER * self.perturbed.rows());
@@ -123,9 +118,10 @@ impl<'q> Coalitions<'q> {
             .min(JOB_BYTES / (2 * Bits::bytes(self.features())))
             .max(self.perturbed.rows());
         let mut jobs = Jobs::default();
-        for (row, example) in examples.iter().enumerate() {
-            for (column, coalition) in coalitions.iter().enumerate() {
-                let key = (*example, self.present(*example, coalition));
+        for (column, coalition) in coalitions.iter().enumerate() {
+            let coalition: Bits = coalition.iter().copied().collect();
+            for (row, example) in examples.iter().enumerate() {
+                let key = (*example, coalition.or(&self.equal[*example]));
                 if key.1.len() == self.features() {
                     values[row][column] = self.whole[*example];
                 } else if let Some(value) = self.known().get(&key) {
@@ -152,17 +148,6 @@ impl<'q> Coalitions<'q> {
         self.perturbed.features().spread(example, values)
     }
 
-    /// The features that are present, and those whose absence changes nothing.
-    fn present(&self, example: usize, coalition: &[bool]) -> Bits {
-        let mut present = Bits::none(self.features());
-        for (feature, is_present) in coalition.iter().enumerate() {
-            if *is_present || !self.differs(example, feature) {
-                present.insert(feature);
-            }
-        }
-        present
-    }
-
     fn run(&self, jobs: Jobs, values: &mut [Vec<f64>]) -> Result<()> {
         let baselines = self.baselines.count();
         let mixture = |index: usize| {
@@ -177,8 +162,9 @@ impl<'q> Coalitions<'q> {
         }
         let mut known = self.known();
         let room = KEPT_BYTES / (ENTRY_BYTES + Bits::bytes(self.features()));
-        let new = jobs.keys.into_iter().zip(means).take(room.saturating_sub(known.len()));
-        known.extend(new);
+        for (key, mean) in jobs.keys.into_iter().zip(means).take(room.saturating_sub(known.len())) {
+            known.insert(key, mean);
+        }
         Ok(())
     }
 
@@ -206,8 +192,8 @@ impl Jobs {
     }
 }
 
-/// The features of an example that differ from one of its baselines.
-fn differing(perturbed: &Perturbed, baselines: &Baselines, example: usize) -> Result<Bits> {
+/// The features of an example that equal all of its baselines.
+fn equal(perturbed: &Perturbed, baselines: &Baselines, example: usize) -> Result<Bits> {
     let row = |tensors: &[Tensor], row: usize| {
         let rows = tensors.iter().map(|tensor| tensor.narrow(0, row, 1)).collect::<candle_core::Result<Vec<_>>>()?;
         host_row(&rows)
@@ -224,5 +210,7 @@ fn differing(perturbed: &Perturbed, baselines: &Baselines, example: usize) -> Re
         Some(start)
     });
     let starts: Vec<usize> = starts.collect();
-    Ok(perturbed.features().that_have(example, |tensor, position| differ[starts[tensor] + position]))
+    let features = perturbed.features();
+    let differing = features.that_have(example, |tensor, position| differ[starts[tensor] + position]);
+    Ok((0..features.count()).map(|feature| !differing.contains(feature)).collect())
 }

@@ -1,22 +1,28 @@
 //! Several points of the path for some rows of the batch, evaluated in one pass.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 
+use super::Folding;
 use crate::error::Result;
 use crate::model::Inputs;
 
 /// Some rows of the batch, repeated once for each point of the path: row-minor, so that
 /// `[copies · rows, ...]` splits into `[copies, rows, ...]`.
+#[derive(Clone)]
 pub(crate) struct Expansion {
     rows: Vec<usize>,
     copies: usize,
     /// Whether the first copy is of the inputs themselves.
     begins_with_inputs: bool,
+    /// Which rows are evaluated, if some are equal.
+    folding: Option<Arc<Folding>>,
 }
 
 impl Expansion {
     pub(crate) fn new(rows: Vec<usize>, copies: usize) -> Self {
-        Self { rows, copies, begins_with_inputs: false }
+        Self { rows, copies, begins_with_inputs: false, folding: None }
     }
 
     /// Some rows of the inputs themselves.
@@ -36,6 +42,57 @@ impl Expansion {
     /// The same expansion of a tensor that holds only these rows, so that they count from 0.
     pub(crate) fn in_order(&self) -> Self {
         Self::new((0..self.rows.len()).collect(), self.copies)
+    }
+
+    /// The same expansion, whose equal rows of one example are evaluated once: those that `contents`, `[copies · rows,
+    /// ...]` each, do not tell apart.
+    pub(crate) fn folded(&self, inputs: &Inputs, contents: &[Tensor]) -> Result<Self> {
+        if inputs.origins().is_empty() {
+            return Ok(self.clone());
+        }
+        let folding = Folding::new(&self.origins(inputs), contents)?;
+        Ok(Self { folding: folding.map(Arc::new), ..self.clone() })
+    }
+
+    /// The same for pairs, the first copy the inputs and the second what they are compared with.
+    pub(crate) fn folded_in_pairs(&self, inputs: &Inputs, contents: &[Tensor]) -> Result<Self> {
+        if inputs.origins().is_empty() {
+            return Ok(self.clone());
+        }
+        let count = self.rows.len();
+        let halves = contents.iter().flat_map(|tensor| [tensor.narrow(0, 0, count), tensor.narrow(0, count, count)]);
+        let halves = halves.collect::<candle_core::Result<Vec<_>>>()?;
+        let folding = Folding::new(&self.origins(inputs)[..count], &halves)?.map(Folding::twice);
+        Ok(Self { folding: folding.map(Arc::new), ..self.clone() })
+    }
+
+    /// The example as it was given, of each row.
+    fn origins(&self, inputs: &Inputs) -> Vec<u32> {
+        self.rows.iter().map(|row| inputs.origins()[*row]).collect::<Vec<_>>().repeat(self.copies)
+    }
+
+    pub(crate) fn folding(&self) -> Option<&Folding> {
+        self.folding.as_deref()
+    }
+
+    /// How many rows are evaluated.
+    pub(crate) fn evaluations(&self) -> usize {
+        self.folding().map_or(self.len(), |folding| folding.evaluated().len())
+    }
+
+    /// The rows that are evaluated, of a tensor of all rows.
+    pub(crate) fn fold(&self, tensor: &Tensor) -> Result<Tensor> {
+        self.folding().map_or_else(|| Ok(tensor.clone()), |folding| folding.fold(tensor))
+    }
+
+    /// The same of several tensors.
+    pub(crate) fn fold_all(&self, tensors: &[Tensor]) -> Result<Vec<Tensor>> {
+        tensors.iter().map(|tensor| self.fold(tensor)).collect()
+    }
+
+    /// Every row, of a tensor of the rows that were evaluated.
+    pub(crate) fn unfold(&self, tensor: &Tensor) -> Result<Tensor> {
+        self.folding().map_or_else(|| Ok(tensor.clone()), |folding| folding.unfold(tensor))
     }
 
     pub(crate) fn rows(&self) -> &[usize] {
@@ -71,15 +128,23 @@ impl Expansion {
         Ok(picked.repeat(repeats)?)
     }
 
-    /// The inputs and extra arguments of the call for these rows and points.
+    /// The inputs and extra arguments of the call for the rows that are evaluated.
     pub(crate) fn expand_inputs(&self, inputs: &Inputs) -> Result<Inputs> {
-        let tensors = inputs.tensors().iter().map(|tensor| self.expand(tensor)).collect::<Result<_>>()?;
+        let tensors = inputs.tensors().iter().map(|tensor| self.fold(&self.expand(tensor)?)).collect::<Result<_>>()?;
         self.with_tensors(inputs, tensors)
     }
 
-    /// The expanded call with these tensors, already expanded, instead of its own.
+    /// The call for the rows that are evaluated, with these tensors of them instead of its own.
     pub(crate) fn with_tensors(&self, inputs: &Inputs, tensors: Vec<Tensor>) -> Result<Inputs> {
-        let args = inputs.args().iter().map(|arg| self.expand(arg)).collect::<Result<_>>()?;
-        Ok(inputs.replaced(tensors, args))
+        let args = inputs.args().iter().map(|arg| self.fold(&self.expand(arg)?)).collect::<Result<_>>()?;
+        let replaced = inputs.replaced(tensors, args);
+        if inputs.origins().is_empty() {
+            return Ok(replaced);
+        }
+        let origins = self.origins(inputs);
+        Ok(replaced.with_origins(match self.folding() {
+            None => origins,
+            Some(folding) => folding.evaluated().iter().map(|row| origins[*row as usize]).collect(),
+        }))
     }
 }

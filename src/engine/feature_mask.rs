@@ -9,6 +9,7 @@ use super::features::{FIXED, Features, Ids};
 use super::host::host;
 use crate::error::{Result, bail};
 use crate::finite::unravel;
+use crate::model::Inputs;
 
 /// Which elements of the inputs are one feature: present together or absent together.
 ///
@@ -113,11 +114,14 @@ impl FeatureMask {
         Self { kind: Kind::Segments(labels.clone()) }
     }
 
-    /// The feature of every element of these tensors; `what` names one of them in errors.
-    pub(crate) fn resolve(&self, tensors: &[Tensor], names: &[String], what: &str) -> Result<Features> {
+    /// The feature of every element of these tensors of a call; `what` names one of them in errors.
+    pub(crate) fn resolve(&self, call: &Inputs, tensors: &[Tensor], names: &[String], what: &str) -> Result<Features> {
         match &self.kind {
             Kind::Elements => Ok(elements(tensors, 0)),
-            Kind::Tensors(ids) => from_tensors(ids, tensors, what),
+            Kind::Tensors(ids) => {
+                let ids = ids.iter().map(|ids| call.repeated_like(ids)).collect::<Result<Vec<_>>>()?;
+                from_tensors(&ids, tensors, what)
+            }
             Kind::Columns(groups) => from_columns(groups, tensors, names, what),
             Kind::Grid(height, width) => {
                 let [rows, columns] = image_of(tensors, "a grid", what)?;

@@ -52,8 +52,9 @@ impl Pass {
 pub(super) fn take(layers: &mut Layers, place: &Place, at: &Expansion) -> Result<Caught> {
     let Some(caught) = layers.take(place) else { return Err(layers.no_such(place)) };
     let dims = caught.activation.dims();
-    if dims.first() != Some(&at.len()) {
-        bail!(Layer, "{place} gives {dims:?} for {} rows: to be attributed, its first axis must be the batch", at.len())
+    let rows = at.evaluations();
+    if dims.first() != Some(&rows) {
+        bail!(Layer, "{place} gives {dims:?} for {rows} rows: to be attributed, its first axis must be the batch")
     }
     Ok(caught)
 }

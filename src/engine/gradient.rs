@@ -2,6 +2,7 @@
 
 use candle_core::{Tensor, Var};
 
+use super::Expansion;
 use crate::error::{Result, bail};
 use crate::finite;
 
@@ -18,10 +19,15 @@ pub(crate) struct Sample {
 }
 
 /// The gradient of the sum of `scalars` (one per row) with respect to each variable, whose values are
-/// `activations`. Rows are independent, so each row's gradient is that of its own scalar.
+/// `activations` of all rows. Rows are independent, so each row's gradient is that of its own scalar.
 ///
 /// An error that names the tensor if no gradient reaches it.
-pub(crate) fn gradients(scalars: &Tensor, wanted: &[(String, Var)], activations: Vec<Tensor>) -> Result<Sample> {
+pub(crate) fn gradients(
+    scalars: &Tensor,
+    wanted: &[(String, Var)],
+    activations: Vec<Tensor>,
+    at: &Expansion,
+) -> Result<Sample> {
     let nodes = scalars.sorted_nodes();
     for (name, var) in wanted {
         if !nodes.iter().any(|node| node.id() == var.id()) {
@@ -33,15 +39,25 @@ pub(crate) fn gradients(scalars: &Tensor, wanted: &[(String, Var)], activations:
             )
         }
     }
-    let graph_bytes = nodes.iter().map(|node| node.elem_count() * node.dtype().size_in_bytes()).sum();
+    let graph_bytes: usize = nodes.iter().map(|node| node.elem_count() * node.dtype().size_in_bytes()).sum();
+    let (gradients, graph_bytes) = match at.folding() {
+        None => (backward(scalars, wanted)?, graph_bytes),
+        Some(folding) => {
+            let one = |rows: &Tensor| backward(&scalars.index_select(rows, 0)?, wanted);
+            (folding.in_turns(one, scalars)?, graph_bytes * folding.share())
+        }
+    };
+    Ok(Sample { activations, gradients, scalars: scalars.detach(), graph_bytes })
+}
+
+fn backward(scalars: &Tensor, wanted: &[(String, Var)]) -> Result<Vec<Tensor>> {
     let mut store = scalars.backward()?;
     let take = |(name, var): &(String, Var)| match store.remove(var) {
         // candle's gradients keep the graph that computed them.
         Some(gradient) => Ok(gradient.detach()),
         None => bail!(Gradient, "no gradient reaches {name}: an operation on the way to it has no backward"),
     };
-    let gradients = wanted.iter().map(take).collect::<Result<_>>()?;
-    Ok(Sample { activations, gradients, scalars: scalars.detach(), graph_bytes })
+    wanted.iter().map(take).collect()
 }
 
 /// An error if an attribution is not finite; the weights or the model must be the cause.

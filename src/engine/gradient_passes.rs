@@ -24,10 +24,11 @@ impl Question<'_> {
         points: Vec<Tensor>,
         at: &Expansion,
     ) -> Result<Sample> {
-        let vars = input_vars(&points)?;
+        let at = &at.folded(self.inputs(), &points)?;
+        let vars = input_vars(&at.fold_all(&points)?)?;
         let tracked = vars.iter().map(|(_, var)| var.as_tensor().clone()).collect();
         let (scalars, _) = self.scalars_under(rule, &at.with_tensors(self.inputs(), tracked)?, [], at)?;
-        gradients(&scalars, &vars, points)
+        gradients(&scalars, &vars, points, at)
     }
 
     /// The gradient with respect to layers whose activations are replaced, while the inputs stay the same.
@@ -37,15 +38,16 @@ impl Question<'_> {
         activations: Vec<Tensor>,
         at: &Expansion,
     ) -> Result<Sample> {
+        let at = &self.folded_at_layers(&activations, at)?;
         let vars = places
             .iter()
             .zip(&activations)
-            .map(|(place, activation)| Ok((place.to_string(), Var::from_tensor(activation)?)))
+            .map(|(place, activation)| Ok((place.to_string(), Var::from_tensor(&at.fold(activation)?)?)))
             .collect::<Result<Vec<_>>>()?;
         let taps =
             places.iter().zip(&vars).map(|(place, (_, var))| (place.clone(), Tap::Replace(var.as_tensor().clone())));
         let (scalars, _) = self.scalars(&at.expand_inputs(self.inputs())?, taps, at)?;
-        match gradients(&scalars, &vars, activations.clone()) {
+        match gradients(&scalars, &vars, activations.clone(), at) {
             Err(error) if error.kind() == ErrorKind::Gradient && places.len() > 1 => {
                 for (place, activation) in places.iter().zip(activations) {
                     self.replaced_layer_gradients(std::slice::from_ref(place), vec![activation], at)?;
@@ -58,17 +60,18 @@ impl Question<'_> {
 
     /// The activations of layers and the gradients with respect to them, at these points of the inputs.
     pub(crate) fn layer_gradients(&self, places: &[Place], points: Vec<Tensor>, at: &Expansion) -> Result<Sample> {
+        let at = &at.folded(self.inputs(), &points)?;
         let how = || if places.len() == 1 { Tap::Cut } else { Tap::AddZero };
         let taps = places.iter().map(|place| (place.clone(), how()));
-        let (scalars, mut layers) = self.scalars(&at.with_tensors(self.inputs(), points)?, taps, at)?;
+        let (scalars, mut layers) = self.scalars(&at.with_tensors(self.inputs(), at.fold_all(&points)?)?, taps, at)?;
         let mut activations = Vec::new();
         let mut vars = Vec::new();
         for place in places {
             let caught = take(&mut layers, place, at)?;
-            activations.push(caught.activation.detach());
+            activations.push(at.unfold(&caught.activation.detach())?);
             vars.extend(caught.var.map(|var| (place.to_string(), var)));
         }
-        gradients(&scalars, &vars, activations)
+        gradients(&scalars, &vars, activations, at)
     }
 
     /// (dF/dy)(dy/dx) for one neuron y of a layer, or the sum of it over several, at these points of the inputs.
@@ -79,16 +82,28 @@ impl Question<'_> {
         points: Vec<Tensor>,
         at: &Expansion,
     ) -> Result<Sample> {
-        let inputs = input_vars(&points)?;
+        let at = &at.folded(self.inputs(), &points)?;
+        let inputs = input_vars(&at.fold_all(&points)?)?;
         let tracked = inputs.iter().map(|(_, var)| var.as_tensor().clone()).collect();
         let taps = [(place.clone(), Tap::Cut)];
         let (scalars, mut layers) = self.scalars(&at.with_tensors(self.inputs(), tracked)?, taps, at)?;
         let caught = take(&mut layers, place, at)?;
         let upper: Vec<_> = caught.var.map(|var| (place.to_string(), var)).into_iter().collect();
-        let above = gradients(&scalars, &upper, vec![caught.activation.clone()])?;
-        let weighted = neuron.weighted(&caught.activation, &above.gradients[0], place.layer(), at)?;
-        let below = gradients(&weighted, &inputs, points)?;
+        let activation = at.unfold(&caught.activation)?;
+        let above = gradients(&scalars, &upper, vec![activation.clone()], at)?;
+        let weighted = neuron.weighted(&activation, &above.gradients[0], place.layer(), at)?;
+        let below = gradients(&weighted, &inputs, points, at)?;
         Ok(Sample { scalars: above.scalars, graph_bytes: above.graph_bytes + below.graph_bytes, ..below })
+    }
+
+    /// These rows, of which equal ones are evaluated once: equal in their inputs and in the layers' activations.
+    pub(super) fn folded_at_layers(&self, activations: &[Tensor], at: &Expansion) -> Result<Expansion> {
+        if self.inputs().origins().is_empty() {
+            return Ok(at.clone());
+        }
+        let inputs = self.inputs().tensors().iter().map(|input| at.expand(input));
+        let contents = inputs.chain(activations.iter().map(|activation| Ok(activation.clone())));
+        at.folded(self.inputs(), &contents.collect::<Result<Vec<_>>>()?)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::classes::attribute_classes;
 use super::{Attributions, Options, Target};
 use crate::error::Result;
 use crate::model::{Inputs, Model};
@@ -18,6 +19,33 @@ pub trait Attribute: Send + Sync {
         Self: Sized,
     {
         self.attribute_to(&inputs.into(), &target.into())
+    }
+
+    /// Attributes each of these classes, in one set of forward passes: a list of attributions, one for each class in
+    /// their order, equal to what [`attribute`](Self::attribute) gives for each.
+    ///
+    /// What is the same for all classes is evaluated once. So methods that only evaluate take as many forward rows as for
+    /// one class; methods by gradient take as many forward rows, and a backward pass for each class. LRP, whose rules keep
+    /// accounts of one class, takes a pass for each.
+    ///
+    /// ```
+    /// use candle_explain::prelude::*;
+    ///
+    /// let net = Sequential::builder(3).linear("hidden", 4).relu("relu").linear("out", 2).build(Seed(7))?;
+    /// let x = Tensor::new(&[[1f32, 2., 3.]], &Device::Cpu)?;
+    /// let both = ShapleyValues::new(&net).attribute_classes(&x, 0..2)?;
+    /// assert_eq!(both[1].targets(), [[1]]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    fn attribute_classes(
+        &self,
+        inputs: impl Into<Inputs>,
+        classes: impl IntoIterator<Item = usize>,
+    ) -> Result<Vec<Attributions>>
+    where
+        Self: Sized,
+    {
+        attribute_classes(self, &inputs.into(), &classes.into_iter().collect::<Vec<_>>())
     }
 
     /// The same method with other draws, by this seed; `None` for a method that draws nothing.

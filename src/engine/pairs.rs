@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::{Tensor, Var};
+use candle_core::Tensor;
 
 use super::examination::Attributed;
 use super::forward::take;
@@ -15,7 +15,7 @@ use super::remarks::{Warning, is_noteworthy};
 use super::rules::Rescale;
 use super::totals::{Finished, Totals};
 use super::{Baselines, Expansion, Lines, Numbers, Question};
-use crate::error::{ErrorKind, Result};
+use crate::error::{ErrorKind, Result, bail};
 use crate::model::{Layers, Place, Tap};
 
 /// How pairs are attributed.
@@ -40,7 +40,7 @@ struct Multipliers {
     /// `[pairs, ...]` for each attributed tensor.
     values: Vec<Tensor>,
     /// The attributed tensors themselves, both rows of each pair.
-    points: Vec<Var>,
+    points: Vec<Tensor>,
     /// F(x) − F(b).
     differences: Vec<f64>,
     graph_bytes: usize,
@@ -66,6 +66,13 @@ impl Question<'_> {
         let mut totals = Totals::new(lines, 0);
         if how.sampled {
             totals = totals.with_spread();
+        }
+        if how.captum && !self.inputs().origins().is_empty() {
+            bail!(
+                Input,
+                "captum_rules looks at the whole batch at once, so that classes have to be attributed one by one: call \
+                 attribute for each, or leave captum_rules out"
+            )
         }
         if how.captum {
             totals.add(finished(0..count)?.0)?;
@@ -93,14 +100,16 @@ impl Question<'_> {
         let examples = lines.at(block, 1);
         let (ends, starts) = (self.input_points(&examples)?, baselines.starts(block)?);
         let joined = ends.iter().zip(&starts).map(|(end, start)| Ok(Tensor::cat(&[end, start], 0)?));
-        Ok(Pairs { tensors: joined.collect::<Result<_>>()?, at: lines.at(block, 2).beginning_with_inputs() })
+        let tensors = joined.collect::<Result<Vec<_>>>()?;
+        let at = lines.at(block, 2).beginning_with_inputs().folded_in_pairs(self.inputs(), &tensors)?;
+        Ok(Pairs { tensors, at })
     }
 
     fn multipliers(&self, pairs: &Pairs, of: Attributed, captum: bool) -> Result<Multipliers> {
         let count = pairs.count();
-        let rule = Arc::new(Rescale::new(count, captum));
+        let rule = Arc::new(Rescale::new(pairs.at.evaluations() / 2, captum));
         let mut vars = Vec::new();
-        let mut tensors = pairs.tensors.clone();
+        let mut tensors = pairs.at.fold_all(&pairs.tensors)?;
         if matches!(of, Attributed::Inputs) {
             vars = input_vars(&tensors)?;
             tensors = vars.iter().map(|(_, var)| var.as_tensor().clone()).collect();
@@ -113,7 +122,7 @@ impl Question<'_> {
         for place in of.places() {
             vars.extend(take(&mut layers, place, &pairs.at)?.var.map(|var| (place.to_string(), var)));
         }
-        let sample = match gradients(&scalars, &vars, Vec::new()) {
+        let sample = match gradients(&scalars, &vars, Vec::new(), &pairs.at) {
             Err(error) if error.kind() == ErrorKind::Gradient && of.places().len() > 1 => {
                 for place in of.places() {
                     self.multipliers(pairs, Attributed::Replaced(std::slice::from_ref(place)), captum)?;
@@ -128,7 +137,7 @@ impl Question<'_> {
         let differences = numbers[..count].iter().zip(&numbers[count..]).map(|(end, start)| end - start).collect();
         Ok(Multipliers {
             values: upper.collect::<Result<_>>()?,
-            points: vars.into_iter().map(|(_, var)| var).collect(),
+            points: vars.iter().map(|(_, var)| pairs.at.unfold(var)).collect::<Result<_>>()?,
             differences,
             graph_bytes: sample.graph_bytes,
         })
@@ -146,7 +155,7 @@ impl Question<'_> {
             let place = Place::Output(name.clone());
             let tap = [(place.clone(), Tap::AddZero)];
             let (scalars, mut layers) = self.scalars_under(Some(rule()), &inputs, tap, &pair.at)?;
-            if self.adds_up(&scalars, &mut layers, &place)? {
+            if self.adds_up(&scalars, &mut layers, &place, &pair.at)? {
                 lost_below = Some(index);
             }
         }
@@ -169,11 +178,11 @@ impl Question<'_> {
     }
 
     /// Whether the multipliers of a layer add up to F(x) − F(b) for the only pair.
-    fn adds_up(&self, scalars: &Tensor, layers: &mut Layers, place: &Place) -> Result<bool> {
+    fn adds_up(&self, scalars: &Tensor, layers: &mut Layers, place: &Place, at: &Expansion) -> Result<bool> {
         let Some(caught) = layers.take(place) else { return Ok(false) };
         let Some(var) = caught.var else { return Ok(false) };
         let numbers = host(scalars)?;
-        let Ok(sample) = gradients(scalars, &[(place.to_string(), var)], Vec::new()) else { return Ok(false) };
+        let Ok(sample) = gradients(scalars, &[(place.to_string(), var)], Vec::new(), at) else { return Ok(false) };
         let (multipliers, activation) = (host(&sample.gradients[0])?, host(&caught.activation)?);
         let half = activation.len() / 2;
         let sum: f64 = (0..half).map(|index| multipliers[index] * (activation[index] - activation[half + index])).sum();

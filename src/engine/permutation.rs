@@ -76,7 +76,7 @@ impl Rearrangement {
 impl Question<'_> {
     /// F(x) − F(x with the feature of another row) for each feature of each example of the inputs.
     pub(crate) fn permuted(&self, mask: &FeatureMask, order: &Rearrangement) -> Result<Vec<Tensor>> {
-        let features = mask.resolve(self.inputs().tensors(), self.inputs().names(), "input")?;
+        let features = mask.resolve(self.inputs(), self.inputs().tensors(), self.inputs().names(), "input")?;
         self.rearranged(&[], self.inputs().tensors(), features, order)
     }
 
@@ -89,7 +89,7 @@ impl Question<'_> {
         order: &Rearrangement,
     ) -> Result<Vec<Tensor>> {
         let activations = std::slice::from_ref(activation);
-        let features = mask.resolve(activations, &[], "layer")?;
+        let features = mask.resolve(self.inputs(), activations, &[], "layer")?;
         self.rearranged(std::slice::from_ref(place), activations, features, order)
     }
 
@@ -101,7 +101,8 @@ impl Question<'_> {
         order: &Rearrangement,
     ) -> Result<Vec<Tensor>> {
         let batch = self.batch_size();
-        if batch < 2 {
+        let repeats = self.inputs().repeats();
+        if repeats.len() < 2 {
             bail!(
                 Input,
                 "there is one example: a permutation takes features from the other rows of a batch, at least 2"
@@ -117,9 +118,10 @@ impl Question<'_> {
             let mut moves = Vec::new();
             for feature in block {
                 present.push(Bits::all_but(count, feature));
-                let order = order.of(feature, batch)?;
+                let order = order.of(feature, repeats.len())?;
                 let moved = order.into_iter().enumerate().filter(|(example, donor)| example != donor);
-                moves.extend(moved.map(|(example, donor)| (feature, present.len() - 1, example, donor)));
+                let rows = moved.flat_map(|(example, donor)| repeats[example].iter().zip(&repeats[donor]));
+                moves.extend(rows.map(|(example, donor)| (feature, present.len() - 1, *example, *donor)));
             }
             let mixture = |index: usize| {
                 let (_, set, example, donor) = moves[index];

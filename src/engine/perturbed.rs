@@ -86,9 +86,13 @@ impl<'q> Perturbed<'q> {
         };
         let mixed = self.points.iter().zip(&self.donors).enumerate().map(mixed).collect::<Result<Vec<_>>>()?;
         let (scalars, _) = match self.places.as_slice() {
-            [] => self.question.scalars(&at.with_tensors(self.question.inputs(), mixed)?, [], &at)?,
+            [] => {
+                let at = at.folded(self.question.inputs(), &mixed)?;
+                self.question.scalars(&at.with_tensors(self.question.inputs(), at.fold_all(&mixed)?)?, [], &at)?
+            }
             places => {
-                let taps = places.iter().cloned().zip(mixed.into_iter().map(Tap::Replace));
+                let at = self.question.folded_at_layers(&mixed, &at)?;
+                let taps = places.iter().cloned().zip(at.fold_all(&mixed)?.into_iter().map(Tap::Replace));
                 self.question.scalars(&at.expand_inputs(self.question.inputs())?, taps, &at)?
             }
         };

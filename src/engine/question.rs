@@ -117,7 +117,7 @@ impl<'a> Question<'a> {
     /// Tells the observer how many rows are still to be evaluated, where that is known.
     pub(crate) fn plans(&self, rows: Option<usize>) {
         if let (Some(watched), Some(rows)) = (&self.watched, rows) {
-            watched.plans(rows);
+            watched.plans(rows * self.inputs.examples() / self.batch_size().max(1));
         }
     }
 
@@ -167,6 +167,11 @@ impl<'a> Question<'a> {
             Quantity::Output(target) => {
                 let mut pass = Pass::run(self.model(), inputs, Layers::with_taps(taps).following(rule))?;
                 let output = pass.output()?;
+                self.answers().one_number |= output.rank() == 0 && at.evaluations() < self.batch_size();
+                let output = match at.folding() {
+                    None => output,
+                    Some(_) => at.unfold(&Selection::rows_of(&output, at.evaluations())?)?,
+                };
                 let is_new = at.begins_with_inputs() && !self.answers().knows(at.rows());
                 let scalars = match is_new {
                     true => self.learn(target, inputs, &output, at)?,
@@ -178,7 +183,8 @@ impl<'a> Question<'a> {
                 taps.push((place.clone(), Tap::Capture));
                 let layers = Layers::with_taps(taps).following(rule).stop_when_caught();
                 let mut pass = Pass::run(self.model(), inputs, layers)?;
-                let scalars = neuron.select(&pass.caught(place, at)?.activation, place.layer(), at)?;
+                let activation = at.unfold(&pass.caught(place, at)?.activation)?;
+                let scalars = neuron.select(&activation, place.layer(), at)?;
                 let is_new = at.begins_with_inputs() && !self.answers().knows(at.rows());
                 if is_new {
                     let own = scalars.narrow(0, 0, at.rows().len())?;
@@ -193,7 +199,6 @@ impl<'a> Question<'a> {
 
     /// Checks the target against the output of a pass that begins with the inputs, and keeps that output.
     fn learn(&self, target: &Target, inputs: &Inputs, output: &Tensor, at: &Expansion) -> Result<Tensor> {
-        self.answers().one_number |= output.rank() == 0 && self.batch_size() > 1;
         let rows = Selection::rows_of(output, at.len())?;
         check_output(self.model(), inputs, &rows)?;
         let own = rows.narrow(0, 0, at.rows().len())?.detach();
@@ -219,6 +224,7 @@ impl<'a> Question<'a> {
             let unknown = self.answers().unknown();
             for examples in unknown.chunk_by(|one, next| one + 1 == *next).flat_map(|run| run.chunks(passes.rows)) {
                 let at = Expansion::of_inputs(examples.to_vec());
+                let at = at.folded(&self.inputs, &self.input_points(&at)?)?;
                 self.scalars(&at.expand_inputs(&self.inputs)?, [], &at)?;
             }
             Ok(self.answers().values())
@@ -237,9 +243,10 @@ impl<'a> Question<'a> {
         let mut values = Vec::new();
         for block in blocks(at.len(), rows) {
             let of_block = |tensor: &Tensor| tensor.narrow(0, block.start, block.len())?.contiguous();
-            let narrowed = tensors.iter().map(of_block).collect::<candle_core::Result<_>>()?;
+            let narrowed = tensors.iter().map(of_block).collect::<candle_core::Result<Vec<_>>>()?;
             let at = Expansion::new(at.rows()[block.clone()].to_vec(), 1);
-            let inputs = at.with_tensors(&self.inputs, narrowed)?;
+            let at = at.folded(&self.inputs, &narrowed)?;
+            let inputs = at.with_tensors(&self.inputs, at.fold_all(&narrowed)?)?;
             let (scalars, _) = self.scalars(&inputs, [], &at)?;
             finite::check(&scalars).map_err(|e| e.at("the model's output for the baseline or the inputs"))?;
             values.extend(host(&scalars)?);

@@ -85,7 +85,7 @@ impl Question<'_> {
             activations.push(caught.activation.detach());
             wanted.extend(caught.var.map(|var| (place.to_string(), var)));
         }
-        let sample = gradients(&scalars, &wanted, activations)?;
+        let sample = gradients(&scalars, &wanted, activations, &at)?;
         if layers.blocks() == 0 || (places.is_empty() && rule.blocks() == 0) {
             bail!(
                 Layer,

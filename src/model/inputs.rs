@@ -32,12 +32,19 @@ pub struct Inputs {
     tensors: Vec<Tensor>,
     args: Vec<Tensor>,
     names: Arc<Vec<String>>,
+    /// Which example each row repeats; empty if none is repeated.
+    origins: Arc<Vec<u32>>,
 }
 
 impl Inputs {
     /// Several tensors to attribute, each `[batch, ...]`.
     pub fn new(tensors: impl IntoIterator<Item = Tensor>) -> Self {
-        Self { tensors: tensors.into_iter().collect(), args: Vec::new(), names: Arc::default() }
+        Self {
+            tensors: tensors.into_iter().collect(),
+            args: Vec::new(),
+            names: Arc::default(),
+            origins: Arc::default(),
+        }
     }
 
     /// Adds extra forward arguments, each `[batch, ...]`. They are never attributed, and are repeated
@@ -140,7 +147,56 @@ impl Inputs {
 
     /// The same call with other tensors and arguments.
     pub(crate) fn replaced(&self, tensors: Vec<Tensor>, args: Vec<Tensor>) -> Self {
-        Self { tensors, args, names: self.names.clone() }
+        Self { tensors, args, names: self.names.clone(), origins: self.origins.clone() }
+    }
+
+    /// The same call with each example this many times, one right after another.
+    pub(crate) fn repeated(&self, times: usize) -> Result<Self> {
+        let origins: Vec<u32> = (0..self.batch_size()?).flat_map(|row| vec![row as u32; times]).collect();
+        let repeat = |tensor: &Tensor| {
+            let rows = Tensor::new(origins.as_slice(), tensor.device())?;
+            Ok(tensor.contiguous()?.index_select(&rows, 0)?)
+        };
+        let tensors = self.tensors.iter().map(repeat).collect::<Result<_>>()?;
+        let args = self.args.iter().map(repeat).collect::<Result<_>>()?;
+        Ok(self.replaced(tensors, args).with_origins(origins))
+    }
+
+    /// A tensor with a row for each example, each repeated as the example is; any other as it is.
+    pub(crate) fn repeated_like(&self, tensor: &Tensor) -> Result<Tensor> {
+        if self.origins.is_empty() || tensor.dims().first() != Some(&self.examples()) {
+            return Ok(tensor.clone());
+        }
+        let rows = Tensor::new(self.origins.as_slice(), tensor.device())?;
+        Ok(tensor.contiguous()?.index_select(&rows, 0)?)
+    }
+
+    /// The rows that each example has.
+    pub(crate) fn repeats(&self) -> Vec<Vec<usize>> {
+        if self.origins.is_empty() {
+            return (0..self.examples()).map(|row| vec![row]).collect();
+        }
+        let mut rows = vec![Vec::new(); self.examples()];
+        for (row, origin) in self.origins.iter().enumerate() {
+            rows[*origin as usize].push(row);
+        }
+        rows
+    }
+
+    /// How many examples there are, each counted once.
+    pub(crate) fn examples(&self) -> usize {
+        let last = self.origins.iter().max().map(|last| *last as usize + 1);
+        last.unwrap_or_else(|| self.first().dims().first().copied().unwrap_or(0))
+    }
+
+    /// Which example each row repeats; empty if none is repeated.
+    pub(crate) fn origins(&self) -> &[u32] {
+        &self.origins
+    }
+
+    /// The same call, whose rows repeat these examples.
+    pub(crate) fn with_origins(self, origins: Vec<u32>) -> Self {
+        Self { origins: Arc::new(origins), ..self }
     }
 }
 

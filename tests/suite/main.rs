@@ -57,6 +57,9 @@ mod feature_masks;
 /// Models that are closures from rows to numbers.
 mod black_boxes;
 
+/// Attributions of several classes in one call.
+mod classes;
+
 /// Relevance by LRP's rules.
 mod lrp;
 

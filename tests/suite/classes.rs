@@ -1,0 +1,162 @@
+//! Attributions of several classes in one call.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use candle_explain::attr::METHODS;
+use candle_explain::engine::Options;
+use candle_explain::prelude::*;
+
+use crate::laws::{mixes_rows, options};
+use crate::plain::{Plain, rows, tensor};
+use crate::subjects::{TYPES, rectifies, subjects};
+
+fn numbers(tensor: &Tensor) -> Vec<f64> {
+    tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+#[track_caller]
+fn assert_near(got: &[f64], expected: &[f64], share: f64, what: &str) {
+    assert_eq!(got.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(1e-3, |largest: f64, value| largest.max(value.abs()));
+    for (got, expected) in got.iter().zip(expected) {
+        let equal = (got - expected).abs() <= share * largest || (got.is_nan() && expected.is_nan());
+        assert!(equal, "{what}: {got} and {expected}, of {largest}");
+    }
+}
+
+#[track_caller]
+fn assert_same(got: &Attributions, expected: &Attributions, share: f64, what: &str) {
+    let all = |tensors: &[Tensor]| tensors.iter().flat_map(numbers).collect::<Vec<f64>>();
+    assert_eq!(got.tensor().dims(), expected.tensor().dims(), "{what}");
+    assert_near(&all(got.values()), &all(expected.values()), share, what);
+    let errors = |result: &Attributions| result.standard_errors().map(all).unwrap_or_default();
+    assert_near(&errors(got), &errors(expected), share, &format!("{what}, errors"));
+    let deltas =
+        |result: &Attributions| result.convergence_delta().map(|delta| delta.values().to_vec()).unwrap_or_default();
+    let largest = all(expected.values()).iter().fold(1., |largest: f64, value| largest.max(value.abs()));
+    for (got, expected) in deltas(got).iter().zip(&deltas(expected)) {
+        assert!((got - expected).abs() <= share * largest, "{what}, deltas: {got} and {expected}");
+    }
+    assert_eq!(deltas(got).len(), deltas(expected).len(), "{what}");
+    assert_eq!(got.targets(), expected.targets(), "{what}");
+    assert_eq!((got.samples(), got.steps()), (expected.samples(), expected.steps()), "{what}");
+    assert_eq!(got.output().is_some(), expected.output().is_some(), "{what}");
+    if let (Some(got), Some(expected)) = (got.output(), expected.output()) {
+        assert_near(&numbers(got), &numbers(expected), share, what);
+    }
+}
+
+#[test]
+fn classes_get_together_what_they_get_alone() {
+    for dtype in TYPES {
+        let share = if dtype == DType::F64 { 1e-11 } else { 2e-4 };
+        for subject in subjects(dtype) {
+            for info in subject.methods() {
+                let method = (info.build)(subject.model.clone(), &subject.options(info)).unwrap();
+                let together = method.attribute_classes(&subject.inputs, [1, 0]).unwrap();
+                assert_eq!(together.len(), 2);
+                for (class, together) in [1, 0].into_iter().zip(&together) {
+                    let alone = method.attribute_to(&subject.inputs, &Target::Class(class)).unwrap();
+                    assert_same(
+                        together,
+                        &alone,
+                        share,
+                        &format!("class {class} by {} of {}", info.name, subject.name),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// A network that counts the rows of its passes.
+struct Counted {
+    network: Sequential,
+    rows: AtomicUsize,
+}
+
+impl Model for Counted {
+    fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
+        self.rows.fetch_add(input.batch_size()?, Ordering::Relaxed);
+        self.network.forward(input, layers)
+    }
+
+    fn known_operations(&self) -> Option<usize> {
+        self.network.known_operations()
+    }
+}
+
+#[test]
+fn classes_share_the_forward_passes() {
+    const EXAMPLES: usize = 40;
+    let inputs = tensor(&rows(3, EXAMPLES));
+    for info in METHODS {
+        let network = if rectifies(info) { Plain::rectified(68) } else { Plain::new(61) }.sequential();
+        let model = Arc::new(Counted { network, rows: AtomicUsize::new(0) });
+        let method = (info.build)(model.clone(), &options(info)).unwrap();
+        let counted = |classes: &[usize]| {
+            model.rows.store(0, Ordering::Relaxed);
+            method.attribute_classes(&inputs, classes.iter().copied()).unwrap();
+            model.rows.load(Ordering::Relaxed)
+        };
+        let (one, both) = (counted(&[1]), counted(&[0, 1]));
+        if info.name.ends_with("LRP") {
+            assert_eq!(both, 2 * one, "{}", info.name);
+            continue;
+        }
+        // An example whose classes fall into different passes is evaluated in both.
+        assert!((one..one + one / 20 + 8).contains(&both), "{}: {one} rows for one class, {both} for two", info.name);
+    }
+}
+
+#[test]
+fn baselines_and_masks_of_each_example_go_with_it() {
+    let net = Plain::new(61).sequential();
+    let inputs = tensor(&rows(3, 5));
+    let baseline = tensor(&rows(4, 5));
+    let width = inputs.dims()[1];
+    let ids: Vec<i64> = (0..5 * width).map(|index| ((index % width + index / width) % 2) as i64).collect();
+    let mask = Tensor::from_vec(ids, (5, width), &Device::Cpu).unwrap();
+    for info in
+        METHODS.iter().filter(|info| info.takes("feature_mask") && !info.takes("layer") || info.name == "DeepLift")
+    {
+        let options = Options {
+            baseline: (!mixes_rows(info)).then(|| Baseline::from(&baseline)),
+            feature_mask: info.takes("feature_mask").then(|| FeatureMask::from(&mask)),
+            ..options(info)
+        };
+        let method = (info.build)(Arc::new(net.clone()), &options).unwrap();
+        for (class, together) in method.attribute_classes(&inputs, 0..2).unwrap().iter().enumerate() {
+            let alone = method.attribute_to(&Inputs::from(&inputs), &Target::Class(class)).unwrap();
+            assert_same(together, &alone, 1e-11, info.name);
+        }
+    }
+}
+
+#[test]
+fn tolerances_settle_for_each_class() {
+    let net = Plain::new(61).sequential();
+    let inputs = tensor(&rows(3, 5));
+    let path = IntegratedGradients::new(&net).tolerance(1e-6);
+    let sampled = ShapleyValueSampling::new(&net).tolerance(1e-2).max_samples(4_000);
+    for method in [Box::new(path) as Box<dyn Attribute>, Box::new(sampled)] {
+        for (class, together) in method.attribute_classes(&inputs, 0..2).unwrap().iter().enumerate() {
+            let alone = method.attribute_to(&Inputs::from(&inputs), &Target::Class(class)).unwrap();
+            assert_same(together, &alone, 1e-11, together.method());
+            assert_eq!(together.settled(), alone.settled());
+        }
+    }
+}
+
+#[test]
+fn no_classes_and_rules_over_the_whole_batch_are_errors() {
+    let net = Plain::new(61).sequential();
+    let inputs = tensor(&rows(3, 2));
+    let error = Saliency::new(&net).attribute_classes(&inputs, []).unwrap_err().to_string();
+    assert_eq!(error, "there are no classes: give at least one, for example 0..2 for both of two");
+    let captum = DeepLift::new(&net).captum_rules(true);
+    let error = captum.attribute_classes(&inputs, 0..2).unwrap_err().to_string();
+    assert!(error.starts_with("captum_rules looks at the whole batch at once"), "{error}");
+    assert_eq!(captum.attribute_classes(&inputs, [1]).unwrap().len(), 1);
+}
