@@ -93,7 +93,7 @@ impl Attribute for LayerIntegratedGradients {
             let question = Question::about_output(&self.model, inputs, target, &self.path.budget)?;
             let baselines = self.path.baseline.resolve(inputs)?;
             question.warn_of_ids_against(&self.path.baseline);
-            let lines = baselines.lines(question.batch_size());
+            let lines = baselines.lines(question.inputs());
             let of = Attributed::Replaced(&places);
             let survey = question.survey(&baselines, self.path.n_steps, of, &|question, at| {
                 let activations = question.activations_at(&places, &question.input_points(at)?, at, at.len())?;

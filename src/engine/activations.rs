@@ -14,17 +14,19 @@ use crate::model::{Inputs, Layers, Model, Place, Tap};
 /// The outputs of layers for these inputs.
 pub(crate) fn activations(model: &dyn Model, inputs: &Inputs, places: &[Place]) -> Result<Vec<Tensor>> {
     check_inputs(inputs)?;
+    let at = Expansion::new((0..inputs.batch_size()?).collect(), 1);
+    let at = at.folded(inputs, inputs.tensors())?;
     let rows = Budget::default().rows_without_graph(inputs);
-    allowing_single_rows(Passes::of(rows), |passes| capture(model, inputs, places, passes.rows))
+    allowing_single_rows(Passes::of(rows), |passes| {
+        let found = capture(model, &at.expand_inputs(inputs)?, places, passes.rows)?;
+        found.iter().map(|activation| at.unfold(activation)).collect()
+    })
 }
 
 impl Question<'_> {
     /// The outputs of layers for the inputs.
     pub(crate) fn activations(&self, places: &[Place]) -> Result<Vec<Tensor>> {
-        let at = Expansion::new((0..self.batch_size()).collect(), 1);
-        let at = at.folded(self.inputs(), self.inputs().tensors())?;
-        let found = activations(self.model(), &at.expand_inputs(self.inputs())?, places)?;
-        found.iter().map(|activation| at.unfold(activation)).collect()
+        activations(self.model(), self.inputs(), places)
     }
 
     /// The outputs of layers for other inputs of the same shapes, evaluated in passes of `rows` rows.
@@ -35,7 +37,7 @@ impl Question<'_> {
         at: &Expansion,
         rows: usize,
     ) -> Result<Vec<Tensor>> {
-        let at = at.folded(self.inputs(), tensors)?;
+        let at = at.folded_wherever_equal(self.inputs(), tensors)?;
         let all = at.with_tensors(self.inputs(), at.fold_all(tensors)?)?;
         capture(self.model(), &all, places, rows)?.iter().map(|activation| at.unfold(activation)).collect()
     }

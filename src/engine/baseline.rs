@@ -112,11 +112,9 @@ enum Rows {
 
 impl Baselines {
     /// The lines from these baselines to the inputs of a batch.
-    pub(crate) fn lines(&self, batch: usize) -> Lines {
-        match self.rows {
-            Rows::Shared | Rows::PerExample => Lines::new(batch, 1),
-            Rows::Distribution(rows) => Lines::new(batch, rows),
-        }
+    pub(crate) fn lines(&self, inputs: &Inputs) -> Lines {
+        let batch = inputs.first().dims()[0];
+        Lines::new(batch, self.count()).of_repeated(batch / inputs.examples().max(1))
     }
 
     /// How many baselines each example is compared with.

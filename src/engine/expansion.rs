@@ -54,6 +54,18 @@ impl Expansion {
         Ok(Self { folding: folding.map(Arc::new), ..self.clone() })
     }
 
+    /// The same for passes of which no gradient is taken: rows of different examples are evaluated once too, if they are
+    /// equal and no extra arguments tell them apart.
+    pub(crate) fn folded_wherever_equal(&self, inputs: &Inputs, contents: &[Tensor]) -> Result<Self> {
+        let origins = match (inputs.args().is_empty(), inputs.origins().is_empty()) {
+            (true, _) => vec![0; self.len()],
+            (false, true) => self.rows.iter().map(|row| *row as u32).collect::<Vec<_>>().repeat(self.copies),
+            (false, false) => self.origins(inputs),
+        };
+        let folding = Folding::new(&origins, contents)?;
+        Ok(Self { folding: folding.map(Arc::new), ..self.clone() })
+    }
+
     /// The same for pairs, the first copy the inputs and the second what they are compared with.
     pub(crate) fn folded_in_pairs(&self, inputs: &Inputs, contents: &[Tensor]) -> Result<Self> {
         if inputs.origins().is_empty() {

@@ -43,7 +43,7 @@ pub(crate) fn gradients(
     let (gradients, graph_bytes) = match at.folding() {
         None => (backward(scalars, wanted)?, graph_bytes),
         Some(folding) => {
-            let one = |rows: &Tensor| backward(&scalars.index_select(rows, 0)?, wanted);
+            let one = |rows: &Tensor| backward(&scalars.contiguous()?.index_select(rows, 0)?, wanted);
             (folding.in_turns(one, scalars)?, graph_bytes * folding.share())
         }
     };

@@ -79,8 +79,7 @@ where
     pub(crate) fn fold<S: Fold>(&self, alphas: &[f64], start: impl Fn() -> S + Sync) -> Result<Integral> {
         allowing_single_rows(self.passes, |passes| {
             let count = self.lines.count();
-            let block = (passes.rows / alphas.len()).clamp(1, count);
-            let chunk = (passes.rows / block).clamp(1, alphas.len());
+            let (block, chunk) = self.lines.blocks(passes.rows, alphas.len());
             let mut totals = Totals::new(self.lines, alphas.len());
             let job = |index: usize| {
                 let lines = index * block..count.min((index + 1) * block);

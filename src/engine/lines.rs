@@ -9,11 +9,28 @@ use super::Expansion;
 pub(crate) struct Lines {
     examples: usize,
     baselines: usize,
+    /// How many examples in a row are the same one.
+    repeats: usize,
 }
 
 impl Lines {
     pub(crate) fn new(examples: usize, baselines: usize) -> Self {
-        Self { examples, baselines }
+        Self { examples, baselines, repeats: 1 }
+    }
+
+    /// The same lines, where this many examples in a row are the same one.
+    pub(crate) fn of_repeated(self, repeats: usize) -> Self {
+        Self { repeats, ..self }
+    }
+
+    /// How many lines are walked together in passes of `rows` rows, with `points` points each, and how many points a pass
+    /// takes. Equal lines go together, as they are evaluated once.
+    pub(crate) fn blocks(self, rows: usize, points: usize) -> (usize, usize) {
+        let (count, equal) = (self.count(), self.repeats * self.baselines);
+        let rows = rows * self.repeats;
+        let block = (rows / points).clamp(1, count);
+        let block = if equal > rows { block } else { block.next_multiple_of(equal).min(count) };
+        (block, (rows / block).clamp(1, points))
     }
 
     pub(crate) fn count(self) -> usize {

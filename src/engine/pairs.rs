@@ -53,7 +53,7 @@ impl Question<'_> {
         if matches!(of, Attributed::Inputs) {
             self.require_float_inputs()?;
         }
-        let lines = baselines.lines(self.batch_size());
+        let lines = baselines.lines(self.inputs());
         let count = lines.count();
         let finished = |block: Range<usize>| {
             let pairs = self.pairs(baselines, lines, &block)?;

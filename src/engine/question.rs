@@ -245,7 +245,7 @@ impl<'a> Question<'a> {
             let of_block = |tensor: &Tensor| tensor.narrow(0, block.start, block.len())?.contiguous();
             let narrowed = tensors.iter().map(of_block).collect::<candle_core::Result<Vec<_>>>()?;
             let at = Expansion::new(at.rows()[block.clone()].to_vec(), 1);
-            let at = at.folded(&self.inputs, &narrowed)?;
+            let at = at.folded_wherever_equal(&self.inputs, &narrowed)?;
             let inputs = at.with_tensors(&self.inputs, at.fold_all(&narrowed)?)?;
             let (scalars, _) = self.scalars(&inputs, [], &at)?;
             finite::check(&scalars).map_err(|e| e.at("the model's output for the baseline or the inputs"))?;

@@ -92,7 +92,7 @@ impl Question<'_> {
             question.gradients_at(between, points, at)
         };
         let survey = self.survey(&baselines, how.sampling.n_samples, between.attributed(), &at_inputs)?;
-        let lines = baselines.lines(self.batch_size());
+        let lines = baselines.lines(self.inputs());
         let multiply = how.multiply_by_inputs;
         let ends = Ends { between, baselines, lines, noise, multiply, ends: survey.ends };
         let like = self.attributed_rows(between)?;

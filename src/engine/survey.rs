@@ -56,7 +56,7 @@ impl Question<'_> {
     }
 
     fn plan(&self, baselines: &Baselines, points: usize, of: Option<Attributed>, evaluate: Evaluate) -> Result<Survey> {
-        let lines = baselines.lines(self.batch_size());
+        let lines = baselines.lines(self.inputs());
         let first = Expansion::of_inputs(vec![0]);
         if let Some(rows) = self.budget.rows {
             let ends = self.values()?;
@@ -100,7 +100,7 @@ impl Question<'_> {
     where
         E: Fn(Vec<Tensor>, &Expansion) -> Result<Sample> + Sync,
     {
-        let lines = baselines.lines(self.batch_size());
+        let lines = baselines.lines(self.inputs());
         self.plans(settings.points_of(lines));
         Walk {
             settings,

@@ -70,7 +70,7 @@ const PASSES: &[(&str, &[usize], &[usize])] = &[
     ("Lime", &[1, 14], &[1, 280]),
     ("KernelShap", &[1, 1, 14], &[1, 20, 280]),
     // The layer at the input, and the gradient there; F and the layer at the baselines; the layer at the inputs.
-    ("LayerIntegratedGradients", &[1, 1, 1, 1, 1, 50], &[1, 1, 20, 20, 20, 100]),
+    ("LayerIntegratedGradients", &[1, 1, 1, 1, 1, 50], &[1, 1, 20, 20, 1, 100]),
     // The layer is also wanted at each step's beginning.
     ("LayerConductance", &[1, 1, 51], &[1, 20, 120]),
     ("LayerActivation", &[1], &[1]),
@@ -78,8 +78,8 @@ const PASSES: &[(&str, &[usize], &[usize])] = &[
     ("LayerGradCam", &[1], &[1]),
     ("InternalInfluence", &[1, 50], &[1, 100]),
     // The layer and the gradient at the input; the layer there for its shape; F at the baselines drawn; the layer at both
-    // ends of the samples.
-    ("LayerGradientShap", &[1, 1, 1, 1, 5, 5, 5], &[1, 1, 1, 5, 5, 5, 5]),
+    // ends of the samples, once for equal ones.
+    ("LayerGradientShap", &[1, 1, 1, 1, 1, 1, 5], &[1, 1, 1, 5, 5, 1, 5]),
     ("LayerDeepLift", &[2], &[2, 38]),
     ("LayerDeepLiftShap", &[2], &[2, 38]),
     ("LayerLRP", &[1], &[1]),
