@@ -7,15 +7,16 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::axis::{AIR, Axis, DOT_AIR};
 use super::chart::{Bin, Chart, Kind};
-use super::html::{NEGATIVE, POSITIVE, number};
+use super::colour::Colour;
+use super::html::number;
 use super::lettering::SIZE;
 use super::measure::{shortened, width};
+use super::palette::plain;
+use super::theme::colours;
 use crate::visible::visible;
 
 const WIDTH: u32 = 560;
 const HEIGHT: u32 = 340;
-const INK: RGBColor = RGBColor(31, 41, 51);
-const GRID: RGBColor = RGBColor(226, 230, 235);
 /// The size of the letters on axes.
 const LETTERS: f64 = 12.;
 /// How wide the names of bars may be.
@@ -34,7 +35,7 @@ pub(super) fn svg(chart: &Chart) -> String {
         };
         let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
         // The backend writes into a string, which cannot fail.
-        let _ = area.fill(&WHITE).and_then(|()| match &chart.kind {
+        let _ = area.fill(&rgb(colours().ground)).and_then(|()| match &chart.kind {
             Kind::Bars(bars) => chart.draw_bars(&area, bars),
             Kind::Histogram { edges, counts } => chart.draw_histogram(&area, edges, counts),
             Kind::Scatter(bins) => chart.draw_scatter(&area, bins),
@@ -52,12 +53,19 @@ fn round(value: f64) -> f64 {
 
 /// Text on one side of a mark, at its height.
 fn beside(side: HPos) -> TextStyle<'static> {
-    ("sans-serif", 11).into_font().color(&INK).pos(Pos::new(side, VPos::Center))
+    ("sans-serif", 11).into_font().color(&ink()).pos(Pos::new(side, VPos::Center))
+}
+
+fn rgb(Colour(red, green, blue): Colour) -> RGBColor {
+    RGBColor(red, green, blue)
 }
 
 fn colour(value: f64) -> RGBColor {
-    let (red, green, blue) = if value < 0. { NEGATIVE } else { POSITIVE };
-    RGBColor(red, green, blue)
+    rgb(plain(value))
+}
+
+fn ink() -> RGBColor {
+    rgb(colours().ink)
 }
 
 /// The width that the names of bars take.
@@ -88,10 +96,10 @@ impl Chart {
         chart
             .configure_mesh()
             .disable_y_mesh()
-            .light_line_style(WHITE)
-            .bold_line_style(GRID)
-            .axis_style(INK)
-            .label_style(("sans-serif", 12, &INK))
+            .light_line_style(rgb(colours().ground))
+            .bold_line_style(rgb(colours().grid))
+            .axis_style(ink())
+            .label_style(("sans-serif", 12, &ink()))
             .x_desc(visible(&self.y_label))
             .y_desc(visible(&self.x_label))
             .y_labels(bars.len())
@@ -124,7 +132,7 @@ impl Chart {
         }))?;
         chart.draw_series(std::iter::once(PathElement::new(
             [(0., SegmentValue::Exact(0)), (0., SegmentValue::Last)],
-            INK,
+            ink(),
         )))?;
         Ok(())
     }
@@ -219,7 +227,7 @@ type Drawn<B> = std::result::Result<(), DrawingAreaErrorKind<<B as DrawingBacken
 
 fn builder<'a, 'b, B: DrawingBackend>(area: &'a DrawingArea<B, Shift>, title: &str) -> ChartBuilder<'a, 'b, B> {
     let mut builder = ChartBuilder::on(area);
-    builder.margin(10).margin_right(20).caption(visible(title), ("sans-serif", 16, &INK));
+    builder.margin(10).margin_right(20).caption(visible(title), ("sans-serif", 16).into_font().color(&ink()));
     builder
 }
 
@@ -230,10 +238,10 @@ fn mesh<B: DrawingBackend>(
 ) -> Drawn<B> {
     chart
         .configure_mesh()
-        .light_line_style(WHITE)
-        .bold_line_style(GRID)
-        .axis_style(INK)
-        .label_style(("sans-serif", 12, &INK))
+        .light_line_style(rgb(colours().ground))
+        .bold_line_style(rgb(colours().grid))
+        .axis_style(ink())
+        .label_style(("sans-serif", 12, &ink()))
         .x_desc(visible(x_label))
         .y_desc(visible(y_label))
         .draw()
