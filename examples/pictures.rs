@@ -25,6 +25,16 @@ const COMMENTS: [(&str, &str); 5] = [
     ("hebrew", "המוצר הזה טוב מאוד, אבל המחיר 99 ₪ גבוה מדי."),
 ];
 
+/// Rows that are hard to draw: numbers of very different sizes, and names that do not fit.
+const ROWS: [(&str, [[f64; 4]; 2]); 5] = [
+    ("huge", [[1e300, -1e300, 5e299, -2e298], [1., 2., 3., 4.]]),
+    ("tiny", [[5e-7, -4.999999e-7, 1e-9, 0.], [-1.23456e-7, 2e-7, 3e-7, 0.]]),
+    ("close", [[1000.25, 1e-3, -1e-3, 2e-3], [1000.26, 1e-3, 1e-3, 1e-3]]),
+    ("down", [[-123456.7, -99999.9, -1., -0.5], [-120000., -80000., -2., -3.]]),
+    ("nothing", [[0.; 4]; 2]),
+];
+const NAMES: [&str; 4] = ["age", "the time since the last payment but one, in days", "số lần mua hàng", "x"];
+
 /// A figure as HTML and as a picture, if it is one, light and dark.
 fn save<F: Figure + Clone>(figure: &F, folder: &Path, name: &str) -> Result<()> {
     for (theme, ending) in [(Theme::Light, "light"), (Theme::Dark, "dark")] {
@@ -60,6 +70,18 @@ fn main() -> Result<()> {
         save(chart, &folder, name)?;
     }
     save(&row![mean, ages, fares]?, &folder, "row")?;
+
+    for (name, rows) in ROWS {
+        let inputs = Inputs::from(Tensor::new(&rows, &Device::Cpu)?).with_names(NAMES);
+        // A sum attributes each number to itself.
+        let sum = IntegratedGradients::new(|x: &Tensor| x.sum(1)).n_steps(1).gradient_check(Check::Off);
+        let numbers = sum.attribute(&inputs, Target::None)?;
+        save(&numbers.waterfall((&inputs, 0))?, &folder, &format!("waterfall-{name}"))?;
+        save(&numbers.force((&inputs, 0))?, &folder, &format!("force-{name}"))?;
+        save(&numbers.beeswarm(&inputs)?, &folder, &format!("beeswarm-{name}"))?;
+        save(&numbers.dependence(&inputs, NAMES[1])?, &folder, &format!("dependence-{name}"))?;
+        save(&numbers.mean()?.bars(NAMES)?, &folder, &format!("bars-{name}"))?;
+    }
 
     let explain = Explainer::from_pretrained("data/sentiment-vi")?;
     for (name, text) in COMMENTS {

@@ -21,6 +21,7 @@ pub(super) const MOST_DOTS: usize = 1000;
 
 /// The attributions of many examples: a line for each feature, those that count most on top, and on it a dot for each
 /// example, at its attribution and in the colour of the feature's own value. Made with [`Attributions::beeswarm`].
+/// [`theme`](Figure::theme) draws it in light or dark.
 #[derive(Clone, Debug)]
 pub struct Beeswarm {
     title: String,

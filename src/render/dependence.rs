@@ -20,6 +20,7 @@ const FEW: usize = 8;
 
 /// A dot for each example: a feature's value from left to right, its attribution upwards, in the colour of a second
 /// feature. Made with [`Attributions::dependence`].
+/// [`theme`](Figure::theme) draws it in light or dark.
 #[derive(Clone, Debug)]
 pub struct Dependence {
     title: String,

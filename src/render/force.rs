@@ -22,6 +22,7 @@ const SMALLEST: f64 = 0.004;
 
 /// One bar between the base value and the output: what pushes up ends at the output from the left, what pushes down from
 /// the right, the largest next to it. Made with [`Attributions::force`] and [`TokenAttributions::force`].
+/// [`theme`](Figure::theme) draws it in light or dark.
 #[derive(Clone, Debug)]
 pub struct Force {
     title: String,

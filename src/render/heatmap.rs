@@ -15,6 +15,7 @@ use crate::visible::visible;
 
 /// Texts whose words are coloured by their attributions, one below the other, with one
 /// scale for all. Made with [`heatmap!`](crate::heatmap) or [`TokenAttributions::heatmap`].
+/// [`theme`](Figure::theme) draws it in light or dark.
 #[derive(Clone, Debug, Default)]
 pub struct Heatmap {
     texts: Option<TokenAttributions>,

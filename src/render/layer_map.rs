@@ -15,6 +15,7 @@ use crate::visible::visible;
 
 /// A picture of one text: its words from left to right as they are displayed, the layers from bottom to top, each field
 /// coloured by its attribution. Made with [`TokenAttributions::layer_map`].
+/// [`theme`](Figure::theme) draws it in light or dark.
 #[derive(Clone, Debug)]
 pub struct LayerMap {
     rows: Vec<TextRecord>,

@@ -1,4 +1,4 @@
-//! How results are displayed: pure functions to HTML, SVG and text.
+//! How results are displayed: functions to HTML, SVG and text, pure but for the theme that they draw in.
 //!
 //! Every figure paints its own background, so that it looks the same wherever it is shown: white unless its
 //! [`Theme`] is dark. It uses inline styles only, so that it survives in viewers without scripts or style sheets.
@@ -20,6 +20,7 @@ mod force;
 mod heatmap;
 mod html;
 mod interaction;
+mod labels;
 mod layer_map;
 mod lettering;
 mod measure;

@@ -6,6 +6,7 @@ use super::theme::Theme;
 use crate::error::{Error, Result};
 
 /// Figures side by side, made with [`row!`](crate::row); they wrap if there is no room.
+/// [`theme`](Figure::theme) chooses light or dark, for the figures that have not chosen themselves.
 #[derive(Clone, Debug, Default)]
 pub struct Row {
     figures: Vec<Forms>,

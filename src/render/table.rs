@@ -8,6 +8,7 @@ use super::theme::{Colours, colours};
 use crate::script::free_standing;
 
 /// A table with a caption, a row of heads, and remarks below it.
+/// [`theme`](Figure::theme) draws it in light or dark.
 #[derive(Clone, Debug)]
 pub struct Table {
     caption: String,

@@ -17,6 +17,7 @@ const MOST: usize = 10;
 
 /// From the base value to the output of one example: a bar for each feature, the largest on top, and those left over
 /// summed in one. Made with [`Attributions::waterfall`].
+/// [`theme`](Figure::theme) draws it in light or dark.
 #[derive(Clone, Debug)]
 pub struct Waterfall {
     title: String,
