@@ -17,7 +17,8 @@ pub use crate::model::{
 };
 pub use crate::nn::{Activation, Block, Conv2d, Linear, block};
 pub use crate::render::{
-    Beeswarm, Chart, Dependence, Figure, Force, Heatmap, LayerMap, Palette, Row, Show, Table, Waterfall,
+    Beeswarm, Chart, Dependence, Figure, Force, Heatmap, LayerMap, Palette, Row, Show, Table, Theme, Themed, Waterfall,
+    set_theme,
 };
 pub use crate::robust::{FGSM, Norm, PGD};
 pub use crate::seed::Seed;

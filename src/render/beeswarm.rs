@@ -5,9 +5,10 @@ use super::axis::Axis;
 use super::canvas::{Anchor, Canvas, MARGIN, Stretch, cut, wide};
 use super::captioned::captioned;
 use super::features::{Features, reaches};
-use super::html::{self, FAINT, INK, LINE, number};
-use super::shades::{self, Shades, WITHOUT_VALUE};
+use super::html::{self, number};
+use super::shades::{self, Shades};
 use super::swarm;
+use super::theme::{Colours, colours};
 use crate::engine::Attributions;
 use crate::error::{Result, bail};
 use crate::model::Inputs;
@@ -20,6 +21,7 @@ pub(super) const MOST_DOTS: usize = 1000;
 
 /// The attributions of many examples: a line for each feature, those that count most on top, and on it a dot for each
 /// example, at its attribution and in the colour of the feature's own value. Made with [`Attributions::beeswarm`].
+/// [`theme`](Figure::theme) draws it in light or dark.
 #[derive(Clone, Debug)]
 pub struct Beeswarm {
     title: String,
@@ -158,19 +160,21 @@ impl Beeswarm {
             }
         }
         let bottom = TOP + tall * lines.len() as f64;
+        let colours = colours();
+        let &Colours { ink, faint, .. } = colours;
         let mut canvas = Canvas::new(WIDTH);
         canvas.title(&self.title);
         canvas.axis_below(&across, &across.ticks_below(), (TOP, bottom));
         let zero = across.at(0.);
-        canvas.line((zero, TOP), (zero, bottom), FAINT, false);
+        canvas.line((zero, TOP), (zero, bottom), faint, false);
         for (row, (line, name)) in lines.iter().zip(&names).enumerate() {
             let middle = TOP + tall * (row as f64 + 0.5);
-            canvas.line((across.from, middle), (across.to, middle), LINE, true);
-            canvas.text((left - 10., middle + 4.), Anchor::End, INK, name);
+            canvas.line((across.from, middle), (across.to, middle), colours.line, true);
+            canvas.text((left - 10., middle + 4.), Anchor::End, ink, name);
             let shades = Shades::of(&line.values);
             let colour = |example: usize| match line.values.get(example) {
                 Some(value) => shades.colour(*value),
-                None => WITHOUT_VALUE.to_string(),
+                None => colours.without_value,
             };
             let dots = shown.iter().zip(&placed[row].0).zip(&swarms[row]);
             let dots = dots.filter_map(|((example, x), level)| {
@@ -179,13 +183,13 @@ impl Beeswarm {
             canvas.dots(dots, 0.5 * diameter - 0.2);
             let more = hidden(&swarms[row..=row]);
             if more > 0 {
-                canvas.text((across.to + 8., middle + 4.), Anchor::Start, FAINT, &format!("+{more}"));
+                canvas.text((across.to + 8., middle + 4.), Anchor::Start, faint, &format!("+{more}"));
             }
         }
         canvas.text(
             (0.5 * (across.from + across.to), bottom + 36.),
             Anchor::Middle,
-            INK,
+            ink,
             "attribution: moves the output down (left) or up (right)",
         );
         let length = (bottom - TOP - 44.).clamp(30., 260.);

@@ -1,9 +1,11 @@
 //! Marks on a picture that is drawn without plotters.
 
 use super::axis::Axis;
-use super::html::{FAINT, GROUND, INK, LINE, escape};
+use super::colour::Colour;
+use super::html::escape;
 use super::lettering::SIZE;
 use super::measure;
+use super::theme::{Colours, colours};
 
 /// The size of letters.
 const LETTERS: f64 = 12.;
@@ -69,14 +71,15 @@ impl Canvas {
 
     /// The title, cut if it is wider than the picture.
     pub(super) fn title(&mut self, title: &str) {
+        let ink = colours().ink;
         let room = (self.width - 2. * MARGIN) * SIZE / TITLE / 1.1;
         self.push(&format!(
-            "<text x=\"{MARGIN}\" y=\"{TITLE_LINE}\" font-size=\"{TITLE}\" font-weight=\"600\" fill=\"{INK}\">{}</text>",
+            "<text x=\"{MARGIN}\" y=\"{TITLE_LINE}\" font-size=\"{TITLE}\" font-weight=\"600\" fill=\"{ink}\">{}</text>",
             escape(&measure::shortened(title, room))
         ));
     }
 
-    pub(super) fn text(&mut self, (x, y): (f64, f64), anchor: Anchor, colour: &str, text: &str) {
+    pub(super) fn text(&mut self, (x, y): (f64, f64), anchor: Anchor, colour: Colour, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "",
             Anchor::Middle => " text-anchor=\"middle\"",
@@ -86,21 +89,21 @@ impl Canvas {
     }
 
     /// A text in the middle of its place, moved so far that it stays between the margins.
-    pub(super) fn text_within(&mut self, (x, y): (f64, f64), colour: &str, text: &str) {
+    pub(super) fn text_within(&mut self, (x, y): (f64, f64), colour: Colour, text: &str) {
         let half = 0.5 * wide(text);
         let x = x.min(self.width - MARGIN - half).max(MARGIN + half);
         self.text((x, y), Anchor::Middle, colour, text);
     }
 
     /// A text that runs upwards, with its middle at this place.
-    pub(super) fn upwards(&mut self, (x, y): (f64, f64), colour: &str, text: &str) {
+    pub(super) fn upwards(&mut self, (x, y): (f64, f64), colour: Colour, text: &str) {
         self.push(&format!(
             "<text transform=\"translate({x:.1} {y:.1}) rotate(-90)\" text-anchor=\"middle\" fill=\"{colour}\">{}</text>",
             escape(text)
         ));
     }
 
-    pub(super) fn line(&mut self, from: (f64, f64), to: (f64, f64), colour: &str, dashed: bool) {
+    pub(super) fn line(&mut self, from: (f64, f64), to: (f64, f64), colour: Colour, dashed: bool) {
         let dashes = if dashed { " stroke-dasharray=\"3 3\"" } else { "" };
         self.push(&format!(
             "<line x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\" stroke=\"{colour}\"{dashes}/>",
@@ -109,18 +112,18 @@ impl Canvas {
     }
 
     /// A text on the ground of the picture, so that no line runs through it.
-    pub(super) fn text_on_ground(&mut self, (x, y): (f64, f64), anchor: Anchor, colour: &str, text: &str) {
+    pub(super) fn text_on_ground(&mut self, (x, y): (f64, f64), anchor: Anchor, colour: Colour, text: &str) {
         let room = wide(text);
         let left = match anchor {
             Anchor::Start => x,
             Anchor::Middle => x - 0.5 * room,
             Anchor::End => x - room,
         };
-        self.rectangle((left - 2., y - LETTERS), room + 4., LETTERS + 4., GROUND);
+        self.rectangle((left - 2., y - LETTERS), room + 4., LETTERS + 4., colours().ground);
         self.text((x, y), anchor, colour, text);
     }
 
-    pub(super) fn polygon(&mut self, corners: &[(f64, f64)], colour: &str, tooltip: &str) {
+    pub(super) fn polygon(&mut self, corners: &[(f64, f64)], colour: Colour, tooltip: &str) {
         let corners: Vec<String> = corners.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         self.push(&format!(
             "<polygon points=\"{}\" fill=\"{colour}\"><title>{}</title></polygon>",
@@ -129,14 +132,14 @@ impl Canvas {
         ));
     }
 
-    pub(super) fn rectangle(&mut self, (x, y): (f64, f64), width: f64, height: f64, colour: &str) {
+    pub(super) fn rectangle(&mut self, (x, y): (f64, f64), width: f64, height: f64, colour: Colour) {
         self.push(&format!(
             "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"{colour}\"/>"
         ));
     }
 
     /// Dots of one size, each with its colour.
-    pub(super) fn dots(&mut self, dots: impl IntoIterator<Item = ((f64, f64), String)>, radius: f64) {
+    pub(super) fn dots(&mut self, dots: impl IntoIterator<Item = ((f64, f64), Colour)>, radius: f64) {
         self.push("<g stroke=\"none\">");
         for ((x, y), colour) in dots {
             self.push(&format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\" fill=\"{colour}\"/>"));
@@ -146,29 +149,31 @@ impl Canvas {
 
     /// An axis along the bottom, with lines up from its ticks.
     pub(super) fn axis_below(&mut self, across: &Stretch, ticks: &[(f64, String)], (top, bottom): (f64, f64)) {
+        let &Colours { ink, faint, line, .. } = colours();
         for (x, text) in ticks {
-            self.line((*x, top), (*x, bottom), LINE, false);
-            self.text((*x, bottom + BELOW_AXIS), Anchor::Middle, FAINT, text);
+            self.line((*x, top), (*x, bottom), line, false);
+            self.text((*x, bottom + BELOW_AXIS), Anchor::Middle, faint, text);
         }
-        self.line((across.from, bottom), (across.to, bottom), INK, false);
+        self.line((across.from, bottom), (across.to, bottom), ink, false);
     }
 
     /// An axis at the left, with lines to the right from its ticks.
     pub(super) fn axis_beside(&mut self, upwards: &Stretch, (left, right): (f64, f64)) {
+        let &Colours { ink, faint, line, .. } = colours();
         for (y, text) in upwards.ticks(|_| 2. * LETTERS) {
-            self.line((left, y), (right, y), LINE, false);
-            self.text((left - 7., y + 4.), Anchor::End, FAINT, &text);
+            self.line((left, y), (right, y), line, false);
+            self.text((left - 7., y + 4.), Anchor::End, faint, &text);
         }
-        self.line((left, upwards.from), (left, upwards.to), INK, false);
+        self.line((left, upwards.from), (left, upwards.to), ink, false);
     }
 
     /// The picture; `description` is for those who cannot see it.
     pub(super) fn svg(&self, height: f64, description: &str) -> String {
-        let width = self.width;
+        let (width, ground) = (self.width, colours().ground);
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" viewBox=\"0 0 \
              {width:.0} {height:.0}\" font-family=\"sans-serif\" font-size=\"{LETTERS}\" role=\"img\"><desc>{}</desc>\
-             <rect width=\"100%\" height=\"100%\" fill=\"{GROUND}\"/>{}</svg>",
+             <rect width=\"100%\" height=\"100%\" fill=\"{ground}\"/>{}</svg>",
             escape(description),
             self.marks
         )

@@ -1,8 +1,9 @@
 //! A picture with lines of text below it.
 
-use super::html::{FAINT, GROUND, escape};
+use super::html::escape;
 use super::lettering;
 use super::svg::size;
+use super::theme::{Colours, colours};
 
 const LINE_HEIGHT: f64 = 17.;
 const MARGIN: f64 = 14.;
@@ -11,15 +12,16 @@ const MARGIN: f64 = 14.;
 pub fn captioned(svg: String, remarks: &[String]) -> String {
     let Some((width, height)) = size(&svg).filter(|_| !remarks.is_empty()) else { return svg };
     let lines = remarks.iter().flat_map(|remark| lettering::lines(remark, width - 2. * MARGIN));
+    let Colours { ground, faint, .. } = colours();
     let (mut texts, mut y) = (String::new(), height);
     for line in lines {
         y += LINE_HEIGHT;
-        texts.push_str(&format!("<text x=\"{MARGIN}\" y=\"{y}\" fill=\"{FAINT}\">{}</text>", escape(&line)));
+        texts.push_str(&format!("<text x=\"{MARGIN}\" y=\"{y}\" fill=\"{faint}\">{}</text>", escape(&line)));
     }
     let height = y + MARGIN;
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
-         font-family=\"sans-serif\" font-size=\"12\"><rect width=\"100%\" height=\"100%\" fill=\"{GROUND}\"/>{svg}{texts}</svg>"
+         font-family=\"sans-serif\" font-size=\"12\"><rect width=\"100%\" height=\"100%\" fill=\"{ground}\"/>{svg}{texts}</svg>"
     )
 }
 

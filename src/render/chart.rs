@@ -13,6 +13,7 @@ const MOST_BARS: usize = 500;
 
 /// A chart: bars, a histogram, a binned scatter or a line. A notebook displays it, and
 /// [`Chart::svg`](Figure::svg) gives the picture.
+/// [`theme`](Figure::theme) draws it in light or dark.
 #[derive(Clone, Debug)]
 pub struct Chart {
     pub(super) title: String,
@@ -70,7 +71,8 @@ impl Series {
     }
 
     /// The mean of these values in each of `bins` bins of another series, 10,000 at most: how an attribution
-    /// depends on the feature's own value. Larger dots stand for more examples; a bin without one has no dot.
+    /// depends on the feature's own value. Larger dots stand for more examples; a bin without one has no dot. A dot's
+    /// number of examples stands beside it where it hides nothing, and always in the text.
     pub fn binned_scatter(&self, over: &Series, bins: usize) -> Result<Chart> {
         if over.len() != self.len() {
             bail!(

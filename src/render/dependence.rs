@@ -6,8 +6,9 @@ use super::beeswarm::{MOST_DOTS, evenly};
 use super::canvas::{Anchor, Canvas, MARGIN, Stretch, cut, wide};
 use super::captioned::captioned;
 use super::features::{Features, reaches};
-use super::html::{self, FAINT, INK, number};
+use super::html::{self, number};
 use super::shades::{self, Shades};
+use super::theme::{Colours, colours};
 use super::{bins, interaction, swarm};
 use crate::engine::Attributions;
 use crate::error::{Result, error};
@@ -19,6 +20,7 @@ const FEW: usize = 8;
 
 /// A dot for each example: a feature's value from left to right, its attribution upwards, in the colour of a second
 /// feature. Made with [`Attributions::dependence`].
+/// [`theme`](Figure::theme) draws it in light or dark.
 #[derive(Clone, Debug)]
 pub struct Dependence {
     title: String,
@@ -172,20 +174,21 @@ impl Dependence {
             places = moved;
         }
         let hidden = places.iter().filter(|place| place.is_none()).count();
+        let &Colours { ink, faint, without_value, .. } = colours();
         let mut canvas = Canvas::new(WIDTH);
         canvas.title(&self.title);
         canvas.axis_beside(&upwards, (left, right));
         canvas.axis_below(&across, &self.ticks(&across, few.as_deref()), (TOP, BOTTOM));
         let zero = upwards.at(0.);
-        canvas.line((left, zero), (right, zero), FAINT, false);
+        canvas.line((left, zero), (right, zero), faint, false);
         let middle = 0.5 * (left + right);
-        canvas.text((middle, BOTTOM + 38.), Anchor::Middle, INK, &cut(&self.names[self.feature], right - left));
-        canvas.upwards((MARGIN + 10., 0.5 * (TOP + BOTTOM)), INK, "attribution");
+        canvas.text((middle, BOTTOM + 38.), Anchor::Middle, ink, &cut(&self.names[self.feature], right - left));
+        canvas.upwards((MARGIN + 10., 0.5 * (TOP + BOTTOM)), ink, "attribution");
         let second = self.second.map(|second| &self.columns[second]);
         let shades = second.map(|values| Shades::of(values));
         let colour = |example: usize| match (&shades, second) {
             (Some(shades), Some(values)) => shades.colour(values[example]),
-            _ => shades::WITHOUT_VALUE.to_string(),
+            _ => without_value,
         };
         let dots =
             places.iter().zip(&shown).filter_map(|(place, example)| place.map(|place| (place, colour(*example))));

@@ -7,17 +7,21 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::axis::{AIR, Axis, DOT_AIR};
 use super::chart::{Bin, Chart, Kind};
-use super::html::{NEGATIVE, POSITIVE, number};
+use super::colour::Colour;
+use super::html::number;
+use super::labels::{self, Dot, GAP, Side};
 use super::lettering::SIZE;
 use super::measure::{shortened, width};
+use super::palette::plain;
+use super::theme::colours;
 use crate::visible::visible;
 
 const WIDTH: u32 = 560;
 const HEIGHT: u32 = 340;
-const INK: RGBColor = RGBColor(31, 41, 51);
-const GRID: RGBColor = RGBColor(226, 230, 235);
 /// The size of the letters on axes.
 const LETTERS: f64 = 12.;
+/// The size of the letters beside marks.
+const SMALL_LETTERS: f64 = 11.;
 /// How wide the names of bars may be.
 const WIDEST_NAME: u32 = WIDTH / 3;
 /// A line with more points than this is drawn from the lowest and the highest of each part: no more can be seen.
@@ -34,7 +38,7 @@ pub(super) fn svg(chart: &Chart) -> String {
         };
         let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
         // The backend writes into a string, which cannot fail.
-        let _ = area.fill(&WHITE).and_then(|()| match &chart.kind {
+        let _ = area.fill(&rgb(colours().ground)).and_then(|()| match &chart.kind {
             Kind::Bars(bars) => chart.draw_bars(&area, bars),
             Kind::Histogram { edges, counts } => chart.draw_histogram(&area, edges, counts),
             Kind::Scatter(bins) => chart.draw_scatter(&area, bins),
@@ -50,14 +54,27 @@ fn round(value: f64) -> f64 {
     (value * 1e4).round() / 1e4 + 0.
 }
 
-/// Text on one side of a mark, at its height.
-fn beside(side: HPos) -> TextStyle<'static> {
-    ("sans-serif", 11).into_font().color(&INK).pos(Pos::new(side, VPos::Center))
+/// Text on one side of a mark.
+fn beside(side: Side) -> TextStyle<'static> {
+    let place = match side {
+        Side::Left => Pos::new(HPos::Right, VPos::Center),
+        Side::Right => Pos::new(HPos::Left, VPos::Center),
+        Side::Above => Pos::new(HPos::Center, VPos::Bottom),
+        Side::Below => Pos::new(HPos::Center, VPos::Top),
+    };
+    ("sans-serif", SMALL_LETTERS).into_font().color(&ink()).pos(place)
+}
+
+fn rgb(Colour(red, green, blue): Colour) -> RGBColor {
+    RGBColor(red, green, blue)
 }
 
 fn colour(value: f64) -> RGBColor {
-    let (red, green, blue) = if value < 0. { NEGATIVE } else { POSITIVE };
-    RGBColor(red, green, blue)
+    rgb(plain(value))
+}
+
+fn ink() -> RGBColor {
+    rgb(colours().ink)
 }
 
 /// The width that the names of bars take.
@@ -77,21 +94,29 @@ fn room_beside(axis: &Axis, least: u32) -> u32 {
 
 impl Chart {
     fn draw_bars<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, bars: &[(String, f64)]) -> Drawn<B> {
-        // Room for the numbers at the ends of the bars.
-        let axis = Axis::new(bars.iter().map(|(_, value)| *value), true, AIR).with_room(0.09);
+        let largest = bars.iter().map(|(_, value)| value.abs()).fold(0., f64::max);
+        // Four decimal places, so that the points line up, unless that shows no digits or far too many.
+        let plain = (0.01..1e6).contains(&largest);
+        let label = |value: f64| if plain { format!("{:.4}", round(value)) } else { number(value) };
         let names: Vec<String> = bars.iter().map(|(name, _)| shown(name, WIDEST_NAME - 20)).collect();
+        let beside_names = room_for(names.iter().map(String::as_str));
+        // Room for the numbers at the ends of the bars.
+        let widest = bars.iter().map(|(_, value)| width(&label(*value))).fold(0., f64::max);
+        let share = (widest * SMALL_LETTERS / SIZE + 6.) / f64::from(WIDTH - beside_names - 26);
+        let room = ((share - AIR) / (1. - 2. * share)).max(0.09);
+        let axis = Axis::new(bars.iter().map(|(_, value)| *value), true, AIR).with_room(room);
         let mut chart = builder(area, &self.title)
-            .y_label_area_size(room_for(names.iter().map(String::as_str)))
+            .y_label_area_size(beside_names)
             .x_label_area_size(40)
             .margin_right(16)
             .build_cartesian_2d(axis.clone(), (0..bars.len() - 1).into_segmented())?;
         chart
             .configure_mesh()
             .disable_y_mesh()
-            .light_line_style(WHITE)
-            .bold_line_style(GRID)
-            .axis_style(INK)
-            .label_style(("sans-serif", 12, &INK))
+            .light_line_style(rgb(colours().ground))
+            .bold_line_style(rgb(colours().grid))
+            .axis_style(ink())
+            .label_style(("sans-serif", 12, &ink()))
             .x_desc(visible(&self.y_label))
             .y_desc(visible(&self.x_label))
             .y_labels(bars.len())
@@ -104,10 +129,6 @@ impl Chart {
             })
             .x_label_formatter(&|x| axis.label(*x))
             .draw()?;
-        let largest = bars.iter().map(|(_, value)| value.abs()).fold(0., f64::max);
-        // Four decimal places, so that the points line up, unless that shows no digits or far too many.
-        let plain = (0.01..1e6).contains(&largest);
-        let label = |value: f64| if plain { format!("{:.4}", round(value)) } else { number(value) };
         let from_top = |index: usize| bars.len() - 1 - index;
         chart.draw_series(bars.iter().enumerate().map(|(index, (_, value))| {
             let row = from_top(index);
@@ -118,13 +139,13 @@ impl Chart {
             bar
         }))?;
         chart.draw_series(bars.iter().enumerate().map(|(index, (_, value))| {
-            let (shift, side) = if *value < 0. { (-5, HPos::Right) } else { (5, HPos::Left) };
+            let (shift, side) = if *value < 0. { (-5, Side::Left) } else { (5, Side::Right) };
             EmptyElement::at((axis.place(*value), SegmentValue::CenterOf(from_top(index))))
                 + Text::new(label(*value), (shift, 0), beside(side))
         }))?;
         chart.draw_series(std::iter::once(PathElement::new(
             [(0., SegmentValue::Exact(0)), (0., SegmentValue::Last)],
-            INK,
+            ink(),
         )))?;
         Ok(())
     }
@@ -163,17 +184,36 @@ impl Chart {
             .x_label_area_size(40)
             .build_cartesian_2d(across.clone(), upwards.clone())?;
         mesh(&mut chart, &self.x_label, &self.y_label)?;
-        chart.draw_series(bins.iter().map(|bin| {
-            let radius = (4. + 14. * (bin.count as f64 / most).sqrt()).round() as i32;
-            let label = if bin.count == 1 { "1 example".to_string() } else { format!("{} examples", bin.count) };
-            let (shift, side) = if across.place(bin.middle) > across.middle() {
-                (-radius - 3, HPos::Right)
-            } else {
-                (radius + 3, HPos::Left)
+        let label =
+            |bin: &Bin| if bin.count == 1 { "1 example".to_string() } else { format!("{} examples", bin.count) };
+        let place = |bin: &Bin| (across.place(bin.middle), upwards.place(bin.mean));
+        let dots: Vec<Dot> = bins
+            .iter()
+            .map(|bin| {
+                let (x, y) = chart.backend_coord(&place(bin));
+                Dot {
+                    x: f64::from(x),
+                    y: f64::from(y),
+                    radius: (4. + 14. * (bin.count as f64 / most).sqrt()).round(),
+                    wide: width(&label(bin)) * SMALL_LETTERS / SIZE,
+                    side: if across.place(bin.middle) > across.middle() { Side::Left } else { Side::Right },
+                }
+            })
+            .collect();
+        let sides = labels::sides(&dots, [0., 0., f64::from(WIDTH), f64::from(HEIGHT)]);
+        chart.draw_series(bins.iter().zip(&dots).map(|(bin, dot)| {
+            EmptyElement::at(place(bin)) + Circle::new((0, 0), dot.radius as i32, colour(bin.mean).mix(0.75).filled())
+        }))?;
+        let labelled = bins.iter().zip(dots).zip(sides).filter_map(|(dot, side)| Some((dot, side?)));
+        chart.draw_series(labelled.map(|((bin, dot), side)| {
+            let away = (dot.radius + GAP) as i32;
+            let shift = match side {
+                Side::Left => (-away, 0),
+                Side::Right => (away, 0),
+                Side::Above => (0, -away),
+                Side::Below => (0, away),
             };
-            EmptyElement::at((across.place(bin.middle), upwards.place(bin.mean)))
-                + Circle::new((0, 0), radius, colour(bin.mean).mix(0.75).filled())
-                + Text::new(label, (shift, 0), beside(side))
+            EmptyElement::at(place(bin)) + Text::new(label(bin), shift, beside(side))
         }))?;
         Ok(())
     }
@@ -219,7 +259,7 @@ type Drawn<B> = std::result::Result<(), DrawingAreaErrorKind<<B as DrawingBacken
 
 fn builder<'a, 'b, B: DrawingBackend>(area: &'a DrawingArea<B, Shift>, title: &str) -> ChartBuilder<'a, 'b, B> {
     let mut builder = ChartBuilder::on(area);
-    builder.margin(10).margin_right(20).caption(visible(title), ("sans-serif", 16, &INK));
+    builder.margin(10).margin_right(20).caption(visible(title), ("sans-serif", 16).into_font().color(&ink()));
     builder
 }
 
@@ -230,10 +270,10 @@ fn mesh<B: DrawingBackend>(
 ) -> Drawn<B> {
     chart
         .configure_mesh()
-        .light_line_style(WHITE)
-        .bold_line_style(GRID)
-        .axis_style(INK)
-        .label_style(("sans-serif", 12, &INK))
+        .light_line_style(rgb(colours().ground))
+        .bold_line_style(rgb(colours().grid))
+        .axis_style(ink())
+        .label_style(("sans-serif", 12, &ink()))
         .x_desc(visible(x_label))
         .y_desc(visible(y_label))
         .draw()

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::theme::{Theme, Themed};
 use super::{html, notebook};
 
 use crate::error::{Error, Result, bail, error};
@@ -17,6 +18,27 @@ pub trait Figure {
 
     /// A standalone SVG, for a figure that can be drawn.
     fn svg(&self) -> Option<String> {
+        None
+    }
+
+    /// The same figure in this theme, whatever that of the notebook is; called last.
+    ///
+    /// ```
+    /// use candle_explain::prelude::*;
+    ///
+    /// let chart = Series::new("loss", vec![1.0, 0.5, 0.25]).line()?.title("Training");
+    /// let both = row![chart, chart.theme(Theme::Dark)]?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    fn theme(&self, theme: Theme) -> Themed<Self>
+    where
+        Self: Clone,
+    {
+        Themed::new(self, theme)
+    }
+
+    /// The theme that was chosen for it alone; `None` if it follows the notebook's.
+    fn own_theme(&self) -> Option<Theme> {
         None
     }
 
@@ -52,7 +74,12 @@ pub trait Figure {
 
 /// A page with nothing but this figure in it, and remarks below it.
 pub fn page_of(figure: &(impl Figure + ?Sized), remarks: &[String]) -> String {
-    html::page(&html::framed(&(figure.html() + &html::remarks(remarks))))
+    let page = || html::page(&html::framed(&(figure.html() + &html::remarks(remarks))));
+    theme_of(figure).draws(page)
+}
+
+fn theme_of(figure: &(impl Figure + ?Sized)) -> Theme {
+    figure.own_theme().unwrap_or_else(Theme::current)
 }
 
 /// Displays the last value of a notebook cell: the kernel calls it. In scope through the prelude, it
@@ -64,7 +91,8 @@ pub trait Show {
 
 impl<F: Figure> Show for F {
     fn evcxr_display(&self) {
-        let mut forms = vec![("text/html", html::framed(&self.html())), ("text/plain", self.text())];
+        let mut forms =
+            vec![("text/html", theme_of(self).draws(|| html::framed(&self.html()))), ("text/plain", self.text())];
         if let Some(svg) = self.svg() {
             forms.push(("image/svg+xml", svg));
         }
@@ -92,5 +120,9 @@ impl<F: Figure + ?Sized> Figure for &F {
 
     fn svg(&self) -> Option<String> {
         (**self).svg()
+    }
+
+    fn own_theme(&self) -> Option<Theme> {
+        (**self).own_theme()
     }
 }

@@ -6,9 +6,10 @@ use super::bidi::{self, Order, Part};
 use super::canvas::{Anchor, Canvas, MARGIN, Stretch, cut, wide};
 use super::features::{Example, Single, reaches, target_name};
 use super::heatmap::Heatmap;
-use super::html::{self, FAINT, GROUND, INK, escape, number, signed};
+use super::html::{self, escape, number, signed};
 use super::lettering::{Boxed, Lettering};
 use super::palette::Palette;
+use super::theme::{Colours, colours};
 use crate::engine::Attributions;
 use crate::error::{Result, bail};
 use crate::script::free_standing;
@@ -21,6 +22,7 @@ const SMALLEST: f64 = 0.004;
 
 /// One bar between the base value and the output: what pushes up ends at the output from the left, what pushes down from
 /// the right, the largest next to it. Made with [`Attributions::force`] and [`TokenAttributions::force`].
+/// [`theme`](Figure::theme) draws it in light or dark.
 #[derive(Clone, Debug)]
 pub struct Force {
     title: String,
@@ -235,6 +237,7 @@ impl Force {
         const BOTTOM: f64 = TOP + 34.;
         const POINT: f64 = 6.;
         let across = Stretch { axis: self.axis(), from: MARGIN, to: WIDTH - MARGIN };
+        let &Colours { ink, faint, .. } = colours();
         let mut canvas = Canvas::new(WIDTH);
         canvas.title(&self.title);
         canvas.axis_below(&across, &across.ticks_below(), (BOTTOM + 6., BOTTOM + 6.));
@@ -254,24 +257,24 @@ impl Force {
                 (tail, BOTTOM),
                 (tail + sign * point, middle),
             ];
-            canvas.polygon(&corners, &self.palette.ground(sign, 1.), &Self::tooltip(&piece));
+            canvas.polygon(&corners, self.palette.ground(sign, 1.), &Self::tooltip(&piece));
             let Some(push) = piece.push else { continue };
             let room = to - from - 2. * POINT - 2.;
             let place = 0.5 * (from + to) + 0.5 * sign * point;
             let (name, amount) = (Self::fitted(push, room), signed(push.amount));
             if wide(&amount) <= room && !name.is_empty() {
-                canvas.text((place, middle - 3.), Anchor::Middle, INK, &name);
-                canvas.text((place, middle + 12.), Anchor::Middle, INK, &amount);
+                canvas.text((place, middle - 3.), Anchor::Middle, ink, &name);
+                canvas.text((place, middle + 12.), Anchor::Middle, ink, &amount);
             } else if !name.is_empty() {
-                canvas.text((place, middle + 4.), Anchor::Middle, INK, &name);
+                canvas.text((place, middle + 4.), Anchor::Middle, ink, &name);
             }
         }
-        canvas.line((output, TOP - 20.), (output, BOTTOM + 6.), INK, false);
+        canvas.line((output, TOP - 20.), (output, BOTTOM + 6.), ink, false);
         // Not through the bar and its letters.
         for (from, to) in [(TOP - 6., TOP), (BOTTOM, BOTTOM + 6.)] {
-            canvas.line((base, from), (base, to), INK, false);
+            canvas.line((base, from), (base, to), ink, false);
         }
-        canvas.text_within((output, TOP - 26.), INK, &format!("output {}", number(self.output)));
+        canvas.text_within((output, TOP - 26.), ink, &format!("output {}", number(self.output)));
         let text = format!("base value {}", number(self.base));
         // On the side that the output is not on, if there is room.
         let place = if base > output { (base - 4., Anchor::Start) } else { (base + 4., Anchor::End) };
@@ -284,7 +287,7 @@ impl Force {
             (Anchor::Start, false) => Anchor::End,
             (_, false) => Anchor::Start,
         };
-        canvas.text_on_ground((end, TOP - 9.), anchor, FAINT, &text);
+        canvas.text_on_ground((end, TOP - 9.), anchor, faint, &text);
         let (words, height) = self.words();
         canvas.push(&format!("<g transform=\"translate(0 {:.1})\" font-size=\"14\">{words}</g>", BOTTOM + 34.));
         canvas.svg(BOTTOM + 34. + height, &self.text())
@@ -312,7 +315,7 @@ impl Force {
         page.boxes(&boxes);
         page.line_break(1.6);
         for remark in self.caption() {
-            page.text(&remark, FAINT, false);
+            page.text(&remark, colours().faint, false);
             page.line_break(1.);
         }
         page.into_marks()
@@ -329,6 +332,7 @@ impl Force {
     /// The bar as HTML, whose letters can be selected and read aloud.
     fn bar(&self) -> String {
         const WIDE: f64 = 760.;
+        let Colours { ground, ink, faint, .. } = colours();
         let axis = self.axis();
         let percent = |value: f64| 100. * axis.share(value);
         let piece = |piece: &Piece| {
@@ -338,7 +342,7 @@ impl Force {
             let name = piece.push.map(|push| Self::fitted(push, 0.01 * width * WIDE - 6.)).unwrap_or_default();
             format!(
                 "<div title=\"{}\"{} style=\"position:absolute;left:{left:.2}%;width:{width:.2}%;top:0;height:34px;\
-                 box-sizing:border-box;background:{};color:{INK};border-{side}:2px solid {GROUND};line-height:34px;\
+                 box-sizing:border-box;background:{};color:{ink};border-{side}:2px solid {ground};line-height:34px;\
                  text-align:center;overflow:hidden;white-space:nowrap;font-size:12px\">{}</div>",
                 escape(&Self::tooltip(piece)),
                 bidi::direction(&name),
@@ -353,7 +357,7 @@ impl Force {
             let (side, place) = if to_the_left { ("right", 100. - at) } else { ("left", at) };
             format!(
                 "<div style=\"position:absolute;{side}:{place:.2}%;top:{top}px;height:{}px;border-{side}:2px {line};\
-                 white-space:nowrap;color:{INK}\"><span style=\"padding:0 5px;background:{GROUND}\">{name} {}</span></div>",
+                 white-space:nowrap;color:{ink}\"><span style=\"padding:0 5px;background:{ground}\">{name} {}</span></div>",
                 bottom - top,
                 number(value)
             )
@@ -362,8 +366,8 @@ impl Force {
         format!(
             "<div dir=\"ltr\" style=\"position:relative;width:{WIDE}px;max-width:100%;height:80px;margin:4px 0\"><div \
              style=\"position:absolute;left:0;right:0;top:40px;height:34px\">{pieces}</div>{}{}</div>",
-            mark(self.output, !before, [0, 74], "output", &format!("solid {INK}")),
-            mark(self.base, before, [20, 40], "base value", &format!("dashed {FAINT}")),
+            mark(self.output, !before, [0, 74], "output", &format!("solid {ink}")),
+            mark(self.base, before, [20, 40], "base value", &format!("dashed {faint}")),
         )
     }
 }

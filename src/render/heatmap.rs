@@ -3,10 +3,11 @@
 use super::Figure;
 use super::batch::NAMED;
 use super::bidi::{self, Order, Part};
-use super::html::{self, FAINT, GROUND, INK, LINE, beside_others, escape, signed};
+use super::html::{self, beside_others, escape, signed};
 use super::layer_map::bare;
 use super::lettering::{Boxed, Lettering, Placed};
 use super::palette::Palette;
+use super::theme::{Colours, colours};
 use crate::error::{Error, Result};
 use crate::script::free_standing;
 use crate::text::{BatchAttributions, TextRecord, TokenAttributions, Unit};
@@ -14,6 +15,7 @@ use crate::visible::visible;
 
 /// Texts whose words are coloured by their attributions, one below the other, with one
 /// scale for all. Made with [`heatmap!`](crate::heatmap) or [`TokenAttributions::heatmap`].
+/// [`theme`](Figure::theme) draws it in light or dark.
 #[derive(Clone, Debug, Default)]
 pub struct Heatmap {
     texts: Option<TokenAttributions>,
@@ -142,10 +144,11 @@ impl Heatmap {
 
     /// The picture's letters and boxes, and its height.
     fn placed(&self) -> Placed {
+        let &Colours { ink, faint, line, .. } = colours();
         let largest = self.largest();
         let mut page = Lettering::new();
         let [against, towards] = self.sides();
-        page.text(&against, FAINT, false);
+        page.text(&against, faint, false);
         page.space(8.);
         let boxed = |word, value: f64, special: bool, joined: bool| Boxed {
             word,
@@ -161,14 +164,14 @@ impl Heatmap {
             page.boxes(&[boxed(label.as_str(), *value, false, false)]);
         }
         page.space(4.);
-        page.text(&towards, FAINT, false);
+        page.text(&towards, faint, false);
         page.line_break(1.6);
         let (heads, rows) = self.facts();
         for (record, facts) in self.records().iter().zip(rows) {
-            page.rule(LINE);
+            page.rule(line);
             for (head, fact) in heads.iter().zip(&facts) {
-                page.text(&format!("{head}: "), FAINT, false);
-                page.text(fact, INK, true);
+                page.text(&format!("{head}: "), faint, false);
+                page.text(fact, ink, true);
                 page.space(14.);
             }
             page.line_break(1.5);
@@ -178,7 +181,7 @@ impl Heatmap {
             page.line_break(1.7);
         }
         for remark in self.remarks() {
-            page.text(&remark, FAINT, false);
+            page.text(&remark, faint, false);
             page.line_break(1.);
         }
         page.placed()
@@ -187,6 +190,7 @@ impl Heatmap {
 
 impl Figure for Heatmap {
     fn html(&self) -> String {
+        let Colours { ground, ink, faint, line, .. } = colours();
         let largest = self.largest();
         let [against, towards] = self.sides();
         let steps: String = self
@@ -194,20 +198,20 @@ impl Figure for Heatmap {
             .iter()
             .map(|(label, value)| {
                 let ground = self.palette.ground(*value, largest);
-                format!("<span dir=\"ltr\" style=\"background:{ground};color:{INK};padding:1px 8px\">{label}</span>")
+                format!("<span dir=\"ltr\" style=\"background:{ground};color:{ink};padding:1px 8px\">{label}</span>")
             })
             .collect();
         let legend = format!(
-            "<div dir=\"ltr\" style=\"padding:2px 10px 8px\"><span dir=\"ltr\" style=\"color:{FAINT};border-bottom:2px \
-             dotted\">{}</span> {steps} <span dir=\"ltr\" style=\"color:{FAINT}\">{}</span></div>",
+            "<div dir=\"ltr\" style=\"padding:2px 10px 8px\"><span dir=\"ltr\" style=\"color:{faint};border-bottom:2px \
+             dotted\">{}</span> {steps} <span dir=\"ltr\" style=\"color:{faint}\">{}</span></div>",
             escape(&against),
             escape(&towards)
         );
         let (heads, rows) = self.facts();
         let cell = |tag: &str, direction: &str, body: &str, white_space: &str| {
             format!(
-                "<{tag}{direction} style=\"padding:4px 10px;text-align:left;vertical-align:top;background:{GROUND};\
-                 color:{INK};border:0;border-bottom:1px solid {LINE};white-space:{white_space}\">{body}</{tag}>"
+                "<{tag}{direction} style=\"padding:4px 10px;text-align:left;vertical-align:top;background:{ground};\
+                 color:{ink};border:0;border-bottom:1px solid {line};white-space:{white_space}\">{body}</{tag}>"
             )
         };
         let head: String =
@@ -223,12 +227,12 @@ impl Figure for Heatmap {
                     _ => cell("td", bidi::direction(fact), &escape(fact), "nowrap"),
                 };
                 let cells: String = heads.iter().zip(&facts).map(fact).collect();
-                format!("<tr style=\"background:{GROUND}\">{cells}{}</tr>", cell("td", "", &words, "normal"))
+                format!("<tr style=\"background:{ground}\">{cells}{}</tr>", cell("td", "", &words, "normal"))
             })
             .collect();
         format!(
-            "{legend}<table style=\"border-collapse:collapse;background:{GROUND};color:{INK};font-size:13px;margin:0\">\
-             <thead><tr style=\"background:{GROUND}\">{head}</tr></thead><tbody>{body}</tbody></table>{}",
+            "{legend}<table style=\"border-collapse:collapse;background:{ground};color:{ink};font-size:13px;margin:0\">\
+             <thead><tr style=\"background:{ground}\">{head}</tr></thead><tbody>{body}</tbody></table>{}",
             html::remarks(&self.remarks())
         )
     }

@@ -1,17 +1,7 @@
 //! The pieces of HTML that figures are made of.
 
+use super::theme::{Colours, Theme, colours};
 use crate::visible::visible;
-
-/// The colours of background, text and lines of every figure.
-pub(super) const GROUND: &str = "#ffffff";
-pub(super) const INK: &str = "#1f2933";
-pub(super) const FAINT: &str = "#52606d";
-pub(super) const LINE: &str = "#d9dfe5";
-
-/// Blue for what speaks for the target and orange for what speaks against it: colour-blind readers
-/// can tell them apart.
-pub(super) const POSITIVE: (u8, u8, u8) = (31, 95, 165);
-pub(super) const NEGATIVE: (u8, u8, u8) = (200, 90, 15);
 
 /// Text that is shown as it is, whatever is in it; see [`visible`] for what cannot be shown.
 pub(super) fn escape(text: &str) -> String {
@@ -59,19 +49,24 @@ pub(super) fn image(svg: &str, description: &str) -> String {
     )
 }
 
-/// A page that contains only this.
+/// A page that contains only this, on the browser's own light or dark ground.
 pub(super) fn page(body: &str) -> String {
+    let scheme = match Theme::current() {
+        Theme::Light => "",
+        Theme::Dark => "<meta name=\"color-scheme\" content=\"dark\">",
+    };
     format!(
-        "<!DOCTYPE html>\n<html>\n<head><meta charset=\"utf-8\"><title>candle-explain</title></head>\n<body>\n{body}\n\
-         </body>\n</html>\n"
+        "<!DOCTYPE html>\n<html>\n<head><meta charset=\"utf-8\">{scheme}<title>candle-explain</title></head>\n<body>\n\
+         {body}\n</body>\n</html>\n"
     )
 }
 
-/// The figure on its light background.
+/// The figure on its background.
 pub(super) fn framed(body: &str) -> String {
+    let Colours { ground, ink, line, .. } = colours();
     format!(
-        "<div style=\"display:inline-block;box-sizing:border-box;max-width:100%;overflow-x:auto;background:{GROUND};\
-         color:{INK};border:1px solid {LINE};border-radius:6px;padding:8px;font-family:sans-serif;font-size:13px;\
+        "<div style=\"display:inline-block;box-sizing:border-box;max-width:100%;overflow-x:auto;background:{ground};\
+         color:{ink};border:1px solid {line};border-radius:6px;padding:8px;font-family:sans-serif;font-size:13px;\
          line-height:1.4\">{body}</div>"
     )
 }
@@ -110,7 +105,8 @@ pub(super) fn signed(value: f64) -> String {
 
 /// Remarks below a figure.
 pub(super) fn remarks<'a>(remarks: impl IntoIterator<Item = &'a String>) -> String {
-    let line = |remark: &String| format!("<div style=\"color:{FAINT};padding:2px 10px\">{}</div>", escape(remark));
+    let faint = colours().faint;
+    let line = |remark: &String| format!("<div style=\"color:{faint};padding:2px 10px\">{}</div>", escape(remark));
     remarks.into_iter().map(line).collect()
 }
 

@@ -4,9 +4,10 @@ use super::Figure;
 use super::bidi::{self, Order};
 use super::captioned::captioned;
 use super::heatmap::part;
-use super::html::{self, FAINT, GROUND, INK, LINE, beside_others, escape, number};
+use super::html::{self, beside_others, escape, number};
 use super::measure;
 use super::palette::Palette;
+use super::theme::{Colours, colours};
 use crate::error::{Result, bail};
 use crate::script::free_standing;
 use crate::text::{TextRecord, TokenAttributions, Unit};
@@ -14,6 +15,7 @@ use crate::visible::visible;
 
 /// A picture of one text: its words from left to right as they are displayed, the layers from bottom to top, each field
 /// coloured by its attribution. Made with [`TokenAttributions::layer_map`].
+/// [`theme`](Figure::theme) draws it in light or dark.
 #[derive(Clone, Debug)]
 pub struct LayerMap {
     rows: Vec<TextRecord>,
@@ -77,11 +79,12 @@ pub(super) fn bare(place: &str) -> &str {
 
 impl Figure for LayerMap {
     fn html(&self) -> String {
+        let Colours { ground, ink, faint, line, .. } = colours();
         let largest = self.largest();
         let (_, columns) = self.order();
         let field = |unit: &Unit, place: &str| {
             format!(
-                "<td title=\"{}, {}\" style=\"background:{};color:{INK};padding:3px 5px;border:1px solid {GROUND};\
+                "<td title=\"{}, {}\" style=\"background:{};color:{ink};padding:3px 5px;border:1px solid {ground};\
                  text-align:right\">{}</td>",
                 escape(bare(place)),
                 escape(&bidi::named(&free_standing(&unit.text), &number(unit.value))),
@@ -96,8 +99,8 @@ impl Figure for LayerMap {
             .map(|row| {
                 let fields: String = columns.iter().map(|column| field(&row.units()[*column], row.place())).collect();
                 format!(
-                    "<tr style=\"background:{GROUND}\"><th style=\"text-align:right;padding:3px 8px;background:{GROUND};\
-                     color:{FAINT};font-weight:400;white-space:nowrap\">{}</th>{fields}</tr>",
+                    "<tr style=\"background:{ground}\"><th style=\"text-align:right;padding:3px 8px;background:{ground};\
+                     color:{faint};font-weight:400;white-space:nowrap\">{}</th>{fields}</tr>",
                     escape(bare(row.place()))
                 )
             })
@@ -107,8 +110,8 @@ impl Figure for LayerMap {
             .map(|column| &self.rows[0].units()[*column])
             .map(|unit| {
                 format!(
-                    "<th{} style=\"padding:3px 5px;background:{GROUND};color:{INK};font-weight:600;text-align:center;\
-                     border-top:1px solid {LINE}\">{}</th>",
+                    "<th{} style=\"padding:3px 5px;background:{ground};color:{ink};font-weight:600;text-align:center;\
+                     border-top:1px solid {line}\">{}</th>",
                     bidi::direction(&unit.text),
                     escape(&free_standing(&unit.text))
                 )
@@ -116,8 +119,8 @@ impl Figure for LayerMap {
             .collect();
         format!(
             "<div style=\"font-weight:600;padding:2px 10px 6px\">{}</div><table style=\"border-collapse:collapse;\
-             background:{GROUND};color:{INK};font-size:12px;margin:0\"><tbody>{rows}<tr style=\"background:{GROUND}\">\
-             <th style=\"background:{GROUND}\"></th>{words}</tr></tbody></table>{}",
+             background:{ground};color:{ink};font-size:12px;margin:0\"><tbody>{rows}<tr style=\"background:{ground}\">\
+             <th style=\"background:{ground}\"></th>{words}</tr></tbody></table>{}",
             escape(&self.title()),
             html::remarks(&self.remarks)
         )
@@ -143,6 +146,7 @@ impl Figure for LayerMap {
         const TOP: f64 = 40.;
         const MARGIN: f64 = 14.;
         const SLANT: f64 = 40.;
+        let Colours { ground, ink, faint, .. } = colours();
         let widest = |texts: &mut dyn Iterator<Item = &str>| texts.map(measure::width).fold(0., f64::max);
         let largest = self.largest();
         let (order, columns) = self.order();
@@ -159,7 +163,7 @@ impl Figure for LayerMap {
             let y = TOP + FIELD.1 * row as f64;
             let place = escape(bare(record.place()));
             marks.push_str(&format!(
-                "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"end\" fill=\"{FAINT}\">{place}</text>",
+                "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"end\" fill=\"{faint}\">{place}</text>",
                 left - 8.,
                 y + 16.
             ));
@@ -167,8 +171,8 @@ impl Figure for LayerMap {
                 let x = left + FIELD.0 * column as f64;
                 marks.push_str(&format!(
                     "<g><title>{place}, {}</title><rect x=\"{x:.1}\" y=\"{y}\" width=\"{}\" height=\"{}\" \
-                     fill=\"{}\" stroke=\"{GROUND}\"/><text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\" \
-                     fill=\"{INK}\">{}</text></g>",
+                     fill=\"{}\" stroke=\"{ground}\"/><text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\" \
+                     fill=\"{ink}\">{}</text></g>",
                     escape(&bidi::named(&free_standing(&unit.text), &number(unit.value))),
                     FIELD.0,
                     FIELD.1,
@@ -183,7 +187,7 @@ impl Figure for LayerMap {
             let text = free_standing(&words[word].text);
             let (x, y) = (left + FIELD.0 * (column as f64 + 0.5), bottom + 16.);
             marks.push_str(&format!(
-                "<text transform=\"translate({x:.1} {y}) rotate({SLANT})\" fill=\"{INK}\">{}</text>",
+                "<text transform=\"translate({x:.1} {y}) rotate({SLANT})\" fill=\"{ink}\">{}</text>",
                 escape(&order.alone(word, &text))
             ));
         }
@@ -191,8 +195,8 @@ impl Figure for LayerMap {
         let picture = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
              viewBox=\"0 0 {width:.0} {height:.0}\" font-family=\"sans-serif\" font-size=\"12\" role=\"img\"><desc>{}</desc>\
-             <rect width=\"100%\" height=\"100%\" fill=\"{GROUND}\"/><text x=\"{MARGIN}\" y=\"24\" font-size=\"15\" \
-             font-weight=\"600\" fill=\"{INK}\">{}</text>{marks}</svg>",
+             <rect width=\"100%\" height=\"100%\" fill=\"{ground}\"/><text x=\"{MARGIN}\" y=\"24\" font-size=\"15\" \
+             font-weight=\"600\" fill=\"{ink}\">{}</text>{marks}</svg>",
             escape(&self.text()),
             escape(&self.title())
         );

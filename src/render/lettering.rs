@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::bidi::{Order, Part, named};
-use super::html::{GROUND, escape};
+use super::colour::Colour;
+use super::html::escape;
 use super::measure::{fitting, is_known, width};
+use super::theme::colours;
 use crate::script::{free_standing, line_may_end_between};
 
 pub(super) const SIZE: f64 = 14.;
@@ -33,8 +35,8 @@ pub(super) struct Boxed<'a> {
     pub(super) word: &'a str,
     /// Its tooltip.
     pub(super) title: String,
-    pub(super) colour: &'a str,
-    pub(super) ground: String,
+    pub(super) colour: Colour,
+    pub(super) ground: Colour,
     /// Whether it gets a dotted underline, because it speaks against the class.
     pub(super) dotted: bool,
     /// Whether it takes the direction of the words around it, regardless of its letters.
@@ -47,7 +49,7 @@ pub(super) struct Boxed<'a> {
 struct Set<'a> {
     word: Cow<'a, str>,
     letters: f64,
-    colour: &'a str,
+    colour: Colour,
     weight: &'static str,
     joined: bool,
     boxed: Option<&'a Boxed<'a>>,
@@ -65,7 +67,7 @@ impl Lettering {
     }
 
     /// Sets words without boxes; full lines are broken between words.
-    pub(super) fn text(&mut self, text: &str, colour: &str, bold: bool) {
+    pub(super) fn text(&mut self, text: &str, colour: Colour, bold: bool) {
         let weight = if bold { " font-weight=\"600\"" } else { "" };
         let set =
             |word| Set { word: Cow::Borrowed(word), letters: width(word), colour, weight, joined: false, boxed: None };
@@ -143,7 +145,7 @@ impl Lettering {
     }
 
     /// A line from margin to margin above what comes next.
-    pub(super) fn rule(&mut self, colour: &str) {
+    pub(super) fn rule(&mut self, colour: Colour) {
         let y = self.y - ABOVE - 4.;
         self.marks.push_str(&format!(
             "<line x1=\"{MARGIN}\" y1=\"{y:.1}\" x2=\"{:.1}\" y2=\"{y:.1}\" stroke=\"{colour}\"/>",
@@ -237,10 +239,11 @@ fn boxed_parts<'a>(boxed: &'a Boxed<'a>) -> Vec<Set<'a>> {
 impl Placed {
     /// The picture; `description` is for those who cannot see it.
     pub(super) fn svg(&self, description: &str) -> String {
+        let ground = colours().ground;
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height:.0}\" viewBox=\"0 0 {WIDTH} \
              {height:.0}\" font-family=\"sans-serif\" font-size=\"{SIZE}\" role=\"img\"><desc>{}</desc><rect width=\"100%\" \
-             height=\"100%\" fill=\"{GROUND}\"/>{}</svg>",
+             height=\"100%\" fill=\"{ground}\"/>{}</svg>",
             escape(description),
             self.marks,
             height = self.height,
@@ -268,8 +271,8 @@ mod tests {
     use super::*;
 
     fn boxed(word: &str) -> Boxed<'_> {
-        let (title, ground) = ("+0.1".to_string(), "#fff".to_string());
-        Boxed { word, title, colour: "#000", ground, dotted: true, special: false, joined: false }
+        let (title, colour, ground) = ("+0.1".to_string(), colours().ink, colours().ground);
+        Boxed { word, title, colour, ground, dotted: true, special: false, joined: false }
     }
 
     /// Where each box begins, with the letters in it.
@@ -338,7 +341,7 @@ mod tests {
     #[test]
     fn a_space_stands_between_the_words_that_it_parts() {
         let mut page = Lettering::new();
-        page.text("سلبي (0.97)", "#000", true);
+        page.text("سلبي (0.97)", colours().ink, true);
         let x = |part: &str| part.split("x=\"").nth(1).unwrap().split('"').next().unwrap().parse::<f64>().unwrap();
         let seen: Vec<f64> = page.marks.split("<text").skip(1).map(x).collect();
         // Both are centred in their places.
@@ -365,7 +368,7 @@ mod tests {
     fn what_is_set_is_escaped() {
         let mut page = Lettering::new();
         page.boxes(&[boxed("<script>")]);
-        page.text("a & b", "#000", true);
+        page.text("a & b", colours().ink, true);
         let svg = page.placed().svg("\"<x>\"");
         assert!(!svg.contains("<script>") && svg.contains("&lt;script&gt;") && !svg.contains("<x>"));
     }

@@ -1,8 +1,7 @@
-//! How results are displayed: pure functions to HTML, SVG and text.
+//! How results are displayed: functions to HTML, SVG and text, pure but for the theme that they draw in.
 //!
-//! Every figure paints its own light background with dark text, so that it looks the same on light
-//! and dark themes. It uses inline styles only, so that it survives in viewers without scripts or
-//! style sheets.
+//! Every figure paints its own background, so that it looks the same wherever it is shown: white unless its
+//! [`Theme`] is dark. It uses inline styles only, so that it survives in viewers without scripts or style sheets.
 
 mod axis;
 mod batch;
@@ -12,6 +11,7 @@ mod bins;
 mod canvas;
 mod captioned;
 mod chart;
+mod colour;
 mod dependence;
 mod drawing;
 mod features;
@@ -20,6 +20,7 @@ mod force;
 mod heatmap;
 mod html;
 mod interaction;
+mod labels;
 mod layer_map;
 mod lettering;
 mod measure;
@@ -33,6 +34,7 @@ mod shades;
 mod svg;
 mod swarm;
 mod table;
+mod theme;
 mod waterfall;
 
 pub use beeswarm::Beeswarm;
@@ -49,4 +51,5 @@ pub use palette::Palette;
 pub use png::from_svg as png_from_svg;
 pub use row::Row;
 pub use table::{Cells, Table};
+pub use theme::{Theme, Themed, set_theme};
 pub use waterfall::Waterfall;

@@ -1,6 +1,7 @@
 //! The colours of signed numbers.
 
-use super::html::{FAINT, INK, NEGATIVE, POSITIVE};
+use super::colour::Colour;
+use super::theme::colours;
 
 /// The colours of numbers above and below 0. With any palette, words that speak against the class
 /// also get a dotted underline, so that nobody depends on colours.
@@ -17,27 +18,27 @@ pub enum Palette {
 const STRONGEST: f64 = 0.6;
 
 /// The full colour of a number, for bars.
-pub(super) fn plain(value: f64) -> &'static str {
-    if value < 0. { "#c85a0f" } else { "#1f5fa5" }
+pub(super) fn plain(value: f64) -> Colour {
+    if value < 0. { colours().orange } else { colours().blue }
 }
 
 impl Palette {
     /// The background of a number, stronger the nearer the number is to `largest`.
-    pub(super) fn ground(self, value: f64, largest: f64) -> String {
+    pub(super) fn ground(self, value: f64, largest: f64) -> Colour {
         let share = if largest > 0. { (value.abs() / largest).min(1.) * STRONGEST } else { 0. };
-        let (red, green, blue) = match (self, value < 0.) {
-            (Palette::BlueOrange, false) => POSITIVE,
-            (Palette::BlueOrange, true) => NEGATIVE,
-            (Palette::GreenRed, false) => (32, 160, 32),
-            (Palette::GreenRed, true) => (214, 40, 40),
+        let colours = colours();
+        let strong = match (self, value < 0.) {
+            (Palette::BlueOrange, false) => colours.blue,
+            (Palette::BlueOrange, true) => colours.orange,
+            (Palette::GreenRed, false) => colours.green,
+            (Palette::GreenRed, true) => colours.red,
         };
-        let blend = |channel: u8| (255. - share * (255. - f64::from(channel))).round() as u8;
-        format!("#{:02x}{:02x}{:02x}", blend(red), blend(green), blend(blue))
+        colours.ground.towards(strong, share)
     }
 
     /// The colour of letters on that background; those of special tokens are faint where the background is.
-    pub(super) fn ink(self, special: bool, value: f64, largest: f64) -> &'static str {
+    pub(super) fn ink(self, special: bool, value: f64, largest: f64) -> Colour {
         const FAINT_UP_TO: f64 = 0.25;
-        if special && value.abs() <= FAINT_UP_TO * largest { FAINT } else { INK }
+        if special && value.abs() <= FAINT_UP_TO * largest { colours().faint } else { colours().ink }
     }
 }

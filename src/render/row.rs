@@ -2,9 +2,11 @@
 
 use super::Figure;
 use super::svg::size;
+use super::theme::Theme;
 use crate::error::{Error, Result};
 
 /// Figures side by side, made with [`row!`](crate::row); they wrap if there is no room.
+/// [`theme`](Figure::theme) chooses light or dark, for the figures that have not chosen themselves.
 #[derive(Clone, Debug, Default)]
 pub struct Row {
     figures: Vec<Forms>,
@@ -13,9 +15,29 @@ pub struct Row {
 /// A figure in its forms.
 #[derive(Clone, Debug)]
 pub struct Forms {
-    html: String,
     text: String,
+    light: Drawn,
+    dark: Drawn,
+}
+
+#[derive(Clone, Debug)]
+struct Drawn {
+    html: String,
     svg: Option<String>,
+}
+
+impl Forms {
+    fn of(figure: &impl Figure) -> Self {
+        let drawn = |theme: Theme| theme.draws(|| Drawn { html: figure.html(), svg: figure.svg() });
+        Self { text: figure.text(), light: drawn(Theme::Light), dark: drawn(Theme::Dark) }
+    }
+
+    fn drawn(&self) -> &Drawn {
+        match Theme::current() {
+            Theme::Light => &self.light,
+            Theme::Dark => &self.dark,
+        }
+    }
 }
 
 impl Row {
@@ -34,7 +56,7 @@ pub trait IntoFigure {
 
 impl<F: Figure> IntoFigure for F {
     fn into_forms(self) -> Result<Forms> {
-        Ok(Forms { html: self.html(), text: self.text(), svg: self.svg() })
+        Ok(Forms::of(&self))
     }
 }
 
@@ -49,7 +71,7 @@ impl Figure for Row {
         let cells: String = self
             .figures
             .iter()
-            .map(|Forms { html, .. }| format!("<div style=\"flex:1 1 300px;max-width:560px\">{html}</div>"))
+            .map(|figure| format!("<div style=\"flex:1 1 300px;max-width:560px\">{}</div>", figure.drawn().html))
             .collect();
         format!("<div style=\"display:flex;flex-wrap:wrap;gap:12px;align-items:flex-start\">{cells}</div>")
     }
@@ -63,7 +85,7 @@ impl Figure for Row {
         let mut parts = String::new();
         let (mut width, mut height) = (0., 0.);
         for figure in &self.figures {
-            let drawing = figure.svg.as_deref()?;
+            let drawing = figure.drawn().svg.as_deref()?;
             let inside = drawing.get(drawing.find("<svg")? + "<svg".len()..)?;
             parts += &format!("<svg x=\"{width}\"{inside}");
             let (own_width, own_height) = size(drawing)?;

@@ -2,13 +2,8 @@
 
 use super::bins;
 use super::canvas::{Anchor, Canvas};
-use super::html::FAINT;
-
-/// Low, middle and high; told apart by their lightness too.
-const COLOURS: [(f64, f64, f64); 3] = [(45., 150., 195.), (112., 82., 168.), (160., 0., 75.)];
-
-/// The colour of dots whose feature has no value.
-pub(super) const WITHOUT_VALUE: &str = "#6b7785";
+use super::colour::Colour;
+use super::theme::colours;
 
 /// How wide a bar of colours is.
 pub(super) const BAR: f64 = 12.;
@@ -38,7 +33,7 @@ impl Shades {
     }
 
     /// The colour of a value; the middle one if all values are equal.
-    pub(super) fn colour(&self, value: f64) -> String {
+    pub(super) fn colour(&self, value: f64) -> Colour {
         // Halved, so that the distance of the largest numbers is finite.
         let span = 0.5 * self.high - 0.5 * self.low;
         let share = if span > 0. { (0.5 * value - 0.5 * self.low) / span } else { 0.5 };
@@ -47,27 +42,26 @@ impl Shades {
 }
 
 /// The colour at a share of the way from low to high.
-fn blend(share: f64) -> String {
+pub(super) fn blend(share: f64) -> Colour {
+    let [low, middle, high] = colours().shades;
     let place = 2. * share;
-    let (from, to) = if place < 1. { (COLOURS[0], COLOURS[1]) } else { (COLOURS[1], COLOURS[2]) };
-    let along = place - if place < 1. { 0. } else { 1. };
-    let channel = |from: f64, to: f64| (from + (to - from) * along).round() as u8;
-    format!("#{:02x}{:02x}{:02x}", channel(from.0, to.0), channel(from.1, to.1), channel(from.2, to.2))
+    if place < 1. { low.towards(middle, place) } else { middle.towards(high, place - 1.) }
 }
 
 /// The bar of colours with its ends' texts above and below it, and its name along it.
 pub(super) fn bar(canvas: &mut Canvas, (x, top): (f64, f64), height: f64, [low, high]: [&str; 2], name: &str) {
     const STEPS: usize = 32;
+    let faint = colours().faint;
     for step in 0..STEPS {
         let share = (step as f64 + 0.5) / STEPS as f64;
         let y = top + height * (1. - (step + 1) as f64 / STEPS as f64);
         // A little taller, so that no line is seen between two steps.
         let tall = height / STEPS as f64 + if step > 0 { 0.6 } else { 0. };
-        canvas.rectangle((x, y), BAR, tall, &blend(share));
+        canvas.rectangle((x, y), BAR, tall, blend(share));
     }
-    canvas.text((x + 0.5 * BAR, top - 6.), Anchor::Middle, FAINT, high);
-    canvas.text((x + 0.5 * BAR, top + height + 15.), Anchor::Middle, FAINT, low);
-    canvas.upwards((x + BAR + 15., top + 0.5 * height), FAINT, name);
+    canvas.text((x + 0.5 * BAR, top - 6.), Anchor::Middle, faint, high);
+    canvas.text((x + 0.5 * BAR, top + height + 15.), Anchor::Middle, faint, low);
+    canvas.upwards((x + BAR + 15., top + 0.5 * height), faint, name);
 }
 
 #[cfg(test)]

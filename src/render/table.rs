@@ -3,10 +3,12 @@
 use super::Figure;
 use super::Palette;
 use super::bidi;
-use super::html::{self, GROUND, INK, LINE, escape, number};
+use super::html::{self, escape, number};
+use super::theme::{Colours, colours};
 use crate::script::free_standing;
 
 /// A table with a caption, a row of heads, and remarks below it.
+/// [`theme`](Figure::theme) draws it in light or dark.
 #[derive(Clone, Debug)]
 pub struct Table {
     caption: String,
@@ -81,14 +83,15 @@ impl Cell {
 
     fn html(&self) -> String {
         let text = self.text();
+        let &Colours { ground, ink, .. } = colours();
         let (align, ground) = match self {
-            Cell::Text(_) if bidi::is_right_to_left(&text) => ("right", GROUND.to_string()),
-            Cell::Text(_) => ("left", GROUND.to_string()),
-            Cell::Number(_) => ("right", GROUND.to_string()),
+            Cell::Text(_) if bidi::is_right_to_left(&text) => ("right", ground),
+            Cell::Text(_) => ("left", ground),
+            Cell::Number(_) => ("right", ground),
             Cell::Signed(value, largest) => ("right", Palette::default().ground(*value, *largest)),
         };
         format!(
-            "<td{} style=\"padding:2px 10px;text-align:{align};background:{ground};color:{INK};border:0\">{}</td>",
+            "<td{} style=\"padding:2px 10px;text-align:{align};background:{ground};color:{ink};border:0\">{}</td>",
             bidi::direction(&text),
             escape(&free_standing(&text))
         )
@@ -97,9 +100,10 @@ impl Cell {
 
 impl Figure for Table {
     fn html(&self) -> String {
+        let Colours { ground, ink, line, .. } = colours();
         let head_style = format!(
-            "padding:2px 10px;text-align:left;font-weight:600;background:{GROUND};color:{INK};border:0;\
-             border-bottom:1px solid {LINE}"
+            "padding:2px 10px;text-align:left;font-weight:600;background:{ground};color:{ink};border:0;\
+             border-bottom:1px solid {line}"
         );
         let heads: String = self
             .heads
@@ -110,7 +114,7 @@ impl Figure for Table {
             .rows
             .iter()
             .map(|row| {
-                format!("<tr style=\"background:{GROUND}\">{}</tr>", row.iter().map(Cell::html).collect::<String>())
+                format!("<tr style=\"background:{ground}\">{}</tr>", row.iter().map(Cell::html).collect::<String>())
             })
             .collect();
         let remarks = html::remarks(&self.remarks);
@@ -118,8 +122,8 @@ impl Figure for Table {
             String::new()
         } else {
             format!(
-                "<table style=\"border-collapse:collapse;background:{GROUND};color:{INK};font-size:13px;margin:0\">\
-                 <thead><tr style=\"background:{GROUND}\">{heads}</tr></thead><tbody>{rows}</tbody></table>"
+                "<table style=\"border-collapse:collapse;background:{ground};color:{ink};font-size:13px;margin:0\">\
+                 <thead><tr style=\"background:{ground}\">{heads}</tr></thead><tbody>{rows}</tbody></table>"
             )
         };
         format!("<div style=\"font-weight:600;padding:2px 10px 6px\">{}</div>{table}{remarks}", escape(&self.caption))

@@ -5,8 +5,9 @@ use super::axis::Axis;
 use super::canvas::{Anchor, Canvas, MARGIN, Stretch, cut, wide};
 use super::captioned::captioned;
 use super::features::{Example, Single, reaches, target_name};
-use super::html::{self, FAINT, INK, number, signed};
+use super::html::{self, number, signed};
 use super::palette::plain;
+use super::theme::{Colours, colours};
 use crate::engine::Attributions;
 use crate::error::{Result, bail};
 use crate::visible::visible;
@@ -16,6 +17,7 @@ const MOST: usize = 10;
 
 /// From the base value to the output of one example: a bar for each feature, the largest on top, and those left over
 /// summed in one. Made with [`Attributions::waterfall`].
+/// [`theme`](Figure::theme) draws it in light or dark.
 #[derive(Clone, Debug)]
 pub struct Waterfall {
     title: String,
@@ -164,12 +166,13 @@ impl Waterfall {
         let axis = Axis::new(ends.iter().copied().chain([self.base]), false, 0.);
         let across = Stretch { axis: axis.with_room(AMOUNT / (to - from - 2. * AMOUNT)), from, to };
         let bottom = TOP + ROW * bars.len() as f64;
+        let &Colours { ink, faint, .. } = colours();
         let mut canvas = Canvas::new(WIDTH);
         canvas.title(&self.title);
         canvas.axis_below(&across, &across.ticks_below(), (TOP - 2., bottom));
         let [base, output] = [self.base, self.output].map(|value| across.at(value));
-        canvas.text_within((output, TOP - 12.), INK, &format!("output {}", number(self.output)));
-        canvas.line((output, TOP - 8.), (output, TOP + 5.), FAINT, true);
+        canvas.text_within((output, TOP - 12.), ink, &format!("output {}", number(self.output)));
+        canvas.line((output, TOP - 8.), (output, TOP + 5.), faint, true);
         for (row, (bar, (name, _))) in bars.iter().zip(&labels).enumerate() {
             let top = TOP + ROW * row as f64 + 0.5 * (ROW - BAR);
             let (below, middle) = (top + BAR, top + 0.5 * BAR);
@@ -177,9 +180,9 @@ impl Waterfall {
             let end = across.at(ends[row]);
             // From where the bar below ends to where this one starts.
             let foot = if row + 1 < bars.len() { below + ROW - BAR } else { bottom };
-            canvas.line((start, below), (start, foot), FAINT, true);
+            canvas.line((start, below), (start, foot), faint, true);
             canvas.push(&format!(
-                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"{INK}\">{}<tspan fill=\"{FAINT}\">{}</tspan></text>",
+                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"{ink}\">{}<tspan fill=\"{faint}\">{}</tspan></text>",
                 left - 10.,
                 middle + 4.,
                 html::escape(name),
@@ -195,16 +198,16 @@ impl Waterfall {
             }
             canvas.polygon(&corners, plain(bar.amount), &tooltip);
             let anchor = if bar.amount < 0. { Anchor::End } else { Anchor::Start };
-            canvas.text((end + forward * 6., middle + 4.), anchor, INK, &amount);
+            canvas.text((end + forward * 6., middle + 4.), anchor, ink, &amount);
         }
         canvas.push(&format!(
-            "<polygon points=\"{:.1},{:.1} {base:.1},{bottom:.1} {:.1},{:.1}\" fill=\"{INK}\"/>",
+            "<polygon points=\"{:.1},{:.1} {base:.1},{bottom:.1} {:.1},{:.1}\" fill=\"{ink}\"/>",
             base - 4.,
             bottom + 6.,
             base + 4.,
             bottom + 6.
         ));
-        canvas.text_within((base, bottom + 35.), INK, &format!("base value {}", number(self.base)));
+        canvas.text_within((base, bottom + 35.), ink, &format!("base value {}", number(self.base)));
         captioned(canvas.svg(bottom + 46., &self.text()), &self.remarks)
     }
 }

@@ -156,6 +156,9 @@ mod snapshots;
 /// Pictures of predictions: waterfall, beeswarm, dependence, force.
 mod pictures;
 
+/// Light and dark figures: the same marks in other colours.
+mod themes;
+
 /// What the source tree promises about itself.
 mod tidy;
 

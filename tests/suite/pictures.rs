@@ -4,7 +4,7 @@ use candle_explain::ErrorKind;
 use candle_explain::prelude::*;
 
 /// Attributions that are the inputs themselves: the model adds them up, against a baseline of zeros.
-fn attributions(rows: &[Vec<f64>], names: &[&str]) -> (Inputs, Attributions) {
+pub fn attributions(rows: &[Vec<f64>], names: &[&str]) -> (Inputs, Attributions) {
     let width = rows[0].len();
     let x = Tensor::from_vec(rows.concat(), (rows.len(), width), &Device::Cpu).unwrap();
     let inputs = Inputs::from(x).with_names(names.iter().copied());
@@ -24,7 +24,7 @@ fn titanic() -> (Dataset, Attributions) {
     (test, importance)
 }
 
-fn words(text: &str) -> TokenAttributions {
+pub fn words(text: &str) -> TokenAttributions {
     Explainer::from_pretrained("data/sentiment-vi").unwrap().n_steps(20).visualize(text).unwrap()
 }
 

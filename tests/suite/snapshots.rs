@@ -5,16 +5,27 @@
 
 use candle_explain::prelude::*;
 
+use crate::themes::draws_the_same_in_both;
+
 /// What differs from run to run: times, and deltas that are nothing but rounding.
 const UNSTEADY: [(&str, &str); 2] = [(r"in \d+\.\d+ s", "in [time]"), (r"-?\d(\.\d+)?e-\d+", "[tiny]")];
 
-/// Holds a figure's HTML, text and picture against `tests/suite/snapshots/`.
-fn hold(name: &str, figure: &dyn Figure) {
+/// Holds a figure's HTML, text and picture, light and dark, against `tests/suite/snapshots/`.
+fn hold<F: Figure + Clone>(name: &str, figure: &F) {
+    draws_the_same_in_both(figure);
+    let dark = figure.theme(Theme::Dark);
+    let [html, dark_html] = [figure.html(), dark.html()].map(|html| broken_into_lines(&html));
     insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true, filters => UNSTEADY }, {
-        insta::assert_snapshot!(format!("{name}.html"), broken_into_lines(&figure.html()));
+        insta::assert_snapshot!(format!("{name}.html"), html);
         insta::assert_snapshot!(format!("{name}.txt"), figure.text());
-        if let Some(svg) = figure.svg() {
-            insta::assert_snapshot!(format!("{name}.svg"), broken_into_lines(&svg));
+        // Nothing but a picture, which is held by itself, is the same in both.
+        if dark_html != html {
+            insta::assert_snapshot!(format!("{name}.dark.html"), dark_html);
+        }
+        for (form, svg) in [("svg", figure.svg()), ("dark.svg", dark.svg())] {
+            if let Some(svg) = svg {
+                insta::assert_snapshot!(format!("{name}.{form}"), broken_into_lines(&svg));
+            }
         }
     });
 }

@@ -213,6 +213,21 @@ fn a_method_is_found_in_the_file_of_its_name() {
 }
 
 #[test]
+fn figures_have_their_colours_from_the_theme() {
+    let hexadecimal = |text: &str| text.len() > 6 && text.bytes().take(6).all(|digit| digit.is_ascii_hexdigit());
+    let number = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+    for (path, text) in LIBRARY.files() {
+        if LIBRARY.module(&path) != "render" || path.ends_with("theme.rs") {
+            continue;
+        }
+        let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        let written = text.split('#').skip(1).any(hexadecimal) || text.split("Colour(").skip(1).any(number);
+        let named = ["RGBColor(1", "RGBColor(2", "WHITE", "BLACK"].iter().find(|name| text.contains(**name));
+        assert!(!written && named.is_none(), "{} has a colour of its own", path.display());
+    }
+}
+
+#[test]
 fn the_library_neither_panics_nor_prints() {
     let forbidden = [".unwrap()", ".expect(", "panic!(", "unreachable!(", "todo!(", "println!(", "print!(", "assert!("];
     for (path, text) in sources() {

@@ -1,7 +1,8 @@
-"""Looks at comments in many scripts in a headless Chromium: HTML and SVG, on light and dark grounds.
+"""Looks at figures in a headless Chromium: HTML and SVG, on light and dark grounds.
 
     pip install websocket-client
     cargo run --release --example scripts -- FOLDER
+    cargo run --release --example pictures -- FOLDER
     python tests/text/pictures.py FOLDER [--screenshots FOLDER] [--chromium PROGRAM]
 
 One line a check; exits 1 if one fails.
@@ -42,18 +43,68 @@ LEGEND = """
 # Letters of an SVG that stand outside of their boxes.
 OUTSIDE = """
 [...document.querySelectorAll("g")]
-  .map((box) => [box.querySelector("text"), box.querySelector("rect").getBoundingClientRect()])
+  .map((box) => [box.querySelector(":scope > text"), box.querySelector(":scope > rect")])
+  .filter(([text, box]) => text && box)
+  .map(([text, box]) => [text, box.getBoundingClientRect()])
   .filter(([text, box]) => {
-    const letters = text?.getBoundingClientRect();
-    return letters && (letters.left < box.left - 1 || letters.right > box.right + 1);
+    const letters = text.getBoundingClientRect();
+    return letters.left < box.left - 1 || letters.right > box.right + 1;
   })
   .map(([text]) => text.textContent)
 """
 
+# Letters of an SVG that are cut off at its edge.
+CUT = """
+(() => {
+  const edge = document.documentElement.getBoundingClientRect();
+  return [...document.querySelectorAll("text")]
+    .map((text) => [text.textContent.trim(), text.getBoundingClientRect()])
+    .filter(([text]) => text)
+    .filter(([, box]) => box.left < edge.left || box.right > edge.right || box.top < edge.top || box.bottom > edge.bottom)
+    .map(([text]) => text);
+})()
+"""
+
+# Letters of an SVG that stand on other letters; slanted ones are not looked at.
+ON_EACH_OTHER = """
+(() => {
+  const texts = [...document.querySelectorAll("text:not([transform])")]
+    .filter((text) => text.textContent.trim())
+    .map((text) => [text.textContent.trim(), text.getBoundingClientRect()]);
+  const deep = (a, b) =>
+    Math.min(Math.min(a.right, b.right) - Math.max(a.left, b.left), Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top));
+  return texts.flatMap(([text, box], at) =>
+    texts.slice(at + 1).filter(([, other]) => deep(box, other) > 3).map(([other]) => [text, other])
+  );
+})()
+"""
+
+# Letters of an SVG that hardly differ from what they are painted on.
+FAINT_LETTERS = """
+((wanted) => {
+  const light = (colour) => {
+    const channel = (share) => (share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4);
+    const [red, green, blue] = colour.match(/[\\d.]+/g).map((part) => channel(part / 255));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05;
+  };
+  const contrast = (text) => {
+    const { left, right, top, bottom } = text.getBoundingClientRect();
+    const below = document
+      .elementsFromPoint((left + right) / 2, (top + bottom) / 2)
+      .find((element) => element.matches("rect, polygon, circle"));
+    const [ink, ground] = [text, below].map((element) => (element ? light(getComputedStyle(element).fill) : null));
+    return ground ? Math.max(ink, ground) / Math.min(ink, ground) : wanted;
+  };
+  return [...document.querySelectorAll("text")]
+    .map((text) => [contrast(text), text.textContent])
+    .filter(([found]) => found < wanted);
+})
+"""
+
 
 def main():
-    parser = argparse.ArgumentParser(description="Look at comments in many scripts.")
-    parser.add_argument("folder", type=Path, help="what the example `scripts` wrote")
+    parser = argparse.ArgumentParser(description="Look at figures.")
+    parser.add_argument("folder", type=Path, help="what the examples `scripts` and `pictures` wrote")
     parser.add_argument("--screenshots", type=Path, metavar="FOLDER", help="write pictures into it")
     parser.add_argument("--chromium", default="/usr/bin/chromium", metavar="PROGRAM")
     asked = parser.parse_args()
@@ -86,6 +137,9 @@ def look(check, page, path, name, width):
     else:
         outside = page.run(OUTSIDE) if "layers" not in path.stem else []
         check(f"{name} has its letters in their boxes", not outside, outside)
+        for what, script in [("cut off", CUT), ("on each other", ON_EACH_OTHER), ("faint", FAINT_LETTERS)]:
+            found = page.run(f"{script}({LOWEST_CONTRAST})" if script is FAINT_LETTERS else script)
+            check(f"{name} has no letters that are {what}", not found, found)
     if path.stem not in RIGHT_TO_LEFT + LEFT_TO_RIGHT:
         return
     boxes = [box for box in page.run(BOXES) if not box["word"].startswith(("+", "-")) and box["word"] != "0"]
