@@ -72,7 +72,7 @@ impl DeepLiftShap {
     pub fn new<Marker>(model: impl IntoModel<Marker>) -> Self {
         Self {
             model: Subject::new(model),
-            baseline: Baseline::default(),
+            baseline: Baseline::not_given(),
             multiply_by_inputs: true,
             captum_rules: false,
         }

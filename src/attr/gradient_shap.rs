@@ -81,7 +81,7 @@ impl GradientShap {
         Self {
             model: Subject::new(model),
             sampling: SamplingSettings::of(5),
-            baseline: Baseline::Distribution(Vec::new()),
+            baseline: Baseline::not_given(),
             stdevs: Stdevs::All(0.),
             multiply_by_inputs: true,
         }
@@ -92,6 +92,7 @@ impl Attribute for GradientShap {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
         self.model.ask(|| {
             self.sampling.check()?;
+            self.baseline.require_given(Self::INFO.name)?;
             let question = Question::about_output(&self.model, inputs, target, &self.sampling.budget)?;
             let how = RandomPoints {
                 sampling: &self.sampling,

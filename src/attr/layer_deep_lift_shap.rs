@@ -75,7 +75,7 @@ impl LayerDeepLiftShap {
         Self {
             model: Subject::new(model),
             layers: layers.into(),
-            baseline: Baseline::default(),
+            baseline: Baseline::not_given(),
             multiply_by_inputs: true,
             captum_rules: false,
         }

@@ -90,7 +90,7 @@ impl LayerGradientShap {
             model: Subject::new(model),
             layers: layers.into(),
             sampling: SamplingSettings::of(5),
-            baseline: Baseline::Distribution(Vec::new()),
+            baseline: Baseline::not_given(),
             stdevs: Stdevs::All(0.),
             multiply_by_inputs: true,
             interpolate_inputs: false,
@@ -102,6 +102,7 @@ impl Attribute for LayerGradientShap {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
         self.model.ask(|| {
             self.sampling.check()?;
+            self.baseline.require_given(Self::INFO.name)?;
             let places = self.layers.places()?;
             let question = Question::about_output(&self.model, inputs, target, &self.sampling.budget)?;
             let how = RandomPoints {

@@ -77,7 +77,7 @@ impl NeuronDeepLiftShap {
             model: Subject::new(model),
             layers: LayerNames::from(layer.into()),
             neuron: neuron.into(),
-            baseline: Baseline::default(),
+            baseline: Baseline::not_given(),
             multiply_by_inputs: true,
             captum_rules: false,
         }

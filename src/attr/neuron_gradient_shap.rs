@@ -82,7 +82,7 @@ impl NeuronGradientShap {
             layers: LayerNames::from(layer.into()),
             neuron: neuron.into(),
             sampling: SamplingSettings::of(5),
-            baseline: Baseline::Distribution(Vec::new()),
+            baseline: Baseline::not_given(),
             stdevs: Stdevs::All(0.),
             multiply_by_inputs: true,
         }
@@ -98,6 +98,7 @@ impl Attribute for NeuronGradientShap {
     fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
         self.model.ask(|| {
             self.sampling.check()?;
+            self.baseline.require_given(Self::INFO.name)?;
             let (place, budget) = (self.layers.only()?, &self.sampling.budget);
             let question = Question::about_neuron(&self.model, inputs, place, &self.neuron, budget)?;
             let how = RandomPoints {

@@ -53,7 +53,8 @@ pub fn takes_baseline_of_inputs(info: &MethodInfo) -> bool {
     info.takes("baseline") && info.name != "LayerFeatureAblation"
 }
 
-fn network(info: &MethodInfo, seed: u64) -> Sequential {
+/// A network that suits a method.
+pub fn network(info: &MethodInfo, seed: u64) -> Sequential {
     if rectifies(info) { Plain::rectified(seed).sequential() } else { Plain::new(seed).sequential() }
 }
 

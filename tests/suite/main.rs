@@ -114,6 +114,9 @@ mod robust;
 /// Bad input and the error that each gives.
 mod errors;
 
+/// Settings that do not fit, over every method that takes them.
+mod unfit_settings;
+
 /// Families of encoders against transformers, and what each refuses.
 mod families;
 
