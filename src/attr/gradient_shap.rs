@@ -1,8 +1,8 @@
 //! GradientShap: gradients at random points between random baselines and the input.
 
 use crate::engine::{
-    Attribute, Attributions, Baseline, Between, Cost, Family, MethodInfo, Question, RandomPoints, SamplingSettings,
-    Stdevs, Subject, Target, settings,
+    Attribute, Attributions, Baseline, Between, Cost, Family, MethodInfo, Question, RandomPoints, Requirement,
+    SamplingSettings, Stdevs, Subject, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -70,6 +70,7 @@ impl GradientShap {
         summary: "the gradient at random points between random baselines and the input, times the distance",
         has_delta: true,
         cost: Cost::PerSample,
+        requires: &[Requirement::Gradients],
         paper: "Erion et al. 2021",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

@@ -2,7 +2,7 @@
 
 use crate::engine::{
     Attribute, Attributions, Baseline, Between, Cost, Family, LayerNames, MethodInfo, Question, RandomPoints,
-    SamplingSettings, Stdevs, Subject, Target, settings,
+    Requirement, SamplingSettings, Stdevs, Subject, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -77,6 +77,7 @@ impl LayerGradientShap {
         summary: "GradientShap between two activations of a layer",
         has_delta: true,
         cost: Cost::PerSample,
+        requires: &[Requirement::Gradients],
         paper: "Erion et al. 2021",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

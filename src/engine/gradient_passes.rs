@@ -76,6 +76,7 @@ impl Question<'_> {
         &self,
         place: &Place,
         neuron: &Neuron,
+        captum: bool,
         points: Vec<Tensor>,
         at: &Expansion,
     ) -> Result<Sample> {
@@ -86,7 +87,8 @@ impl Question<'_> {
         let caught = take(&mut layers, place, at)?;
         let upper: Vec<_> = caught.var.map(|var| (place.to_string(), var)).into_iter().collect();
         let above = gradients(&scalars, &upper, vec![caught.activation.clone()])?;
-        let weighted = neuron.weighted(&caught.activation, &above.gradients[0], place.layer(), at)?;
+        let weigh = if captum { Neuron::weighted_by_captum } else { Neuron::weighted };
+        let weighted = weigh(neuron, &caught.activation, &above.gradients[0], place.layer(), at)?;
         let below = gradients(&weighted, &inputs, points)?;
         Ok(Sample { scalars: above.scalars, graph_bytes: above.graph_bytes + below.graph_bytes, ..below })
     }

@@ -21,6 +21,9 @@ mod subjects;
 /// What every method obeys, on each of them.
 mod laws_on_models;
 
+/// What methods require, and do without.
+mod requirements;
+
 /// The axioms of attribution.
 mod axioms;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_explain::ErrorKind;
 use candle_explain::attr::METHODS;
-use candle_explain::engine::{Family, MethodInfo, Options};
+use candle_explain::engine::{Cost, Family, MethodInfo, Options};
 use candle_explain::prelude::*;
 
 use crate::laws::{mixes_rows, network, options, takes_baseline_of_inputs};
@@ -142,7 +142,7 @@ fn a_rule_for_a_layer_that_is_not_there() {
 fn exact_values_of_17_features() {
     let sum = from_rows(|rows: &[Vec<f64>]| rows.iter().map(|row| row.iter().sum()).collect::<Vec<f64>>());
     let x = Inputs::from(Tensor::ones((2, 17), DType::F64, &Device::Cpu).unwrap());
-    let direct = METHODS.iter().find(|info| info.name == "ShapleyValues").unwrap();
+    let direct = METHODS.iter().find(|info| info.cost == Cost::PerCoalition).unwrap();
     let below = Options { method: Some(direct.name.to_string()), ..Options::default() };
     for (info, options) in [(direct, Options::default()), (tunnel(), below)] {
         let method = (info.build)(sum.clone(), &options).unwrap();
