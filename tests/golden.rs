@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_explain::attr::METHODS;
-use candle_explain::engine::Options;
+use candle_explain::engine::{MethodInfo, Options, Requirement};
 use candle_explain::model::{ClassifierOutput, InputShape, Layer, SequenceClassifier};
 use candle_explain::nn::{AvgPool2d, MaxPool2d};
 use candle_explain::prelude::*;
@@ -99,7 +99,7 @@ fn run(case: &Value, folder: &Path) -> Result<Outcome, String> {
     let Some(info) = METHODS.iter().find(|info| info.name == method) else {
         return Ok(Outcome::Skipped(format!("method {method} is not offered")));
     };
-    let result = (info.build)(model, &options(case)?)
+    let result = (info.build)(model, &options(case, info)?)
         .and_then(|method| method.attribute_to(&inputs, &target(&case["target"])))
         .map_err(|e| e.to_string())?;
 
@@ -214,14 +214,12 @@ fn neuron(value: &Value) -> Option<Neuron> {
     }
 }
 
-fn baseline(value: &Value, method: &str) -> Option<Baseline> {
+fn baseline(value: &Value, info: &MethodInfo) -> Option<Baseline> {
     let tensors = || value.as_array().unwrap().iter().map(tensor).collect();
     match value {
         Value::Null => None,
         Value::Number(value) => Some(Baseline::Value(value.as_f64().unwrap())),
-        _ if method.ends_with("GradientShap") || method.ends_with("DeepLiftShap") => {
-            Some(Baseline::Distribution(tensors()))
-        }
+        _ if info.needs("baseline") => Some(Baseline::Distribution(tensors())),
         _ => Some(Baseline::Tensors(tensors())),
     }
 }
@@ -257,14 +255,13 @@ fn rule(args: &Value) -> Result<LrpRule, String> {
     }
 }
 
-fn options(case: &Value) -> Result<Options, String> {
-    let method = case["method"].as_str().unwrap();
+fn options(case: &Value, info: &MethodInfo) -> Result<Options, String> {
     let mut options = Options {
         layers: case["layer"].as_str().map(str::to_string).into_iter().collect(),
         neuron: neuron(&case["neuron"]),
-        baseline: baseline(&case["baselines"], method),
-        interpolate_inputs: (method == "LayerGradientShap").then_some(true),
-        captum_rules: method.contains("DeepLift").then_some(true),
+        baseline: baseline(&case["baselines"], info),
+        interpolate_inputs: info.takes("interpolate_inputs").then_some(true),
+        captum_rules: (info.takes("captum_rules") && info.requires(Requirement::Gradients)).then_some(true),
         ..Options::default()
     };
     let number = |name: &str, default: f64| case["args"][name].as_f64().unwrap_or(default);
@@ -285,7 +282,7 @@ fn options(case: &Value) -> Result<Options, String> {
                 });
             }
             "feature_mask" | "layer_mask" => options.feature_mask = Some(mask(value).into()),
-            "layer_baselines" => options.baseline = baseline(value, method),
+            "layer_baselines" => options.baseline = baseline(value, info),
             "sliding_window_shapes" => options.sliding_window_shapes = Some(sizes(value)),
             "strides" => options.strides = Some(sizes(value)),
             "relu_attributions" => options.relu_attributions = value.as_bool(),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_explain::attr::METHODS;
-use candle_explain::engine::{Cost, MethodInfo, Options};
+use candle_explain::engine::{Cost, MethodInfo, Options, Requirement};
 use candle_explain::nn::Operation;
 use candle_explain::prelude::*;
 
@@ -75,7 +75,7 @@ fn square(info: &MethodInfo) -> impl Fn(&mut Layers, &Tensor) -> Result<Tensor> 
 
 /// A ReLU for methods that are about ReLUs.
 fn rectified(info: &MethodInfo) -> impl Fn(&mut Layers, Tensor) -> Result<Tensor> + use<> {
-    let rectifies = info.name.contains("Guided") || info.name.contains("Deconvolution");
+    let rectifies = info.requires(Requirement::Relus);
     move |layers, x| if rectifies { layers.run(&Activation::Relu, &x) } else { Ok(x) }
 }
 
@@ -107,13 +107,11 @@ fn numbers(rows: usize) -> Tensor {
     Tensor::from_vec(values, (rows, FEATURES), &Device::Cpu).unwrap()
 }
 
-const IS_GAME: [&str; 4] = ["ShapleyValueSampling", "ShapleyValues", "Lime", "KernelShap"];
-
 fn options(info: &MethodInfo, steps: usize, width: usize) -> Options {
     let mut options = Options::default();
     if info.takes("feature_mask") {
-        // Of a game of features all coalitions may be taken.
-        let features = if IS_GAME.contains(&info.name) { 2 } else { 10 };
+        // All sets of features may be taken.
+        let features = if [Cost::PerCoalition, Cost::PerSample].contains(&info.cost) { 2 } else { 10 };
         let ids = (0..width as u32).map(|column| column / (width as u32 / features)).collect();
         options.feature_mask = Some(FeatureMask::from(Tensor::from_vec(ids, (1, width), &Device::Cpu).unwrap()));
     }
@@ -179,7 +177,7 @@ fn no_method_holds_more_for_more_steps_or_baselines() {
         println!("{:26} {long:6} {many:20} {rich:20} {kept:6}", info.name);
         let most = match info.name {
             "NoiseTunnel" => MOST_OF_NOISE,
-            name if name.contains("DeepLift") => MOST_OF_PAIRS,
+            _ if info.requires(Requirement::Blocks) && info.takes("baseline") => MOST_OF_PAIRS,
             _ => MOST,
         };
         assert!(long <= most, "{}, {steps} steps: {long} megabytes", info.name);
@@ -193,12 +191,12 @@ fn no_method_holds_more_for_more_steps_or_baselines() {
 
 /// Samples, and means over baselines, have standard errors as well.
 fn result_of(info: &MethodInfo) -> usize {
-    if info.cost == Cost::PerSample || info.name.ends_with("DeepLiftShap") { 2 * RESULT } else { RESULT }
+    if info.cost == Cost::PerSample || info.requires(Requirement::Distribution) { 2 * RESULT } else { RESULT }
 }
 
 /// A permutation takes two rows.
 fn rows_for(info: &MethodInfo) -> usize {
-    if info.name.ends_with("FeaturePermutation") { 2 } else { 1 }
+    if info.requires(Requirement::SeveralRows) { 2 } else { 1 }
 }
 
 /// F = mean of steps, each at another point of the path.

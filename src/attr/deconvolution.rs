@@ -1,7 +1,8 @@
 //! Deconvolution: the gradient, of which only the positive passes through ReLUs.
 
 use crate::engine::{
-    Attribute, Attributions, Budget, Cost, Family, MethodInfo, Passing, Question, Subject, Target, settings,
+    Attribute, Attributions, Budget, Cost, Family, MethodInfo, Passing, Question, Requirement, Subject, Target,
+    settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -56,6 +57,7 @@ impl Deconvolution {
         summary: "the gradient, of which only the positive passes through ReLUs, whatever their input",
         has_delta: false,
         cost: Cost::ForwardBackward,
+        requires: &[Requirement::Gradients, Requirement::Relus],
         paper: "Zeiler and Fergus 2014",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

@@ -1,8 +1,8 @@
 //! DeepLift, with the rescale rule and the mean of each block's Jacobian.
 
 use crate::engine::{
-    Attribute, Attributed, Attributions, Baseline, Budget, Cost, Family, MethodInfo, Pairing, Question, Subject,
-    Target, settings,
+    Attribute, Attributed, Attributions, Baseline, Budget, Cost, Family, MethodInfo, Pairing, Question, Requirement,
+    Subject, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -66,6 +66,7 @@ impl DeepLift {
         summary: "multipliers that pass differences from the baseline down, times the distance",
         has_delta: true,
         cost: Cost::ForwardBackward,
+        requires: &[Requirement::Gradients, Requirement::Blocks],
         paper: "Shrikumar, Greenside and Kundaje 2017",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

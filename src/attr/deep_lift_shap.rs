@@ -1,8 +1,8 @@
 //! DeepLift as a mean over a distribution of baselines.
 
 use crate::engine::{
-    Attribute, Attributed, Attributions, Baseline, Budget, Cost, Family, MethodInfo, Pairing, Question, Subject,
-    Target, settings,
+    Attribute, Attributed, Attributions, Baseline, Budget, Cost, Family, MethodInfo, Pairing, Question, Requirement,
+    Subject, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -62,6 +62,7 @@ impl DeepLiftShap {
         summary: "DeepLift as a mean over a distribution of baselines",
         has_delta: true,
         cost: Cost::ForwardBackward,
+        requires: &[Requirement::Gradients, Requirement::Blocks, Requirement::Distribution],
         paper: "Lundberg and Lee 2017",
         options: Self::OPTIONS,
         needs: Self::NEEDS,
@@ -72,7 +73,7 @@ impl DeepLiftShap {
     pub fn new<Marker>(model: impl IntoModel<Marker>) -> Self {
         Self {
             model: Subject::new(model),
-            baseline: Baseline::default(),
+            baseline: Baseline::not_given(),
             multiply_by_inputs: true,
             captum_rules: false,
         }

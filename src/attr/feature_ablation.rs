@@ -57,6 +57,7 @@ impl FeatureAblation {
         summary: "what the output loses without a feature",
         has_delta: false,
         cost: Cost::PerFeature,
+        requires: &[],
         paper: "",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

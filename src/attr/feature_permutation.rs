@@ -1,8 +1,8 @@
 //! FeaturePermutation: what the output loses where a feature comes from another row.
 
 use crate::engine::{
-    Attribute, Attributions, Budget, Cost, Family, FeatureMask, MethodInfo, Question, Rearrangement, Subject, Target,
-    settings,
+    Attribute, Attributions, Budget, Cost, Family, FeatureMask, MethodInfo, Question, Rearrangement, Requirement,
+    Subject, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -56,6 +56,7 @@ impl FeaturePermutation {
         summary: "what the output loses with a feature of another row",
         has_delta: false,
         cost: Cost::PerFeature,
+        requires: &[Requirement::SeveralRows],
         paper: "Fisher, Rudin and Dominici 2019",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

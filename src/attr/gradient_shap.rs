@@ -1,8 +1,8 @@
 //! GradientShap: gradients at random points between random baselines and the input.
 
 use crate::engine::{
-    Attribute, Attributions, Baseline, Between, Cost, Family, MethodInfo, Question, RandomPoints, SamplingSettings,
-    Stdevs, Subject, Target, settings,
+    Attribute, Attributions, Baseline, Between, Cost, Family, MethodInfo, Question, RandomPoints, Requirement,
+    SamplingSettings, Stdevs, Subject, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -70,6 +70,7 @@ impl GradientShap {
         summary: "the gradient at random points between random baselines and the input, times the distance",
         has_delta: true,
         cost: Cost::PerSample,
+        requires: &[Requirement::Gradients],
         paper: "Erion et al. 2021",
         options: Self::OPTIONS,
         needs: Self::NEEDS,
@@ -81,7 +82,7 @@ impl GradientShap {
         Self {
             model: Subject::new(model),
             sampling: SamplingSettings::of(5),
-            baseline: Baseline::Distribution(Vec::new()),
+            baseline: Baseline::not_given(),
             stdevs: Stdevs::All(0.),
             multiply_by_inputs: true,
         }
@@ -92,6 +93,7 @@ impl Attribute for GradientShap {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
         self.model.ask(|| {
             self.sampling.check()?;
+            self.baseline.require_given(Self::INFO.name)?;
             let question = Question::about_output(&self.model, inputs, target, &self.sampling.budget)?;
             let how = RandomPoints {
                 sampling: &self.sampling,

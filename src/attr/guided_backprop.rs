@@ -1,7 +1,8 @@
 //! Guided backpropagation: the gradient, of which only the positive passes through active ReLUs.
 
 use crate::engine::{
-    Attribute, Attributions, Budget, Cost, Family, MethodInfo, Passing, Question, Subject, Target, settings,
+    Attribute, Attributions, Budget, Cost, Family, MethodInfo, Passing, Question, Requirement, Subject, Target,
+    settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -59,6 +60,7 @@ impl GuidedBackprop {
         summary: "the gradient, of which only the positive passes through ReLUs, where their input is positive",
         has_delta: false,
         cost: Cost::ForwardBackward,
+        requires: &[Requirement::Gradients, Requirement::Relus],
         paper: "Springenberg, Dosovitskiy, Brox and Riedmiller 2014",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

@@ -2,8 +2,8 @@
 
 use super::layer_grad_cam::weighted_channels;
 use crate::engine::{
-    Attribute, Attributions, Budget, Cost, Family, Interpolation, LayerNames, MethodInfo, Passing, Question, Subject,
-    Target, check_finite, interpolated, products, settings,
+    Attribute, Attributions, Budget, Cost, Family, Interpolation, LayerNames, MethodInfo, Passing, Question,
+    Requirement, Subject, Target, check_finite, interpolated, products, settings,
 };
 use crate::error::{Result, bail};
 use crate::model::{Inputs, IntoModel};
@@ -59,6 +59,7 @@ impl GuidedGradCam {
         summary: "guided backpropagation times Grad-CAM of a layer, at the input's size",
         has_delta: false,
         cost: Cost::ForwardBackward,
+        requires: &[Requirement::Gradients, Requirement::Relus],
         paper: "Selvaraju et al. 2017",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

@@ -2,8 +2,8 @@
 
 use super::saliency::input_gradients;
 use crate::engine::{
-    Attribute, Attributions, Budget, Cost, Family, MethodInfo, Question, Subject, Target, check_finite, products,
-    settings,
+    Attribute, Attributions, Budget, Cost, Family, MethodInfo, Question, Requirement, Subject, Target, check_finite,
+    products, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -50,6 +50,7 @@ impl InputXGradient {
         summary: "the gradient times the input",
         has_delta: false,
         cost: Cost::ForwardBackward,
+        requires: &[Requirement::Gradients],
         paper: "Shrikumar, Greenside, Shcherbina and Kundaje 2016",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

@@ -2,7 +2,7 @@
 
 use crate::engine::{
     Attribute, Attributed, Attributions, Cost, Expansion, Family, Integral, MethodInfo, PathSettings, Question,
-    Subject, Sums, Target, settings,
+    Requirement, Subject, Sums, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -57,6 +57,7 @@ impl IntegratedGradients {
         summary: "the gradient averaged from a baseline to the input, times the distance",
         has_delta: true,
         cost: Cost::PerStep,
+        requires: &[Requirement::Gradients],
         paper: "Sundararajan, Taly and Yan 2017",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

@@ -2,7 +2,7 @@
 
 use crate::engine::{
     Attribute, Attributed, Attributions, Cost, Expansion, Family, LayerNames, MethodInfo, PathSettings, Question,
-    Subject, Sums, Target, settings,
+    Requirement, Subject, Sums, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -57,6 +57,7 @@ impl InternalInfluence {
         summary: "the layer's gradient averaged along the path of the inputs",
         has_delta: false,
         cost: Cost::PerStep,
+        requires: &[Requirement::Gradients],
         paper: "Leino, Sen, Datta, Fredrikson and Li 2018",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

@@ -75,6 +75,7 @@ impl KernelShap {
         summary: "Shapley values by a regression over coalitions of features",
         has_delta: true,
         cost: Cost::PerSample,
+        requires: &[],
         paper: "Lundberg and Lee 2017",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

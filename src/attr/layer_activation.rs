@@ -42,6 +42,7 @@ impl LayerActivation {
         summary: "the layer's output itself",
         has_delta: false,
         cost: Cost::Forward,
+        requires: &[],
         paper: "",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

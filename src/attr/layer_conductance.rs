@@ -2,7 +2,7 @@
 
 use crate::engine::{
     Attribute, Attributed, Attributions, Cost, Expansion, Family, Fold, LayerNames, MethodInfo, PathSettings, Question,
-    Subject, Sums, Target, difference, product, settings,
+    Requirement, Subject, Sums, Target, difference, product, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -60,6 +60,7 @@ impl LayerConductance {
         summary: "the part of Integrated Gradients that flows through each neuron",
         has_delta: true,
         cost: Cost::PerStep,
+        requires: &[Requirement::Gradients],
         paper: "Dhamdhere, Sundararajan and Yan 2019",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

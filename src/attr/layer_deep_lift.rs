@@ -2,7 +2,7 @@
 
 use crate::engine::{
     Attribute, Attributed, Attributions, Baseline, Budget, Cost, Family, LayerNames, MethodInfo, Pairing, Question,
-    Subject, Target, settings,
+    Requirement, Subject, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -64,6 +64,7 @@ impl LayerDeepLift {
         summary: "DeepLift of the activations of a layer",
         has_delta: true,
         cost: Cost::ForwardBackward,
+        requires: &[Requirement::Gradients, Requirement::Blocks],
         paper: "Shrikumar, Greenside and Kundaje 2017",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

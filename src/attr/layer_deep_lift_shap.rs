@@ -2,7 +2,7 @@
 
 use crate::engine::{
     Attribute, Attributed, Attributions, Baseline, Budget, Cost, Family, LayerNames, MethodInfo, Pairing, Question,
-    Subject, Target, settings,
+    Requirement, Subject, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -64,6 +64,7 @@ impl LayerDeepLiftShap {
         summary: "DeepLift of the activations of a layer as a mean over a distribution of baselines",
         has_delta: true,
         cost: Cost::ForwardBackward,
+        requires: &[Requirement::Gradients, Requirement::Blocks, Requirement::Distribution],
         paper: "Lundberg and Lee 2017",
         options: Self::OPTIONS,
         needs: Self::NEEDS,
@@ -75,7 +76,7 @@ impl LayerDeepLiftShap {
         Self {
             model: Subject::new(model),
             layers: layers.into(),
-            baseline: Baseline::default(),
+            baseline: Baseline::not_given(),
             multiply_by_inputs: true,
             captum_rules: false,
         }

@@ -55,6 +55,7 @@ impl LayerFeatureAblation {
         summary: "what the output loses without a neuron",
         has_delta: false,
         cost: Cost::PerFeature,
+        requires: &[],
         paper: "",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

@@ -2,7 +2,7 @@
 
 use crate::engine::{
     Attribute, Attributions, Budget, Cost, Family, FeatureMask, LayerNames, MethodInfo, Question, Rearrangement,
-    Subject, Target, settings,
+    Requirement, Subject, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -57,6 +57,7 @@ impl LayerFeaturePermutation {
         summary: "what the output loses with a neuron of another row",
         has_delta: false,
         cost: Cost::PerFeature,
+        requires: &[Requirement::SeveralRows],
         paper: "",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

@@ -3,8 +3,8 @@
 use candle_core::{D, Tensor};
 
 use crate::engine::{
-    Attribute, Attributed, Attributions, Budget, Cost, Family, LayerNames, MethodInfo, Question, Subject, Target,
-    check_finite, products, settings,
+    Attribute, Attributed, Attributions, Budget, Cost, Family, LayerNames, MethodInfo, Question, Requirement, Subject,
+    Target, check_finite, products, settings,
 };
 use crate::error::{Result, bail};
 use crate::model::{Inputs, IntoModel, Place};
@@ -62,6 +62,7 @@ impl LayerGradCam {
         summary: "the layer's channels, each times the mean of its gradient, added up for each place",
         has_delta: false,
         cost: Cost::ForwardBackward,
+        requires: &[Requirement::Gradients],
         paper: "Selvaraju et al. 2017",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

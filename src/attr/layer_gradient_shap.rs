@@ -2,7 +2,7 @@
 
 use crate::engine::{
     Attribute, Attributions, Baseline, Between, Cost, Family, LayerNames, MethodInfo, Question, RandomPoints,
-    SamplingSettings, Stdevs, Subject, Target, settings,
+    Requirement, SamplingSettings, Stdevs, Subject, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -77,6 +77,7 @@ impl LayerGradientShap {
         summary: "GradientShap between two activations of a layer",
         has_delta: true,
         cost: Cost::PerSample,
+        requires: &[Requirement::Gradients],
         paper: "Erion et al. 2021",
         options: Self::OPTIONS,
         needs: Self::NEEDS,
@@ -90,7 +91,7 @@ impl LayerGradientShap {
             model: Subject::new(model),
             layers: layers.into(),
             sampling: SamplingSettings::of(5),
-            baseline: Baseline::Distribution(Vec::new()),
+            baseline: Baseline::not_given(),
             stdevs: Stdevs::All(0.),
             multiply_by_inputs: true,
             interpolate_inputs: false,
@@ -102,6 +103,7 @@ impl Attribute for LayerGradientShap {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
         self.model.ask(|| {
             self.sampling.check()?;
+            self.baseline.require_given(Self::INFO.name)?;
             let places = self.layers.places()?;
             let question = Question::about_output(&self.model, inputs, target, &self.sampling.budget)?;
             let how = RandomPoints {

@@ -1,8 +1,8 @@
 //! A layer's activation times its gradient.
 
 use crate::engine::{
-    Attribute, Attributed, Attributions, Budget, Cost, Family, LayerNames, MethodInfo, Question, Subject, Target,
-    check_finite, products, settings,
+    Attribute, Attributed, Attributions, Budget, Cost, Family, LayerNames, MethodInfo, Question, Requirement, Subject,
+    Target, check_finite, products, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -52,6 +52,7 @@ impl LayerGradientXActivation {
         summary: "the layer's output times the gradient with respect to it",
         has_delta: false,
         cost: Cost::ForwardBackward,
+        requires: &[Requirement::Gradients],
         paper: "",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::engine::{
     Attribute, Attributed, Attributions, Cost, Expansion, Family, LayerNames, MethodInfo, PathSettings, Question,
-    Subject, Target, Walk, settings,
+    Requirement, Subject, Target, Walk, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -63,6 +63,7 @@ impl LayerIntegratedGradients {
         summary: "Integrated Gradients between two activations of a layer",
         has_delta: true,
         cost: Cost::PerStep,
+        requires: &[Requirement::Gradients],
         paper: "Sundararajan, Taly and Yan 2017",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

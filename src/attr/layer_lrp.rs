@@ -1,8 +1,8 @@
 //! The relevance of layers.
 
 use crate::engine::{
-    Attribute, Attributions, Budget, Cost, Family, LayerNames, LrpRules, MethodInfo, Question, Subject, Target,
-    settings,
+    Attribute, Attributions, Budget, Cost, Family, LayerNames, LrpRules, MethodInfo, Question, Requirement, Subject,
+    Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -54,6 +54,7 @@ impl LayerLRP {
         summary: "the relevance of the layer's output, on its way from the model's output to the inputs",
         has_delta: true,
         cost: Cost::ForwardBackward,
+        requires: &[Requirement::Gradients, Requirement::Blocks],
         paper: "Bach et al. 2015; Achtibat et al. 2024",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

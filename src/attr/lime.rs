@@ -74,6 +74,7 @@ impl Lime {
         summary: "the coefficients of a linear model that stands for the model near the example",
         has_delta: false,
         cost: Cost::PerSample,
+        requires: &[],
         paper: "Ribeiro, Singh and Guestrin 2016",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

@@ -1,7 +1,8 @@
 //! Layer-wise relevance propagation.
 
 use crate::engine::{
-    Attribute, Attributions, Budget, Cost, Family, LrpRules, MethodInfo, Question, Subject, Target, settings,
+    Attribute, Attributions, Budget, Cost, Family, LrpRules, MethodInfo, Question, Requirement, Subject, Target,
+    settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -74,6 +75,7 @@ impl LRP {
         summary: "the output handed down in proportion to what each number contributed",
         has_delta: true,
         cost: Cost::ForwardBackward,
+        requires: &[Requirement::Gradients, Requirement::Blocks],
         paper: "Bach et al. 2015; Achtibat et al. 2024",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

@@ -2,7 +2,7 @@
 
 use crate::engine::{
     Attribute, Attributions, Cost, Expansion, Family, LayerNames, MethodInfo, Neuron, PathSettings, Quadrature,
-    Question, Subject, Sums, Target, settings,
+    Question, Requirement, Subject, Sums, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -17,7 +17,11 @@ use crate::model::{Inputs, IntoModel};
 /// * **Costs** a forward and a backward pass for each of the `n_steps` (50) points.
 /// * **Differs from Captum** in its default, the corrected [`Quadrature::Trapezoid`]. The weights of
 ///   Captum's default trapezoid sum to (n − 1)/n, so its numbers are too small by 1/n.
-///   `.quadrature(Quadrature::CaptumTrapezoid)` gives Captum's numbers.
+///   `.quadrature(Quadrature::CaptumTrapezoid)` gives Captum's numbers. It also differs for neurons in
+///   ranges, which here get the sum of what each gets, Σⱼ ∂F/∂yⱼ · ∂yⱼ/∂xᵢ. Captum has (Σⱼ ∂F/∂yⱼ) · (Σⱼ ∂yⱼ/∂xᵢ): it
+///   multiplies the gradients of different neurons too, so its numbers do not add up to those of the neurons. For
+///   a function f of the layer it has f(∂F/∂y) · ∂f(y)/∂xᵢ, and here there is an error.
+///   [`captum_rules`](Self::captum_rules) gives these numbers.
 /// * **Errors** if there is no such layer (the message lists those there are) or neuron, a shape,
 ///   the target or the baseline does not fit, a value is not finite, or no gradient passes from
 ///   the output through the layer to an input.
@@ -42,6 +46,7 @@ pub struct NeuronConductance {
     neuron: Neuron,
     path: PathSettings,
     multiply_by_inputs: bool,
+    captum_rules: bool,
 }
 
 settings! {
@@ -49,6 +54,8 @@ settings! {
         path,
         gradient_check,
         multiply_by_inputs: bool = "Whether the averaged gradient is multiplied by x − b (the default).",
+        captum_rules: bool =
+            "Whether several neurons are taken as Captum takes them; not by default. What they come to, their sum or what the function makes of them, is differentiated at the inputs, and multiplied by what their gradients come to.",
         attribute_to_layer_input =
             "Whether the neuron is one of the layer's input instead of its output; not by default.",
     }
@@ -61,14 +68,15 @@ impl NeuronConductance {
         summary: "the part of Integrated Gradients that flows through one neuron, for each input",
         has_delta: false,
         cost: Cost::PerStep,
+        requires: &[Requirement::Gradients],
         paper: "Dhamdhere, Sundararajan and Yan 2019",
         options: Self::OPTIONS,
         needs: Self::NEEDS,
         build: Self::build,
     };
 
-    /// The method for a model, a layer's name and a neuron of it: `3`, `[channel, row, column]`, the sum of `0..4`, or
-    /// what a function makes of the layer ([`Neuron`]).
+    /// The method for a model, a layer's name and a neuron of it: `3`, `[channel, row, column]`, or the sum of `0..4`;
+    /// by [`captum_rules`](Self::captum_rules) also what a function makes of the layer ([`Neuron`]).
     pub fn new<Marker>(model: impl IntoModel<Marker>, layer: impl Into<String>, neuron: impl Into<Neuron>) -> Self {
         Self {
             model: Subject::new(model),
@@ -76,6 +84,7 @@ impl NeuronConductance {
             neuron: neuron.into(),
             path: PathSettings { quadrature: Quadrature::Trapezoid, ..PathSettings::default() },
             multiply_by_inputs: true,
+            captum_rules: false,
         }
     }
 }
@@ -89,7 +98,7 @@ impl Attribute for NeuronConductance {
             question.require_float_inputs()?;
             let baselines = self.path.baseline.resolve(inputs)?;
             let through = |question: &Question, points, at: &Expansion| {
-                question.gradients_through_neuron(&place, &self.neuron, points, at)
+                question.gradients_through_neuron(&place, &self.neuron, self.captum_rules, points, at)
             };
             let survey = question.survey_unchecked(&baselines, self.path.n_steps, &|question, at| {
                 through(question, question.input_points(at)?, at)

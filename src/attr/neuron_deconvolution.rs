@@ -1,8 +1,8 @@
 //! Deconvolution of one neuron.
 
 use crate::engine::{
-    Attribute, Attributions, Budget, Cost, Family, LayerNames, MethodInfo, Neuron, Passing, Question, Subject, Target,
-    settings,
+    Attribute, Attributions, Budget, Cost, Family, LayerNames, MethodInfo, Neuron, Passing, Question, Requirement,
+    Subject, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -54,6 +54,7 @@ impl NeuronDeconvolution {
         summary: "deconvolution of one neuron",
         has_delta: false,
         cost: Cost::ForwardBackward,
+        requires: &[Requirement::Gradients, Requirement::Relus],
         paper: "Zeiler and Fergus 2014",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

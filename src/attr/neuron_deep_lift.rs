@@ -2,7 +2,7 @@
 
 use crate::engine::{
     Attribute, Attributed, Attributions, Baseline, Budget, Cost, Family, LayerNames, MethodInfo, Neuron, Pairing,
-    Question, Subject, Target, settings,
+    Question, Requirement, Subject, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -62,6 +62,7 @@ impl NeuronDeepLift {
         summary: "DeepLift of one neuron",
         has_delta: true,
         cost: Cost::ForwardBackward,
+        requires: &[Requirement::Gradients, Requirement::Blocks],
         paper: "Shrikumar, Greenside and Kundaje 2017",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

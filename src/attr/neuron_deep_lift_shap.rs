@@ -2,7 +2,7 @@
 
 use crate::engine::{
     Attribute, Attributed, Attributions, Baseline, Budget, Cost, Family, LayerNames, MethodInfo, Neuron, Pairing,
-    Question, Subject, Target, settings,
+    Question, Requirement, Subject, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -64,6 +64,7 @@ impl NeuronDeepLiftShap {
         summary: "DeepLift of one neuron as a mean over a distribution of baselines",
         has_delta: true,
         cost: Cost::ForwardBackward,
+        requires: &[Requirement::Gradients, Requirement::Blocks, Requirement::Distribution],
         paper: "Lundberg and Lee 2017",
         options: Self::OPTIONS,
         needs: Self::NEEDS,
@@ -77,7 +78,7 @@ impl NeuronDeepLiftShap {
             model: Subject::new(model),
             layers: LayerNames::from(layer.into()),
             neuron: neuron.into(),
-            baseline: Baseline::default(),
+            baseline: Baseline::not_given(),
             multiply_by_inputs: true,
             captum_rules: false,
         }

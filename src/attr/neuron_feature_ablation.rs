@@ -54,6 +54,7 @@ impl NeuronFeatureAblation {
         summary: "what a neuron loses without a feature",
         has_delta: false,
         cost: Cost::PerFeature,
+        requires: &[],
         paper: "",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

@@ -2,7 +2,8 @@
 
 use super::saliency::finite_input_gradients;
 use crate::engine::{
-    Attribute, Attributions, Budget, Cost, Family, LayerNames, MethodInfo, Neuron, Question, Subject, Target, settings,
+    Attribute, Attributions, Budget, Cost, Family, LayerNames, MethodInfo, Neuron, Question, Requirement, Subject,
+    Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -51,6 +52,7 @@ impl NeuronGradient {
         summary: "the gradient of one neuron",
         has_delta: false,
         cost: Cost::ForwardBackward,
+        requires: &[Requirement::Gradients],
         paper: "",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

@@ -2,7 +2,7 @@
 
 use crate::engine::{
     Attribute, Attributions, Baseline, Between, Cost, Family, LayerNames, MethodInfo, Neuron, Question, RandomPoints,
-    SamplingSettings, Stdevs, Subject, Target, settings,
+    Requirement, SamplingSettings, Stdevs, Subject, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -67,6 +67,7 @@ impl NeuronGradientShap {
         summary: "GradientShap of one neuron",
         has_delta: true,
         cost: Cost::PerSample,
+        requires: &[Requirement::Gradients],
         paper: "Erion et al. 2021",
         options: Self::OPTIONS,
         needs: Self::NEEDS,
@@ -82,7 +83,7 @@ impl NeuronGradientShap {
             layers: LayerNames::from(layer.into()),
             neuron: neuron.into(),
             sampling: SamplingSettings::of(5),
-            baseline: Baseline::Distribution(Vec::new()),
+            baseline: Baseline::not_given(),
             stdevs: Stdevs::All(0.),
             multiply_by_inputs: true,
         }
@@ -98,6 +99,7 @@ impl Attribute for NeuronGradientShap {
     fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
         self.model.ask(|| {
             self.sampling.check()?;
+            self.baseline.require_given(Self::INFO.name)?;
             let (place, budget) = (self.layers.only()?, &self.sampling.budget);
             let question = Question::about_neuron(&self.model, inputs, place, &self.neuron, budget)?;
             let how = RandomPoints {

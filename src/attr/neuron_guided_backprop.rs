@@ -1,8 +1,8 @@
 //! Guided backpropagation of one neuron.
 
 use crate::engine::{
-    Attribute, Attributions, Budget, Cost, Family, LayerNames, MethodInfo, Neuron, Passing, Question, Subject, Target,
-    settings,
+    Attribute, Attributions, Budget, Cost, Family, LayerNames, MethodInfo, Neuron, Passing, Question, Requirement,
+    Subject, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -54,6 +54,7 @@ impl NeuronGuidedBackprop {
         summary: "guided backpropagation of one neuron",
         has_delta: false,
         cost: Cost::ForwardBackward,
+        requires: &[Requirement::Gradients, Requirement::Relus],
         paper: "Springenberg, Dosovitskiy, Brox and Riedmiller 2014",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

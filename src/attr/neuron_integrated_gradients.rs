@@ -2,8 +2,8 @@
 
 use super::integrated_gradients::along_inputs;
 use crate::engine::{
-    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Neuron, PathSettings, Question, Subject, Target,
-    settings,
+    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Neuron, PathSettings, Question, Requirement,
+    Subject, Target, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -61,6 +61,7 @@ impl NeuronIntegratedGradients {
         summary: "Integrated Gradients of one neuron",
         has_delta: true,
         cost: Cost::PerStep,
+        requires: &[Requirement::Gradients],
         paper: "Sundararajan, Taly and Yan 2017",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

@@ -63,6 +63,7 @@ impl NoiseTunnel {
         summary: "any method's attributions averaged over noisy inputs, or their variance",
         has_delta: false,
         cost: Cost::PerSample,
+        requires: &[],
         paper: "Smilkov et al. 2017",
         options: Self::OPTIONS,
         needs: &[&["method"]],

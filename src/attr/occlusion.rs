@@ -56,6 +56,7 @@ impl Occlusion {
         summary: "what the output loses behind a sliding window",
         has_delta: false,
         cost: Cost::PerFeature,
+        requires: &[],
         paper: "Zeiler and Fergus 2014",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

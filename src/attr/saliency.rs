@@ -3,8 +3,8 @@
 use candle_core::Tensor;
 
 use crate::engine::{
-    Attribute, Attributed, Attributions, Budget, Cost, Family, MethodInfo, Question, Subject, Target, check_finite,
-    settings,
+    Attribute, Attributed, Attributions, Budget, Cost, Family, MethodInfo, Question, Requirement, Subject, Target,
+    check_finite, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -53,6 +53,7 @@ impl Saliency {
         summary: "the size of the gradient",
         has_delta: false,
         cost: Cost::ForwardBackward,
+        requires: &[Requirement::Gradients],
         paper: "Simonyan, Vedaldi and Zisserman 2013",
         options: Self::OPTIONS,
         needs: Self::NEEDS,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use super::Expansion;
 use super::passes::join_blocks;
@@ -15,6 +15,8 @@ pub(super) struct Answers {
     examples: Vec<Option<Answer>>,
     /// The axes of the output after the batch.
     axes: Vec<usize>,
+    /// The type that the model computes in, once it was asked.
+    pub(super) dtype: Option<DType>,
     /// The output of consecutive examples, by the index of the first.
     outputs: BTreeMap<usize, Tensor>,
     /// Whether the model gave one number where there are several examples.
@@ -29,7 +31,7 @@ struct Answer {
 
 impl Answers {
     pub(super) fn of(batch: usize) -> Self {
-        Self { examples: vec![None; batch], axes: Vec::new(), outputs: BTreeMap::new(), one_number: false }
+        Self { examples: vec![None; batch], axes: Vec::new(), dtype: None, outputs: BTreeMap::new(), one_number: false }
     }
 
     pub(super) fn knows(&self, examples: &[usize]) -> bool {
@@ -86,7 +88,7 @@ impl Answers {
     /// The same answers for other inputs in these examples' rows.
     pub(super) fn carried_to(&self, at: &Expansion) -> Self {
         let examples = at.rows().iter().map(|row| self.examples[*row]).collect();
-        Self { examples, axes: self.axes.clone(), outputs: BTreeMap::new(), one_number: false }
+        Self { examples, axes: self.axes.clone(), dtype: self.dtype, outputs: BTreeMap::new(), one_number: false }
     }
 
     /// The attributed number of each example that was asked.

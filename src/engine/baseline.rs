@@ -9,6 +9,10 @@ use crate::error::{Result, bail};
 use crate::finite;
 use crate::model::Inputs;
 
+/// What to do where a distribution of baselines is missing or empty.
+const GIVE_ROWS: &str = "give baseline(Baseline::distribution(&rows)) with rows [rows, ...] like those of the inputs, \
+                         for example of the training data";
+
 /// What an input is compared with; ideally it carries no information.
 ///
 /// | Baseline | Meaning |
@@ -36,19 +40,31 @@ impl Baseline {
         Baseline::Distribution(vec![rows.clone()])
     }
 
+    /// A distribution that is still to be given.
+    pub(crate) fn not_given() -> Self {
+        Baseline::Distribution(Vec::new())
+    }
+
+    /// An error unless a baseline was given to a method that has none by default.
+    pub(crate) fn require_given(&self, method: &str) -> Result<()> {
+        match self {
+            Baseline::Distribution(tensors) if tensors.is_empty() => {
+                bail!(Input, "{method} needs a distribution of baselines, and none came: {GIVE_ROWS}")
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// An error unless it is a distribution, over whose rows a method averages.
     pub(crate) fn require_distribution(&self, method: &str, of_one: &str) -> Result<()> {
-        let came = match self {
-            Baseline::Distribution(_) => return Ok(()),
-            Baseline::Zero => "none came",
-            Baseline::Value(_) | Baseline::Tensors(_) => "one baseline for each example came",
-        };
-        bail!(
-            Input,
-            "{method} is a mean over a distribution of baselines, and {came}: give \
-             baseline(Baseline::distribution(&rows)) with rows [rows, ...], for example of the training data; for one \
-             baseline take {of_one}"
-        )
+        match self {
+            Baseline::Distribution(_) => self.require_given(method),
+            Baseline::Zero | Baseline::Value(_) | Baseline::Tensors(_) => bail!(
+                Input,
+                "{method} needs a distribution of baselines, and one baseline for each example came: {GIVE_ROWS}; for \
+                 one baseline take {of_one}"
+            ),
+        }
     }
 
     /// The baselines, checked against the inputs and brought into their types.
@@ -74,14 +90,17 @@ impl Baseline {
                 Ok(Baselines { tensors: full.collect::<candle_core::Result<_>>()?, rows: Rows::PerExample })
             }
             Baseline::Distribution(tensors) => {
-                let rows = tensors.first().and_then(|tensor| tensor.dims().first().copied()).unwrap_or(0);
-                if rows == 0 || tensors.iter().any(|tensor| tensor.dims().first() != Some(&rows)) {
-                    let shapes: Vec<_> = tensors.iter().map(Tensor::dims).collect();
+                let shapes: Vec<_> = tensors.iter().map(Tensor::dims).collect();
+                let rows = shapes.first().and_then(|shape| shape.first().copied()).unwrap_or(0);
+                if shapes.iter().any(|shape| shape.first() != Some(&rows)) {
                     bail!(
                         Input,
                         "the baseline distribution has the shapes {shapes:?}: expected [rows, ...] for each input, \
-                         with the same number of rows, at least 1"
+                         with the same number of rows"
                     )
+                }
+                if rows == 0 {
+                    bail!(Input, "the distribution of baselines has no row, its shapes are {shapes:?}: {GIVE_ROWS}")
                 }
                 let first_rows = tensors.iter().map(|tensor| tensor.narrow(0, 0, 1));
                 let first_rows = first_rows.collect::<candle_core::Result<Vec<_>>>()?;

@@ -3,13 +3,12 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use foldhash::{HashMap, HashMapExt};
 
 use super::host::host_row;
 use super::passes::blocks;
 use super::perturbed::{Mixture, Perturbed};
-use super::remarks::Warning;
 use super::{Baseline, Baselines, Bits, FeatureMask, Features, Question};
 use crate::error::Result;
 use crate::model::Place;
@@ -38,10 +37,7 @@ pub(crate) struct Coalitions<'q> {
 impl<'q> Question<'q> {
     /// Coalitions of the features of the inputs.
     pub(crate) fn coalitions(&'q self, mask: &FeatureMask, baseline: &Baseline) -> Result<Coalitions<'q>> {
-        let ids = self.inputs().tensors().iter().any(|input| input.dtype().is_int() && input.dtype() != DType::U8);
-        if ids && matches!(baseline, Baseline::Zero) {
-            self.warn(Warning::IdsAgainstZero);
-        }
+        self.warn_of_ids_against(baseline);
         let features = mask.resolve(self.inputs(), self.inputs().tensors(), self.inputs().names(), "input")?;
         let baselines = baseline.resolve(self.inputs())?;
         let perturbed = Perturbed::new(self, &[], self.inputs().tensors(), baselines.tensors(), features)?;
@@ -140,7 +136,7 @@ impl<'q> Coalitions<'q> {
 
     /// One number for each feature of each example, in the shapes of what is perturbed.
     pub(crate) fn in_shape(&self, values: &[Vec<f64>]) -> Result<Vec<Tensor>> {
-        self.perturbed.features().in_shape(values, self.perturbed.points())
+        self.perturbed.in_shape(values)
     }
 
     /// One number for each feature of an example, as one for each element, one tensor after another.

@@ -79,6 +79,7 @@ impl Question<'_> {
         &self,
         place: &Place,
         neuron: &Neuron,
+        captum: bool,
         points: Vec<Tensor>,
         at: &Expansion,
     ) -> Result<Sample> {
@@ -91,7 +92,8 @@ impl Question<'_> {
         let upper: Vec<_> = caught.var.map(|var| (place.to_string(), var)).into_iter().collect();
         let activation = at.unfold(&caught.activation)?;
         let above = gradients(&scalars, &upper, vec![activation.clone()], at)?;
-        let weighted = neuron.weighted(&activation, &above.gradients[0], place.layer(), at)?;
+        let weigh = if captum { Neuron::weighted_by_captum } else { Neuron::weighted };
+        let weighted = weigh(neuron, &activation, &above.gradients[0], place.layer(), at)?;
         let below = gradients(&weighted, &inputs, points, at)?;
         Ok(Sample { scalars: above.scalars, graph_bytes: above.graph_bytes + below.graph_bytes, ..below })
     }

@@ -87,6 +87,8 @@ pub struct MethodInfo {
     pub has_delta: bool,
     /// What it costs.
     pub cost: Cost,
+    /// What it requires of the model and the call. A method that wraps another requires what that one does.
+    pub requires: &'static [Requirement],
     /// The paper it comes from.
     pub paper: &'static str,
     /// The names of the settings it takes, in groups.
@@ -101,6 +103,11 @@ impl MethodInfo {
     /// The names of the settings it takes.
     pub fn option_names(&self) -> impl Iterator<Item = &'static str> {
         self.options.iter().copied().flatten().copied()
+    }
+
+    /// Whether it requires this of the model or the call.
+    pub fn requires(&self, requirement: Requirement) -> bool {
+        self.requires.contains(&requirement)
     }
 
     /// Whether a setting of this name must be given.
@@ -128,6 +135,21 @@ pub enum Family {
     Neuron,
 }
 
+/// What a method requires. One that requires nothing takes any model, also a closure from rows to numbers, and one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Requirement {
+    /// Gradients: the model is made of candle's operations.
+    Gradients,
+    /// What is not linear is run as blocks (`layers.apply`, `layers.run`), because the method follows rules.
+    Blocks,
+    /// ReLUs that are run as blocks.
+    Relus,
+    /// Several baselines ([`Baseline::Distribution`](crate::engine::Baseline::Distribution)).
+    Distribution,
+    /// Several rows: what an example gets depends on the others of its batch.
+    SeveralRows,
+}
+
 /// Passes for each example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cost {
@@ -137,8 +159,10 @@ pub enum Cost {
     ForwardBackward,
     /// A forward and a backward pass for each step.
     PerStep,
-    /// A forward pass for each feature, or for each set of features.
+    /// A forward pass for each feature.
     PerFeature,
+    /// A forward pass for each set of features: 2ⁿ for n features.
+    PerCoalition,
     /// One pass or more for each sample.
     PerSample,
 }

@@ -91,7 +91,7 @@ pub(crate) use local_surrogate::LocalSurrogate;
 pub use lrp_rules::LrpRule;
 pub(crate) use lrp_rules::LrpRules;
 pub(crate) use method::define_methods;
-pub use method::{Attribute, Build, Cost, Family, MethodInfo};
+pub use method::{Attribute, Build, Cost, Family, MethodInfo, Requirement};
 pub(crate) use moments::Moments;
 pub use neuron::Neuron;
 pub use noise::Stdevs;

@@ -75,6 +75,17 @@ impl Neuron {
         total(&(activation * gradient)?)
     }
 
+    /// What Captum has in place of it for several neurons: what they come to, times what their gradients come to.
+    pub(crate) fn weighted_by_captum(
+        &self,
+        activation: &Tensor,
+        gradient: &Tensor,
+        layer: &str,
+        at: &Expansion,
+    ) -> Result<Tensor> {
+        Ok((self.select(activation, layer, at)? * self.select(gradient, layer, at)?)?)
+    }
+
     /// The activations of the chosen neurons, `[rows, neurons]`.
     fn picked(&self, activation: &Tensor, layer: &str, at: &Expansion) -> Result<Tensor> {
         let axes = activation.dims().get(1..).unwrap_or_default();
@@ -110,7 +121,7 @@ impl Neuron {
             Selector::Function(_) => bail!(
                 Input,
                 "a function of layer \"{layer}\" has no conductance, which is a sum over neurons: expected an index or \
-                 ranges"
+                 ranges, or captum_rules, which multiplies what it makes of activations by what it makes of gradients"
             ),
         }
     }

@@ -132,7 +132,7 @@ impl Question<'_> {
                 differences[*example][*feature] = whole[*example] - value;
             }
         }
-        let attributions = perturbed.features().in_shape(&differences, points)?;
+        let attributions = perturbed.in_shape(&differences)?;
         check_finite(&attributions, "attribution")?;
         Ok(attributions)
     }

@@ -53,6 +53,14 @@ impl<'q> Perturbed<'q> {
         &self.points
     }
 
+    /// One number for each feature of each example, in the shapes of what is perturbed.
+    pub(super) fn in_shape(&self, values: &[Vec<f64>]) -> Result<Vec<Tensor>> {
+        match self.places.is_empty() {
+            true => self.features.in_shape(values, &self.question.attributed_inputs()?),
+            false => self.features.in_shape(values, &self.points),
+        }
+    }
+
     /// How many evaluations fill one pass.
     pub(super) fn rows(&self) -> usize {
         self.passes.rows

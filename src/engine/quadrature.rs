@@ -99,6 +99,20 @@ mod tests {
     }
 
     #[test]
+    fn nodes_are_where_captum_has_them() {
+        let nodes = |rule: Quadrature| {
+            let nodes = rule.nodes(4).unwrap();
+            nodes.iter().map(|node| (node.alpha, node.weight)).collect::<Vec<_>>()
+        };
+        let even = |alphas: [f64; 4]| alphas.map(|alpha| (alpha, 0.25)).to_vec();
+        assert_eq!(nodes(Quadrature::RiemannLeft), even([0., 0.25, 0.5, 0.75]));
+        assert_eq!(nodes(Quadrature::RiemannRight), even([0.25, 0.5, 0.75, 1.]));
+        assert_eq!(nodes(Quadrature::RiemannMiddle), even([0.125, 0.375, 0.625, 0.875]));
+        let captum = [(0., 0.125), (1. / 3., 0.25), (2. / 3., 0.25), (1., 0.125)];
+        assert_eq!(nodes(Quadrature::CaptumTrapezoid), captum);
+    }
+
+    #[test]
     fn gauss_legendre_is_exact_up_to_degree_2n_minus_1() {
         for n in [1usize, 2, 3, 5, 10, 50, 500] {
             for degree in 0..(2 * n).min(40) {

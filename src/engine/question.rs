@@ -191,6 +191,7 @@ impl<'a> Question<'a> {
                     finite::check(&own).map_err(|e| e.at(format!("neuron {neuron} of {place}")))?;
                     let numbers = host(&own)?;
                     self.answers().learn_activations(at.rows(), &numbers);
+                    self.answers().dtype = Some(own.dtype());
                 }
                 Ok((scalars, pass.into_layers()))
             }
@@ -206,6 +207,7 @@ impl<'a> Question<'a> {
         let scalars = selection.select(&rows, &at.in_order())?;
         let numbers = host(&scalars.narrow(0, 0, at.rows().len())?)?;
         self.answers().learn_output(at.rows(), &numbers, &selection, &own)?;
+        self.answers().dtype = Some(own.dtype());
         Ok(scalars)
     }
 
@@ -259,9 +261,21 @@ impl<'a> Question<'a> {
         self.inputs.tensors().iter().map(|input| at.expand(&input.detach())).collect()
     }
 
-    /// Keeps that ids are compared with the id 0, if no baseline was given.
+    /// The inputs as attributions to them look: ids are in the type that the model computes in.
+    pub(super) fn attributed_inputs(&self) -> Result<Vec<Tensor>> {
+        let dtype = self.answers().dtype.unwrap_or(DType::F32);
+        let attributed = |input: &Tensor| match input.dtype().is_int() {
+            true => Ok(input.to_dtype(dtype)?),
+            false => Ok(input.clone()),
+        };
+        self.inputs.tensors().iter().map(attributed).collect()
+    }
+
+    /// Keeps that ids are compared with the id 0, if no baseline was given. Bytes are pixels or flags, whose 0 means
+    /// something.
     pub(crate) fn warn_of_ids_against(&self, baseline: &Baseline) {
-        if matches!(baseline, Baseline::Zero) && self.inputs.tensors().iter().any(|ids| ids.dtype().is_int()) {
+        let are_ids = |input: &Tensor| input.dtype().is_int() && input.dtype() != DType::U8;
+        if matches!(baseline, Baseline::Zero) && self.inputs.tensors().iter().any(are_ids) {
             self.warn(Warning::IdsAgainstZero);
         }
     }

@@ -13,7 +13,7 @@ use super::passes::{Passes, blocks, in_passes};
 use super::{
     Attributed, Baseline, Baselines, Expansion, Lines, Moments, Numbers, Path, Question, SamplingSettings, Stdevs,
 };
-use crate::error::{Result, bail};
+use crate::error::Result;
 use crate::model::Place;
 use crate::seed::Seed;
 
@@ -71,13 +71,6 @@ impl Question<'_> {
     /// The mean over the samples of the gradient at a point drawn uniformly between a row of the baselines and the
     /// input, times the difference between them if that was asked for.
     pub(crate) fn at_random_points(&self, how: &RandomPoints, between: Between) -> Result<Numbers> {
-        if matches!(how.baseline, Baseline::Distribution(tensors) if tensors.is_empty()) {
-            bail!(
-                Input,
-                "there are no baselines to draw from: give rows like those of the inputs, for example \
-                 baseline(Baseline::distribution(&rows))"
-            )
-        }
         if !matches!(between, Between::Activations(_)) {
             self.require_float_inputs()?;
         }

@@ -75,7 +75,7 @@ impl Coalitions<'_> {
     ) -> Result<Numbers> {
         let spread = |(example, estimate): (usize, &Estimate)| estimate.map(|numbers| self.spread(example, numbers));
         let spread: Vec<Estimate> = estimates.iter().enumerate().map(spread).collect();
-        Numbers::of_estimates(&spread, question.inputs().tensors(), tolerance)
+        Numbers::of_estimates(&spread, &question.attributed_inputs()?, tolerance)
     }
 
     /// The same of estimates that add up to F(x) − F(b) over the features.

@@ -70,9 +70,13 @@ impl Heatmap {
     fn facts(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
         let records = self.records();
         let mut columns: Vec<(&'static str, Vec<String>)> = Vec::new();
-        let places_differ = records.windows(2).any(|pair| pair[0].place() != pair[1].place());
-        if places_differ {
-            columns.push((PLACE, records.iter().map(|record| bare(record.place()).to_string()).collect()));
+        let differ = |of: fn(&TextRecord) -> &str| records.windows(2).any(|pair| of(&pair[0]) != of(&pair[1]));
+        let of_each = |of: fn(&TextRecord) -> &str| records.iter().map(|record| bare(of(record)).to_string()).collect();
+        if differ(|record| record.method) {
+            columns.push(("Method", of_each(|record| record.method)));
+        }
+        if differ(TextRecord::place) {
+            columns.push((PLACE, of_each(TextRecord::place)));
         }
         let mut column = |head, cell: &dyn Fn(&TextRecord) -> Option<String>| {
             if records.iter().any(|record| cell(record).is_some()) {

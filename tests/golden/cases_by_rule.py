@@ -190,3 +190,9 @@ def in_parts():
                    neuron=window([2, 4]))
     yield integral("NeuronConductance/two_inputs", PAIR_SMOOTH, TWO, 10, baselines=TWO_ORIGINS, target=0,
                    layer="both_act", neuron=[2])
+    yield integral("NeuronConductance/slice", SMOOTH, ROWS, 10, "riemann_trapezoid", baselines=ORIGIN, target=1,
+                   layer="act1", neuron=window([1, 4]))
+    yield integral("NeuronConductance/conv_slice", STRIDED, COLOURED, 3, target=0, layer="conv1",
+                   neuron=window([0, 2], [1, 3], [0, 4]))
+    yield integral("NeuronConductance/function", CURVED, ROWS, 5, baselines=ORIGINS, target=[2, 1, 0], layer="act2",
+                   neuron=window([0, 3]) | {"function": "sum"})

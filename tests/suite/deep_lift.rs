@@ -214,24 +214,6 @@ fn the_largest_of_a_window_is_shared_as_the_line_has_it() {
 }
 
 #[test]
-fn a_published_example() {
-    let net = from_fn(|input: &Inputs, layers: &mut Layers| {
-        let x = input.first();
-        let first = layers.run(&Activation::Relu, &x.narrow(1, 0, 1)?.contiguous()?)?;
-        let second = layers.run(&Activation::Relu, &(x.narrow(1, 1, 1)?.contiguous()? - 1.5)?)?;
-        Ok(((first + second)? * 2.)?)
-    });
-    let x = Tensor::new(&[[1f64, 2.]], &Device::Cpu).unwrap();
-    let method = DeepLift::new(net);
-    let result = method.attribute(&x, Target::Class(0)).unwrap();
-    assert_eq!(result.tensor().to_vec2::<f64>().unwrap(), [[2., 1.]]);
-    assert_eq!(result.convergence_delta().unwrap().values(), [0.]);
-    let local = method.multiply_by_inputs(false).attribute(&x, Target::Class(0)).unwrap();
-    assert_eq!(local.tensor().to_vec2::<f64>().unwrap(), [[2., 0.5]]);
-    assert!(local.convergence_delta().is_err());
-}
-
-#[test]
 fn what_is_in_no_block_is_found() {
     #[derive(Clone)]
     struct Net {

@@ -136,11 +136,11 @@ fn a_mean_over_no_distribution_is_an_error() {
     let x = tensor(&rows(46, 2));
     let empty = Tensor::zeros((0, 4), DType::F64, &Device::Cpu).unwrap();
     let cases = [
-        (Baseline::Zero, "and none came"),
+        (Baseline::Zero, "and one baseline for each example came"),
         (Baseline::Value(0.5), "and one baseline for each example came"),
         (Baseline::from(&x), "and one baseline for each example came"),
-        (Baseline::distribution(&empty), "the baseline distribution has the shapes [[0, 4]]"),
-        (Baseline::Distribution(Vec::new()), "the baseline distribution has the shapes []"),
+        (Baseline::distribution(&empty), "the distribution of baselines has no row, its shapes are [[0, 4]]"),
+        (Baseline::Distribution(Vec::new()), "and none came"),
     ];
     for (baseline, expected) in cases {
         for result in [
@@ -153,8 +153,8 @@ fn a_mean_over_no_distribution_is_an_error() {
             assert!(error.to_string().contains(expected), "{error}");
         }
     }
-    let error = LayerDeepLiftShap::new(&net, "tanh1").attribute(&x, 1).unwrap_err().to_string();
-    assert!(error.starts_with("LayerDeepLiftShap is a mean") && error.ends_with("take LayerDeepLift"), "{error}");
+    let error = LayerDeepLiftShap::new(&net, "tanh1").baseline(0.).attribute(&x, 1).unwrap_err().to_string();
+    assert!(error.starts_with("LayerDeepLiftShap needs") && error.ends_with("take LayerDeepLift"), "{error}");
 }
 
 /// The largest delta, as a share of max(1, |F(x) − F(b)|).

@@ -134,7 +134,7 @@ fn baseline_of_the_wrong_shape() {
     assert_error(result, ErrorKind::NotFinite, &["the baseline is inf"]);
     let empty = two.narrow(0, 0, 0).unwrap();
     let result = ig.baseline(Baseline::distribution(&empty)).attribute(rows(2), Target::Class(1));
-    assert_error(result, ErrorKind::Input, &["distribution", "at least 1"]);
+    assert_error(result, ErrorKind::Input, &["distribution", "has no row", "[[0, 12]]", "give"]);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use rand_mt::Mt;
 
-use candle_explain::engine::Options;
 use candle_explain::prelude::*;
 
 use crate::plain::{LAYERS, Plain, assert_close, gradient, line, rows, tensor};
@@ -296,10 +295,7 @@ fn errors_say_what_to_do() {
     let bare = GradientShap::new(&case.plain.sequential());
     let method = bare.baseline(case.distribution());
     let error = |method: &GradientShap| method.attribute(&inputs, TARGET).unwrap_err().to_string();
-    assert!(error(&bare).contains("there are no baselines to draw from: give rows"), "{}", error(&bare));
-    let empty = Tensor::zeros((0, 4), DType::F64, &Device::Cpu).unwrap();
-    let empty = error(&bare.baseline(Baseline::distribution(&empty)));
-    assert!(empty.contains("with the same number of rows, at least 1"), "{empty}");
+    assert!(error(&bare).starts_with("GradientShap needs a distribution of baselines, and none came: give"));
     let narrow = error(&bare.baseline(Baseline::distribution(&tensor(&[vec![1.]]))));
     assert!(narrow.contains("[1, 1]"), "{narrow}");
     for stdev in [-1., f64::NAN, f64::INFINITY] {
@@ -310,8 +306,4 @@ fn errors_say_what_to_do() {
     assert!(error(&method.tolerance(0.)).contains("the tolerance is 0"));
     assert!(error(&method.tolerance(0.1).max_samples(5)).contains("max_samples is 5"));
     assert!(error(&method.internal_batch_size(0)).contains("internal_batch_size is 0"));
-    let info = candle_explain::attr::METHODS.iter().find(|info| info.name == "GradientShap").unwrap();
-    let built = (info.build)(case.plain.sequential().into_model(), &Options::default()).unwrap();
-    let error = built.attribute_to(&Inputs::from(&inputs), &Target::Class(1)).unwrap_err();
-    assert!(error.to_string().contains("there are no baselines"), "{error}");
 }

@@ -1,6 +1,7 @@
 //! Cases whose answer is known by hand: Captum's own test network, and functions that can be
 //! integrated on paper.
 
+use candle_explain::nn::MaxPool2d;
 use candle_explain::prelude::*;
 
 /// 3 inputs, identity; 4 sums with bias -10, 1, 1, 1; relu; 2 sums with bias -1, 1.
@@ -149,4 +150,108 @@ fn guided_backpropagation_and_deconvolution() {
 fn grad_cam() {
     let (net, x) = image_network();
     assert_near(LayerGradCam::new(&net, "conv1").attribute(&x, 0), &[11.25, 13.5, 20.25, 22.5], 0.);
+}
+
+#[test]
+fn deep_lift_through_relus() {
+    let net = from_fn(|input: &Inputs, layers: &mut Layers| {
+        let x = input.first();
+        let first = layers.run(&Activation::Relu, &x.narrow(1, 0, 1)?)?;
+        let second = layers.run(&Activation::Relu, &(x.narrow(1, 1, 1)? - 1.5)?)?;
+        Ok(((first + second)? * 2.)?)
+    });
+    for captum in [false, true] {
+        let method = DeepLift::new(&net).captum_rules(captum);
+        let result = method.attribute(row(&[1., 2.]), 0).unwrap();
+        assert_eq!(result.convergence_delta().unwrap().values(), [0.]);
+        assert_near(Ok(result), &[2., 1.], 0.);
+        assert_near(method.multiply_by_inputs(false).attribute(row(&[1., 2.]), 0), &[2., 0.5], 0.);
+    }
+}
+
+#[test]
+fn deep_lift_through_the_largest_of_a_window() {
+    let pool = MaxPool2d { kernel: (1, 4), stride: (1, 4) };
+    let net =
+        from_fn(move |input: &Inputs, layers: &mut Layers| Ok(layers.run(&pool, input.first())?.flatten_from(1)?));
+    let ones = Tensor::ones((2, 1, 1, 4), DType::F64, &Device::Cpu).unwrap();
+    let baseline =
+        Tensor::new(&[1f64, 2., 3., 9., 4., 8., 6., 7.], &Device::Cpu).unwrap().reshape((2, 1, 1, 4)).unwrap();
+    for captum in [false, true] {
+        let method = DeepLift::new(&net).captum_rules(captum).baseline(&baseline);
+        let result = method.attribute(&ones, 0).unwrap();
+        assert_eq!(result.convergence_delta().unwrap().values(), [0., 0.]);
+        assert_near(Ok(result), &[0., 0., 0., -8., 0., -7., 0., 0.], 0.);
+    }
+}
+
+/// How many points or samples a result has that nobody chose.
+#[test]
+fn defaults_are_captums() {
+    let (net, x) = (network(), row(&[2., 5., 3.]));
+    let rows = Baseline::distribution(&Tensor::zeros((4, 3), DType::F64, &Device::Cpu).unwrap());
+    for result in [
+        IntegratedGradients::new(&net).attribute(&x, 0),
+        LayerIntegratedGradients::new(&net, "linear1").attribute(&x, 0),
+        InternalInfluence::new(&net, "linear1").attribute(&x, 0),
+        NeuronConductance::new(&net, "linear1", 0).attribute(&x, 0),
+        NeuronIntegratedGradients::new(&net, "linear1", 0).attribute(&x),
+    ] {
+        assert_eq!(result.unwrap().steps(), [50]);
+    }
+    // Both ends of each of 50 steps.
+    assert_eq!(LayerConductance::new(&net, "linear1").attribute(&x, 0).unwrap().steps(), [51]);
+    for result in [
+        GradientShap::new(&net).baseline(&rows).attribute(&x, 0),
+        LayerGradientShap::new(&net, "linear1").baseline(&rows).attribute(&x, 0),
+        NeuronGradientShap::new(&net, "linear1", 0).baseline(&rows).attribute(&x),
+        NoiseTunnel::new(Saliency::new(&net)).attribute(&x, 0),
+    ] {
+        assert_eq!(result.unwrap().samples(), [5]);
+    }
+    let orders = ShapleyValueSampling::new(&net);
+    assert_eq!(orders.antithetic(false).attribute(&x, 0).unwrap().samples(), [25]);
+    assert_eq!(orders.attribute(&x, 0).unwrap().samples(), [26], "an order and its reverse are two");
+    assert_eq!(Lime::new(&net).attribute(&x, 0).unwrap().samples(), [25]);
+    let wide = Tensor::ones((1, 8), DType::F64, &Device::Cpu).unwrap();
+    let squares = |x: &Tensor| x.sum(1)?.sqr();
+    let samples = |kernel: KernelShap| kernel.attribute(&wide, Target::None).unwrap().samples().to_vec();
+    assert_eq!(samples(KernelShap::new(squares).paired(false)), [25]);
+}
+
+/// Settings that no result tells: the default and what it is said to be give the same bits.
+#[test]
+fn settings_default_to_captums() {
+    let (net, x) = (network(), row(&[2., 5., 3.]));
+    let rows = Baseline::distribution(&Tensor::new(&[[0f64, 1., 0.], [1., 1., 3.]], &Device::Cpu).unwrap());
+    let shap = GradientShap::new(&net).baseline(rows);
+    let tunnel = NoiseTunnel::new(IntegratedGradients::new(&net).n_steps(3));
+    let (image, pixels) = image_network();
+    let cam = LayerGradCam::new(&image, "conv1");
+    let lime = Lime::new(&net);
+    let lrp = LRP::new(&net);
+    for (default, said) in [
+        (shap.attribute(&x, 0), shap.stdevs(0.).multiply_by_inputs(true).attribute(&x, 0)),
+        (tunnel.attribute(&x, 0), tunnel.stdevs(1.).nt_type(NoiseTunnelType::SmoothGrad).attribute(&x, 0)),
+        (cam.attribute(&pixels, 0), cam.relu_attributions(false).attr_dim_summation(true).attribute(&pixels, 0)),
+        (
+            lime.attribute(&x, 0),
+            lime.surrogate(Surrogate::Lasso { alpha: 0.01 })
+                .similarity(Similarity::Cosine { width: 1. })
+                .sampler(Sampler::Bernoulli(0.5))
+                .attribute(&x, 0),
+        ),
+        (lrp.attribute(&x, 0), lrp.default_rule(LrpRule::Epsilon(1e-9)).set_bias_to_zero(false).attribute(&x, 0)),
+        (Saliency::new(&net).attribute(&x, 0), Saliency::new(&net).abs(true).attribute(&x, 0)),
+        (
+            NeuronConductance::new(&net, "linear1", 1).attribute(&x, 0),
+            NeuronConductance::new(&net, "linear1", 1).quadrature(Quadrature::Trapezoid).attribute(&x, 0),
+        ),
+    ] {
+        let bits = |result: Result<Attributions>| {
+            let numbers = result.unwrap().tensor().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+            numbers.into_iter().map(f64::to_bits).collect::<Vec<_>>()
+        };
+        assert_eq!(bits(default), bits(said));
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::plain::{Plain, rows, tensor};
 use crate::subjects::rectifies;
 use candle_explain::attr::METHODS;
-use candle_explain::engine::{Cost, Family, MethodInfo, Options};
+use candle_explain::engine::{Cost, Family, MethodInfo, Options, Requirement};
 use candle_explain::prelude::*;
 
 fn numbers(tensor: &Tensor) -> Vec<f64> {
@@ -45,15 +45,16 @@ pub fn options(info: &MethodInfo) -> Options {
 /// Whether a method takes something from the other rows of a batch, so that it needs at least two and what a row gets
 /// depends on them.
 pub fn mixes_rows(info: &MethodInfo) -> bool {
-    info.name.ends_with("FeaturePermutation")
+    info.requires(Requirement::SeveralRows)
 }
 
-/// Whether a method's baseline is one of the inputs; that of LayerFeatureAblation is one of the layer.
+/// Whether a method's baseline is one of the inputs; where features of a layer are left out, it is one of the layer.
 pub fn takes_baseline_of_inputs(info: &MethodInfo) -> bool {
-    info.takes("baseline") && info.name != "LayerFeatureAblation"
+    info.takes("baseline") && (info.family != Family::Layer || info.requires(Requirement::Gradients))
 }
 
-fn network(info: &MethodInfo, seed: u64) -> Sequential {
+/// A network that suits a method.
+pub fn network(info: &MethodInfo, seed: u64) -> Sequential {
     if rectifies(info) { Plain::rectified(seed).sequential() } else { Plain::new(seed).sequential() }
 }
 

@@ -21,6 +21,9 @@ mod subjects;
 /// What every method obeys, on each of them.
 mod laws_on_models;
 
+/// What methods require, and do without.
+mod requirements;
+
 /// The axioms of attribution.
 mod axioms;
 
@@ -116,6 +119,9 @@ mod robust;
 
 /// Bad input and the error that each gives.
 mod errors;
+
+/// Settings that do not fit, over every method that takes them.
+mod unfit_settings;
 
 /// Families of encoders against transformers, and what each refuses.
 mod families;

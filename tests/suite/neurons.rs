@@ -67,3 +67,37 @@ fn neurons_that_are_not_there_are_told() {
     let error = NeuronConductance::new(&net(), "tanh1", squares).attribute(&x, 1).unwrap_err();
     assert!(error.to_string().contains("has no conductance"), "{error}");
 }
+
+#[test]
+fn by_captums_rules_sums_over_neurons_are_multiplied() {
+    let (plain, x) = (Plain::new(11), rows(5, 3));
+    let conductance = |neuron: Neuron| NeuronConductance::new(&net(), "tanh1", neuron).captum_rules(true);
+    // One point of the path: the middle.
+    let of = |neuron: Neuron| {
+        let method = conductance(neuron).quadrature(Quadrature::RiemannMiddle).n_steps(1);
+        method.attribute(tensor(&x), 1).unwrap()
+    };
+    let slope = |f: &dyn Fn(&[f64]) -> f64, at: &[f64], index: usize| {
+        let moved = |step: f64| {
+            let mut at = at.to_vec();
+            at[index] += step;
+            f(&at)
+        };
+        (moved(1e-5) - moved(-1e-5)) / 2e-5
+    };
+    let expected: Vec<Vec<f64>> = x
+        .iter()
+        .map(|x| {
+            let middle: Vec<f64> = x.iter().map(|x| x / 2.).collect();
+            let hidden = plain.up_to_layer(1, &middle);
+            let above: f64 = (1..4).map(|j| slope(&|y| plain.above_layer(2, y)[1], &hidden, j)).sum();
+            let sum = |x: &[f64]| plain.up_to_layer(1, x)[1..4].iter().sum::<f64>();
+            (0..4).map(|i| x[i] * above * slope(&sum, &middle, i)).collect()
+        })
+        .collect();
+    crate::plain::assert_close(of((1..4).into()).tensor(), &expected, 1e-9);
+    let function = Neuron::of(|activation: &Tensor| activation.narrow(1, 1, 3)?.sum(1));
+    crate::plain::assert_close(of(function).tensor(), &expected, 1e-9);
+    let one = conductance(2.into()).attribute(tensor(&x), 1).unwrap();
+    close(&one, NeuronConductance::new(&net(), "tanh1", 2).attribute(tensor(&x), 1).unwrap().tensor());
+}

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use candle_explain::attr::METHODS;
+use candle_explain::engine::Options;
 use candle_explain::prelude::*;
 use proptest::prelude::*;
 
@@ -287,10 +289,44 @@ fn token_ids_are_ablated_against_other_ids() {
         let ids = Tensor::new(&[[3u32, 1, 2], [0, 3, 3]], &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
         let method = FeatureAblation::new(&lookup).baseline(1);
         let result = method.attribute(&ids, Target::None).unwrap();
-        assert_eq!(result.tensor().to_vec2::<f32>().unwrap(), [[8., 0., 3.], [1.5, 8., 8.]]);
+        assert_eq!(result.tensor().to_vec2::<f64>().unwrap(), [[8., 0., 3.], [1.5, 8., 8.]]);
         assert!(!result.remarks().iter().any(|remark| remark.contains("id 0")), "{:?}", result.remarks());
         let unsaid = FeatureAblation::new(&lookup).attribute(&ids, Target::None).unwrap();
         assert!(unsaid.remarks().iter().any(|remark| remark.contains("id 0")), "{:?}", unsaid.remarks());
+    }
+    // Bytes are no ids of words.
+    let bytes = Tensor::new(&[[3u8, 1, 2]], &Device::Cpu).unwrap();
+    let result = FeatureAblation::new(&lookup).attribute(&bytes, Target::None).unwrap();
+    assert!(!result.remarks().iter().any(|remark| remark.contains("id 0")), "{:?}", result.remarks());
+}
+
+#[test]
+fn attributions_to_ids_are_of_the_models_type() {
+    for dtype in [DType::F64, DType::F32, DType::BF16] {
+        let lookup = from_fn(move |input, layers| {
+            let (ids, table) = (input.first(), Tensor::new(&[0.1f64, -1., 2.], &Device::Cpu)?.to_dtype(dtype)?);
+            let rows = table.index_select(&ids.flatten_all()?, 0)?.reshape(ids.dims())?;
+            Ok(layers.visit("rows", rows)?.sum(1)?)
+        });
+        let ids = Tensor::new(&[[0u32, 1], [2, 1]], &Device::Cpu).unwrap();
+        for info in METHODS.iter().filter(|info| info.takes("feature_mask") || info.takes("sliding_window_shapes")) {
+            let options = Options {
+                layers: if info.takes("layer") { vec!["rows".to_string()] } else { Vec::new() },
+                neuron: info.takes("neuron").then(|| Neuron::from(0)),
+                sliding_window_shapes: info.takes("sliding_window_shapes").then(|| Sizes::from(1)),
+                ..Options::default()
+            };
+            let method = (info.build)(lookup.clone(), &options).unwrap();
+            let result = method.attribute_to(&Inputs::from(&ids), &Target::None).unwrap();
+            let expected = if dtype == DType::F64 { DType::F64 } else { DType::F32 };
+            assert_eq!(result.tensor().dtype(), expected, "{} of {dtype:?}", info.name);
+            for errors in result.standard_errors().into_iter().flatten() {
+                assert_eq!(errors.dtype(), expected, "{} of {dtype:?}", info.name);
+            }
+            if info.name == "ShapleyValues" && dtype == DType::F64 {
+                assert!((result.tensor().to_vec2::<f64>().unwrap()[1][1] + 1.1).abs() < 1e-15);
+            }
+        }
     }
 }
 

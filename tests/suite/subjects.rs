@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_explain::attr::METHODS;
-use candle_explain::engine::{MethodInfo, Options};
+use candle_explain::engine::{Cost, MethodInfo, Options, Requirement};
 use candle_explain::nn::MaxPool2d;
 use candle_explain::prelude::*;
 
@@ -30,8 +30,10 @@ pub struct Subject {
 
 const EXAMPLES: usize = 5;
 
-/// Methods whose features must be few.
-pub const OF_FEW_FEATURES: [&str; 4] = ["ShapleyValueSampling", "ShapleyValues", "Lime", "KernelShap"];
+/// Whether a method asks for sets of features, which must be few.
+fn asks_for_sets(info: &MethodInfo) -> bool {
+    info.takes("feature_mask") && [Cost::PerCoalition, Cost::PerSample].contains(&info.cost)
+}
 
 pub const TYPES: [DType; 2] = [DType::F64, DType::F32];
 
@@ -149,18 +151,18 @@ pub fn subjects(dtype: DType) -> Vec<Subject> {
 
 /// Whether a method is a mean over a distribution of baselines, without which it is an error.
 pub fn averages_baselines(info: &MethodInfo) -> bool {
-    info.name.ends_with("DeepLiftShap")
+    info.requires(Requirement::Distribution)
 }
 
 /// Whether a method takes each example beside its baseline, by DeepLift's rules.
 pub fn takes_pairs(info: &MethodInfo) -> bool {
-    info.name.contains("DeepLift")
+    info.requires(Requirement::Blocks) && info.takes("baseline")
 }
 
 /// Whether a method changes what passes through ReLUs: in a model without any it is an error, so the laws hold it on
 /// models that have some.
 pub fn rectifies(info: &MethodInfo) -> bool {
-    info.name.contains("Guided") || info.name.contains("Deconvolution")
+    info.requires(Requirement::Relus)
 }
 
 impl Subject {
@@ -183,7 +185,7 @@ impl Subject {
             layers: if info.takes("layer") { vec![layer.to_string()] } else { Vec::new() },
             neuron: info.takes("neuron").then(|| self.neuron.clone()),
             // 2ⁿ coalitions of n features, or a surrogate of n coefficients.
-            feature_mask: self.parts.as_ref().filter(|_| OF_FEW_FEATURES.contains(&info.name)).map(FeatureMask::from),
+            feature_mask: self.parts.as_ref().filter(|_| asks_for_sets(info)).map(FeatureMask::from),
             method: info.takes("method").then(|| "InputXGradient".to_string()),
             sliding_window_shapes: info.takes("sliding_window_shapes").then(|| Sizes::from(1)),
             baseline: takes_baseline_of_inputs(info).then(|| baseline(self.baseline.clone())),
@@ -208,7 +210,7 @@ impl Subject {
             let value = value.narrow(0, row, 1).unwrap().to_dtype(DType::F64).unwrap();
             value.flatten_all().unwrap().to_vec1::<f64>().unwrap()
         };
-        match self.parts.as_ref().filter(|_| OF_FEW_FEATURES.contains(&info.name)) {
+        match self.parts.as_ref().filter(|_| asks_for_sets(info)) {
             None => result.values().iter().flat_map(of_row).sum(),
             Some(parts) => {
                 let parts = parts.flatten_all().unwrap().to_vec1::<i64>().unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::laws::options;
 use crate::wave::wave;
 use candle_explain::attr::METHODS;
-use candle_explain::engine::{Cost, Family, Options};
+use candle_explain::engine::{Cost, Family, Options, Requirement};
 use candle_explain::nn::Softmax;
 use candle_explain::prelude::*;
 
@@ -213,7 +213,7 @@ fn masks_of_minus_infinity_are_taken() {
     assert!(gradients.convergence_delta().unwrap().max_abs() < 1e-5);
     for info in METHODS.iter().filter(|info| {
         // Without the −∞ of a mask, what it hides is seen.
-        info.family == Family::Layer && !info.name.contains("Feature") && info.name != "LayerActivation"
+        info.family == Family::Layer && info.requires(Requirement::Gradients)
     }) {
         for tolerance in [None, info.takes("tolerance").then_some(1e-4)] {
             let masked = masked.clone();

@@ -238,3 +238,29 @@ fn the_library_neither_panics_nor_prints() {
         }
     }
 }
+
+/// What a generator writes is the same on every machine.
+#[test]
+fn data_keep_no_path_of_the_machine_that_made_them() {
+    fn look(folder: &Path, machine: &[String]) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if name != "__pycache__" {
+                    look(&path, machine);
+                }
+                continue;
+            }
+            let bytes = std::fs::read(&path).unwrap();
+            for prefix in machine {
+                let found = bytes.windows(prefix.len()).any(|window| window == prefix.as_bytes());
+                assert!(!found, "{} holds {prefix}", path.display());
+            }
+        }
+    }
+    let machine = ["tmp", "root", "home", "Users"].map(|folder| format!("/{folder}/"));
+    for folder in ["data", "tests", "media"] {
+        look(&root().join(folder), &machine);
+    }
+}

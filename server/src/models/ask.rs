@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use candle_explain::attr::METHODS;
 use candle_explain::candle_core::{Device, Tensor};
-use candle_explain::engine::{Baseline, Check, FeatureMask, MethodInfo, Neuron, Options, Quadrature, Sizes, Target};
+use candle_explain::engine::{
+    Baseline, Check, Cost, Family, FeatureMask, MethodInfo, Neuron, Options, Quadrature, Sizes, Target,
+};
 use candle_explain::{Result, Seed, bail, error};
 use serde_json::{Map, Value};
 
@@ -43,9 +45,6 @@ pub(crate) enum Reference {
     /// The values of several rows, each of which it is compared with.
     Rows(Vec<Vec<f32>>),
 }
-
-/// The method whose evaluations double with each feature.
-pub(crate) const SHAPLEY_VALUES: &str = "ShapleyValues";
 
 /// The names of the parameters that a request may have.
 pub(crate) const PARAMETERS: [&str; 13] = [
@@ -106,14 +105,24 @@ impl Ask {
                 bail!(Input, "{name} and tolerance both came: give one of them")
             }
         }
-        let feature_mask = get("feature_mask").map(|value| mask(value, model)).transpose()?;
+        let info = info_of(method)?;
+        let feature_mask = get("feature_mask").map(|value| mask(value, info, model)).transpose()?;
         let groups = feature_mask.as_ref().map(|ids| ids.iter().collect::<BTreeSet<_>>().len());
         let groups = groups.unwrap_or(model.features.len());
-        if method == SHAPLEY_VALUES && 1usize.checked_shl(groups as u32).is_none_or(|sets| sets > most) {
+        let sets = 1usize.checked_shl(groups as u32);
+        if info.cost == Cost::PerCoalition && sets.is_none_or(|sets| sets > most) {
             bail!(
                 Input,
-                "exact Shapley values of {groups} features take 2^{groups} evaluations, and this server takes up to \
-                 {most}: group features with feature_mask, or ask for KernelShap"
+                "{method} of {groups} features takes {} evaluations, and this server takes up to {most}: group features \
+                 with feature_mask, or ask for KernelShap",
+                sets.map_or(format!("2^{groups}"), |sets| sets.to_string())
+            )
+        }
+        let baseline = get("baseline").map(|value| reference(value, servable)).transpose()?;
+        if info.needs("baseline") && baseline.is_none() {
+            bail!(
+                Input,
+                "{method} needs a distribution of baselines, and none came: give a list of records as the parameter baseline"
             )
         }
         Ok(Self {
@@ -121,12 +130,12 @@ impl Ask {
             target: get("target").map_or_else(|| Ok(model.target.clone()), |value| target(value, model))?,
             layer: get("layer").map(|value| word("layer", value)).transpose()?,
             neuron: get("neuron").map(neuron).transpose()?,
-            baseline: get("baseline").map(|value| reference(value, servable)).transpose()?,
+            baseline,
             n_steps,
             tolerance,
             quadrature: get("quadrature").map(quadrature).transpose()?,
             n_samples,
-            seed: get("seed").map(seed).transpose()?,
+            seed: get("seed").map(|value| whole_u32("seed", value)).transpose()?,
             feature_mask,
             window: get("sliding_window_shapes").map(|value| whole("sliding_window_shapes", value)).transpose()?,
             stride: get("strides").map(|value| whole("strides", value)).transpose()?,
@@ -142,10 +151,7 @@ impl Ask {
 
     /// The method's row of the registry.
     pub(crate) fn info(&self) -> Result<&'static MethodInfo> {
-        METHODS
-            .iter()
-            .find(|info| info.name == self.method)
-            .ok_or_else(|| error!(Input, "there is no method {}", self.method))
+        info_of(self.method)
     }
 
     /// The settings in the form that methods take.
@@ -201,6 +207,10 @@ impl Ask {
     }
 }
 
+fn info_of(method: &str) -> Result<&'static MethodInfo> {
+    METHODS.iter().find(|info| info.name == method).ok_or_else(|| error!(Input, "there is no method {method}"))
+}
+
 fn whole(name: &str, value: &Value) -> Result<usize> {
     let number = match value {
         Value::Number(_) => whole_number(value).and_then(|number| usize::try_from(number).ok()),
@@ -233,22 +243,21 @@ fn reference(value: &Value, model: &dyn Servable) -> Result<Reference> {
     }
 }
 
-fn seed(value: &Value) -> Result<u32> {
-    let seed = whole("seed", value)?;
-    u32::try_from(seed).map_err(|_| error!(Input, "seed is {seed}: expected at most {}", u32::MAX))
+fn whole_u32(name: &str, value: &Value) -> Result<u32> {
+    let number = whole(name, value)?;
+    u32::try_from(number).map_err(|_| error!(Input, "{name} is {number}: expected at most {}", u32::MAX))
 }
 
-/// Which features are taken as one: an id for each; in a form or an address as JSON.
-fn mask(value: &Value, model: &Description) -> Result<Vec<u32>> {
+/// Which features are taken as one: an id for each, or for each number of a layer; in a form or an address as JSON.
+fn mask(value: &Value, info: &MethodInfo, model: &Description) -> Result<Vec<u32>> {
     let ids = match value {
         Value::String(text) => &strict::parse(text.as_bytes(), "the feature_mask")?,
         other => other,
     };
     let count = model.features.len();
     match ids {
-        Value::Array(ids) if ids.len() == count => {
-            let id = |id: &Value| whole("an id of feature_mask", id).map(|id| id.min(count) as u32);
-            ids.iter().map(id).collect()
+        Value::Array(ids) if ids.len() == count || info.family == Family::Layer => {
+            ids.iter().map(|id| whole_u32("an id of feature_mask", id)).collect()
         }
         other => bail!(
             Input,

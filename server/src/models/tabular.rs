@@ -4,20 +4,19 @@ use std::sync::Arc;
 
 use candle_explain::attr::METHODS;
 use candle_explain::candle_core::{self, DType, Device, Tensor};
-use candle_explain::engine::{Attribute, Attributions, Cost, MethodInfo, Options};
+use candle_explain::engine::{Attribute, Attributions, Cost, MethodInfo, Options, Requirement};
 use candle_explain::model::{Inputs, Model};
 use candle_explain::{Result, bail};
 use serde_json::Value;
 
-use super::ask::{Ask, SHAPLEY_VALUES};
+use super::ask::Ask;
 use super::servable::{Description, Explanation, Kind, Parts, Row, Servable};
 use super::tabular_model::{Feature, TabularModel};
 use super::watched::BeforePass;
 use crate::json::record::{check_names, check_values, number, shown};
 
-/// Methods that mix the rows of a batch, in which rows of different requests are; that need an image; and that ask other
-/// methods.
-const NOT_FOR_TABLES: [&str; 4] = ["FeaturePermutation", "LayerFeaturePermutation", "GuidedGradCam", "NoiseTunnel"];
+/// Needs an image.
+const OF_IMAGES: &str = "GuidedGradCam";
 /// More features than these are not offered for exact Shapley values: each doubles the evaluations, of which 12 take
 /// 4,096.
 const FEATURES_OF_EXACT_VALUES: usize = 12;
@@ -51,7 +50,7 @@ impl Tabular {
             target: served.target(),
             features: features.iter().map(|feature| feature.name.clone()).collect(),
             fields: served.fields(),
-            methods: METHODS.iter().map(|info| info.name).filter(|name| !NOT_FOR_TABLES.contains(name)).collect(),
+            methods: METHODS.iter().filter(|info| is_for_tables(info)).map(|info| info.name).collect(),
             offered: Vec::new(),
             rows_at_once: ROWS_AT_ONCE,
             is_quick: served.is_quick(),
@@ -73,7 +72,7 @@ impl Tabular {
         if !self.description.methods.contains(&info.name) {
             return false;
         }
-        if info.name == SHAPLEY_VALUES {
+        if info.cost == Cost::PerCoalition {
             return self.features.len() <= FEATURES_OF_EXACT_VALUES;
         }
         if info.cost != Cost::ForwardBackward {
@@ -205,6 +204,12 @@ impl Servable for Tabular {
         };
         Ok(values.into_iter().zip(outputs).enumerate().map(explanation).collect())
     }
+}
+
+/// Whether a method is offered for tables. In a batch there are rows of different requests, which must not change each
+/// other; and what asks another method does not know its parameters.
+fn is_for_tables(info: &MethodInfo) -> bool {
+    info.name != OF_IMAGES && !info.requires(Requirement::SeveralRows) && !info.needs("method")
 }
 
 /// Values with their names; −0 is 0.

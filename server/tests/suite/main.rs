@@ -6,6 +6,9 @@ mod client;
 /// What each request gets, and each wrong one in place of it.
 mod answers;
 
+/// Parameters that do not fit a model or a method.
+mod unfit;
+
 /// Rows that cannot be answered beside those that can.
 mod rows;
 

@@ -12,6 +12,7 @@ those of ../tokenizers/requirements.txt with sentencepiece 0.2.3 and protobuf 7.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -80,20 +81,20 @@ def word_end_bpe():
 
 
 def sentencepiece_model(**how):
-    """A small table of characters stands in for the large one of NFKC."""
+    """A small table of characters stands in for the large one of NFKC. A model keeps the names of the files that it was
+    trained on, so they are relative to their folder, whose name is another each time."""
     rules = {"Ａ": "A", "ｚ": "z", "½": "1⁄2", "ﬁ": "fi", "\u3000": " ", "\u00a0": " ", "\t": " ", "\n": " ",
              "e\u0301": "é", "…": "...", "\u200b": "", "\ufe0f": "", "İ": "i", "के": "क", "\u1161": "\u1162"}
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        (folder / "corpus.txt").write_text("\n".join(corpus(without=LARGE_SCRIPTS)) + "\n", encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        pathlib.Path("corpus.txt").write_text("\n".join(corpus(without=LARGE_SCRIPTS)) + "\n", encoding="utf-8")
         rows = [" ".join(f"{ord(c):X}" for c in old) + "\t" + " ".join(f"{ord(c):X}" for c in new)
                 for old, new in rules.items()]
-        (folder / "rules.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+        pathlib.Path("rules.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
         sentencepiece.SentencePieceTrainer.train(
-            input=str(folder / "corpus.txt"), model_prefix=str(folder / "spm"), vocab_size=PIECES, model_type="unigram",
-            normalization_rule_tsv=str(folder / "rules.tsv"), character_coverage=0.98, num_threads=1,
+            input="corpus.txt", model_prefix="spm", vocab_size=PIECES, model_type="unigram",
+            normalization_rule_tsv="rules.tsv", character_coverage=0.98, num_threads=1,
             minloglevel=2, hard_vocab_limit=False, **how)
-        return (folder / "spm.model").read_bytes()
+        return pathlib.Path("spm.model").read_bytes()
 
 
 def vocab_and_merges(tokenizer):
