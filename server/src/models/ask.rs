@@ -109,14 +109,7 @@ impl Ask {
         let feature_mask = get("feature_mask").map(|value| mask(value, model)).transpose()?;
         let groups = feature_mask.as_ref().map(|ids| ids.iter().collect::<BTreeSet<_>>().len());
         let groups = groups.unwrap_or(model.features.len());
-        if method == SHAPLEY_VALUES && 1usize.checked_shl(groups as u32).is_none_or(|sets| sets > most) {
-            bail!(
-                Input,
-                "exact Shapley values of {groups} features take 2^{groups} evaluations, and this server takes up to \
-                 {most}: group features with feature_mask, or ask for KernelShap"
-            )
-        }
-        Ok(Self {
+        let ask = Self {
             method,
             target: get("target").map_or_else(|| Ok(model.target.clone()), |value| target(value, model))?,
             layer: get("layer").map(|value| word("layer", value)).transpose()?,
@@ -132,7 +125,22 @@ impl Ask {
             stride: get("strides").map(|value| whole("strides", value)).transpose()?,
             most,
             gradient_check: Check::default(),
-        })
+        };
+        ask.check_exact_values(groups)?;
+        Ok(ask)
+    }
+
+    /// An error if the method evaluates every set of so many features, and they are too many.
+    pub(crate) fn check_exact_values(&self, features: usize) -> Result<()> {
+        let most = self.most;
+        if self.method == SHAPLEY_VALUES && 1usize.checked_shl(features as u32).is_none_or(|sets| sets > most) {
+            bail!(
+                Input,
+                "exact Shapley values of {features} features take 2^{features} evaluations, and this server takes up to \
+                 {most}: ask for KernelShap, or of a table group features with feature_mask"
+            )
+        }
+        Ok(())
     }
 
     /// The same with the operator's setting for a wrong gradient.

@@ -101,8 +101,10 @@ pub(crate) struct Explanation {
     pub(crate) steps: Option<usize>,
     /// How many samples were drawn.
     pub(crate) samples: Option<usize>,
-    /// The standard error of each feature's attribution, where samples were drawn.
+    /// The standard error of each feature's or word's attribution, where samples were drawn.
     pub(crate) errors: Option<Vec<(String, f64)>>,
+    /// What a text's attributions were divided by.
+    pub(crate) norm: Option<f64>,
     pub(crate) settled: Option<bool>,
     /// The method's remarks on its numbers.
     pub(crate) remarks: Vec<String>,

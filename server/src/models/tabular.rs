@@ -200,6 +200,7 @@ impl Servable for Tabular {
             steps: attributions.steps().get(row).copied(),
             samples: attributions.samples().get(row).copied(),
             errors: errors.as_ref().and_then(|errors| Some(zip_names(&names, errors.get(row)?.clone()))),
+            norm: None,
             settled: attributions.settled().and_then(|settled| settled.get(row).copied()),
             remarks: attributions.remarks_of(row),
         };
