@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use candle_explain::attr::LayerActivation;
 use candle_explain::candle_core::DType;
 use candle_explain::engine::{Attributions, Baseline, MethodInfo, Options, Sizes, Target};
-use candle_explain::model::Inputs;
+use candle_explain::model::{Inputs, Model};
 use candle_explain::text::{Prediction, TextClassifier, TextInput, TokenAttributions, TokenizedText};
-use candle_explain::{Result, bail};
+use candle_explain::{Error, Result, bail};
 use serde_json::Value;
 
-use super::ask::Ask;
+use super::ask::{Ask, SHAPLEY_VALUES};
 use super::readable;
-use super::servable::{Description, Explanation, Kind, Parts, Row, Servable};
+use super::servable::{Description, Explanation, Kind, LayerShape, Offered, Parts, Row, Servable};
 use super::tabular_model::Field;
 use super::watched::BeforePass;
 use crate::json::record::{check_names, check_values, shown};
@@ -58,8 +59,9 @@ impl Texts {
             target: Target::Predicted,
             features: Vec::new(),
             fields: vec![Field::text("text", FIRST_TEXT, readable::pattern(&model))],
+            layers: layers(&model),
             methods: METHODS.to_vec(),
-            offered: METHODS.to_vec(),
+            offered: METHODS.iter().copied().map(offered).collect(),
             rows_at_once: TEXTS_AT_ONCE,
             is_quick: false,
         };
@@ -162,6 +164,25 @@ fn errors_of_words(
         }
     }
     Ok(Some(of_words))
+}
+
+/// A method as texts are offered it. Not every text has few words enough for exact Shapley values.
+fn offered(method: &'static str) -> Offered {
+    Offered { method, layers: Vec::new(), any_record: method != SHAPLEY_VALUES }
+}
+
+/// The layers that give numbers for each token; none if the model cannot read the first text.
+fn layers(model: &TextClassifier) -> Vec<LayerShape> {
+    let shapes = || {
+        let input = model.tokenize(FIRST_TEXT)?;
+        let of_tokens = |name: String| {
+            let activation = LayerActivation::new(model, name.as_str()).attribute(&input).ok()?;
+            let shape = activation.tensor().dims()[1..].to_vec();
+            (shape.len() == 2 && shape[0] == input.ids().dims()[1]).then_some(LayerShape { name, shape })
+        };
+        Ok::<_, Error>(model.layer_names(&input)?.into_iter().filter_map(of_tokens).collect())
+    };
+    shapes().unwrap_or_default()
 }
 
 /// The text without words that lost all their tokens: a long text may wait in a queue, and should not take memory.

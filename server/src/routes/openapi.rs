@@ -14,7 +14,11 @@ const OTHER_FORMS: &str = "Of several rows, one that cannot be answered has {\"e
                            be answered, the whole request fails. The rows may come as CSV with a header (text/csv) too, \
                            or as a form's field data (CSV or JSON), input_file_path (a file below the server's input \
                            directory) or the fields of one record. What an explanation asks for may stand in the address \
-                           too: method, target, layer, neuron, baseline, n_steps or tolerance, quadrature.";
+                           too, what is no number or word as JSON. Some depend on the method, the layer or the record, and \
+                           are not described below: layer and neuron of texts, feature_mask (an id for each feature; of \
+                           LayerFeatureAblation for each neuron), strides (at most the window), rules (LRP's rule for each \
+                           layer: {\"linear1\": \"gamma:0.25\"}), surrogate, similarity and sampler of Lime, \
+                           attribute_to_layer_input, and what the method that NoiseTunnel asks takes itself.";
 
 /// The inference port, with the models that are served now.
 pub(crate) fn inference(app: &App) -> Value {

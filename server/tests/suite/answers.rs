@@ -537,7 +537,7 @@ fn what_cannot_be_answered_says_why() {
             &[JSON],
             text(WOMAN.into()),
             400,
-            "no layer was named",
+            "needs the parameter layer: one of linear1",
         ),
         (
             "a layer for a method without",
@@ -545,7 +545,7 @@ fn what_cannot_be_answered_says_why() {
             &[JSON],
             text(WOMAN.into()),
             400,
-            "has no option \"layer\"",
+            "IntegratedGradients has no parameter layer",
         ),
         (
             "a target out of range",

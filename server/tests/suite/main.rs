@@ -6,6 +6,12 @@ mod client;
 /// What each request gets, and each wrong one in place of it.
 mod answers;
 
+/// Every method that is offered gives the library's numbers.
+mod methods;
+
+/// What a method is told besides: each parameter, and each wrong one.
+mod parameters;
+
 /// Rows that cannot be answered beside those that can.
 mod rows;
 
