@@ -74,9 +74,9 @@ impl Description {
     /// The parameters that a method of this model must be given.
     pub(crate) fn needs(&self, info: &MethodInfo) -> Vec<&'static str> {
         let needed = PARAMETERS.iter().filter(|parameter| info.needs(parameter.option()) && parameter.name != "method");
-        // A text has a layer, a baseline and a window of its own accord.
-        let names = needed.map(|parameter| parameter.name);
-        names.filter(|name| self.kind == Kind::Tabular || *name == "neuron").collect()
+        // A text has a baseline and a window of its own accord, and a layer unless a neuron of it is meant.
+        let of_text = |name: &str| name == "neuron" || name == "layer" && info.needs("neuron");
+        needed.map(|parameter| parameter.name).filter(|name| self.kind == Kind::Tabular || of_text(name)).collect()
     }
 
     /// The methods that another one may ask.

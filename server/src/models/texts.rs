@@ -61,11 +61,12 @@ impl Texts {
             fields: vec![Field::text("text", FIRST_TEXT, readable::pattern(&model))],
             layers: layers(&model),
             methods: METHODS.to_vec(),
-            offered: METHODS.iter().copied().map(offered).collect(),
+            offered: Vec::new(),
             rows_at_once: TEXTS_AT_ONCE,
             is_quick: false,
         };
-        Ok(Self { model, description })
+        let offered = METHODS.iter().map(|method| offered(method, &description.layers)).collect();
+        Ok(Self { model, description: Description { offered, ..description } })
     }
 
     fn input(&self, rows: &[Row]) -> Result<TextInput> {
@@ -167,8 +168,11 @@ fn errors_of_words(
 }
 
 /// A method as texts are offered it. Not every text has few words enough for exact Shapley values.
-fn offered(method: &'static str) -> Offered {
-    Offered { method, layers: Vec::new(), any_record: method != SHAPLEY_VALUES }
+fn offered(method: &'static str, layers: &[LayerShape]) -> Offered {
+    let of_a_neuron = super::ask::method_of(method).is_ok_and(|info| info.needs("neuron"));
+    // The last says most: the output is computed from it.
+    let layers = layers.iter().rev().filter(|_| of_a_neuron).map(|layer| layer.name.clone());
+    Offered { method, layers: layers.collect(), any_record: method != SHAPLEY_VALUES }
 }
 
 /// The layers that give numbers for each token; none if the model cannot read the first text.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::app::App;
-use super::schemas;
+use super::{parameters, schemas};
 use crate::models::servable::Kind;
 
 const ROWS: &str = "Of several rows, one that cannot be answered has {\"error\": \"...\"} in its place (in V2 an empty \
@@ -22,7 +22,7 @@ const OTHER_FORMS: &str = "Of several rows, one that cannot be answered has {\"e
 
 /// The inference port, with the models that are served now.
 pub(crate) fn inference(app: &App) -> Value {
-    let mut paths = Map::new();
+    let (mut paths, mut schemas) = (Map::new(), Map::new());
     let mut path = |route: String, methods: Value| paths.insert(route, methods);
     path("/ping".into(), json!({ "get": simple("Whether every model can answer") }));
     path("/api/models".into(), json!({ "get": simple("The models with their fields, classes and methods") }));
@@ -34,8 +34,14 @@ pub(crate) fn inference(app: &App) -> Value {
         let (name, description) = (&running.name, running.servable().description());
         let settings = &app.settings;
         let text = (description.kind == Kind::Text).then(|| schemas::text(description));
+        // The parameters are described once: they are long.
+        let (record, asked_for) = (format!("{name}-record"), format!("{name}-parameters"));
+        schemas.insert(record.clone(), schemas::record(description));
+        let described = parameters::schema(description, settings, &reference(&record));
+        schemas.insert(asked_for.clone(), described);
+        let parameters = |explained: bool| explained.then(|| reference(&asked_for));
         let asked = |what: String, explained: bool| {
-            let mut content = json_of(schemas::asked(description, settings, explained));
+            let mut content = json_of(schemas::asked(description, settings, parameters(explained)));
             if let Some(text) = &text {
                 content["text/plain"] = json!({ "schema": text });
             }
@@ -45,7 +51,7 @@ pub(crate) fn inference(app: &App) -> Value {
         path(format!("/predictions/{name}"), asked(format!("What {name} predicts"), false));
         path(format!("/explanations/{name}"), asked(format!("Why {name} predicts it"), true));
         for (verb, explained) in [("predict", false), ("explain", true)] {
-            let body = json_of(schemas::instances(description, settings, 0, explained));
+            let body = json_of(schemas::instances(description, settings, 0, parameters(explained)));
             let operation = operation(format!("KServe V1: {verb}"), body, ROWS);
             path(format!("/v1/models/{name}:{verb}"), json!({ "post": operation }));
         }
@@ -54,7 +60,7 @@ pub(crate) fn inference(app: &App) -> Value {
         let infer = operation("KServe V2: predict".to_string(), json_of(schemas::tensors(description)), ROWS);
         path(format!("/v2/models/{name}/infer"), json!({ "post": infer }));
     }
-    document("candle-explain: predictions with their reasons", paths)
+    document("candle-explain: predictions with their reasons", paths, schemas)
 }
 
 /// The management port.
@@ -91,19 +97,26 @@ pub(crate) fn management() -> Value {
         "/models/{model}/{version}/set-default".into(),
         json!({ "put": with("Answers where no version is named", json!([name, version])) }),
     );
-    document("candle-explain: the models", paths)
+    document("candle-explain: the models", paths, Map::new())
 }
 
-fn document(title: &str, paths: Map<String, Value>) -> Value {
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+fn document(title: &str, paths: Map<String, Value>, schemas: Map<String, Value>) -> Value {
     json!({
         "openapi": "3.1.0",
         "info": { "title": title, "version": env!("CARGO_PKG_VERSION") },
         "paths": paths,
-        "components": { "securitySchemes": { "key": {
-            "type": "http",
-            "scheme": "bearer",
-            "description": "A key of key_file.json, where the server was started with keys",
-        } } },
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": { "key": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "A key of key_file.json, where the server was started with keys",
+            } },
+        },
         "security": [{}, { "key": [] }],
     })
 }

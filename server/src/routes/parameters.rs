@@ -3,7 +3,7 @@
 use candle_explain::engine::{Family, MethodInfo};
 use serde_json::{Map, Value, json};
 
-use super::schemas::{number, plain_number, records};
+use super::schemas::plain_number;
 use crate::json::record::LARGEST;
 use crate::models::ask::{SHAPLEY_VALUES, method_of};
 use crate::models::parameters::{MOST_STDEV, PARAMETERS, Parameter, QUADRATURES, STATISTICS, Values};
@@ -14,10 +14,10 @@ use crate::settings::Settings;
 const RULE: &str = "^(epsilon|gamma)(:[0-9]{1,6}(\\.[0-9]{1,9})?)?$|^(alpha1beta0|zplus)$";
 
 /// The parameters of an explanation as JSON Schema: for each method those whose values suit every record and do not
-/// depend on each other.
-pub(super) fn schema(description: &Description, settings: &Settings) -> Value {
+/// depend on each other. `record` is the schema of one of the model's records.
+pub(super) fn schema(description: &Description, settings: &Settings, record: &Value) -> Value {
     let of_method =
-        |offered: &Offered| method_of(offered.method).map(|info| forms(offered, info, description, settings));
+        |offered: &Offered| method_of(offered.method).map(|info| forms(offered, info, (description, record), settings));
     let too_many = 1usize.checked_shl(description.features.len() as u32).is_none_or(|sets| sets > settings.max_steps);
     let offered = description
         .offered
@@ -28,7 +28,12 @@ pub(super) fn schema(description: &Description, settings: &Settings) -> Value {
 }
 
 /// The forms that the parameters of one method may have.
-fn forms(offered: &Offered, info: &MethodInfo, description: &Description, settings: &Settings) -> Vec<Value> {
+fn forms(
+    offered: &Offered,
+    info: &MethodInfo,
+    (description, record): (&Description, &Value),
+    settings: &Settings,
+) -> Vec<Value> {
     let is_default = description.methods.first() == Some(&offered.method);
     let needs = description.needs(info);
     let required: Vec<&str> = needs.iter().copied().chain((!is_default).then_some("method")).collect();
@@ -48,7 +53,10 @@ fn forms(offered: &Offered, info: &MethodInfo, description: &Description, settin
     let of_group = |layers: &Vec<&LayerShape>| {
         let described = PARAMETERS.iter().filter(|parameter| description.has(parameter, info, None));
         let properties = described.filter_map(|parameter| {
-            Some((parameter.name.to_string(), of_parameter(parameter, (info, layers), description, is_default)?))
+            Some((
+                parameter.name.to_string(),
+                of_parameter(parameter, (info, layers), (description, record), is_default)?,
+            ))
         });
         let properties: Map<String, Value> = properties.collect();
         let with = |more: &[(&str, Value)]| {
@@ -81,7 +89,7 @@ fn forms(offered: &Offered, info: &MethodInfo, description: &Description, settin
 fn of_parameter(
     parameter: &Parameter,
     (info, layers): (&MethodInfo, &[&LayerShape]),
-    description: &Description,
+    (description, record): (&Description, &Value),
     is_default: bool,
 ) -> Option<Value> {
     let a_table = description.kind == Kind::Tabular;
@@ -96,7 +104,7 @@ fn of_parameter(
         Values::Method if is_default => json!({ "enum": [info.name, null] }),
         Values::Method => json!({ "const": info.name }),
         Values::Asked => json!({ "enum": askable(description) }),
-        Values::Layer if a_table => {
+        Values::Layer if !layers.is_empty() => {
             json!({ "enum": layers.iter().map(|layer| layer.name.as_str()).collect::<Vec<_>>() })
         }
         Values::Neuron => match layers.first()?.shape.as_slice() {
@@ -104,18 +112,12 @@ fn of_parameter(
             shape => json!({ "const": vec![0; shape.len()] }),
         },
         Values::Baseline if a_table && info.needs("baseline") => {
-            let mut forms = records(description, number());
-            forms.push(json!({ "type": "array", "minItems": 1, "maxItems": 4, "items": { "anyOf": forms } }));
-            json!({ "anyOf": forms })
+            json!({ "anyOf": [record, { "type": "array", "minItems": 1, "maxItems": 4, "items": record }] })
         }
         Values::Baseline if a_table && info.family == Family::Layer && info.takes("feature_mask") => {
             json!({ "anyOf": [plain_number(), { "type": "null" }] })
         }
-        Values::Baseline if a_table => {
-            let mut forms = records(description, number());
-            forms.extend([plain_number(), json!({ "type": "null" })]);
-            json!({ "anyOf": forms })
-        }
+        Values::Baseline if a_table => json!({ "anyOf": [record, plain_number(), { "type": "null" }] }),
         Values::Size if a_table && info.needs(parameter.name) => {
             json!({ "type": "integer", "minimum": 1, "maximum": description.features.len() })
         }
@@ -178,8 +180,12 @@ fn group(kind: Kind, family: Family) -> &'static str {
 
 /// How a form asks for each parameter.
 pub(super) fn controls(description: &Description) -> Value {
-    let named =
-        PARAMETERS.iter().filter_map(|parameter| Some((parameter.name.to_string(), control(parameter, description)?)));
+    let parameters = PARAMETERS.iter().filter(|parameter| {
+        let of_method =
+            |offered: &Offered| method_of(offered.method).is_ok_and(|info| description.has(parameter, info, None));
+        description.offered.iter().any(of_method)
+    });
+    let named = parameters.filter_map(|parameter| Some((parameter.name.to_string(), control(parameter, description)?)));
     Value::Object(named.collect())
 }
 

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::parameters;
 use crate::json::record::LARGEST;
 use crate::models::servable::{Description, Kind};
 use crate::models::tabular_model::{Field, FieldKind};
@@ -11,24 +10,29 @@ use crate::settings::Settings;
 /// Digits in quotes count as a number, because forms and CSV have only text.
 const DIGITS: &str = "^[+-]?[0-9]{1,9}(\\.[0-9]{0,9})?$";
 
-/// A body of `/predictions`, or with parameters of `/explanations`: a record, a list of records, or instances.
-pub(super) fn asked(description: &Description, settings: &Settings, explained: bool) -> Value {
+/// A body of `/predictions`, or with such parameters of `/explanations`: a record, a list of records, or instances.
+pub(super) fn asked(description: &Description, settings: &Settings, parameters: Option<Value>) -> Value {
     let mut forms = records(description, plain_number());
     forms.push(rows(description, settings, 1));
-    forms.push(instances(description, settings, 1, explained));
+    forms.push(instances(description, settings, 1, parameters));
     json!({ "anyOf": forms })
 }
 
 /// A body of KServe's first protocol; it may have no rows.
-pub(super) fn instances(description: &Description, settings: &Settings, least: usize, explained: bool) -> Value {
+pub(super) fn instances(
+    description: &Description,
+    settings: &Settings,
+    least: usize,
+    parameters: Option<Value>,
+) -> Value {
     let mut properties = Map::new();
     let rows = match least {
         0 => json!({ "anyOf": [rows(description, settings, 1), { "type": "array", "maxItems": 0 }] }),
         least => rows(description, settings, least),
     };
     properties.insert("instances".into(), rows);
-    if explained {
-        properties.insert("parameters".into(), parameters::schema(description, settings));
+    if let Some(parameters) = parameters {
+        properties.insert("parameters".into(), parameters);
     }
     json!({ "type": "object", "required": ["instances"], "properties": properties, "additionalProperties": false })
 }
@@ -69,8 +73,13 @@ fn rows(description: &Description, settings: &Settings, least: usize) -> Value {
     })
 }
 
+/// A record, as one of the values of a parameter.
+pub(super) fn record(description: &Description) -> Value {
+    json!({ "anyOf": records(description, number()) })
+}
+
 /// The forms of one record; one without names is a list of such numbers.
-pub(super) fn records(description: &Description, unnamed: Value) -> Vec<Value> {
+fn records(description: &Description, unnamed: Value) -> Vec<Value> {
     if description.kind == Kind::Text {
         return vec![text(description), object([("text".to_string(), text(description))])];
     }
@@ -103,7 +112,7 @@ pub(super) fn text(description: &Description) -> Value {
 }
 
 /// A number, or its digits in quotes.
-pub(super) fn number() -> Value {
+fn number() -> Value {
     json!({ "anyOf": [plain_number(), { "type": "string", "pattern": DIGITS }] })
 }
 

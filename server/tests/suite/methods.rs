@@ -158,6 +158,8 @@ fn a_text_gets_the_librarys_numbers_from_every_method() {
         }
         if needs(method, "neuron") {
             parameters["neuron"] = json!([2, 5]);
+            parameters["layer"] = json!("encoder.layer.1");
+            options.layers = vec!["encoder.layer.1".to_string()];
             options.neuron = Some(vec![2, 5].into());
         }
         let answer = explained("vi", json!(COMMENT), &parameters).unwrap_or_else(|e| panic!("{parameters}: {e}"));

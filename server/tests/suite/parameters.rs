@@ -252,7 +252,7 @@ fn a_wrong_parameter_is_named_with_what_came_and_what_is_allowed() {
             "FeatureAblation has no parameter feature_mask; it has target, method, baseline",
         ),
         ("hay", json!({ "method": "Saliency" }), "the method is \"Saliency\": expected LayerIntegratedGradients"),
-        ("hay", json!({ "method": "NeuronFeatureAblation" }), "needs the parameter neuron"),
+        ("hay", json!({ "method": "NeuronFeatureAblation", "layer": "embeddings" }), "needs the parameter neuron"),
         ("hay", json!({ "method": "LayerGradientShap", "stdevs": 1 }), "to which no noise can be added"),
         (
             "hay",
