@@ -129,7 +129,8 @@ impl Ask {
         let baseline = given.read("baseline", |name, value| reference(name, value, servable, neurons))?;
         let averages = [Some(info), asked].into_iter().flatten().find(|info| info.needs("baseline"));
         if let (Some(averages), Some(Reference::Everywhere(value))) = (averages, &baseline) {
-            bail!(Input, "baseline is {value}: {} draws rows, so expected a record, or several", averages.name)
+            let expected = if model.kind == Kind::Text { "none, for padding" } else { "a record, or several" };
+            bail!(Input, "baseline is {value}: {} draws rows, so expected {expected}", averages.name)
         }
         let row = neurons.map_or_else(|| vec![model.features.len()], |layer| layer.shape.clone());
         let features: usize = row.iter().product();

@@ -17,7 +17,7 @@ const OTHER_FORMS: &str = "Of several rows, one that cannot be answered has {\"e
                            too, what is no number or word as JSON. Some depend on the method, the layer or the record, and \
                            are not described below: layer and neuron of texts, feature_mask (an id for each feature; of \
                            LayerFeatureAblation for each neuron), strides (at most the window), rules (LRP's rule for each \
-                           layer: {\"linear1\": \"gamma:0.25\"}), surrogate, similarity and sampler of Lime, \
+                           layer: {\"linear1\": \"gamma:0.25\"}), surrogate, similarity, sampler and n_samples of Lime, \
                            attribute_to_layer_input, and what the method that NoiseTunnel asks takes itself.";
 
 /// The inference port, with the models that are served now.
@@ -37,8 +37,14 @@ pub(crate) fn inference(app: &App) -> Value {
         // The parameters are described once: they are long.
         let (record, asked_for) = (format!("{name}-record"), format!("{name}-parameters"));
         schemas.insert(record.clone(), schemas::record(description));
-        let described = parameters::schema(description, settings, &reference(&record));
-        schemas.insert(asked_for.clone(), described);
+        let mut of_methods = Vec::new();
+        for (method, schema) in parameters::schemas(description, settings, &reference(&record)) {
+            let of_method = format!("{name}-{method}");
+            of_methods.push(reference(&of_method));
+            schemas.insert(of_method, schema);
+        }
+        of_methods.push(json!({ "type": "null" }));
+        schemas.insert(asked_for.clone(), json!({ "anyOf": of_methods }));
         let parameters = |explained: bool| explained.then(|| reference(&asked_for));
         let asked = |what: String, explained: bool| {
             let mut content = json_of(schemas::asked(description, settings, parameters(explained)));

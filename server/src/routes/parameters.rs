@@ -13,18 +13,19 @@ use crate::settings::Settings;
 /// LRP's rules that suit every model.
 const RULE: &str = "^(epsilon|gamma)(:[0-9]{1,6}(\\.[0-9]{1,9})?)?$|^(alpha1beta0|zplus)$";
 
-/// The parameters of an explanation as JSON Schema: for each method those whose values suit every record and do not
-/// depend on each other. `record` is the schema of one of the model's records.
-pub(super) fn schema(description: &Description, settings: &Settings, record: &Value) -> Value {
-    let of_method =
-        |offered: &Offered| method_of(offered.method).map(|info| forms(offered, info, (description, record), settings));
+/// The method whose points a trapezoid rule weighs if no other is asked for; such a rule needs two.
+const BY_TRAPEZOIDS: &str = "NeuronConductance";
+
+/// The parameters of each method as JSON Schema: of the methods that suit every record, the parameters that do not depend
+/// on each other. `record` is the schema of one of the model's records.
+pub(super) fn schemas(description: &Description, settings: &Settings, record: &Value) -> Vec<(&'static str, Value)> {
     let too_many = 1usize.checked_shl(description.features.len() as u32).is_none_or(|sets| sets > settings.max_steps);
-    let offered = description
-        .offered
-        .iter()
-        .filter(|offered| offered.any_record && !(offered.method == SHAPLEY_VALUES && too_many));
-    let forms = offered.flat_map(of_method).flatten().chain([json!({ "type": "null" })]);
-    json!({ "anyOf": forms.collect::<Vec<_>>() })
+    let of_method = |offered: &Offered| {
+        let info = method_of(offered.method).ok()?;
+        let described = offered.any_record && !(info.name == SHAPLEY_VALUES && too_many);
+        described.then(|| (info.name, json!({ "anyOf": forms(offered, info, (description, record), settings) })))
+    };
+    description.offered.iter().filter_map(of_method).collect()
 }
 
 /// The forms that the parameters of one method may have.
@@ -59,27 +60,43 @@ fn forms(
             ))
         });
         let properties: Map<String, Value> = properties.collect();
-        let with = |more: &[(&str, Value)]| {
+        let with = |more: &[(&str, Value)], needed: Option<&str>| {
             let mut properties = properties.clone();
             properties.extend(more.iter().map(|(name, schema)| (name.to_string(), schema.clone())));
+            let required: Vec<&str> = required.iter().copied().chain(needed).collect();
             json!({ "type": "object", "required": required, "properties": properties, "additionalProperties": false })
         };
         let count =
             |least: usize| json!({ "type": ["integer", "null"], "minimum": least, "maximum": settings.max_steps });
         let tolerance = json!({ "type": ["number", "null"], "exclusiveMinimum": 0, "maximum": LARGEST });
+        let tolerance = with(&[("tolerance", tolerance)], None);
+        if info.takes("sampler") {
+            // How many of Lime's samples differ, and so how many it needs, is chance.
+            return vec![tolerance];
+        }
         if has("n_samples") {
-            return vec![with(&[("n_samples", count(FEWEST_SAMPLES))]), with(&[("tolerance", tolerance)])];
+            return vec![with(&[("n_samples", count(1))], None), tolerance];
         }
         if !has("n_steps") {
-            return vec![with(&[])];
+            return vec![with(&[], None)];
         }
         let (of_trapezoids, of_points): (Vec<&str>, Vec<&str>) =
             QUADRATURES.iter().map(|(name, _)| *name).partition(|name| name.contains("trapezoid"));
-        let rules: Vec<Value> = of_points.iter().map(|name| json!(name)).chain([Value::Null]).collect();
+        let or_none = |names: &[&str], usual: bool| {
+            let names = names.iter().map(|name| json!(name));
+            json!({ "enum": names.chain(usual.then_some(Value::Null)).collect::<Vec<_>>() })
+        };
+        let usually = info.name == BY_TRAPEZOIDS;
         vec![
-            with(&[("n_steps", count(1)), ("quadrature", json!({ "enum": rules }))]),
-            with(&[("n_steps", count(2)), ("quadrature", json!({ "enum": of_trapezoids }))]),
-            with(&[("tolerance", tolerance)]),
+            with(
+                &[("n_steps", count(1)), ("quadrature", or_none(&of_points, !usually))],
+                usually.then_some("quadrature"),
+            ),
+            with(
+                &[("n_steps", count(2)), ("quadrature", or_none(&of_trapezoids, usually))],
+                (!usually).then_some("quadrature"),
+            ),
+            tolerance,
         ]
     };
     groups.iter().flat_map(of_group).collect()
@@ -112,7 +129,7 @@ fn of_parameter(
             shape => json!({ "const": vec![0; shape.len()] }),
         },
         Values::Baseline if a_table && info.needs("baseline") => {
-            json!({ "anyOf": [record, { "type": "array", "minItems": 1, "maxItems": 4, "items": record }] })
+            json!({ "anyOf": [record, { "type": "array", "minItems": 1, "items": record }] })
         }
         Values::Baseline if a_table && info.family == Family::Layer && info.takes("feature_mask") => {
             json!({ "anyOf": [plain_number(), { "type": "null" }] })
@@ -224,6 +241,3 @@ fn control(parameter: &Parameter, description: &Description) -> Option<Value> {
     control["about"] = parameter.about.into();
     Some(control)
 }
-
-/// With fewer samples some methods have nothing to compare.
-const FEWEST_SAMPLES: usize = 1;

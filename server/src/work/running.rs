@@ -104,7 +104,7 @@ impl Running {
                 at_most.as_secs()
             ))),
             Err(_) => Err(Failure::internal(format!(
-                "there is no answer within {} seconds: ask for fewer rows or steps",
+                "there is no answer within {} seconds: ask for fewer rows, steps or samples",
                 at_most.as_secs()
             ))),
         }

@@ -253,6 +253,7 @@ fn a_wrong_parameter_is_named_with_what_came_and_what_is_allowed() {
         ),
         ("hay", json!({ "method": "Saliency" }), "the method is \"Saliency\": expected LayerIntegratedGradients"),
         ("hay", json!({ "method": "NeuronFeatureAblation", "layer": "embeddings" }), "needs the parameter neuron"),
+        ("hay", json!({ "method": "LayerGradientShap", "baseline": 1 }), "so expected none, for padding"),
         ("hay", json!({ "method": "LayerGradientShap", "stdevs": 1 }), "to which no noise can be added"),
         (
             "hay",
