@@ -15,6 +15,8 @@ const RULE: &str = "^(epsilon|gamma)(:[0-9]{1,6}(\\.[0-9]{1,9})?)?$|^(alpha1beta
 
 /// The method whose points a trapezoid rule weighs if no other is asked for; such a rule needs two.
 const BY_TRAPEZOIDS: &str = "NeuronConductance";
+/// The method whose rules weigh what is between points, of which it has one more than steps.
+const BETWEEN_POINTS: &str = "LayerConductance";
 
 /// The parameters of each method as JSON Schema: of the methods that suit every record, the parameters that do not depend
 /// on each other. `record` is the schema of one of the model's records.
@@ -93,7 +95,10 @@ fn forms(
                 usually.then_some("quadrature"),
             ),
             with(
-                &[("n_steps", count(2)), ("quadrature", or_none(&of_trapezoids, usually))],
+                &[
+                    ("n_steps", count(if info.name == BETWEEN_POINTS { 1 } else { 2 })),
+                    ("quadrature", or_none(&of_trapezoids, usually)),
+                ],
                 (!usually).then_some("quadrature"),
             ),
             tolerance,
