@@ -1,14 +1,14 @@
 //! `candle-explain batch`: JSON lines in, JSON lines out.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, BufWriter, IsTerminal, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use candle_explain::file::cannot_write;
 use candle_explain::{Result, bail, error};
-use candle_explain_server::JsonLines;
+use candle_explain_server::{JsonLines, JsonLinesSummary};
 
-use crate::console::say;
+use crate::console::{Progress, say};
 
 /// Reads JSON lines from standard input and answers each with a JSON line: a prediction or an explanation
 #[derive(clap::Args)]
@@ -19,7 +19,8 @@ pub(crate) struct Arguments {
     /// Gives explanations instead of predictions
     #[arg(long)]
     explain: bool,
-    /// A parameter of the explanations: n_steps=50, target=Survived, ...
+    /// A parameter of the explanations, as the server takes it: method=KernelShap, n_samples=200, default_rule=gamma:0.25,
+    /// 'rules={"linear1": "zplus"}', ...
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = name_and_value, requires = "explain")]
     parameters: Vec<(String, String)>,
     /// The file for the answers, instead of standard output
@@ -40,20 +41,29 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.explain {
         batch = batch.explain(arguments.parameters.iter().cloned());
     }
-    let input = std::io::stdin().lock();
-    let summary = match &arguments.output {
-        None => batch.run(input, BufWriter::new(std::io::stdout().lock()))?,
-        Some(path) => {
-            let (file, answered) = open(path, arguments.resume)?;
-            batch.skip(answered).run(input, BufWriter::new(file))?
-        }
-    };
+    // Answers in the same terminal show themselves how far it is.
+    if arguments.output.is_some() || !std::io::stdout().is_terminal() {
+        let progress = Progress::new();
+        batch = batch.progress(move |lines| progress.show(format_args!("{lines} lines")));
+    }
+    let summary = answer(batch, arguments)?;
     if summary.reader_left {
         return Ok(());
     }
     let skipped = if summary.skipped > 0 { format!(", {} answered before", summary.skipped) } else { String::new() };
     say(format!("{} lines answered, {} could not be{skipped}", summary.answered, summary.bad));
     Ok(())
+}
+
+fn answer(batch: JsonLines, arguments: &Arguments) -> Result<JsonLinesSummary> {
+    let input = std::io::stdin().lock();
+    match &arguments.output {
+        None => batch.run(input, BufWriter::new(std::io::stdout().lock())),
+        Some(path) => {
+            let (file, answered) = open(path, arguments.resume)?;
+            batch.skip(answered).run(input, BufWriter::new(file))
+        }
+    }
 }
 
 /// The output file, and how many answers it already holds. An incomplete answer is removed.

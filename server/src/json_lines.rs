@@ -40,6 +40,7 @@ pub struct JsonLines {
     servable: Box<dyn Servable>,
     parameters: Option<Map<String, Value>>,
     skip: usize,
+    progress: Box<dyn Fn(usize) + Send + Sync>,
 }
 
 /// How many lines were answered, failed or skipped.
@@ -86,7 +87,7 @@ impl JsonLines {
             let archive = Archive::read(path)?;
             archive.handler.load(&archive)?
         };
-        Ok(Self { servable, parameters: None, skip: 0 })
+        Ok(Self { servable, parameters: None, skip: 0, progress: Box::new(|_| {}) })
     }
 
     /// Gives explanations instead of predictions, with the parameters that `/explanations` takes.
@@ -98,6 +99,11 @@ impl JsonLines {
     /// Skips this many lines at the beginning, which were answered before.
     pub fn skip(self, lines: usize) -> Self {
         Self { skip: lines, ..self }
+    }
+
+    /// Tells a function how many lines were worked on, now and then.
+    pub fn progress(self, progress: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        Self { progress: Box::new(progress), ..self }
     }
 
     /// Answers every line of the input, or stops when nobody reads the answers any more.
@@ -126,13 +132,15 @@ impl JsonLines {
                 }
                 return Ok(summary);
             }
-            let written = self.answers(&lines, &work, ask.as_ref()).into_iter().try_for_each(|(line, answer)| {
-                match answer {
-                    Ok(_) => summary.answered += 1,
-                    Err(_) => summary.bad += 1,
-                }
-                writeln!(output, "{}", line.answered(answer))
-            });
+            let before = summary.answered + summary.bad;
+            let written =
+                self.answers(&lines, &work, ask.as_ref(), before).into_iter().try_for_each(|(line, answer)| {
+                    match answer {
+                        Ok(_) => summary.answered += 1,
+                        Err(_) => summary.bad += 1,
+                    }
+                    writeln!(output, "{}", line.answered(answer))
+                });
             match written.and_then(|()| output.flush()) {
                 Ok(()) => {}
                 Err(e) if e.kind() == ErrorKind::BrokenPipe => {
@@ -159,13 +167,14 @@ impl JsonLines {
         Line { number, id, row }
     }
 
-    /// The answer for each line. Rows of similar size are computed together, so that little padding is
-    /// needed.
+    /// The answer for each line; there were some before. Rows of similar size are computed together, so that little
+    /// padding is needed.
     fn answers<'a>(
         &self,
         lines: &'a [Line],
         work: &Work,
         ask: Option<&Ask>,
+        before: usize,
     ) -> Vec<(&'a Line, Result<Map<String, Value>>)> {
         let mut answers: Vec<_> =
             lines.iter().map(|line| line.row.as_ref().map(|_| Map::new()).map_err(Clone::clone)).collect();
@@ -173,12 +182,15 @@ impl JsonLines {
             lines.iter().enumerate().filter_map(|(index, line)| Some((index, line.row.as_ref().ok()?))).collect();
         read.sort_by_key(|(_, row)| row.size());
         let uninterrupted = BeforePass::nothing();
+        let mut done = before + lines.len() - read.len();
         for together in read.chunks(self.servable.description().rows_at_once) {
             let rows: Vec<Row> = together.iter().map(|(_, row)| (*row).clone()).collect();
             let mut outcome = each(&*self.servable, work, &rows, &uninterrupted);
             for (index, row) in together {
                 answers[*index] = self.answer(row, outcome.take_first(1), ask);
             }
+            done += together.len();
+            (self.progress)(done);
         }
         lines.iter().zip(answers).collect()
     }

@@ -133,8 +133,8 @@ impl<'a> Answer<'a> {
     fn detailed(&self, ask: &Ask, explanations: &Each<Explanation>) -> Value {
         let mut answer = Map::new();
         answer.insert("method".into(), ask.method.into());
-        if let Some(layer) = &ask.layer {
-            answer.insert("layer".into(), layer.as_str().into());
+        if let Some(layer) = ask.layer() {
+            answer.insert("layer".into(), layer.into());
         }
         answer.insert("baseline".into(), self.baseline(ask));
         if let Some(means) = means(explanations) {
@@ -155,10 +155,11 @@ impl<'a> Answer<'a> {
     }
 
     fn baseline(&self, ask: &Ask) -> Value {
-        match (&ask.baseline, ask.info().is_ok_and(|info| info.takes("baseline")), self.rows.is_empty()) {
+        match (&ask.baseline, ask.takes("baseline"), self.rows.is_empty()) {
             (_, false, _) | (_, _, true) => Value::Null,
             (Some(Reference::Everywhere(value)), ..) => json!(value),
             (Some(Reference::Row(row)), ..) => self.named(row),
+            (Some(Reference::Layer(values)), ..) => json!(values),
             (Some(Reference::Rows(rows)), ..) => rows.iter().map(|row| self.named(row)).collect(),
             (None, ..) if self.description.features.is_empty() => "padding".into(),
             (None, ..) => json!(0),

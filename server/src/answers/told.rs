@@ -36,16 +36,21 @@ pub(crate) fn explained(description: &Description, explanation: &Explanation, wa
             row.insert("attributions".into(), Value::Object(named.collect()));
         }
         Parts::Words(text) => {
-            let told = |unit: &Unit| {
-                json!({
+            let told = |(index, unit): (usize, &Unit)| {
+                let mut word = json!({
                     "word": unit.text,
                     "attribution": unit.value,
                     "special": unit.special,
                     "joined": unit.joined,
-                })
+                });
+                if let Some((_, error)) = explanation.errors.as_ref().and_then(|errors| errors.get(index)) {
+                    word["standard_error"] = json!(error);
+                }
+                word
             };
-            let words = text.records().iter().flat_map(|record| record.units()).map(told);
+            let words = text.records().iter().flat_map(|record| record.units()).enumerate().map(told);
             row.insert("words".into(), words.collect());
+            row.insert("norm".into(), json!(explanation.norm));
         }
     }
     row.insert("convergence_delta".into(), json!(explanation.delta));
@@ -53,7 +58,7 @@ pub(crate) fn explained(description: &Description, explanation: &Explanation, wa
     if let Some(samples) = explanation.samples {
         row.insert("samples".into(), samples.into());
     }
-    if let Some(errors) = &explanation.errors {
+    if let (Parts::Features(_), Some(errors)) = (&explanation.parts, &explanation.errors) {
         let named = errors.iter().map(|(name, error)| (name.clone(), json!(error)));
         row.insert("standard_errors".into(), Value::Object(named.collect()));
     }

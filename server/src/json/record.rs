@@ -83,7 +83,7 @@ fn are(names: &[&str]) -> String {
     format!("{shown} {}", if names.len() == 1 { "is" } else { "are" })
 }
 
-fn one_of(choices: &[&str]) -> String {
+pub(crate) fn one_of(choices: &[&str]) -> String {
     match choices {
         [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => choices.concat(),

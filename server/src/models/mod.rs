@@ -3,6 +3,7 @@
 pub(crate) mod archive;
 pub(crate) mod ask;
 pub(crate) mod handler;
+pub(crate) mod parameters;
 pub(crate) mod readable;
 pub(crate) mod servable;
 pub(crate) mod tabular;

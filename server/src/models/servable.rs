@@ -32,14 +32,33 @@ pub(crate) struct Description {
     pub(crate) target: Target,
     pub(crate) features: Vec<String>,
     pub(crate) fields: Vec<Field>,
+    /// The layers that methods can attribute to.
+    pub(crate) layers: Vec<LayerShape>,
     /// The methods that a request may name; the first is taken if it names none.
     pub(crate) methods: Vec<&'static str>,
-    /// Those of them that explain this model's records without further parameters.
-    pub(crate) offered: Vec<&'static str>,
+    /// Those of them that suit the model.
+    pub(crate) offered: Vec<Offered>,
     /// The most rows that are computed together.
     pub(crate) rows_at_once: usize,
     /// Whether a prediction takes less time than handing it to a worker.
     pub(crate) is_quick: bool,
+}
+
+/// A layer, and the shape of what it gives for one row.
+#[derive(Clone, Debug)]
+pub(crate) struct LayerShape {
+    pub(crate) name: String,
+    pub(crate) shape: Vec<usize>,
+}
+
+/// A method that suits a model, given the parameters that it needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Offered {
+    pub(crate) method: &'static str,
+    /// The layers that it may be given, if it needs one.
+    pub(crate) layers: Vec<String>,
+    /// Whether it explains every record.
+    pub(crate) any_record: bool,
 }
 
 /// The kind of a model's input.
@@ -101,8 +120,10 @@ pub(crate) struct Explanation {
     pub(crate) steps: Option<usize>,
     /// How many samples were drawn.
     pub(crate) samples: Option<usize>,
-    /// The standard error of each feature's attribution, where samples were drawn.
+    /// The standard error of each feature's or word's attribution, where samples were drawn.
     pub(crate) errors: Option<Vec<(String, f64)>>,
+    /// What a text's attributions were divided by.
+    pub(crate) norm: Option<f64>,
     pub(crate) settled: Option<bool>,
     /// The method's remarks on its numbers.
     pub(crate) remarks: Vec<String>,

@@ -2,21 +2,24 @@
 
 use std::sync::Arc;
 
-use candle_explain::attr::METHODS;
+use candle_explain::attr::{LayerActivation, METHODS};
 use candle_explain::candle_core::{self, DType, Device, Tensor};
 use candle_explain::engine::{Attribute, Attributions, Cost, MethodInfo, Options, Requirement};
 use candle_explain::model::{Inputs, Model};
 use candle_explain::{Result, bail};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::ask::Ask;
-use super::servable::{Description, Explanation, Kind, Parts, Row, Servable};
+use super::parameters::ASKED;
+use super::servable::{Description, Explanation, Kind, LayerShape, Offered, Parts, Row, Servable};
 use super::tabular_model::{Feature, TabularModel};
 use super::watched::BeforePass;
 use crate::json::record::{check_names, check_values, number, shown};
 
 /// Needs an image.
 const OF_IMAGES: &str = "GuidedGradCam";
+/// The method that finds out which layers have a gradient.
+const GRADIENT_OF_A_LAYER: &str = "LayerGradientXActivation";
 /// More features than these are not offered for exact Shapley values: each doubles the evaluations, of which 12 take
 /// 4,096.
 const FEATURES_OF_EXACT_VALUES: usize = 12;
@@ -50,6 +53,7 @@ impl Tabular {
             target: served.target(),
             features: features.iter().map(|feature| feature.name.clone()).collect(),
             fields: served.fields(),
+            layers: Vec::new(),
             methods: METHODS.iter().filter(|info| is_for_tables(info)).map(|info| info.name).collect(),
             offered: Vec::new(),
             rows_at_once: ROWS_AT_ONCE,
@@ -61,26 +65,64 @@ impl Tabular {
         let values = tabular.features.iter().map(|feature| feature.typical as f32).collect();
         let typical = [Row::Features { values, warnings: Vec::new() }];
         tabular.predict(&typical)?;
-        let needing_nothing = METHODS.iter().filter(|info| info.needs.concat().is_empty());
-        let offered = needing_nothing.filter(|info| tabular.can_explain(info, &typical)).map(|info| info.name);
-        tabular.description.offered = offered.collect();
+        tabular.description.layers = tabular.layers(&typical)?;
+        let methods = METHODS.iter().filter(|info| tabular.description.methods.contains(&info.name));
+        let offered: Vec<Offered> = methods.filter_map(|info| tabular.offered(info, &typical)).collect();
+        tabular.description.offered = offered;
         Ok(tabular)
     }
 
-    /// Whether a method can explain this model. A method of one pass is tried: rules need blocks of their kind.
-    fn can_explain(&self, info: &MethodInfo, typical: &[Row]) -> bool {
-        if !self.description.methods.contains(&info.name) {
-            return false;
-        }
+    /// The layers whose output can be read.
+    fn layers(&self, typical: &[Row]) -> Result<Vec<LayerShape>> {
+        let inputs = self.inputs(typical)?;
+        let shape = |name: String| {
+            let activation = LayerActivation::new(self.model.clone(), name.as_str()).attribute(&inputs).ok()?;
+            Some(LayerShape { shape: activation.tensor().dims()[1..].to_vec(), name })
+        };
+        Ok(self.model.layer_names(&inputs)?.into_iter().filter_map(shape).collect())
+    }
+
+    /// The method, if it can explain this model at some layer or without one.
+    fn offered(&self, info: &MethodInfo, typical: &[Row]) -> Option<Offered> {
+        let at = |layers| Offered { method: info.name, layers, any_record: true };
         if info.cost == Cost::PerCoalition {
-            return self.features.len() <= FEATURES_OF_EXACT_VALUES;
+            return (self.features.len() <= FEATURES_OF_EXACT_VALUES).then(|| at(Vec::new()));
         }
-        if info.cost != Cost::ForwardBackward {
-            return true;
+        if !info.takes("layer") {
+            return (info.cost != Cost::ForwardBackward || self.can_explain(info.name, None, typical))
+                .then(|| at(Vec::new()));
         }
-        let parameters = [("method".to_string(), Value::from(info.name))].into_iter().collect();
-        let ask = Ask::new(&parameters, self, 1);
-        ask.and_then(|ask| self.explain(typical, &ask, &BeforePass::nothing())).is_ok()
+        // A method of one pass is tried: rules need blocks of their kind. The others need a gradient at most.
+        let tried = match info.cost {
+            Cost::ForwardBackward => Some(info.name),
+            Cost::PerStep | Cost::PerSample => Some(GRADIENT_OF_A_LAYER),
+            Cost::Forward | Cost::PerFeature | Cost::PerCoalition => None,
+        };
+        let names = self.description.layers.iter().map(|layer| &layer.name);
+        let fit = names.filter(|name| tried.is_none_or(|tried| self.can_explain(tried, Some(name.as_str()), typical)));
+        let layers: Vec<String> = fit.cloned().collect();
+        (!layers.is_empty()).then(|| at(layers))
+    }
+
+    /// Whether a method explains a row, given the least that it needs.
+    fn can_explain(&self, method: &'static str, layer: Option<&str>, typical: &[Row]) -> bool {
+        let Row::Features { values, .. } = &typical[0] else { return false };
+        let given = |name: &str| match name {
+            "layer" => json!(layer),
+            "baseline" => json!([values]),
+            ASKED => json!(self.description.methods[0]),
+            "neuron" => {
+                let of_layer = self.description.layers.iter().find(|known| Some(known.name.as_str()) == layer);
+                json!(of_layer.map_or(Vec::new(), |layer| vec![0; layer.shape.len()]))
+            }
+            _ => json!(1),
+        };
+        let explained = super::ask::method_of(method).and_then(|info| {
+            let needed = self.description.needs(info).into_iter().map(|name| (name.to_string(), given(name)));
+            let parameters: Map<String, Value> = needed.chain([("method".to_string(), json!(method))]).collect();
+            self.explain(typical, &Ask::new(&parameters, self, 1)?, &BeforePass::nothing())
+        });
+        explained.is_ok()
     }
 
     fn inputs(&self, rows: &[Row]) -> Result<Inputs> {
@@ -110,8 +152,8 @@ impl Tabular {
     }
 
     fn method(&self, ask: &Ask, info: &MethodInfo, before_pass: &BeforePass) -> Result<Box<dyn Attribute>> {
-        let along_a_path = info.takes("internal_batch_size");
-        let internal_batch_size = (along_a_path && !ask.chooses_tolerance()).then_some(ROWS_OF_A_PASS);
+        let in_passes = info.takes("internal_batch_size");
+        let internal_batch_size = (in_passes && !ask.chooses_tolerance()).then_some(ROWS_OF_A_PASS);
         (info.build)(before_pass.of(self.model.clone()), &Options { internal_batch_size, ..ask.options()? })
     }
 
@@ -199,6 +241,7 @@ impl Servable for Tabular {
             steps: attributions.steps().get(row).copied(),
             samples: attributions.samples().get(row).copied(),
             errors: errors.as_ref().and_then(|errors| Some(zip_names(&names, errors.get(row)?.clone()))),
+            norm: None,
             settled: attributions.settled().and_then(|settled| settled.get(row).copied()),
             remarks: attributions.remarks_of(row),
         };
@@ -207,9 +250,9 @@ impl Servable for Tabular {
 }
 
 /// Whether a method is offered for tables. In a batch there are rows of different requests, which must not change each
-/// other; and what asks another method does not know its parameters.
+/// other.
 fn is_for_tables(info: &MethodInfo) -> bool {
-    info.name != OF_IMAGES && !info.requires(Requirement::SeveralRows) && !info.needs("method")
+    info.name != OF_IMAGES && !info.requires(Requirement::SeveralRows)
 }
 
 /// Values with their names; −0 is 0.

@@ -15,7 +15,7 @@ use super::aside::{LARGE, Room};
 use super::csv_rows;
 use crate::failure::Failure;
 use crate::json::{flaws, strict};
-use crate::models::ask::PARAMETERS;
+use crate::models::parameters::PARAMETERS;
 use crate::settings::Settings;
 
 /// How many seconds a body may take to arrive.
@@ -250,8 +250,8 @@ impl Payload {
                     });
                 }
                 _ => {
-                    let fields =
-                        if PARAMETERS.contains(&name.as_str()) { &mut payload.parameters } else { &mut record };
+                    let known = PARAMETERS.iter().any(|parameter| parameter.name == name);
+                    let fields = if known { &mut payload.parameters } else { &mut record };
                     if fields.insert(name.clone(), value).is_some() {
                         bail!(Input, "the field \"{}\" came twice", name.escape_debug())
                     }

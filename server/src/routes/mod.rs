@@ -7,4 +7,5 @@ pub(crate) mod kserve_v2;
 pub(crate) mod management;
 pub(crate) mod openapi;
 pub(crate) mod page;
+mod parameters;
 pub(crate) mod schemas;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::app::App;
-use super::schemas;
+use super::{parameters, schemas};
 use crate::models::servable::Kind;
 
 const ROWS: &str = "Of several rows, one that cannot be answered has {\"error\": \"...\"} in its place (in V2 an empty \
@@ -14,11 +14,15 @@ const OTHER_FORMS: &str = "Of several rows, one that cannot be answered has {\"e
                            be answered, the whole request fails. The rows may come as CSV with a header (text/csv) too, \
                            or as a form's field data (CSV or JSON), input_file_path (a file below the server's input \
                            directory) or the fields of one record. What an explanation asks for may stand in the address \
-                           too: method, target, layer, neuron, baseline, n_steps or tolerance, quadrature.";
+                           too, what is no number or word as JSON. Some depend on the method, the layer or the record, and \
+                           are not described below: layer and neuron of texts, feature_mask (an id for each feature; of \
+                           LayerFeatureAblation for each neuron), strides (at most the window), rules (LRP's rule for each \
+                           layer: {\"linear1\": \"gamma:0.25\"}), surrogate, similarity, sampler and n_samples of Lime, \
+                           attribute_to_layer_input, and what the method that NoiseTunnel asks takes itself.";
 
 /// The inference port, with the models that are served now.
 pub(crate) fn inference(app: &App) -> Value {
-    let mut paths = Map::new();
+    let (mut paths, mut schemas) = (Map::new(), Map::new());
     let mut path = |route: String, methods: Value| paths.insert(route, methods);
     path("/ping".into(), json!({ "get": simple("Whether every model can answer") }));
     path("/api/models".into(), json!({ "get": simple("The models with their fields, classes and methods") }));
@@ -30,8 +34,20 @@ pub(crate) fn inference(app: &App) -> Value {
         let (name, description) = (&running.name, running.servable().description());
         let settings = &app.settings;
         let text = (description.kind == Kind::Text).then(|| schemas::text(description));
+        // The parameters are described once: they are long.
+        let (record, asked_for) = (format!("{name}-record"), format!("{name}-parameters"));
+        schemas.insert(record.clone(), schemas::record(description));
+        let mut of_methods = Vec::new();
+        for (method, schema) in parameters::schemas(description, settings, &reference(&record)) {
+            let of_method = format!("{name}-{method}");
+            of_methods.push(reference(&of_method));
+            schemas.insert(of_method, schema);
+        }
+        of_methods.push(json!({ "type": "null" }));
+        schemas.insert(asked_for.clone(), json!({ "anyOf": of_methods }));
+        let parameters = |explained: bool| explained.then(|| reference(&asked_for));
         let asked = |what: String, explained: bool| {
-            let mut content = json_of(schemas::asked(description, settings, explained));
+            let mut content = json_of(schemas::asked(description, settings, parameters(explained)));
             if let Some(text) = &text {
                 content["text/plain"] = json!({ "schema": text });
             }
@@ -41,7 +57,7 @@ pub(crate) fn inference(app: &App) -> Value {
         path(format!("/predictions/{name}"), asked(format!("What {name} predicts"), false));
         path(format!("/explanations/{name}"), asked(format!("Why {name} predicts it"), true));
         for (verb, explained) in [("predict", false), ("explain", true)] {
-            let body = json_of(schemas::instances(description, settings, 0, explained));
+            let body = json_of(schemas::instances(description, settings, 0, parameters(explained)));
             let operation = operation(format!("KServe V1: {verb}"), body, ROWS);
             path(format!("/v1/models/{name}:{verb}"), json!({ "post": operation }));
         }
@@ -50,7 +66,7 @@ pub(crate) fn inference(app: &App) -> Value {
         let infer = operation("KServe V2: predict".to_string(), json_of(schemas::tensors(description)), ROWS);
         path(format!("/v2/models/{name}/infer"), json!({ "post": infer }));
     }
-    document("candle-explain: predictions with their reasons", paths)
+    document("candle-explain: predictions with their reasons", paths, schemas)
 }
 
 /// The management port.
@@ -87,19 +103,26 @@ pub(crate) fn management() -> Value {
         "/models/{model}/{version}/set-default".into(),
         json!({ "put": with("Answers where no version is named", json!([name, version])) }),
     );
-    document("candle-explain: the models", paths)
+    document("candle-explain: the models", paths, Map::new())
 }
 
-fn document(title: &str, paths: Map<String, Value>) -> Value {
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+fn document(title: &str, paths: Map<String, Value>, schemas: Map<String, Value>) -> Value {
     json!({
         "openapi": "3.1.0",
         "info": { "title": title, "version": env!("CARGO_PKG_VERSION") },
         "paths": paths,
-        "components": { "securitySchemes": { "key": {
-            "type": "http",
-            "scheme": "bearer",
-            "description": "A key of key_file.json, where the server was started with keys",
-        } } },
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": { "key": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "A key of key_file.json, where the server was started with keys",
+            } },
+        },
         "security": [{}, { "key": [] }],
     })
 }

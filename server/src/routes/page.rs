@@ -5,6 +5,7 @@ use axum::response::Response;
 use candle_explain::engine::Target;
 use serde_json::{Value, json};
 
+use super::parameters;
 use crate::body;
 use crate::models::tabular_model::{Field, FieldKind};
 use crate::work::running::Running;
@@ -35,7 +36,8 @@ pub(crate) fn model(running: &Running) -> Value {
         "classes": description.classes,
         "target": target,
         "record": description.fields.iter().map(field).collect::<Value>(),
-        "methods": description.offered,
+        "methods": parameters::methods(description),
+        "parameters": parameters::controls(description),
     })
 }
 

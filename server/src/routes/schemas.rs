@@ -1,10 +1,8 @@
 //! The requests that each model takes, as JSON Schema.
 
-use candle_explain::attr::METHODS;
 use serde_json::{Map, Value, json};
 
 use crate::json::record::LARGEST;
-use crate::models::ask::QUADRATURES;
 use crate::models::servable::{Description, Kind};
 use crate::models::tabular_model::{Field, FieldKind};
 use crate::settings::Settings;
@@ -12,24 +10,29 @@ use crate::settings::Settings;
 /// Digits in quotes count as a number, because forms and CSV have only text.
 const DIGITS: &str = "^[+-]?[0-9]{1,9}(\\.[0-9]{0,9})?$";
 
-/// A body of `/predictions`, or with parameters of `/explanations`: a record, a list of records, or instances.
-pub(super) fn asked(description: &Description, settings: &Settings, explained: bool) -> Value {
+/// A body of `/predictions`, or with such parameters of `/explanations`: a record, a list of records, or instances.
+pub(super) fn asked(description: &Description, settings: &Settings, parameters: Option<Value>) -> Value {
     let mut forms = records(description, plain_number());
     forms.push(rows(description, settings, 1));
-    forms.push(instances(description, settings, 1, explained));
+    forms.push(instances(description, settings, 1, parameters));
     json!({ "anyOf": forms })
 }
 
 /// A body of KServe's first protocol; it may have no rows.
-pub(super) fn instances(description: &Description, settings: &Settings, least: usize, explained: bool) -> Value {
+pub(super) fn instances(
+    description: &Description,
+    settings: &Settings,
+    least: usize,
+    parameters: Option<Value>,
+) -> Value {
     let mut properties = Map::new();
     let rows = match least {
         0 => json!({ "anyOf": [rows(description, settings, 1), { "type": "array", "maxItems": 0 }] }),
         least => rows(description, settings, least),
     };
     properties.insert("instances".into(), rows);
-    if explained {
-        properties.insert("parameters".into(), parameters(description, settings));
+    if let Some(parameters) = parameters {
+        properties.insert("parameters".into(), parameters);
     }
     json!({ "type": "object", "required": ["instances"], "properties": properties, "additionalProperties": false })
 }
@@ -70,6 +73,11 @@ fn rows(description: &Description, settings: &Settings, least: usize) -> Value {
     })
 }
 
+/// A record, as one of the values of a parameter.
+pub(super) fn record(description: &Description) -> Value {
+    json!({ "anyOf": records(description, number()) })
+}
+
 /// The forms of one record; one without names is a list of such numbers.
 fn records(description: &Description, unnamed: Value) -> Vec<Value> {
     if description.kind == Kind::Text {
@@ -103,71 +111,12 @@ pub(super) fn text(description: &Description) -> Value {
     description.fields.first().map_or_else(|| json!({ "type": "string" }), of_field)
 }
 
-/// The parameters of an explanation, for the methods that need none.
-fn parameters(description: &Description, settings: &Settings) -> Value {
-    let mut target = Map::new();
-    if !description.classes.is_empty() {
-        let indices = (0..description.classes.len()).map(|class| json!(class));
-        let names = std::iter::once("predicted").chain(description.classes.iter().map(String::as_str));
-        target.insert(
-            "target".into(),
-            json!({ "enum": names.map(|name| json!(name)).chain(indices).chain([Value::Null]).collect::<Vec<_>>() }),
-        );
-    }
-    let default = description.methods.first().copied();
-    let of_method = |method: &&str| {
-        let info = METHODS.iter().find(|info| info.name == *method);
-        let takes = |option: &str| info.is_some_and(|info| info.takes(option));
-        let mut properties = target.clone();
-        properties.insert(
-            "method".into(),
-            if Some(*method) == default { json!({ "enum": [method, null] }) } else { json!({ "const": method }) },
-        );
-        let required: &[&str] = if Some(*method) == default { &[] } else { &["method"] };
-        if takes("baseline") && description.kind == Kind::Tabular {
-            let mut baselines = records(description, number());
-            baselines.extend([plain_number(), json!({ "type": "null" })]);
-            properties.insert("baseline".into(), json!({ "anyOf": baselines }));
-        }
-        let with = |more: &[(&str, Value)]| {
-            let mut properties = properties.clone();
-            properties.extend(more.iter().map(|(name, schema)| (name.to_string(), schema.clone())));
-            json!({ "type": "object", "required": required, "properties": properties, "additionalProperties": false })
-        };
-        let tolerance = json!({ "type": ["number", "null"], "exclusiveMinimum": 0, "maximum": LARGEST });
-        if takes("n_samples") {
-            let count = json!({ "type": ["integer", "null"], "minimum": 1, "maximum": settings.max_steps });
-            let seed = json!({ "type": ["integer", "null"], "minimum": 0, "maximum": u32::MAX });
-            return vec![
-                with(&[("n_samples", count), ("seed", seed.clone())]),
-                with(&[("tolerance", tolerance), ("seed", seed)]),
-            ];
-        }
-        if !takes("n_steps") {
-            return vec![with(&[])];
-        }
-        let (of_trapezoids, of_points): (Vec<&str>, Vec<&str>) =
-            QUADRATURES.iter().map(|(name, _)| *name).partition(|name| name.contains("trapezoid"));
-        let steps =
-            |least: usize| json!({ "type": ["integer", "null"], "minimum": least, "maximum": settings.max_steps });
-        let mut rules: Vec<Value> = of_points.iter().map(|name| json!(name)).collect();
-        rules.push(Value::Null);
-        vec![
-            with(&[("n_steps", steps(1)), ("quadrature", json!({ "enum": rules }))]),
-            with(&[("n_steps", steps(2)), ("quadrature", json!({ "enum": of_trapezoids }))]),
-            with(&[("tolerance", tolerance)]),
-        ]
-    };
-    let forms = description.offered.iter().flat_map(of_method).chain([json!({ "type": "null" })]);
-    json!({ "anyOf": forms.collect::<Vec<_>>() })
-}
-
 /// A number, or its digits in quotes.
 fn number() -> Value {
     json!({ "anyOf": [plain_number(), { "type": "string", "pattern": DIGITS }] })
 }
 
-fn plain_number() -> Value {
+pub(super) fn plain_number() -> Value {
     json!({ "type": "number", "minimum": -LARGEST, "maximum": LARGEST })
 }
 

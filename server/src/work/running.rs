@@ -104,7 +104,7 @@ impl Running {
                 at_most.as_secs()
             ))),
             Err(_) => Err(Failure::internal(format!(
-                "there is no answer within {} seconds: ask for fewer rows or steps",
+                "there is no answer within {} seconds: ask for fewer rows, steps or samples",
                 at_most.as_secs()
             ))),
         }
@@ -155,7 +155,7 @@ impl Shared {
         let shared = self.clone();
         BeforePass::new(move || {
             if askers.iter().all(Asker::has_left) {
-                bail!(Input, "nobody waits for the answer any more")
+                bail!(Cancelled, "nobody waits for the answer any more")
             }
             if let Some(predictions) = shared.queue.waiting_predictions(shared.rows_at_once()) {
                 shared.answer(predictions);
@@ -224,12 +224,12 @@ fn compute(servable: &dyn Servable, work: &Work, rows: &[Row], before_pass: &Bef
 
 impl Work {
     /// How many rows are computed before the next check whether anybody waits: fewer if each has
-    /// many steps.
+    /// many steps or samples.
     fn rows_of_a_block(&self, rows_at_once: usize) -> usize {
         const STEPS: usize = 50;
         match self {
             Work::Predict => rows_at_once,
-            Work::Explain(ask) => (rows_at_once * STEPS / ask.n_steps().unwrap_or(STEPS).max(STEPS)).max(1),
+            Work::Explain(ask) => (rows_at_once * STEPS / ask.evaluations().unwrap_or(STEPS).max(STEPS)).max(1),
         }
     }
 }

@@ -250,6 +250,13 @@ fn what_is_there_besides() {
         assert_eq!(described.json()["openapi"], json!("3.1.0"));
         assert!(described.json()["paths"]["/explanations/vi"]["post"].is_object());
     }
+    let described = get(server.inference, "/api-description");
+    let schemas = &described.json()["components"]["schemas"];
+    let text = described.text();
+    let named: Vec<&str> =
+        text.split("\"#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(named.contains(&"titanic-KernelShap") && named.contains(&"vi-Occlusion"), "{named:?}");
+    assert!(named.iter().all(|name| schemas[name].is_object()), "{named:?}");
     assert!(get(server.management, "/api-description").json()["paths"]["/models"].is_object());
     let models = get(server.inference, "/api/models").json();
     assert_eq!(models["models"][2]["record"].as_array().unwrap().len(), 7, "{models}");
@@ -537,7 +544,7 @@ fn what_cannot_be_answered_says_why() {
             &[JSON],
             text(WOMAN.into()),
             400,
-            "no layer was named",
+            "needs the parameter layer: one of linear1",
         ),
         (
             "a layer for a method without",
@@ -545,7 +552,7 @@ fn what_cannot_be_answered_says_why() {
             &[JSON],
             text(WOMAN.into()),
             400,
-            "has no option \"layer\"",
+            "IntegratedGradients has no parameter layer",
         ),
         (
             "a target out of range",

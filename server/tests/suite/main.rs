@@ -9,6 +9,12 @@ mod answers;
 /// Parameters that do not fit a model or a method.
 mod unfit;
 
+/// Every method that is offered gives the library's numbers.
+mod methods;
+
+/// What a method is told besides: each parameter, and each wrong one.
+mod parameters;
+
 /// Rows that cannot be answered beside those that can.
 mod rows;
 

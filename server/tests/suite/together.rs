@@ -100,19 +100,21 @@ fn rows_of_many_requests_together_get_what_each_gets_alone() {
 
 #[test]
 fn a_long_explanation_keeps_no_prediction_waiting_and_ends_when_its_client_leaves() {
-    let settings = settings(&[("max_steps", "5000"), ("default_workers_per_model", "1")]);
     let texts = TextClassifier::from_pretrained("data/sentiment-vi").unwrap();
-    let server = Server::new(settings).unwrap().with_text_classifier("vi", "1.0", &texts).unwrap();
-    let server = TestServer::start(server);
-    let mut long = Client::new(server.inference);
-    let text = "tốt ".repeat(3000);
-    let head = "POST /explanations/vi?n_steps=5000 HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n";
-    long.send(format!("{head}Content-Length: {}\r\n\r\n{text}", text.len()).as_bytes()).unwrap();
-    while !get(server.inference, "/metrics").text().contains("model_name=\"vi\",model_version=\"1.0\"} 1") {
-        std::thread::sleep(Duration::from_millis(5));
+    for asked in ["n_steps=5000", "method=ShapleyValueSampling&n_samples=5000", "method=KernelShap&tolerance=1e-9"] {
+        let settings = settings(&[("max_steps", "5000"), ("default_workers_per_model", "1")]);
+        let server = Server::new(settings).unwrap().with_text_classifier("vi", "1.0", &texts).unwrap();
+        let server = TestServer::start(server);
+        let mut long = Client::new(server.inference);
+        let text = "tốt ".repeat(3000);
+        let head = format!("POST /explanations/vi?{asked} HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n");
+        long.send(format!("{head}Content-Length: {}\r\n\r\n{text}", text.len()).as_bytes()).unwrap();
+        while !get(server.inference, "/metrics").text().contains("model_name=\"vi\",model_version=\"1.0\"} 1") {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(post(server.inference, "/predictions/vi", "\"Rất tốt\"").text(), "positive");
+        assert!(long.waits(), "{asked}");
+        drop(long);
+        assert_eq!(post(server.inference, "/explanations/vi?n_steps=5", "\"Rất tốt\"").status, 200, "{asked}");
     }
-    assert_eq!(post(server.inference, "/predictions/vi", "\"Rất tốt\"").text(), "positive");
-    assert!(long.waits());
-    drop(long);
-    assert_eq!(post(server.inference, "/explanations/vi?n_steps=5", "\"Rất tốt\"").status, 200);
 }
