@@ -54,12 +54,13 @@ fn forms(
         PARAMETERS.iter().any(|parameter| parameter.name == name && description.has(parameter, info, None))
     };
     let of_group = |layers: &Vec<&LayerShape>| {
-        let described = PARAMETERS.iter().filter(|parameter| description.has(parameter, info, None));
-        let properties = described.filter_map(|parameter| {
-            Some((
-                parameter.name.to_string(),
-                of_parameter(parameter, (info, layers), (description, record), is_default)?,
-            ))
+        let properties = PARAMETERS.iter().filter_map(|parameter| {
+            let schema = match description.has(parameter, info, None) {
+                true => of_parameter(parameter, (info, layers), (description, record), is_default)?,
+                // What is null was not given.
+                false => json!({ "type": "null" }),
+            };
+            Some((parameter.name.to_string(), schema))
         });
         let properties: Map<String, Value> = properties.collect();
         let with = |more: &[(&str, Value)], needed: Option<&str>| {
@@ -139,7 +140,10 @@ fn of_parameter(
         Values::Baseline if a_table && info.family == Family::Layer && info.takes("feature_mask") => {
             json!({ "anyOf": [plain_number(), { "type": "null" }] })
         }
-        Values::Baseline if a_table => json!({ "anyOf": [record, plain_number(), { "type": "null" }] }),
+        Values::Baseline if a_table => {
+            let several = json!({ "type": "array", "minItems": 1, "items": record });
+            json!({ "anyOf": [record, several, plain_number(), { "type": "null" }] })
+        }
         Values::Size if a_table && info.needs(parameter.name) => {
             json!({ "type": "integer", "minimum": 1, "maximum": description.features.len() })
         }
