@@ -374,7 +374,13 @@ fn mask(
 ) -> Result<Vec<u32>> {
     parameters::json(name, value, |ids| match ids {
         Value::Array(ids) if ids.len() == count => {
-            let id = |id: &Value| parameters::whole(&format!("an id of {name}"), id).map(|id| id.min(count) as u32);
+            let id = |id: &Value| {
+                let whole = parameters::whole(&format!("an id of {name}"), id)?;
+                match u32::try_from(whole) {
+                    Ok(id) if whole < count => Ok(id),
+                    _ => bail!(Input, "an id of {name} is {whole}: expected at most {}", count - 1),
+                }
+            };
             ids.iter().map(id).collect()
         }
         other => {

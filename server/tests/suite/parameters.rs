@@ -263,7 +263,7 @@ fn a_wrong_parameter_is_named_with_what_came_and_what_is_allowed() {
         (
             many.as_str(),
             json!({ "method": "ShapleyValues" }),
-            "exact Shapley values of 20 features take 2^20 evaluations",
+            "ShapleyValues of 20 features takes 1048576 evaluations",
         ),
     ];
     for (text, parameters, expected) in of_texts {

@@ -46,21 +46,21 @@ fn masks() {
         let gap = mask(method, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 1]);
         assert_refused(&gap, "no element of id 2, and goes up to 3");
         let large = mask(method, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 5_000_000_000]);
-        assert_refused(&large, "an id of feature_mask is 5000000000: expected at most");
+        assert_refused(&large, "an id of feature_mask is 5000000000: expected at most 11");
         assert_eq!(explained(&mask(method, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1])).0, 200, "{method}");
     }
     // A layer is as wide as it is.
     let layer = "LayerFeatureAblation&layer=sigmoid2";
     assert_eq!(explained(&mask(layer, &[0, 0, 0, 0, 1, 1, 1, 1])).0, 200);
-    assert_refused(&mask(layer, &[0; 12]), "the feature mask of layer 0 has the shape [1, 12]: expected [1, 8]");
+    assert_refused(&mask(layer, &[0; 12]), "expected 8 whole numbers, an id for each of what sigmoid2 gives");
 }
 
 #[test]
 fn windows() {
     let window = "Occlusion&sliding_window_shapes=";
-    assert_refused(&format!("{window}13"), "the window [13] is larger than input 0, which is [12]");
-    assert_refused(&format!("{window}2&strides=0"), "strides of input 0 is [0]: expected at least 1");
-    assert_refused("Occlusion", "Occlusion needs sliding_window_shapes");
+    assert_refused(&format!("{window}13"), "sliding_window_shapes is 13: expected 1 to 12");
+    assert_refused(&format!("{window}2&strides=0"), "strides is 0: expected 1 to 2");
+    assert_refused("Occlusion", "Occlusion needs the parameter sliding_window_shapes");
     assert_eq!(explained(&format!("{window}2&strides=2")).0, 200);
 }
 
@@ -74,7 +74,7 @@ fn rows_of_others() {
 #[test]
 fn baselines() {
     for method in ["GradientShap", "DeepLiftShap", "NeuronGradientShap&layer=sigmoid1&neuron=0"] {
-        assert_refused(method, "needs a distribution of baselines, and none came: give a list of records");
+        assert_refused(method, "needs the parameter baseline: a record that samples are drawn from, or several");
         assert_refused(&format!("{method}&baseline=%5B%5D"), "the baseline: a row has 0 values: expected 12");
         assert_eq!(explained(&format!("{method}&baseline={}", ids(&[0; 12]))).0, 200, "{method}");
     }
@@ -82,7 +82,7 @@ fn baselines() {
 
 #[test]
 fn exact_values_of_many_features() {
-    let said = "ShapleyValues of 12 features takes 4096 evaluations, and this server takes up to 600: group features";
+    let said = "ShapleyValues of 12 features takes 4096 evaluations, and this server takes up to 600: ask for KernelShap";
     assert_refused("ShapleyValues", said);
     for (most, said) in [("5000", "takes 131072 evaluations"), ("200000", "take 131072 evaluations of the model")] {
         let server = Server::new(settings(&[("max_steps", most)])).unwrap();
