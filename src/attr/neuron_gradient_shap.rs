@@ -16,7 +16,7 @@ use crate::seed::Seed;
 ///   add up to the mean of yⱼ(x′) − yⱼ(b); the convergence delta is what they miss of it over the samples drawn.
 /// * **Needs** floating-point inputs, and baselines: rows of which each sample draws one ([`Baseline::Distribution`]).
 /// * **Costs** a forward pass up to the layer and a backward pass from it for each of the `n_samples` (5); for the delta, a
-///   forward pass for each baseline drawn, and one for each sample if there is noise.
+///   forward pass up to it for the input, for each baseline drawn, and for each sample if there is noise.
 /// * **Draws** by the seed and the sample's number alone, each sample independently of the others: all examples get the same
 ///   rows, points and noise.
 /// * **Differs from Captum** in that it tells the standard errors and the convergence delta, in `tolerance`, and in that
