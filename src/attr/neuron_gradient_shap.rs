@@ -23,8 +23,8 @@ use crate::seed::Seed;
 ///   samples are never expanded all at once.
 /// * **Errors** if there are no baselines, there is no such layer (the message lists those there are) or neuron, a shape
 ///   or a standard deviation does not fit, a value is not finite, or no gradient reaches an input.
-/// * **Checks** once that the model's gradient is the slope of its output, unless it is a `Sequential`, an encoder
-///   or a classifier of this crate: three rows forward, two there and back ([`Check`](crate::engine::Check)).
+/// * **Checks** once that the neuron's gradient is the slope of its activation, unless the model is a `Sequential`, an
+///   encoder or a classifier of this crate: three rows forward, two there and back ([`Check`](crate::engine::Check)).
 /// * **Paper**: Erion, Janizek, Sturmfels, Lundberg and Lee, *Improving performance of deep learning models with
 ///   axiomatic attribution priors and expected gradients*, 2021, applied to a neuron.
 ///
