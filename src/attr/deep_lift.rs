@@ -22,7 +22,7 @@ use crate::model::{Inputs, IntoModel};
 ///   line for the largest of a window; by one point for products; for softmax, layer norm and all else by 4 to 16
 ///   Gauss-Legendre points, then by halving the line, until the block's sum comes out.
 /// * **Costs** one forward pass over twice the rows and one backward pass, which computes each block again for every
-///   point.
+///   point; with several baselines, that for each.
 /// * **Differs from Captum** in four ways. Softmax adds up. So does max-pool directly after an activation, where Captum
 ///   does not apply its rule. A block may be used twice. Nothing falls back to the plain gradient silently.
 ///   [`captum_rules`](Self::captum_rules) gives Captum's numbers. Several baselines

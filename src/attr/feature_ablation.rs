@@ -15,8 +15,8 @@ use crate::model::{Inputs, IntoModel};
 ///   feature of its own; a [`FeatureMask`] makes features of several, also across inputs.
 /// * **Needs** no gradient: any model, token ids (with baselines that are ids), and closures from rows to numbers
 ///   ([`from_rows`](crate::model::from_rows)).
-/// * **Costs** a forward row for each example and feature, in passes of bounded memory on all cores. A feature that
-///   equals its baseline costs nothing.
+/// * **Costs** a forward row for each example, and one for each of its features and each baseline, in passes of bounded
+///   memory on all cores. A feature that equals its baseline costs nothing.
 /// * **Differs from Captum** in four ways. A mask whose ids have a gap is an error. A row's numbers are its own: a model
 ///   that gives one number for the whole batch is asked one example at a time, and a remark says so. Several baselines
 ///   ([`Baseline::Distribution`]) are averaged. `perturbations_per_eval` is

@@ -17,7 +17,7 @@ use crate::seed::Seed;
 ///   much the model relies on a feature; a row's own number depends on which row was drawn.
 /// * **Needs** a batch of at least 2 rows, and no gradient and no baseline: the other rows are what a feature is compared
 ///   with.
-/// * **Costs** a forward row for each example and feature, in passes of bounded memory on all cores.
+/// * **Costs** a forward row for each example, and one for each of its features, in passes of bounded memory on all cores.
 /// * **Differs from Captum** in three ways. The order is seeded. A feature that spans several inputs comes from one row
 ///   in all of them; Captum draws an order for each input. A mask whose ids have a gap is an error. As in Captum, an
 ///   order in which every row keeps its own is drawn again.

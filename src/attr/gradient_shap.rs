@@ -18,8 +18,8 @@ use crate::seed::Seed;
 ///   shrinks as the errors do, with the square root of the samples.
 /// * **Needs** floating-point inputs, a model that is differentiable almost everywhere, and baselines: rows of which each
 ///   sample draws one ([`Baseline::Distribution`]). [`Baseline::Tensors`] is the only baseline of each example.
-/// * **Costs** a forward and a backward pass for each of the `n_samples` (5); for the delta, a forward pass for each
-///   baseline drawn, and one for each sample if there is noise. Memory is bounded.
+/// * **Costs** a forward and a backward pass for each of the `n_samples` (5); for the delta, a forward pass for the
+///   input, for each baseline drawn, and for each sample if there is noise. Memory is bounded.
 /// * **Draws** by the seed and the sample's number alone, each sample independently of the others: all examples get the same
 ///   rows, points and noise.
 /// * **Differs from Captum** in that it tells the standard errors, in `tolerance`, in that samples are never expanded all

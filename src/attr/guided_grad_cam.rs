@@ -19,7 +19,7 @@ use crate::model::{Inputs, IntoModel};
 ///   ReLUs as blocks, as `Sequential` does. The last convolution is the usual layer.
 /// * **Costs** two forward and two backward passes for the whole batch.
 /// * **Differs from Captum** in that inputs of another number of axes are an error, where Captum gives an empty tensor.
-///   Linear interpolation is one along each axis.
+///   [`Interpolation::Linear`] is Captum's `linear`, `bilinear` or `trilinear`, by the number of axes.
 /// * **Errors** as both methods do, and if the layer's output cannot be interpolated to an input's size.
 /// * **Checks** once that the model's gradients are the slopes of its output, unless it is a `Sequential`, an encoder
 ///   or a classifier of this crate ([`Check`](crate::engine::Check)).

@@ -14,9 +14,11 @@ use crate::model::{Inputs, IntoModel};
 /// * **Gives** one attribution for each element of each input, `[batch, ...]`; they add up to
 ///   F(x) − F(b), and the convergence delta says how closely.
 /// * **Needs** floating-point inputs and a model that is differentiable almost everywhere.
-/// * **Costs** a forward and a backward pass for each of the `n_steps` (50) points; memory is bounded.
-/// * **Differs from Captum** in that the steps are never expanded all at once, and in `tolerance`,
-///   which chooses their number.
+/// * **Costs** a forward and a backward pass for each of the `n_steps` (50) points; for the delta, a forward pass for the
+///   input and for each baseline. Memory is bounded.
+/// * **Differs from Captum** in that the steps are never expanded all at once; in `tolerance`, which chooses their number;
+///   and in the trapezoid, whose weights sum to 1:
+///   [`Quadrature::CaptumTrapezoid`](crate::engine::Quadrature::CaptumTrapezoid) gives Captum's numbers.
 /// * **Errors** if a shape, the target or the baseline does not fit, a value is not finite, or
 ///   no gradient reaches an input.
 /// * **Checks** once that the model's gradient is the slope of its output, unless it is a `Sequential`, an encoder

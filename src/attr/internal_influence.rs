@@ -14,9 +14,10 @@ use crate::model::{Inputs, IntoModel};
 /// * **Gives** one attribution for each element of the layer's output, `[batch, ...]`: a
 ///   sensitivity. The numbers do not add up to anything known.
 /// * **Needs** floating-point inputs.
-/// * **Costs** a forward and a backward pass (down to the layer) for each of the `n_steps` (50)
-///   points.
-/// * **Differs from Captum** in that steps are never expanded all at once, and in `tolerance`.
+/// * **Costs** a forward and a backward pass (down to the layer) for each of the `n_steps` (50) points, and a forward pass
+///   for the input.
+/// * **Differs from Captum** in that steps are never expanded all at once, in `tolerance`, and in the trapezoid:
+///   [`Quadrature::CaptumTrapezoid`](crate::engine::Quadrature::CaptumTrapezoid) gives Captum's numbers.
 /// * **Errors** if there is no such layer (the message lists those there are), a shape, the
 ///   target or the baseline does not fit, a value is not finite, or the output does not depend
 ///   on the layer.

@@ -16,7 +16,8 @@ use crate::model::{Inputs, IntoModel};
 ///   everything between input and output passes through the layer they add up to F(x) − F(b),
 ///   and the convergence delta says how closely.
 /// * **Needs** a layer between input and output; the inputs must be floating-point.
-/// * **Costs** a forward and a backward pass (down to the layer) for each of `n_steps` + 1 points.
+/// * **Costs** a forward and a backward pass (down to the layer) for each of `n_steps` + 1 points; for the delta, a forward
+///   pass for the input and for each baseline.
 /// * **Differs from Captum** in nothing by default: its sum of differences leaves out the ends of
 ///   the path beyond the first and last Gauss-Legendre node, which the delta shows. `tolerance`
 ///   integrates the whole path with dy/dα by spectral differentiation, which converges far faster.

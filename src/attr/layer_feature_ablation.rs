@@ -14,8 +14,8 @@ use crate::model::{Inputs, IntoModel};
 /// * **Gives** each element of the layer's output, `[batch, ...]`, the number of its feature. By default every element
 ///   is a feature of its own; a [`FeatureMask`] makes features of several.
 /// * **Needs** no gradient. The baseline and the mask are of the layer's shape; the baseline is zero by default.
-/// * **Costs** a forward row for each example and feature, in passes of bounded memory on all cores, and one to the layer
-///   for each example.
+/// * **Costs** a forward row for each example, one up to the layer, and one for each of its features and each baseline, in
+///   passes of bounded memory on all cores.
 /// * **Differs from Captum** as [`FeatureAblation`](super::FeatureAblation) does. Captum's `layer_baselines` is
 ///   [`baseline`](Self::baseline) here, and `layer_mask` is [`feature_mask`](Self::feature_mask).
 /// * **Errors** if there is no such layer (the message lists those there are), a shape, the target, the baseline or the

@@ -16,8 +16,8 @@ use crate::seed::Seed;
 /// * **Gives** each element of the layer's output, `[batch, ...]`, the number of its feature. By default every element
 ///   is a feature of its own; a [`FeatureMask`] makes features of several.
 /// * **Needs** a batch of at least 2 rows, and no gradient and no baseline.
-/// * **Costs** a forward row for each example and feature, in passes of bounded memory on all cores, and one to the layer
-///   for each example.
+/// * **Costs** a forward row for each example, one up to the layer, and one for each of its features, in passes of
+///   bounded memory on all cores.
 /// * **Differs from Captum** as [`FeaturePermutation`](super::FeaturePermutation) does. Captum's `layer_mask` is
 ///   [`feature_mask`](Self::feature_mask) here, and the layer's input can be meant as well.
 /// * **Errors** if there is one row, no such layer (the message lists those there are), a shape, the target or the mask

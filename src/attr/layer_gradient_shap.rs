@@ -20,8 +20,8 @@ use crate::seed::Seed;
 /// * **Needs** baselines: rows of which each sample draws one ([`Baseline::Distribution`]); no gradient of the
 ///   inputs, so without noise they may be token ids.
 /// * **Costs** a forward and a backward pass (down to the layer) for each of the `n_samples` (5), and a forward pass up
-///   to the layer for each end; for the delta, a forward pass for each baseline drawn, and one for each sample if there
-///   is noise.
+///   to the layer for each end, once for equal ones of a pass; for the delta, a forward pass for the input, for each
+///   baseline drawn, and for each sample if there is noise.
 /// * **Draws** by the seed and the sample's number alone, each sample independently of the others: all examples get the same
 ///   rows, points and noise.
 /// * **Differs from Captum** in where the points lie. Captum's lie between baseline and input, and what the layer gives

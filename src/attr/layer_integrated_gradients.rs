@@ -17,9 +17,10 @@ use crate::model::{Inputs, IntoModel};
 ///   up to F(x) − F(b) if everything between input and output passes through the layer. With
 ///   several layers, all move along their lines together; the result has one tensor per layer.
 /// * **Needs** no gradient of the inputs, so they may be token ids.
-/// * **Costs** a forward and a backward pass (down to the layer) for each of the `n_steps` (50)
-///   points, and one forward pass for each end.
-/// * **Differs from Captum** in that steps are never expanded all at once, and in `tolerance`.
+/// * **Costs** a forward and a backward pass (down to the layer) for each of the `n_steps` (50) points; for the input and
+///   for each baseline, a forward pass up to the layer, and a whole one for the delta.
+/// * **Differs from Captum** in that steps are never expanded all at once, in `tolerance`, and in the trapezoid:
+///   [`Quadrature::CaptumTrapezoid`](crate::engine::Quadrature::CaptumTrapezoid) gives Captum's numbers.
 /// * **Remarks** on ids without a baseline: they are compared with the id 0.
 /// * **Errors** if there is no such layer (the message lists those there are), a shape, the
 ///   target or the baseline does not fit, a value is not finite, or the output does not depend

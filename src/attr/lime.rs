@@ -19,8 +19,9 @@ use crate::seed::Seed;
 ///   coefficients add up to nothing known.
 /// * **Needs** no gradient: any model, token ids (with baselines that are ids), and closures from rows to numbers
 ///   ([`from_rows`](crate::model::from_rows)).
-/// * **Costs** a forward row for each of the `n_samples` (25) samples, and the fits. Every example of a batch gets the same
-///   samples; what was evaluated is not evaluated again.
+/// * **Costs** a forward row for each example, one for each of the `n_samples` (25) samples, and the fits. What was
+///   evaluated is not evaluated again; with several baselines, a sample is evaluated for each. Every example of a batch gets
+///   the same samples.
 /// * **Settings**: [`surrogate`](Self::surrogate) (lasso with α = 0.01), [`similarity`](Self::similarity) (a cosine kernel
 ///   of width 1), [`sampler`](Self::sampler) (each feature is present with probability 0.5).
 /// * **Differs from Captum** in that the lasso is solved to the last digits (by descent to a duality gap of 10⁻¹³ of the

@@ -34,7 +34,7 @@ use crate::model::{Inputs, IntoModel};
 /// * **Differs from Captum** in that a block may be used twice, and transformers have rules. A rule is chosen by the
 ///   layer's name ([`rule`](Self::rule)), not by an attribute of a module. Relevance is lost at an input of 0 under
 ///   `Identity`, where Captum keeps it; right behind an activation Captum's identity rule hands on the gradient instead
-///   of the relevance. `set_bias_to_zero` is for all layers.
+///   of the relevance. No setting does either here. `set_bias_to_zero` is for all layers.
 /// * **Remarks** on relevance that is not conserved, and how much of it no block absorbed.
 /// * **Errors** if a rule's number is negative or not finite, a rule is for a layer that is not there (the message
 ///   lists those there are) or is not one block, a rule does not fit its block, an operation has no rule, no block

@@ -14,7 +14,7 @@ use crate::model::{Inputs, IntoModel};
 /// * **Gives** one attribution for each element of each input, `[batch, ...]`; summed over the
 ///   inputs they are the neuron's [`LayerConductance`](super::LayerConductance).
 /// * **Needs** floating-point inputs.
-/// * **Costs** a forward and a backward pass for each of the `n_steps` (50) points.
+/// * **Costs** a forward and a backward pass for each of the `n_steps` (50) points, and a forward pass for the input.
 /// * **Differs from Captum** in its default, the corrected [`Quadrature::Trapezoid`]. The weights of
 ///   Captum's default trapezoid sum to (n − 1)/n, so its numbers are too small by 1/n.
 ///   `.quadrature(Quadrature::CaptumTrapezoid)` gives Captum's numbers. It also differs for neurons in

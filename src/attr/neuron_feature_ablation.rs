@@ -13,7 +13,8 @@ use crate::model::{Inputs, IntoModel};
 ///
 /// * **Gives** each element of each input, `[batch, ...]`, the number of its feature.
 /// * **Needs** no gradient.
-/// * **Costs** a forward row up to the layer for each example and feature, in passes of bounded memory on all cores.
+/// * **Costs** a forward row up to the layer for each example, and one for each of its features and each baseline, in
+///   passes of bounded memory on all cores.
 /// * **Differs from Captum** as [`FeatureAblation`](super::FeatureAblation) does.
 /// * **Errors** if there is no such layer (the message lists those there are) or neuron, a shape, the baseline or the
 ///   mask does not fit, or a value is not finite.

@@ -18,8 +18,8 @@ use crate::model::{Inputs, IntoModel};
 /// * **Differs from Captum** in nothing.
 /// * **Errors** if there is no such layer (the message lists those there are) or neuron, a value
 ///   is not finite, or no gradient reaches an input.
-/// * **Checks** once that the model's gradient is the slope of its output, unless it is a `Sequential`, an encoder
-///   or a classifier of this crate: three rows forward, two there and back ([`Check`](crate::engine::Check)).
+/// * **Checks** once that the neuron's gradient is the slope of its activation, unless the model is a `Sequential`, an
+///   encoder or a classifier of this crate: three rows forward, two there and back ([`Check`](crate::engine::Check)).
 ///
 /// ```
 /// use candle_explain::prelude::*;

@@ -16,15 +16,15 @@ use crate::seed::Seed;
 ///   add up to the mean of yⱼ(x′) − yⱼ(b); the convergence delta is what they miss of it over the samples drawn.
 /// * **Needs** floating-point inputs, and baselines: rows of which each sample draws one ([`Baseline::Distribution`]).
 /// * **Costs** a forward pass up to the layer and a backward pass from it for each of the `n_samples` (5); for the delta, a
-///   forward pass for each baseline drawn, and one for each sample if there is noise.
+///   forward pass up to it for the input, for each baseline drawn, and for each sample if there is noise.
 /// * **Draws** by the seed and the sample's number alone, each sample independently of the others: all examples get the same
 ///   rows, points and noise.
 /// * **Differs from Captum** in that it tells the standard errors and the convergence delta, in `tolerance`, and in that
 ///   samples are never expanded all at once.
 /// * **Errors** if there are no baselines, there is no such layer (the message lists those there are) or neuron, a shape
 ///   or a standard deviation does not fit, a value is not finite, or no gradient reaches an input.
-/// * **Checks** once that the model's gradient is the slope of its output, unless it is a `Sequential`, an encoder
-///   or a classifier of this crate: three rows forward, two there and back ([`Check`](crate::engine::Check)).
+/// * **Checks** once that the neuron's gradient is the slope of its activation, unless the model is a `Sequential`, an
+///   encoder or a classifier of this crate: three rows forward, two there and back ([`Check`](crate::engine::Check)).
 /// * **Paper**: Erion, Janizek, Sturmfels, Lundberg and Lee, *Improving performance of deep learning models with
 ///   axiomatic attribution priors and expected gradients*, 2021, applied to a neuron.
 ///

@@ -15,14 +15,15 @@ use crate::model::{Inputs, IntoModel};
 /// * **Gives** one attribution for each element of each input, `[batch, ...]`; they add up to
 ///   yⱼ(x) − yⱼ(b), and the convergence delta says how closely.
 /// * **Needs** floating-point inputs.
-/// * **Costs** a forward pass up to the layer and a backward pass from it for each of the
-///   `n_steps` (50) points.
-/// * **Differs from Captum** in that steps are never expanded all at once, in `tolerance`, and in
-///   giving the convergence delta.
+/// * **Costs** a forward pass up to the layer and a backward pass from it for each of the `n_steps` (50) points; for the
+///   delta, a forward pass up to the layer for the input and for each baseline.
+/// * **Differs from Captum** in that steps are never expanded all at once, in `tolerance`, in giving the convergence delta,
+///   and in the trapezoid: [`Quadrature::CaptumTrapezoid`](crate::engine::Quadrature::CaptumTrapezoid) gives Captum's
+///   numbers.
 /// * **Errors** if there is no such layer (the message lists those there are) or neuron, a shape
 ///   or the baseline does not fit, a value is not finite, or no gradient reaches an input.
-/// * **Checks** once that the model's gradient is the slope of its output, unless it is a `Sequential`, an encoder
-///   or a classifier of this crate: three rows forward, two there and back ([`Check`](crate::engine::Check)).
+/// * **Checks** once that the neuron's gradient is the slope of its activation, unless the model is a `Sequential`, an
+///   encoder or a classifier of this crate: three rows forward, two there and back ([`Check`](crate::engine::Check)).
 /// * **Paper**: Sundararajan, Taly and Yan, *Axiomatic Attribution for Deep Networks*, ICML 2017,
 ///   applied to a neuron.
 ///

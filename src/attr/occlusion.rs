@@ -15,10 +15,12 @@ use crate::model::{Inputs, IntoModel};
 /// * **Needs** the window's size along each axis after the batch, `[1, 3, 3]` for an image of one channel; one such list
 ///   for each of several inputs, which the window slides over one after another. It needs no gradient: token ids and
 ///   black boxes do as well.
-/// * **Costs** a forward row for each example and position, in passes of bounded memory on all cores.
-/// * **Differs from Captum** in nothing: windows overlap by their strides, 1 by default, and where the last one would
-///   reach beyond the end it is cut off there. Several baselines ([`Baseline::Distribution`]) are averaged, and
-///   `perturbations_per_eval` is [`internal_batch_size`](Self::internal_batch_size), which counts rows.
+/// * **Costs** a forward row for each example, and one for each position of the window and each baseline, in passes of
+///   bounded memory on all cores.
+/// * **Differs from Captum** in that several baselines ([`Baseline::Distribution`]) are averaged, and in that
+///   `perturbations_per_eval` is [`internal_batch_size`](Self::internal_batch_size), which counts rows. As in Captum,
+///   windows overlap by their strides, 1 by default, and where the last one would reach beyond the end it is cut off
+///   there.
 /// * **Errors** if the window is larger than the input, a size or stride is 0, a stride is larger than the window, so
 ///   that elements would be left out, a shape, the target or the baseline does not fit, or a value is not finite.
 /// * **Paper**: Zeiler and Fergus, *Visualizing and Understanding Convolutional Networks*, ECCV 2014.

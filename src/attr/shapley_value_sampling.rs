@@ -18,8 +18,9 @@ use crate::seed::Seed;
 ///   features the numbers add up to F(x) − F(b), whatever the samples.
 /// * **Needs** no gradient: any model, token ids (with baselines that are ids), and closures from rows to numbers
 ///   ([`from_rows`](crate::model::from_rows)).
-/// * **Costs** n − 1 forward rows for each of the `n_samples` (25) orders of n features; what was evaluated is not
-///   evaluated again. Every example of a batch gets the same orders.
+/// * **Costs** a forward row for each example with all n features, one with none, and n − 1 for each of the `n_samples` (25)
+///   orders; what was evaluated is not evaluated again. With several baselines all but the first are evaluated for each.
+///   Every example of a batch gets the same orders.
 /// * **Differs from Captum** in that each order is followed by its reverse, and the two count as two samples (25 become
 ///   26). What is not additive in the features then cancels in part, so that fewer samples do;
 ///   [`antithetic(false)`](Self::antithetic) draws as Captum does. The standard error is that of the pairs' mean.

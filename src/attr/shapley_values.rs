@@ -17,7 +17,8 @@ use crate::model::{Inputs, IntoModel};
 ///   add up to F(x) − F(b), and the convergence delta says how closely.
 /// * **Needs** no gradient: any model, token ids (with baselines that are ids), and closures from rows to numbers
 ///   ([`from_rows`](crate::model::from_rows)).
-/// * **Costs** 2ⁿ forward rows for each example of n features, at most 16 of them.
+/// * **Costs** 2ⁿ forward rows for each example of n features, at most 16 of them. With several baselines all rows but
+///   that of all features are evaluated for each.
 /// * **Differs from Captum** in its cost: Captum goes through all n! orders of the features. Several baselines
 ///   ([`Baseline::Distribution`]) are averaged.
 /// * **Errors** if there are more than 16 features (the error says how many evaluations they would take), if a shape, the

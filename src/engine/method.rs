@@ -26,7 +26,8 @@ pub trait Attribute: Send + Sync {
     ///
     /// What is the same for all classes is evaluated once. So methods that only evaluate take as many forward rows as for
     /// one class; methods by gradient take as many forward rows, and a backward pass for each class. LRP, whose rules keep
-    /// accounts of one class, takes a pass for each.
+    /// accounts of one class, takes a pass for each. DeepLift by `captum_rules`, which looks at the whole batch, takes one
+    /// class.
     ///
     /// ```
     /// use candle_explain::prelude::*;
