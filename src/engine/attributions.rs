@@ -20,6 +20,9 @@ pub struct Attributions {
     pub(crate) places: Vec<String>,
     /// Names along the last axis of the first tensor, empty if there are none.
     pub(crate) names: Arc<Vec<String>>,
+    /// The feature of each element of the first tensor, in one row for all examples or in a row for each; empty if no
+    /// feature has several elements.
+    pub(crate) grouping: Arc<[Vec<u32>]>,
     pub(crate) targets: Vec<Vec<usize>>,
     /// What the model gave for the inputs, where its output was asked about.
     pub(crate) output: Option<Tensor>,
@@ -83,6 +86,7 @@ impl Attributions {
             values,
             places,
             names: Arc::default(),
+            grouping: Arc::default(),
             targets: Vec::new(),
             output: None,
             convergence: None,
@@ -107,8 +111,11 @@ impl Attributions {
                 tolerance: sampling.tolerance,
             })
         });
+        let grouping =
+            if self.grouping.len() > 1 { picked(&self.grouping, &rows).into() } else { self.grouping.clone() };
         Ok(Self {
             values: self.values.iter().map(of).collect::<Result<_>>()?,
+            grouping,
             targets: picked(&self.targets, &rows),
             output: self.output.as_ref().map(of).transpose()?,
             convergence,
@@ -130,6 +137,12 @@ impl Attributions {
     /// All attributions, one tensor for each attributed input or layer.
     pub fn values(&self) -> &[Tensor] {
         &self.values
+    }
+
+    /// The feature of each element of the first tensor in an example: elements of one feature have its number each.
+    /// `None` if no feature has several elements.
+    pub(crate) fn features_of(&self, example: usize) -> Option<&[u32]> {
+        self.grouping.get(if self.grouping.len() == 1 { 0 } else { example }).map(Vec::as_slice)
     }
 
     /// The attributions of one input or layer, by position.

@@ -38,7 +38,7 @@ impl<'q> Question<'q> {
     /// Coalitions of the features of the inputs.
     pub(crate) fn coalitions(&'q self, mask: &FeatureMask, baseline: &Baseline) -> Result<Coalitions<'q>> {
         self.warn_of_ids_against(baseline);
-        let features = mask.resolve(self.inputs(), self.inputs().tensors(), self.inputs().names(), "input")?;
+        let features = self.features(mask)?;
         let baselines = baseline.resolve(self.inputs())?;
         let perturbed = Perturbed::new(self, &[], self.inputs().tensors(), baselines.tensors(), features)?;
         Coalitions::new(self, perturbed, baselines)

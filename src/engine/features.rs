@@ -34,6 +34,18 @@ impl Features {
         Self { count, tensors }
     }
 
+    /// The feature of each element of the first tensor, in one row for all examples or in a row for each; nothing if no
+    /// feature has several elements.
+    pub(super) fn grouping(&self) -> Vec<Vec<u32>> {
+        let first = &self.tensors[0];
+        let examples = self.tensors.iter().map(|ids| ids.ids.len() / ids.width.max(1)).max().unwrap_or(1);
+        let has_several = |example: usize| self.of_elements(example).flatten().count() > self.count;
+        if !(0..examples).any(has_several) {
+            return Vec::new();
+        }
+        first.ids.chunks(first.width.max(1)).map(<[u32]>::to_vec).collect()
+    }
+
     pub(super) fn into_ids(self) -> Vec<Ids> {
         self.tensors
     }

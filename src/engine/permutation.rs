@@ -76,7 +76,7 @@ impl Rearrangement {
 impl Question<'_> {
     /// F(x) − F(x with the feature of another row) for each feature of each example of the inputs.
     pub(crate) fn permuted(&self, mask: &FeatureMask, order: &Rearrangement) -> Result<Vec<Tensor>> {
-        let features = mask.resolve(self.inputs(), self.inputs().tensors(), self.inputs().names(), "input")?;
+        let features = self.features(mask)?;
         self.rearranged(&[], self.inputs().tensors(), features, order)
     }
 

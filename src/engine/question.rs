@@ -12,7 +12,7 @@ use super::passes::{Passes, allowing_single_rows, blocks};
 use super::remarks::Warning;
 use super::subject::Subject;
 use super::target::Selection;
-use super::{Baseline, Budget, Expansion, Neuron, Target};
+use super::{Baseline, Budget, Expansion, FeatureMask, Features, Neuron, Target};
 use crate::error::{Result, bail};
 use crate::finite;
 use crate::model::{Inputs, Layers, Model, Place, Tap};
@@ -40,6 +40,8 @@ pub(crate) struct Question<'a> {
     inputs: Inputs,
     answers: Mutex<Answers>,
     warnings: Mutex<Vec<Warning>>,
+    /// Which elements of the first input are one feature ([`Features::grouping`]).
+    grouping: Mutex<Vec<Vec<u32>>>,
 }
 
 impl<'a> Question<'a> {
@@ -100,6 +102,7 @@ impl<'a> Question<'a> {
             inputs: inputs.detached(),
             answers: Mutex::new(Answers::of(batch)),
             warnings: Mutex::default(),
+            grouping: Mutex::default(),
         }
     }
 
@@ -287,6 +290,17 @@ impl<'a> Question<'a> {
 
     pub(super) fn hand_warnings_to(&self, other: &Question) {
         lock(&self.warnings).drain(..).for_each(|warning| other.warn(warning));
+    }
+
+    /// The features that a mask makes of the inputs.
+    pub(super) fn features(&self, mask: &FeatureMask) -> Result<Features> {
+        let features = mask.resolve(&self.inputs, self.inputs.tensors(), self.inputs.names(), "input")?;
+        *lock(&self.grouping) = features.grouping();
+        Ok(features)
+    }
+
+    pub(super) fn grouping(&self) -> Vec<Vec<u32>> {
+        lock(&self.grouping).clone()
     }
 
     /// What the reader of the result must know.

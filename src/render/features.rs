@@ -1,5 +1,7 @@
 //! Attributions of features as numbers, with the features' own values, for pictures of them.
 
+use std::collections::BTreeMap;
+
 use super::bins;
 use super::html::number;
 use crate::engine::{Attributions, host_rows};
@@ -53,8 +55,8 @@ pub(super) struct Single {
 /// A feature of one example.
 #[derive(Clone, Debug)]
 pub(super) struct Feature {
-    pub(super) name: String,
-    pub(super) value: Option<f64>,
+    /// The columns that it is made of, mostly one, with their values.
+    columns: Vec<(String, Option<f64>)>,
     pub(super) attribution: f64,
 }
 
@@ -139,22 +141,45 @@ impl Single {
             )
         }
         let output = explained_output(result, position)?;
-        let base = output - attributions.iter().sum::<f64>();
-        let feature = |index: usize| Feature {
-            name: features.names[index].clone(),
-            value: features.values.get(position).map(|row| row[index]),
-            attribution: attributions[index],
-        };
-        let features = (0..attributions.len()).map(feature).collect();
-        Ok(Self { position, features, base, output })
+        let mut single: Vec<Feature> = Vec::new();
+        let mut first_of = BTreeMap::new();
+        for (index, attribution) in attributions.iter().enumerate() {
+            let column = (features.names[index].clone(), features.values.get(position).map(|row| row[index]));
+            // Columns of one feature have its number each.
+            let feature = result.features_of(position).map_or(index as u32, |features| features[index]);
+            let first = *first_of.entry(feature).or_insert(single.len());
+            match single.get_mut(first) {
+                Some(feature) => feature.columns.push(column),
+                None => single.push(Feature { columns: vec![column], attribution: *attribution }),
+            }
+        }
+        let base = output - single.iter().map(|feature| feature.attribution).sum::<f64>();
+        Ok(Self { position, features: single, base, output })
     }
 }
 
 impl Feature {
+    /// The names of its columns; of several with values, of those that are not 0, if there are any.
+    pub(super) fn name(&self) -> String {
+        self.shown().iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What follows the name: the values, if they are known.
+    pub(super) fn value(&self) -> String {
+        let values: Option<Vec<String>> = self.shown().iter().map(|(_, value)| value.map(number)).collect();
+        let Some(mut values) = values else { return String::new() };
+        values.dedup();
+        format!(" = {}", values.join(", "))
+    }
+
     /// The feature's name with its value.
     pub(super) fn label(&self) -> String {
-        let name = &self.name;
-        self.value.map_or_else(|| name.clone(), |value| format!("{name} = {}", number(value)))
+        format!("{}{}", self.name(), self.value())
+    }
+
+    fn shown(&self) -> Vec<&(String, Option<f64>)> {
+        let there: Vec<_> = self.columns.iter().filter(|(_, value)| value.is_some_and(|value| value != 0.)).collect();
+        if there.is_empty() { self.columns.iter().collect() } else { there }
     }
 }
 

@@ -72,7 +72,7 @@ impl Attributions {
             .iter()
             .map(|feature| Push {
                 label: feature.label(),
-                name: feature.name.clone(),
+                name: feature.name(),
                 amount: feature.attribution,
                 special: false,
                 joined: false,

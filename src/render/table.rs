@@ -42,11 +42,30 @@ impl Table {
         self
     }
 
+    /// Whether there are numbers in a column, which then stands at its right edge.
+    fn is_of_numbers(&self, column: usize) -> bool {
+        self.rows.iter().any(|row| matches!(row.get(column), Some(Cell::Number(_) | Cell::Signed(..))))
+    }
+
     /// The same with one more row, whose cells `fill` adds from left to right.
     pub fn row(mut self, fill: impl FnOnce(Cells) -> Cells) -> Self {
         self.rows.push(fill(Cells(Vec::new())).0);
         self
     }
+}
+
+/// A head that a narrow table may break where a word begins inside a name, as in `IntegratedGradients`.
+fn breakable(head: &str) -> String {
+    let mut broken = String::new();
+    let mut before = None;
+    for letter in head.chars() {
+        if letter.is_uppercase() && before.is_some_and(char::is_lowercase) {
+            broken.push_str("<wbr>");
+        }
+        broken.push_str(&escape(letter.encode_utf8(&mut [0; 4])));
+        before = Some(letter);
+    }
+    broken
 }
 
 /// The cells of one row, from left to right.
@@ -81,11 +100,12 @@ impl Cell {
         }
     }
 
-    fn html(&self) -> String {
+    /// The cell in a column of numbers or of texts.
+    fn html(&self, of_numbers: bool) -> String {
         let text = self.text();
         let &Colours { ground, ink, .. } = colours();
         let (align, ground) = match self {
-            Cell::Text(_) if bidi::is_right_to_left(&text) => ("right", ground),
+            Cell::Text(_) if of_numbers || bidi::is_right_to_left(&text) => ("right", ground),
             Cell::Text(_) => ("left", ground),
             Cell::Number(_) => ("right", ground),
             Cell::Signed(value, largest) => ("right", Palette::default().ground(*value, *largest)),
@@ -101,20 +121,23 @@ impl Cell {
 impl Figure for Table {
     fn html(&self) -> String {
         let Colours { ground, ink, line, .. } = colours();
-        let head_style = format!(
-            "padding:2px 10px;text-align:left;font-weight:600;background:{ground};color:{ink};border:0;\
-             border-bottom:1px solid {line}"
-        );
-        let heads: String = self
-            .heads
-            .iter()
-            .map(|head| format!("<th scope=\"col\" style=\"{head_style}\">{}</th>", escape(head)))
-            .collect();
+        let of_numbers: Vec<bool> = (0..self.heads.len()).map(|column| self.is_of_numbers(column)).collect();
+        let head = |(head, of_numbers): (&String, &bool)| {
+            let align = if *of_numbers { "right" } else { "left" };
+            format!(
+                "<th scope=\"col\" style=\"padding:2px 10px;text-align:{align};vertical-align:bottom;font-weight:600;\
+                 background:{ground};color:{ink};border:0;border-bottom:1px solid {line}\">{}</th>",
+                breakable(head)
+            )
+        };
+        let heads: String = self.heads.iter().zip(&of_numbers).map(head).collect();
         let rows: String = self
             .rows
             .iter()
             .map(|row| {
-                format!("<tr style=\"background:{ground}\">{}</tr>", row.iter().map(Cell::html).collect::<String>())
+                let cells = row.iter().zip(of_numbers.iter().chain(std::iter::repeat(&false)));
+                let cells = cells.map(|(cell, of_numbers)| cell.html(*of_numbers));
+                format!("<tr style=\"background:{ground}\">{}</tr>", cells.collect::<String>())
             })
             .collect();
         let remarks = html::remarks(&self.remarks);

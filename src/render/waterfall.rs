@@ -59,11 +59,7 @@ impl Attributions {
         let mut steps: Vec<Step> = example
             .features
             .iter()
-            .map(|feature| Step {
-                name: feature.name.clone(),
-                value: feature.value.map(|value| format!(" = {}", number(value))).unwrap_or_default(),
-                amount: feature.attribution,
-            })
+            .map(|feature| Step { name: feature.name(), value: feature.value(), amount: feature.attribution })
             .collect();
         steps.sort_by(|a, b| b.amount.abs().total_cmp(&a.amount.abs()));
         let mut remarks = vec![

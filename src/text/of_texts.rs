@@ -22,6 +22,17 @@ impl Attributions {
     /// One number for each token of each text, from attributions to the token ids, `[batch, tokens]`: of Occlusion, or
     /// of FeatureAblation with every token as a feature. Needs the input that was attributed.
     pub fn of_tokens(&self, input: &TextInput) -> Result<TokenAttributions> {
+        if !self.grouping.is_empty() {
+            bail!(
+                Input,
+                "a feature_mask made features of several tokens, each of which has the number of its feature: take of_words, \
+                 for features that are words"
+            )
+        }
+        self.each_token(input)
+    }
+
+    fn each_token(&self, input: &TextInput) -> Result<TokenAttributions> {
         self.of_texts(input, "[batch, tokens]", |value| Ok((value.rank() == 2).then(|| value.clone())))
     }
 
@@ -39,9 +50,16 @@ impl Attributions {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn of_words(&self, input: &TextInput) -> Result<TokenAttributions> {
-        let mut tokens = self.of_tokens(input)?;
-        for record in &mut tokens.records {
-            record.units.dedup_by(|unit, before| unit.word == before.word && unit.value == before.value);
+        let mut tokens = self.each_token(input)?;
+        for (row, record) in tokens.records.iter_mut().enumerate() {
+            if let Some(features) = self.features_of(row) {
+                let mut feature = features.iter();
+                let mut last = None;
+                record.units.retain(|unit| {
+                    let place = (unit.word, feature.next());
+                    last.replace(place) != Some(place)
+                });
+            }
             let parted = record.units.windows(2).find(|pair| pair[0].word == pair[1].word);
             if let Some([one, other]) = parted {
                 bail!(

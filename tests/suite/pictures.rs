@@ -92,6 +92,32 @@ fn the_base_value_is_the_output_for_the_baseline() {
 }
 
 #[test]
+fn columns_of_one_feature_are_one_bar() {
+    let net = Titanic::pretrained().unwrap();
+    let (test, _) = titanic();
+    let average = test.features().first().mean_keepdim(0).unwrap();
+    let output = f64::from(net.predict(&average).unwrap().to_vec2::<f32>().unwrap()[0][1]);
+    let exact = ShapleyValues::new(&net).baseline(&average).feature_mask(Titanic::categories());
+    let result = exact.attribute(test.features(), 1).unwrap();
+    for example in [0, 7] {
+        for text in [result.waterfall((&test, example)).unwrap().text(), result.force((&test, example)).unwrap().text()]
+        {
+            let line = text.lines().find_map(|line| line.strip_prefix("base value ")).unwrap();
+            let base: f64 = line.split(',').next().unwrap().parse().unwrap();
+            assert!((base - output).abs() < 2e-3, "{base} and {output}");
+        }
+        let text = result.waterfall((&test, example)).unwrap().most(20).unwrap().text();
+        let bars: Vec<&str> = text.lines().filter(|line| line.contains(" = ")).collect();
+        assert_eq!(bars.len(), 7, "{text}");
+        for category in ["male = 1", "embark_", "class_"] {
+            assert_eq!(bars.iter().filter(|bar| bar.contains(category)).count(), 1, "{text}");
+        }
+        let named = result.waterfall(example).unwrap().most(20).unwrap().text();
+        assert!(named.contains("female, male: ") && named.contains("class_1, class_2, class_3: "), "{named}");
+    }
+}
+
+#[test]
 fn what_does_not_add_up_has_no_base_value() {
     let net = Titanic::pretrained().unwrap();
     let (test, _) = titanic();

@@ -595,6 +595,10 @@ fn words_are_ablated_as_one_feature_each() {
         let by_token = method.attribute(&input, Target::Class(1)).unwrap();
         assert_eq!(by_token.of_tokens(&input).unwrap().records()[0].units().len(), input.texts()[0].tokens.len());
         assert!(words.svg().is_some());
+        if input.texts().iter().any(|text| text.tokens.len() > text.words.len()) {
+            let error = by_word.of_tokens(&input).err().unwrap().to_string();
+            assert!(error.contains("take of_words"), "{error}");
+        }
     }
     let input = model.tokenize(TEXT).unwrap();
     let method = FeatureAblation::new(&model).baseline(input.reference().unwrap());
