@@ -65,6 +65,7 @@
 #![warn(missing_docs)]
 
 pub mod attr;
+mod cores;
 mod deep_stack;
 pub mod engine;
 mod error;

@@ -8,6 +8,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use candle_core::Tensor;
 
 use super::Budget;
+use crate::cores;
 use crate::deep_stack;
 use crate::error::{ErrorKind, Result, error};
 
@@ -71,9 +72,9 @@ impl Passes {
         std::thread::scope(|scope| {
             for _ in 1..workers {
                 // If a worker cannot be started, the others do its jobs.
-                let _ = deep_stack::spawn(scope, work);
+                let _ = deep_stack::spawn(scope, || cores::beside_others(work));
             }
-            work();
+            cores::beside_others(work);
         });
         turn.state.into_inner().unwrap_or_else(PoisonError::into_inner).outcome
     }

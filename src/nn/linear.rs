@@ -1,11 +1,11 @@
 //! The dense layer, with a frozen form that computes no gradient of its weights.
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, Device, Layout, Module, Shape, Storage, Tensor, Var};
+use candle_core::{CpuStorage, CustomOp1, Device, Error, Layout, Module, Shape, Storage, Tensor, Var};
 
 use super::Reweighting;
 use super::block::{Block, Operation, only};
-use super::on_cpu::{elements, is_fusible, widened};
+use super::matrices::{Matrix, multiply};
+use super::on_cpu::{elements, is_fusible, map_storage, widened};
 use crate::error::{Result, bail};
 use crate::seed::Seed;
 
@@ -96,7 +96,7 @@ impl Linear {
         let bias = self.bias.as_ref().map(Var::as_detached_tensor);
         self.check(x)?;
         Ok(if is_fusible(x) {
-            x.contiguous()?.apply_op1(FrozenLinear { weight: weight.contiguous()?, bias })?
+            x.contiguous()?.apply_op1(FrozenLinear { weight, bias })?
         } else {
             affine(x, &weight, bias.as_ref())?
         })
@@ -173,8 +173,14 @@ impl CustomOp1 for FrozenLinear {
                 "the weight of a linear layer is not on the CPU as its input is".into(),
             ));
         };
-        let flat = Layout::contiguous_with_offset((rows, inputs), layout.start_offset());
-        let mut product = storage.matmul(weight, (1, rows, outputs, inputs), &flat, &weight_layout.transpose(0, 1)?)?;
+        let (start, end) = layout.contiguous_offsets().ok_or_else(|| Error::Msg("expected contiguous rows".into()))?;
+        let turned = weight_layout.transpose(0, 1)?;
+        let mut product = map_storage!(storage, weight, |x, weight| {
+            let x = Matrix { values: &x[start..end], rows, columns: inputs, row_stride: inputs, column_stride: 1 };
+            let mut product: Vec<Real> = vec![0.; rows * outputs];
+            multiply(&x, &Matrix::of(weight, &turned, turned.start_offset())?, &mut product)?;
+            product
+        })?;
         if let Some(bias) = &self.bias {
             let (bias, bias_layout) = bias.storage_and_layout();
             match (&mut product, &*bias) {
@@ -195,7 +201,7 @@ impl CustomOp1 for FrozenLinear {
     }
 
     fn bwd(&self, _arg: &Tensor, _res: &Tensor, grad_res: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        grad_res.contiguous()?.broadcast_matmul(&self.weight).map(Some)
+        grad_res.contiguous()?.apply_op1(FrozenLinear { weight: self.weight.t()?, bias: None }).map(Some)
     }
 }
 

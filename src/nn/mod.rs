@@ -18,6 +18,7 @@ mod conv2d;
 mod correlation;
 mod layer_norm;
 mod linear;
+mod matrices;
 mod max;
 mod on_cpu;
 mod pool2d;

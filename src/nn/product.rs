@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 
 use super::block::{Block, Operation, two};
+use super::matrices;
 use crate::error::Result;
 
 /// The product of matrices over the last two axes: `[..., n, k]` and `[..., k, m]` to `[..., n, m]`.
@@ -12,7 +13,7 @@ pub struct MatMul;
 impl Block for MatMul {
     fn compute(&self, inputs: &[&Tensor]) -> Result<Tensor> {
         let (a, b) = two("a product of matrices", inputs)?;
-        Ok(a.matmul(b)?)
+        Ok(matrices::product(a, b)?)
     }
 
     fn operation(&self) -> Operation<'_> {

@@ -1,0 +1,255 @@
+//! Products of matrices on the CPU, of any strides, on the cores that are free.
+
+use candle_core::{CpuStorage, CustomOp2, Error, Layout, Result, Shape, Tensor};
+use gemm::Parallelism;
+
+use super::on_cpu::{is_fusible, map_storage};
+use crate::cores;
+
+/// Products of fewer multiplications than this are faster on one core.
+const ALONE: usize = 1 << 18;
+
+/// A matrix in a slice.
+#[derive(Clone, Copy)]
+pub(super) struct Matrix<'a, T> {
+    pub(super) values: &'a [T],
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) row_stride: usize,
+    pub(super) column_stride: usize,
+}
+
+/// The number types of products.
+pub(super) trait Real: Copy + 'static {
+    const ZERO: Self;
+    const ONE: Self;
+}
+
+impl Real for f32 {
+    const ZERO: Self = 0.;
+    const ONE: Self = 1.;
+}
+
+impl Real for f64 {
+    const ZERO: Self = 0.;
+    const ONE: Self = 1.;
+}
+
+impl<'a, T> Matrix<'a, T> {
+    /// The last two axes of a layout, whose first element is at `start` of `values`.
+    pub(super) fn of(values: &'a [T], layout: &Layout, start: usize) -> Result<Self> {
+        match (layout.dims(), layout.stride()) {
+            ([.., rows, columns], [.., row_stride, column_stride]) => Ok(Self {
+                values: values.get(start..).unwrap_or_default(),
+                rows: *rows,
+                columns: *columns,
+                row_stride: *row_stride,
+                column_stride: *column_stride,
+            }),
+            (dims, _) => Err(Error::Msg(format!("expected matrices [..., rows, columns], got {dims:?}"))),
+        }
+    }
+
+    /// Whether every element is in the slice.
+    fn is_whole(&self) -> bool {
+        let last = |count: usize, stride: usize| count.saturating_sub(1).checked_mul(stride);
+        let end = last(self.rows, self.row_stride)
+            .and_then(|rows| rows.checked_add(last(self.columns, self.column_stride)?));
+        self.rows * self.columns == 0 || end.is_some_and(|end| end < self.values.len())
+    }
+}
+
+/// out = a·b, row-major.
+pub(super) fn multiply<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: &mut [T]) -> Result<()> {
+    let (rows, columns, depth) = (a.rows, b.columns, a.columns);
+    if depth != b.rows || out.len() != rows * columns || !a.is_whole() || !b.is_whole() {
+        return Err(Error::Msg(format!(
+            "a product of [{rows}, {depth}] and [{}, {columns}] into {} numbers",
+            b.rows,
+            out.len()
+        )));
+    }
+    if depth == 0 || out.is_empty() {
+        out.fill(T::ZERO);
+        return Ok(());
+    }
+    let parallelism = match cores::free() {
+        cores if cores > 1 && rows * columns * depth >= ALONE => Parallelism::Rayon(cores),
+        _ => Parallelism::None,
+    };
+    // SAFETY: every element of `a` and `b` is in its slice, `out` holds `rows` rows of `columns` numbers and overlaps
+    // neither; no slice is longer than `isize::MAX`, so neither is a stride that leads to an element.
+    unsafe {
+        gemm::gemm(
+            rows,
+            columns,
+            depth,
+            out.as_mut_ptr(),
+            1,
+            columns as isize,
+            false,
+            a.values.as_ptr(),
+            a.column_stride as isize,
+            a.row_stride as isize,
+            b.values.as_ptr(),
+            b.column_stride as isize,
+            b.row_stride as isize,
+            T::ZERO,
+            T::ONE,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+    Ok(())
+}
+
+/// The product over the last two axes of two tensors with the same axes before them.
+pub(super) fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let fits = match (a.dims(), b.dims()) {
+        ([of_a @ .., _, depth], [of_b @ .., rows, _]) => of_a == of_b && depth == rows,
+        _ => false,
+    };
+    if fits && is_fusible(a) && b.device().is_cpu() && a.dtype() == b.dtype() {
+        a.apply_op2(b, Products)
+    } else {
+        a.matmul(b)
+    }
+}
+
+struct Products;
+
+impl CustomOp2 for Products {
+    fn name(&self) -> &'static str {
+        "products-of-matrices"
+    }
+
+    fn cpu_fwd(
+        &self,
+        a: &CpuStorage,
+        of_a: &Layout,
+        b: &CpuStorage,
+        of_b: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (before, rows, columns) = match (of_a.dims(), of_b.dims()) {
+            ([before @ .., rows, _], [.., columns]) => (before, *rows, *columns),
+            (a, b) => return Err(Error::Msg(format!("expected matrices, got {a:?} and {b:?}"))),
+        };
+        let starts = starts(of_a, before.len()).zip(starts(of_b, before.len()));
+        let storage = map_storage!(a, b, |a, b| {
+            let mut all: Vec<Real> = vec![0.; before.iter().product::<usize>() * rows * columns];
+            for ((start_a, start_b), out) in starts.zip(all.chunks_mut((rows * columns).max(1))) {
+                multiply(&Matrix::of(a, of_a, start_a)?, &Matrix::of(b, of_b, start_b)?, out)?;
+            }
+            all
+        })?;
+        Ok((storage, [before, &[rows, columns]].concat().into()))
+    }
+
+    fn bwd(
+        &self,
+        a: &Tensor,
+        b: &Tensor,
+        _result: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        Ok((Some(product(gradient, &b.t()?)?), Some(product(&a.t()?, gradient)?)))
+    }
+}
+
+/// Where each matrix begins in the storage of a layout with so many axes before the matrices'.
+fn starts(layout: &Layout, axes: usize) -> impl Iterator<Item = usize> {
+    let (dims, strides) = (&layout.dims()[..axes], &layout.stride()[..axes]);
+    let count = dims.iter().product::<usize>();
+    (0..count).map(move |index| {
+        let offset = |(mut rest, start): (usize, usize), (dim, stride): (&usize, &usize)| {
+            let place = rest % dim;
+            rest /= dim;
+            (rest, start + place * stride)
+        };
+        let backwards = dims.iter().zip(strides).rev();
+        backwards.fold((index, layout.start_offset()), offset).1
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device, Var};
+
+    use super::*;
+
+    fn numbers(shape: &[usize], dtype: DType) -> Tensor {
+        let count = shape.iter().product::<usize>();
+        let values: Vec<f64> = (0..count).map(|index| ((index * 37 + 11) % 23) as f64 / 7. - 1.5).collect();
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
+    }
+
+    #[track_caller]
+    fn assert_near(a: &Tensor, b: &Tensor, tolerance: f64) {
+        assert_eq!(a.dims(), b.dims());
+        let apart = (a.to_dtype(DType::F64).unwrap() - b.to_dtype(DType::F64).unwrap()).unwrap().abs().unwrap();
+        assert!(apart.flatten_all().unwrap().max(0).unwrap().to_scalar::<f64>().unwrap() <= tolerance);
+    }
+
+    #[test]
+    fn products_are_candles_of_every_shape_and_stride() {
+        for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 1e-4)] {
+            for (a, b) in [
+                (vec![1, 1], vec![1, 1]),
+                (vec![3, 4], vec![4, 5]),
+                (vec![2, 3, 4], vec![2, 4, 5]),
+                (vec![2, 3, 7, 4], vec![2, 3, 4, 1]),
+                (vec![130, 70], vec![70, 90]),
+            ] {
+                let (a, b) = (numbers(&a, dtype), numbers(&b, dtype));
+                assert_near(&product(&a, &b).unwrap(), &a.matmul(&b).unwrap(), tolerance);
+                let turned = |tensor: &Tensor| tensor.t().unwrap().contiguous().unwrap().t().unwrap();
+                assert_near(&product(&turned(&a), &turned(&b)).unwrap(), &a.matmul(&b).unwrap(), tolerance);
+                if a.rank() > 2 {
+                    let swapped = |tensor: &Tensor| {
+                        tensor.transpose(0, 1).unwrap().contiguous().unwrap().transpose(0, 1).unwrap()
+                    };
+                    let narrow = |tensor: &Tensor| swapped(tensor).narrow(0, 1, 1).unwrap();
+                    let expected = narrow(&a).contiguous().unwrap().matmul(&narrow(&b).contiguous().unwrap()).unwrap();
+                    assert_near(&product(&narrow(&a), &narrow(&b)).unwrap(), &expected, tolerance);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_are_candles() {
+        let (a, b) = (Var::from_tensor(&numbers(&[2, 3, 4], DType::F64)).unwrap(), numbers(&[2, 4, 5], DType::F64));
+        let b = Var::from_tensor(&b).unwrap();
+        let gradients = |result: Tensor| {
+            let store = result.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+            [store.get(&a).unwrap().clone(), store.get(&b).unwrap().clone()]
+        };
+        let (ours, candles) = (gradients(product(&a, &b).unwrap()), gradients(a.matmul(&b).unwrap()));
+        for (ours, candles) in ours.iter().zip(&candles) {
+            assert_near(ours, candles, 1e-11);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_candles_error() {
+        for (a, b) in [(vec![2, 3], vec![4, 5]), (vec![2, 3, 4], vec![3, 4, 5]), (vec![3], vec![3, 2])] {
+            let (a, b) = (numbers(&a, DType::F32), numbers(&b, DType::F32));
+            assert_eq!(product(&a, &b).unwrap_err().to_string(), a.matmul(&b).unwrap_err().to_string());
+        }
+        let (a, b) = (numbers(&[2, 0], DType::F32), numbers(&[0, 3], DType::F32));
+        assert_eq!(product(&a, &b).unwrap().to_vec2::<f32>().unwrap(), [[0.; 3]; 2]);
+    }
+
+    #[test]
+    fn a_matrix_beyond_its_numbers_is_an_error() {
+        let short = Matrix { values: &[1f32; 5], rows: 2, columns: 3, row_stride: 3, column_stride: 1 };
+        let whole = Matrix { values: &[1f32; 6], rows: 3, columns: 2, row_stride: 2, column_stride: 1 };
+        let mut out = [0.; 4];
+        assert!(multiply(&short, &whole, &mut out).is_err());
+        assert!(multiply(&Matrix { values: &[1f32; 6], ..short }, &whole, &mut out).is_ok());
+        assert_eq!(out, [3.; 4]);
+        assert!(multiply(&Matrix { values: &[1f32; 6], ..short }, &whole, &mut out[..3]).is_err());
+    }
+}
