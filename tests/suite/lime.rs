@@ -150,7 +150,7 @@ fn standard_errors_cover_the_coefficients_of_many_samples() {
         let lime = Lime::new(model()).baseline(&b).surrogate(surrogate);
         let many = values(&lime.n_samples(200_000).attribute(&x, Target::None).unwrap());
         let of_seed = |seed| lime.n_samples(200).seed(seed).attribute(&x, Target::None).unwrap();
-        Coverage::of(&many, of_seed).hold("Lime", &format!("{surrogate:?}"));
+        Coverage::of(&many, of_seed).hold("Lime", &format!("{surrogate:?}, 200 samples"));
     }
 }
 

@@ -278,7 +278,7 @@ fn standard_errors_cover_and_pairs_vary_less() {
         ("KernelShap", of_kernel(true), of_kernel(false)),
     ] {
         for (how, coverage) in [("in pairs", &paired), ("plain", &plain)] {
-            coverage.hold(name, how);
+            coverage.hold(name, &format!("150 samples, {how}"));
             assert!(coverage.within_three >= 0.99, "{name}, {how}: {} within 3", coverage.within_three);
         }
         let ratio = paired.squares / plain.squares;
