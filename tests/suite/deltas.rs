@@ -50,7 +50,7 @@ fn deltas_are_small_where_captums_are_large() {
         let change = changes.iter().copied().fold(0., f64::max);
         let [deep, layer, captums_deep, captums_layer] = [ours[0], ours[1], captums[0], captums[1]];
         println!(
-            "| {name} | {output} | {change:.3} | {deep:.0e} | {layer:.0e} | {captums_deep:.0e} | {captums_layer:.0e} |"
+            "| {name} | {output} | {change:.3} | {deep:.1e} | {layer:.1e} | {captums_deep:.1e} | {captums_layer:.1e} |"
         );
         for (ours, captums) in ours.into_iter().zip(captums) {
             assert!(ours <= 1e-4, "{name}, {output}: {ours:e}");
