@@ -228,6 +228,16 @@ fn a_table_with_many_steps_stays_within_the_budget() {
     }
 }
 
+#[test]
+fn as_many_exact_values_as_there_can_be_stay_within_the_budget() {
+    let _turn = turn();
+    let squares = from_fn(|input, _| Ok(input.first().sqr()?.mean(1)?));
+    let inputs = Inputs::from(&numbers_of(ROWS, 16));
+    let (most, _) = peak_of(|| ShapleyValues::new(squares).attribute(&inputs, Target::None).unwrap());
+    println!("ShapleyValues of 16 features, {ROWS} rows: {most} megabytes");
+    assert!(most <= BUDGET, "{most} megabytes");
+}
+
 /// Samples, and means over baselines, have standard errors as well.
 fn result_of(info: &MethodInfo) -> usize {
     if info.cost == Cost::PerSample || info.requires(Requirement::Distribution) { 2 * RESULT } else { RESULT }
