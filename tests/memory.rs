@@ -1,7 +1,7 @@
 //! What every method holds at its peak: the bytes that are allocated, counted one by one.
 //!
-//! `cargo test --release --test memory -- --nocapture` shows the table; with `CANDLE_EXPLAIN_STEPS=500` for so many
-//! steps, in some minutes.
+//! `cargo test --release --test memory -- --nocapture` shows the tables; with `CANDLE_EXPLAIN_STEPS=500` for so many
+//! steps, in some minutes. `docs/measurements.md` has that of 512 rows.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -101,10 +101,20 @@ fn composed(info: &MethodInfo) -> Arc<dyn Model> {
     })
 }
 
-/// One row of a million numbers, f32: 4 megabytes.
+/// Rows of a million numbers, f32: 4 megabytes each.
 fn numbers(rows: usize) -> Tensor {
-    let values: Vec<f32> = (0..rows * FEATURES).map(|i| (i as f32 * 0.37).sin()).collect();
-    Tensor::from_vec(values, (rows, FEATURES), &Device::Cpu).unwrap()
+    numbers_of(rows, FEATURES)
+}
+
+fn numbers_of(rows: usize, width: usize) -> Tensor {
+    let values: Vec<f32> = (0..rows * width).map(|i| (i as f32 * 0.37).sin()).collect();
+    Tensor::from_vec(values, (rows, width), &Device::Cpu).unwrap()
+}
+
+/// As many features as this, of as many columns each.
+fn groups(width: usize, features: u32) -> FeatureMask {
+    let ids = (0..width as u32).map(|column| column / (width as u32).div_ceil(features)).collect();
+    FeatureMask::from(Tensor::from_vec(ids, (1, width), &Device::Cpu).unwrap())
 }
 
 fn options(info: &MethodInfo, steps: usize, width: usize) -> Options {
@@ -112,8 +122,7 @@ fn options(info: &MethodInfo, steps: usize, width: usize) -> Options {
     if info.takes("feature_mask") {
         // All sets of features may be taken.
         let features = if [Cost::PerCoalition, Cost::PerSample].contains(&info.cost) { 2 } else { 10 };
-        let ids = (0..width as u32).map(|column| column / (width as u32 / features)).collect();
-        options.feature_mask = Some(FeatureMask::from(Tensor::from_vec(ids, (1, width), &Device::Cpu).unwrap()));
+        options.feature_mask = Some(groups(width, features));
     }
     if info.takes("sliding_window_shapes") {
         options.sliding_window_shapes = Some(Sizes::from(width / 10));
@@ -187,6 +196,46 @@ fn no_method_holds_more_for_more_steps_or_baselines() {
             assert!(kept <= rows_for(info) * result_of(info), "{} keeps {kept} megabytes", info.name);
         }
     }
+}
+
+/// The rows of the table in `docs/measurements.md`, and the numbers in each: 2 megabytes together.
+const ROWS: usize = 512;
+const WIDTH: usize = 1_000;
+/// What running passes may hold together by default: 256 MiB.
+const BUDGET: usize = 268;
+
+#[test]
+fn a_table_with_many_steps_stays_within_the_budget() {
+    let _turn = turn();
+    let steps: usize = std::env::var("CANDLE_EXPLAIN_STEPS").map_or(10, |steps| steps.parse().unwrap());
+    let table = numbers_of(ROWS, WIDTH);
+    println!("| Method | Steps or samples | Peak, MB | Budget, MB |");
+    println!("|---|--:|--:|--:|");
+    for info in METHODS {
+        let mut options = options(info, steps, WIDTH);
+        if info.takes("feature_mask") {
+            // They have more coalitions than are drawn.
+            options.feature_mask = Some(groups(WIDTH, (2 * steps).ilog2() + 1));
+        }
+        if info.needs("baseline") {
+            options.baseline = Some(Baseline::distribution(&table.narrow(0, 0, steps.min(ROWS)).unwrap()));
+        }
+        let taken = info.takes("n_steps") || info.takes("n_samples") || info.needs("baseline");
+        let (most, _) = peak(info, composed(info), &options, &table);
+        let steps = if taken { steps.to_string() } else { String::new() };
+        println!("| {} | {steps} | {most} | {BUDGET} |", info.name);
+        assert!(most <= BUDGET, "{}: {most} megabytes", info.name);
+    }
+}
+
+#[test]
+fn as_many_exact_values_as_there_can_be_stay_within_the_budget() {
+    let _turn = turn();
+    let squares = from_fn(|input, _| Ok(input.first().sqr()?.mean(1)?));
+    let inputs = Inputs::from(&numbers_of(ROWS, 16));
+    let (most, _) = peak_of(|| ShapleyValues::new(squares).attribute(&inputs, Target::None).unwrap());
+    println!("ShapleyValues of 16 features, {ROWS} rows: {most} megabytes");
+    assert!(most <= BUDGET, "{most} megabytes");
 }
 
 /// Samples, and means over baselines, have standard errors as well.

@@ -33,7 +33,8 @@ impl Coalitions<'_> {
         let coalitions: Vec<Vec<bool>> =
             (0..1usize << features).map(|set| (0..features).map(|feature| set >> feature & 1 == 1).collect()).collect();
         let weights = weights(features);
-        let at_once = (bytes / (size_of::<f64>() << features)).max(1);
+        // As much again is left to the passes and to what is kept of them.
+        let at_once = (bytes / 2 / (size_of::<f64>() << features)).max(1);
         let mut shapley = Vec::new();
         for block in blocks(self.whole().len(), at_once) {
             let examples: Vec<usize> = block.collect();

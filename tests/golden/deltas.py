@@ -1,26 +1,42 @@
 #!/usr/bin/env python3
-"""Prints the convergence deltas of Captum's DeepLift and LayerDeepLift on checkpoints of this folder, in float32.
+"""Writes the convergence deltas of Captum's DeepLift and LayerDeepLift on checkpoints of this folder, in float32, into
+deltas.json beside it.
 
     python tests/golden/deltas.py
 
 Each text is compared with padding everywhere but in the first and the last column, as in the cases. DeepLift is
 given the embeddings' results as inputs, LayerDeepLift the token ids. A delta is divided by max(1, |F(x) - F(b)|); the
-largest of the two texts is shown. Captum has rules for neither GELU nor products nor layer norms, and takes their
+largest of the two texts is kept. Captum has rules for neither GELU nor products nor layer norms, and takes their
 gradients without saying so.
 """
 
+import json
 import warnings
 
 import captum.attr
 import torch
 import transformers
-from classifiers import ALBERT, BERT, BERT_IDS, ROBERTA, ROBERTA_IDS, SHORT_IDS, reference
+from classifiers import BERT_IDS, DISTILBERT_IDS, LONG_IDS, ROBERTA_IDS, SHORT_IDS, reference
 from generate import HERE
 from torch import nn
 from with_captum import Classifier, to_torch
 
-SUBJECTS = {"tiny-bert": (BERT, BERT_IDS, 0, 1), "tiny-roberta": (ROBERTA, ROBERTA_IDS, 1, 0),
-            "tiny-albert": (ALBERT, SHORT_IDS, 0, 1)}
+# The ids of two texts, the id of padding, and the target.
+SUBJECTS = {
+    "tiny-bert": (BERT_IDS, 0, 1),
+    "tiny-roberta": (ROBERTA_IDS, 1, 0),
+    "tiny-albert": (SHORT_IDS, 0, 1),
+    "tiny-distilbert": (DISTILBERT_IDS, 0, 1),
+    "tiny-xlm-roberta": (ROBERTA_IDS, 1, 1),
+    "tiny-camembert": (ROBERTA_IDS, 1, 1),
+    "tiny-roberta-prelayernorm": (ROBERTA_IDS, 1, 1),
+    "tiny-data2vec-text": (ROBERTA_IDS, 1, 1),
+    "tiny-electra": (SHORT_IDS, 0, 1),
+    "tiny-deberta-v2": (SHORT_IDS, 0, 1),
+    "tiny-deberta-v3": (LONG_IDS, 1, 1),
+    "tiny-mpnet": (LONG_IDS, 1, 1),
+    "tiny-modernbert": (SHORT_IDS, 0, 1),
+}
 
 
 class FromEmbeddings(nn.Module):
@@ -43,27 +59,32 @@ def main():
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     torch.set_num_threads(1)
-    print(f"{'checkpoint':<14} {'output':<14} {'method':<14} {'|F(x) - F(b)|':>14} {'delta':>10} {'relative':>10}")
-    for name, (model, ids, pad, target) in SUBJECTS.items():
-        ids, pads = to_torch(ids), to_torch(reference(ids, pad))
+    figures = []
+    for name, (ids, pad, target) in SUBJECTS.items():
+        origin_ids = reference(ids, pad)
+        x, b = to_torch(ids), to_torch(origin_ids)
         for output in ["logits", "probabilities"]:
             def fresh():
-                return Classifier(HERE / model["path"], output).float()
+                return Classifier(HERE / "checkpoints" / name, output).float()
 
             with torch.no_grad():
                 net = fresh()
-                change = (net(ids) - net(pads))[:, target].abs()
-                embedded, origin = (net.get_submodule("embeddings")(one) for one in (ids, pads))
+                change = (net(x) - net(b))[:, target].abs()
+                embedded, origin = (net.get_submodule("embeddings")(one) for one in (x, b))
             net = fresh()
-            _, deep = captum.attr.DeepLift(FromEmbeddings(net, ids)).attribute(
+            _, deep = captum.attr.DeepLift(FromEmbeddings(net, x)).attribute(
                 embedded, baselines=origin, target=target, return_convergence_delta=True)
             net = fresh()
             _, layer = captum.attr.LayerDeepLift(net, net.get_submodule("embeddings")).attribute(
-                ids, baselines=pads, target=target, return_convergence_delta=True)
-            for method, delta in [("DeepLift", deep), ("LayerDeepLift", layer)]:
-                relative = (delta.abs() / change.clamp(min=1)).max().item()
-                print(f"{name:<14} {output:<14} {method:<14} {change.max().item():>14.4f} "
-                      f"{delta.abs().max().item():>10.1e} {relative:>10.1e}")
+                x, baselines=b, target=target, return_convergence_delta=True)
+            relative = {method: (delta.abs() / change.clamp(min=1)).max().item()
+                        for method, delta in [("DeepLift", deep), ("LayerDeepLift", layer)]}
+            print(name, output, f"|F(x) - F(b)| {change.max().item():.4f}",
+                  *(f"{method} {delta:.1e}" for method, delta in relative.items()), sep=", ")
+            figures.append({"checkpoint": name, "output": output, "ids": ids, "baselines": origin_ids,
+                            "target": target, "captum": relative})
+    lines = ",\n".join(json.dumps(figure) for figure in figures)
+    (HERE / "deltas.json").write_text(f"[\n{lines}\n]\n")
 
 
 if __name__ == "__main__":

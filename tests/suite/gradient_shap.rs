@@ -4,6 +4,7 @@ use rand_mt::Mt;
 
 use candle_explain::prelude::*;
 
+use crate::coverage::Coverage;
 use crate::plain::{LAYERS, Plain, assert_close, gradient, line, rows, tensor};
 
 const TARGET: usize = 1;
@@ -167,14 +168,13 @@ fn the_stated_errors_cover_integrated_gradients() {
     let inputs = tensor(&case.inputs);
     let exact = IntegratedGradients::new(&net).baseline(case.distribution()).tolerance(1e-11);
     let exact = exact.attribute(&inputs, TARGET).unwrap();
-    let method = GradientShap::new(&net).baseline(case.distribution()).n_samples(100);
-    let of_seed = |seed| distances(&method.seed(Seed(seed)).attribute(&inputs, TARGET).unwrap(), exact.tensor());
-    let all: Vec<f64> = (0..1000).flat_map(of_seed).collect();
-    let within = all.iter().filter(|distance| distance.abs() <= 1.96).count() as f64 / all.len() as f64;
-    let bias = all.iter().sum::<f64>() / all.len() as f64;
-    println!("{within:.4} within 1.96 standard errors, mean {bias:.3}");
-    assert!((0.93..=0.97).contains(&within), "{within}");
-    assert!(bias.abs() < 0.1, "{bias}");
+    for samples in [100, 400] {
+        let method = GradientShap::new(&net).baseline(case.distribution()).n_samples(samples);
+        let of_seed = |seed| method.seed(seed).attribute(&inputs, TARGET).unwrap();
+        let coverage = Coverage::of(&numbers(exact.tensor()), of_seed);
+        coverage.hold("GradientShap", &format!("{samples} samples"));
+        assert!(coverage.bias.abs() < 0.1, "{}", coverage.bias);
+    }
 }
 
 #[test]

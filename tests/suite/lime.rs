@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_explain::prelude::*;
 
+use crate::coverage::Coverage;
 use crate::plain::{rows, tensor};
 
 fn values(result: &Attributions) -> Vec<f64> {
@@ -148,17 +149,8 @@ fn standard_errors_cover_the_coefficients_of_many_samples() {
     for surrogate in [Surrogate::default(), Surrogate::Linear, Surrogate::Ridge { alpha: 0.05 }] {
         let lime = Lime::new(model()).baseline(&b).surrogate(surrogate);
         let many = values(&lime.n_samples(200_000).attribute(&x, Target::None).unwrap());
-        let (mut near, mut all) = (0, 0);
-        for seed in 0..1_000 {
-            let result = lime.n_samples(200).seed(Seed(seed)).attribute(&x, Target::None).unwrap();
-            for ((value, error), expected) in values(&result).iter().zip(errors(&result)).zip(&many) {
-                near += usize::from((value - expected).abs() <= 1.96 * error);
-                all += 1;
-            }
-        }
-        let share = f64::from(near as u32) / f64::from(all);
-        println!("{surrogate:?}: {:.1} % within 1.96 standard errors", 100. * share);
-        assert!((0.93..=0.97).contains(&share), "{surrogate:?}: {share}");
+        let of_seed = |seed| lime.n_samples(200).seed(seed).attribute(&x, Target::None).unwrap();
+        Coverage::of(&many, of_seed).hold("Lime", &format!("{surrogate:?}, 200 samples"));
     }
 }
 

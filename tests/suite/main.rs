@@ -39,6 +39,12 @@ mod deep_lift;
 /// DeepLift of layers and neurons, and over distributions of baselines.
 mod deep_lift_layers;
 
+/// DeepLift's deltas beside Captum's.
+mod deltas;
+
+/// How often standard errors hold the exact number.
+mod coverage;
+
 /// GradientShap: its draws, its errors, and what it approaches.
 mod gradient_shap;
 

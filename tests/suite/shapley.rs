@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use candle_explain::ErrorKind;
 use candle_explain::prelude::*;
 
+use crate::coverage::Coverage;
 use crate::plain::{numbers, rows, tensor};
 
 fn values(result: &Attributions) -> Vec<f64> {
@@ -260,24 +261,6 @@ fn sums_of_functions_get_sums_of_values() {
     }
 }
 
-/// Of a thousand seeds: the share of attributions within 1.96 and within 3 standard errors of the exact ones, and the
-/// mean squared distance from them.
-fn quality(exact: &[f64], estimate: impl Fn(Seed) -> Attributions) -> (f64, f64, f64) {
-    let (mut near, mut within_three, mut squares, mut all) = (0, 0, 0., 0);
-    for seed in 0..1_000 {
-        let result = estimate(Seed(seed));
-        for ((value, error), exact) in values(&result).iter().zip(errors(&result)).zip(exact) {
-            let apart = (value - exact).abs();
-            near += usize::from(apart <= 1.96 * error);
-            within_three += usize::from(apart <= 3. * error);
-            squares += apart * apart;
-            all += 1;
-        }
-    }
-    let all = f64::from(all);
-    (near as f64 / all, within_three as f64 / all, squares / all)
-}
-
 #[test]
 fn standard_errors_cover_and_pairs_vary_less() {
     let x = tensor(&[row(20, 8)]);
@@ -285,21 +268,22 @@ fn standard_errors_cover_and_pairs_vary_less() {
     let sampling = ShapleyValueSampling::new(model()).n_samples(150);
     let kernel = KernelShap::new(model()).n_samples(150);
     let of_sampling = |antithetic: bool| {
-        quality(&exact, |seed| sampling.antithetic(antithetic).seed(seed).attribute(&x, Target::None).unwrap())
+        Coverage::of(&exact, |seed| sampling.antithetic(antithetic).seed(seed).attribute(&x, Target::None).unwrap())
     };
-    let of_kernel =
-        |paired: bool| quality(&exact, |seed| kernel.paired(paired).seed(seed).attribute(&x, Target::None).unwrap());
+    let of_kernel = |paired: bool| {
+        Coverage::of(&exact, |seed| kernel.paired(paired).seed(seed).attribute(&x, Target::None).unwrap())
+    };
     for (name, paired, plain) in [
         ("ShapleyValueSampling", of_sampling(true), of_sampling(false)),
         ("KernelShap", of_kernel(true), of_kernel(false)),
     ] {
-        for (how, (near, within_three, _)) in [("pairs", paired), ("plain", plain)] {
-            println!("{name}, {how}: {:.1} % within 1.96, {:.2} % within 3", 100. * near, 100. * within_three);
-            assert!((0.93..=0.97).contains(&near), "{name}, {how}: {near} within 1.96 standard errors");
-            assert!(within_three >= 0.99, "{name}, {how}: {within_three} within 3 standard errors");
+        for (how, coverage) in [("in pairs", &paired), ("plain", &plain)] {
+            coverage.hold(name, &format!("150 samples, {how}"));
+            assert!(coverage.within_three >= 0.99, "{name}, {how}: {} within 3", coverage.within_three);
         }
-        println!("{name}: the variance of pairs is {:.3} of that of plain samples", paired.2 / plain.2);
-        assert!(paired.2 <= plain.2, "{name}: variance {} in pairs, {} without", paired.2, plain.2);
+        let ratio = paired.squares / plain.squares;
+        println!("| {name} | {ratio:.3} of the variance of plain samples |");
+        assert!(ratio <= 1., "{name}: {ratio}");
     }
 }
 
