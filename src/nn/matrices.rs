@@ -53,8 +53,8 @@ impl<'a, T> Matrix<'a, T> {
     /// Whether every element is in the slice.
     fn is_whole(&self) -> bool {
         let last = |count: usize, stride: usize| count.saturating_sub(1).checked_mul(stride);
-        let end = last(self.rows, self.row_stride)
-            .and_then(|rows| rows.checked_add(last(self.columns, self.column_stride)?));
+        let end =
+            last(self.rows, self.row_stride).and_then(|rows| rows.checked_add(last(self.columns, self.column_stride)?));
         self.rows * self.columns == 0 || end.is_some_and(|end| end < self.values.len())
     }
 }
@@ -125,13 +125,7 @@ impl CustomOp2 for Products {
         "products-of-matrices"
     }
 
-    fn cpu_fwd(
-        &self,
-        a: &CpuStorage,
-        of_a: &Layout,
-        b: &CpuStorage,
-        of_b: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(&self, a: &CpuStorage, of_a: &Layout, b: &CpuStorage, of_b: &Layout) -> Result<(CpuStorage, Shape)> {
         let (before, rows, columns) = match (of_a.dims(), of_b.dims()) {
             ([before @ .., rows, _], [.., columns]) => (before, *rows, *columns),
             (a, b) => return Err(Error::Msg(format!("expected matrices, got {a:?} and {b:?}"))),
@@ -236,7 +230,8 @@ mod tests {
     fn what_does_not_fit_is_candles_error() {
         for (a, b) in [(vec![2, 3], vec![4, 5]), (vec![2, 3, 4], vec![3, 4, 5]), (vec![3], vec![3, 2])] {
             let (a, b) = (numbers(&a, DType::F32), numbers(&b, DType::F32));
-            assert_eq!(product(&a, &b).unwrap_err().to_string(), a.matmul(&b).unwrap_err().to_string());
+            let said = |result: Result<Tensor>| result.unwrap_err().to_string().lines().next().map(str::to_string);
+            assert_eq!(said(product(&a, &b)), said(a.matmul(&b)));
         }
         let (a, b) = (numbers(&[2, 0], DType::F32), numbers(&[0, 3], DType::F32));
         assert_eq!(product(&a, &b).unwrap().to_vec2::<f32>().unwrap(), [[0.; 3]; 2]);
