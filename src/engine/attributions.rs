@@ -5,8 +5,10 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 
 use super::remarks::Warning;
-use super::{Sampling, Series};
+use super::{FeatureMask, Grouping, Sampling, Series};
+
 use crate::error::{Error, Result, bail, error};
+use crate::model::Inputs;
 
 /// The attributions of a batch: one tensor for each attributed input or layer, with the batch
 /// as first axis; how well they converged; and what was asked.
@@ -20,9 +22,8 @@ pub struct Attributions {
     pub(crate) places: Vec<String>,
     /// Names along the last axis of the first tensor, empty if there are none.
     pub(crate) names: Arc<Vec<String>>,
-    /// The feature of each element of the first tensor, in one row for all examples or in a row for each; empty if no
-    /// feature has several elements.
-    pub(crate) grouping: Arc<[Vec<u32>]>,
+    /// What made features of the inputs: elements of one feature have its number each.
+    pub(crate) mask: FeatureMask,
     pub(crate) targets: Vec<Vec<usize>>,
     /// What the model gave for the inputs, where its output was asked about.
     pub(crate) output: Option<Tensor>,
@@ -86,7 +87,7 @@ impl Attributions {
             values,
             places,
             names: Arc::default(),
-            grouping: Arc::default(),
+            mask: FeatureMask::default(),
             targets: Vec::new(),
             output: None,
             convergence: None,
@@ -111,11 +112,8 @@ impl Attributions {
                 tolerance: sampling.tolerance,
             })
         });
-        let grouping =
-            if self.grouping.len() > 1 { picked(&self.grouping, &rows).into() } else { self.grouping.clone() };
         Ok(Self {
             values: self.values.iter().map(of).collect::<Result<_>>()?,
-            grouping,
             targets: picked(&self.targets, &rows),
             output: self.output.as_ref().map(of).transpose()?,
             convergence,
@@ -139,10 +137,10 @@ impl Attributions {
         &self.values
     }
 
-    /// The feature of each element of the first tensor in an example: elements of one feature have its number each.
-    /// `None` if no feature has several elements.
-    pub(crate) fn features_of(&self, example: usize) -> Option<&[u32]> {
-        self.grouping.get(if self.grouping.len() == 1 { 0 } else { example }).map(Vec::as_slice)
+    /// The features of the first tensor's elements.
+    pub(crate) fn grouping(&self) -> Result<Grouping> {
+        let inputs = Inputs::new(self.values.iter().cloned());
+        Ok(self.mask.resolve(&inputs, &self.values, &self.names, "input")?.grouping())
     }
 
     /// The attributions of one input or layer, by position.

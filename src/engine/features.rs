@@ -22,6 +22,25 @@ pub(super) struct Ids {
     pub(super) per_example: bool,
 }
 
+/// Which elements of one tensor are of one feature.
+pub(crate) struct Grouping {
+    /// The feature of each element, in one row for all examples or in a row for each; nothing if no feature has several
+    /// elements.
+    rows: Vec<Vec<u32>>,
+}
+
+impl Grouping {
+    /// Whether no feature has several elements.
+    pub(crate) fn is_trivial(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The feature of each of an example's elements; `None` if no feature has several.
+    pub(crate) fn of(&self, example: usize) -> Option<&[u32]> {
+        self.rows.get(if self.rows.len() == 1 { 0 } else { example }).map(Vec::as_slice)
+    }
+}
+
 impl Ids {
     /// The features of an example's elements.
     pub(super) fn of(&self, example: usize) -> &[u32] {
@@ -34,16 +53,16 @@ impl Features {
         Self { count, tensors }
     }
 
-    /// The feature of each element of the first tensor, in one row for all examples or in a row for each; nothing if no
-    /// feature has several elements.
-    pub(super) fn grouping(&self) -> Vec<Vec<u32>> {
+    /// The features of the first tensor's elements.
+    pub(super) fn grouping(&self) -> Grouping {
         let first = &self.tensors[0];
         let examples = self.tensors.iter().map(|ids| ids.ids.len() / ids.width.max(1)).max().unwrap_or(1);
         let has_several = |example: usize| self.of_elements(example).flatten().count() > self.count;
-        if !(0..examples).any(has_several) {
-            return Vec::new();
-        }
-        first.ids.chunks(first.width.max(1)).map(<[u32]>::to_vec).collect()
+        let rows = match (0..examples).any(has_several) {
+            true => first.ids.chunks(first.width.max(1)).map(<[u32]>::to_vec).collect(),
+            false => Vec::new(),
+        };
+        Grouping { rows }
     }
 
     pub(super) fn into_ids(self) -> Vec<Ids> {

@@ -77,7 +77,7 @@ pub(crate) use estimate::{Estimate, group_of, groups_of};
 pub(crate) use examination::Attributed;
 pub(crate) use expansion::Expansion;
 pub use feature_mask::FeatureMask;
-pub(crate) use features::Features;
+pub(crate) use features::{Features, Grouping};
 use folding::Folding;
 pub(crate) use gradient::check_finite;
 pub use gradient_check::Check;

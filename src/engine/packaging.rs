@@ -123,7 +123,7 @@ impl Attributions {
     ) -> Result<Attributions> {
         let places = (0..question.inputs().tensors().len()).map(|index| format!("input {index}"));
         let mut attributions = Self::answering(method, question, numbers.into(), places.collect())?;
-        attributions.grouping = question.grouping().into();
+        attributions.mask = question.mask();
         let names = question.inputs().names();
         if attributions.values[0].dims().last() == Some(&names.len()) {
             attributions.names = names.to_vec().into();

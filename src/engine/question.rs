@@ -40,8 +40,8 @@ pub(crate) struct Question<'a> {
     inputs: Inputs,
     answers: Mutex<Answers>,
     warnings: Mutex<Vec<Warning>>,
-    /// Which elements of the first input are one feature ([`Features::grouping`]).
-    grouping: Mutex<Vec<Vec<u32>>>,
+    /// What makes features of the inputs.
+    mask: Mutex<FeatureMask>,
 }
 
 impl<'a> Question<'a> {
@@ -102,7 +102,7 @@ impl<'a> Question<'a> {
             inputs: inputs.detached(),
             answers: Mutex::new(Answers::of(batch)),
             warnings: Mutex::default(),
-            grouping: Mutex::default(),
+            mask: Mutex::default(),
         }
     }
 
@@ -294,13 +294,12 @@ impl<'a> Question<'a> {
 
     /// The features that a mask makes of the inputs.
     pub(super) fn features(&self, mask: &FeatureMask) -> Result<Features> {
-        let features = mask.resolve(&self.inputs, self.inputs.tensors(), self.inputs.names(), "input")?;
-        *lock(&self.grouping) = features.grouping();
-        Ok(features)
+        *lock(&self.mask) = mask.clone();
+        mask.resolve(&self.inputs, self.inputs.tensors(), self.inputs.names(), "input")
     }
 
-    pub(super) fn grouping(&self) -> Vec<Vec<u32>> {
-        lock(&self.grouping).clone()
+    pub(super) fn mask(&self) -> FeatureMask {
+        lock(&self.mask).clone()
     }
 
     /// What the reader of the result must know.

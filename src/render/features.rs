@@ -141,12 +141,13 @@ impl Single {
             )
         }
         let output = explained_output(result, position)?;
+        let grouping = result.grouping()?;
         let mut single: Vec<Feature> = Vec::new();
         let mut first_of = BTreeMap::new();
         for (index, attribution) in attributions.iter().enumerate() {
             let column = (features.names[index].clone(), features.values.get(position).map(|row| row[index]));
             // Columns of one feature have its number each.
-            let feature = result.features_of(position).map_or(index as u32, |features| features[index]);
+            let feature = grouping.of(position).map_or(index as u32, |features| features[index]);
             let first = *first_of.entry(feature).or_insert(single.len());
             match single.get_mut(first) {
                 Some(feature) => feature.columns.push(column),

@@ -22,7 +22,7 @@ impl Attributions {
     /// One number for each token of each text, from attributions to the token ids, `[batch, tokens]`: of Occlusion, or
     /// of FeatureAblation with every token as a feature. Needs the input that was attributed.
     pub fn of_tokens(&self, input: &TextInput) -> Result<TokenAttributions> {
-        if !self.grouping.is_empty() {
+        if !self.grouping()?.is_trivial() {
             bail!(
                 Input,
                 "a feature_mask made features of several tokens, each of which has the number of its feature: take of_words, \
@@ -51,8 +51,9 @@ impl Attributions {
     /// ```
     pub fn of_words(&self, input: &TextInput) -> Result<TokenAttributions> {
         let mut tokens = self.each_token(input)?;
+        let grouping = self.grouping()?;
         for (row, record) in tokens.records.iter_mut().enumerate() {
-            if let Some(features) = self.features_of(row) {
+            if let Some(features) = grouping.of(row) {
                 let mut feature = features.iter();
                 let mut last = None;
                 record.units.retain(|unit| {
