@@ -24,8 +24,8 @@ pub trait Attribute: Send + Sync {
     /// Attributes each of these classes, in one set of forward passes: a list of attributions, one for each class in
     /// their order, equal to what [`attribute`](Self::attribute) gives for each.
     ///
-    /// What is the same for all classes is evaluated once. So methods that only evaluate take as many forward rows as for
-    /// one class; methods by gradient take as many forward rows, and a backward pass for each class. LRP, whose rules keep
+    /// What is the same for all classes is evaluated once. So methods that only evaluate take hardly more forward rows
+    /// than for one class; methods by gradient too, and a backward pass for each class. LRP, whose rules keep
     /// accounts of one class, takes a pass for each. DeepLift by `captum_rules`, which looks at the whole batch, takes one
     /// class.
     ///
