@@ -13,7 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use candle_explain::attr::METHODS;
 use candle_explain::candle_core::safetensors;
+use candle_explain::engine::Options;
+use candle_explain::error;
 use candle_explain::prelude::*;
 use serde_json::{Value, json};
 
@@ -225,30 +228,11 @@ impl Texts {
 
     fn methods(&self) -> Result<Vec<Asked<'_>>> {
         Ok(vec![
-            self.asked("KernelShap", true, |input| {
-                of_words(
-                    &KernelShap::new(&self.model)
-                        .n_samples(COALITIONS)
-                        .baseline(input.reference()?)
-                        .feature_mask(input.word_mask()?),
-                    input,
-                )
-            }),
+            self.asked("KernelShap", true, |input| self.of_words("KernelShap", Some(COALITIONS), input)),
             self.asked("ShapleyValueSampling", true, |input| {
-                of_words(
-                    &ShapleyValueSampling::new(&self.model)
-                        .n_samples(ORDERS)
-                        .baseline(input.reference()?)
-                        .feature_mask(input.word_mask()?),
-                    input,
-                )
+                self.of_words("ShapleyValueSampling", Some(ORDERS), input)
             }),
-            self.asked("FeatureAblation", false, |input| {
-                of_words(
-                    &FeatureAblation::new(&self.model).baseline(input.reference()?).feature_mask(input.word_mask()?),
-                    input,
-                )
-            }),
+            self.asked("FeatureAblation", false, |input| self.of_words("FeatureAblation", None, input)),
             self.asked("Occlusion", false, |input| {
                 let present = WithoutWords::new(self.model.clone(), input)?;
                 Ok(Occlusion::new(&present, [WINDOW]).attribute(&present.all()?, TARGET)?.tensor().clone())
@@ -276,14 +260,27 @@ impl Texts {
         Asked { name, estimates, evaluated: self.model.rows.clone(), parts: self.inputs.iter().map(part).collect() }
     }
 
-    fn exact(&self) -> Result<Vec<Tensor>> {
-        let exact = |input: &TextInput| {
-            of_words(
-                &ShapleyValues::new(&self.model).baseline(input.reference()?).feature_mask(input.word_mask()?),
-                input,
-            )
+    /// The numbers of a text's words by a method that puts words to padding.
+    fn of_words(&self, method: &str, n_samples: Option<usize>, input: &TextInput) -> Result<Tensor> {
+        let info = METHODS.iter().find(|info| info.name == method);
+        let info = info.ok_or_else(|| error!(Input, "there is no method {method}"))?;
+        let options = Options {
+            n_samples,
+            baseline: Some(input.reference()?.into()),
+            feature_mask: Some(input.word_mask()?),
+            ..Options::default()
         };
-        self.inputs.iter().map(exact).collect()
+        let method = (info.build)(Arc::new(self.model.clone()), &options)?;
+        let tokens = method.attribute(input, TARGET)?.tensor().clone();
+        let words = words(input);
+        let last = words.iter().copied().max().unwrap_or(-1);
+        let first = (0..=last).filter_map(|word| words.iter().position(|of| *of == word));
+        let first: Vec<u32> = first.map(|position| position as u32).collect();
+        Ok(tokens.index_select(&Tensor::new(first, tokens.device())?, 1)?)
+    }
+
+    fn exact(&self) -> Result<Vec<Tensor>> {
+        self.inputs.iter().map(|input| self.of_words("ShapleyValues", None, input)).collect()
     }
 }
 
@@ -321,16 +318,6 @@ impl Model for WithoutWords {
         let (ids, padding) = (self.ids.broadcast_as(kept.shape())?, self.padding.broadcast_as(kept.shape())?);
         self.model.forward(&Inputs::from(kept.where_cond(&ids, &padding)?), layers)
     }
-}
-
-/// The numbers of a text's words, from those of its tokens.
-fn of_words(method: &dyn Attribute, input: &TextInput) -> Result<Tensor> {
-    let words = words(input);
-    let first =
-        (0..=words.iter().copied().max().unwrap_or(-1)).filter_map(|word| words.iter().position(|of| *of == word));
-    let first: Vec<u32> = first.map(|position| position as u32).collect();
-    let tokens = method.attribute_to(&input.into(), &Target::Class(TARGET))?.tensor().clone();
-    Ok(tokens.index_select(&Tensor::new(first, tokens.device())?, 1)?)
 }
 
 /// The numbers of a text's tokens, from those of a layer.

@@ -155,6 +155,11 @@ fn peak(info: &MethodInfo, model: Arc<dyn Model>, options: &Options, inputs: &Te
     peak_of(|| method.attribute_to(&inputs, &Target::None).unwrap())
 }
 
+/// How many steps or samples methods take: `CANDLE_EXPLAIN_STEPS`, or these.
+fn steps_or(usual: usize) -> usize {
+    std::env::var("CANDLE_EXPLAIN_STEPS").map_or(usual, |steps| steps.parse().unwrap())
+}
+
 /// The most that a method may hold beside the inputs: 45 rows of these.
 const MOST: usize = 180;
 /// The same for a method whose passes take each example beside its baseline: two rows where others take one.
@@ -171,7 +176,7 @@ const RESULT: usize = 4;
 #[test]
 fn no_method_holds_more_for_more_steps_or_baselines() {
     let _turn = turn();
-    let steps: usize = std::env::var("CANDLE_EXPLAIN_STEPS").map_or(50, |steps| steps.parse().unwrap());
+    let steps = steps_or(50);
     let baselines = numbers(100);
     println!("{:26} {:>6} steps, 100 baselines, candle's operations, kept: megabytes", "", steps);
     for info in METHODS {
@@ -207,7 +212,7 @@ const BUDGET: usize = 268;
 #[test]
 fn a_table_with_many_steps_stays_within_the_budget() {
     let _turn = turn();
-    let steps: usize = std::env::var("CANDLE_EXPLAIN_STEPS").map_or(10, |steps| steps.parse().unwrap());
+    let steps = steps_or(10);
     let table = numbers_of(ROWS, WIDTH);
     println!("| Method | Steps or samples | Peak, MB | Budget, MB |");
     println!("|---|--:|--:|--:|");

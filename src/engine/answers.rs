@@ -8,6 +8,7 @@ use super::Expansion;
 use super::passes::join_blocks;
 use super::target::Selection;
 use crate::error::{Result, error};
+use crate::model::picked;
 
 /// What is known of the examples so far.
 pub(super) struct Answers {
@@ -63,7 +64,7 @@ impl Answers {
         let first = examples[*first as usize];
         let output = match new.len() == examples.len() {
             true => output.clone(),
-            false => output.contiguous()?.index_select(&Tensor::new(new, output.device())?, 0)?,
+            false => picked(output, &new)?,
         };
         self.outputs.insert(first, output);
         Ok(())

@@ -6,9 +6,8 @@ use candle_core::{DType, Tensor};
 
 use super::remarks::Warning;
 use super::{FeatureMask, Grouping, Sampling, Series};
-
 use crate::error::{Error, Result, bail, error};
-use crate::model::Inputs;
+use crate::model::{Inputs, picked};
 
 /// The attributions of a batch: one tensor for each attributed input or layer, with the batch
 /// as first axis; how well they converged; and what was asked.
@@ -60,14 +59,14 @@ impl Convergence {
     /// That of these examples.
     fn of(&self, rows: &[usize]) -> Self {
         Self {
-            delta: self.delta.as_ref().map(|delta| picked(delta, rows)),
-            beyond: picked(&self.beyond, rows),
+            delta: self.delta.as_ref().map(|delta| of_each(delta, rows)),
+            beyond: of_each(&self.beyond, rows),
             baselines: self.baselines,
-            steps: picked(&self.steps, rows),
+            steps: of_each(&self.steps, rows),
             refinement: self.refinement.as_ref().map(|refinement| Refinement {
                 tolerance: refinement.tolerance,
-                errors: picked(&refinement.errors, rows),
-                settled: picked(&refinement.settled, rows),
+                errors: of_each(&refinement.errors, rows),
+                settled: of_each(&refinement.settled, rows),
                 stalled: refinement.stalled,
             }),
         }
@@ -75,7 +74,7 @@ impl Convergence {
 }
 
 /// What belongs to these examples; nothing where nothing is kept for examples.
-fn picked<T: Clone>(of_examples: &[T], rows: &[usize]) -> Vec<T> {
+fn of_each<T: Clone>(of_examples: &[T], rows: &[usize]) -> Vec<T> {
     rows.iter().filter_map(|row| of_examples.get(*row).cloned()).collect()
 }
 
@@ -100,21 +99,19 @@ impl Attributions {
     pub(super) fn every(&self, step: usize, first: usize) -> Result<Self> {
         let rows: Vec<usize> = (first..self.batch_size()).step_by(step).collect();
         let index: Vec<u32> = rows.iter().map(|row| *row as u32).collect();
-        let of = |tensor: &Tensor| -> Result<Tensor> {
-            Ok(tensor.contiguous()?.index_select(&Tensor::new(index.as_slice(), tensor.device())?, 0)?)
-        };
+        let of = |tensor: &Tensor| picked(tensor, &index);
         let convergence = self.convergence.as_ref().map(|convergence| convergence.of(&rows));
         let sampling = self.sampling.as_ref().map(|sampling| {
             Ok::<_, Error>(Sampling {
                 errors: sampling.errors.iter().map(of).collect::<Result<_>>()?,
-                samples: picked(&sampling.samples, &rows),
-                settled: picked(&sampling.settled, &rows),
+                samples: of_each(&sampling.samples, &rows),
+                settled: of_each(&sampling.settled, &rows),
                 tolerance: sampling.tolerance,
             })
         });
         Ok(Self {
             values: self.values.iter().map(of).collect::<Result<_>>()?,
-            targets: picked(&self.targets, &rows),
+            targets: of_each(&self.targets, &rows),
             output: self.output.as_ref().map(of).transpose()?,
             convergence,
             sampling: sampling.transpose()?,

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use super::Lines;
 use crate::error::{Result, bail};
 use crate::finite;
-use crate::model::Inputs;
+use crate::model::{Inputs, picked};
 
 /// What to do where a distribution of baselines is missing or empty.
 const GIVE_ROWS: &str = "give baseline(Baseline::distribution(&rows)) with rows [rows, ...] like those of the inputs, \
@@ -180,7 +180,7 @@ impl Baselines {
                 Rows::PerExample => lines.iter().map(|line| *line as u32).collect::<Vec<_>>(),
                 Rows::Distribution(rows) => lines.iter().map(|line| (line % rows) as u32).collect(),
             };
-            Ok(tensor.contiguous()?.index_select(&Tensor::new(rows, tensor.device())?, 0)?)
+            picked(tensor, &rows)
         };
         self.tensors.iter().map(start).collect()
     }

@@ -6,7 +6,7 @@ use candle_core::Tensor;
 
 use super::Folding;
 use crate::error::Result;
-use crate::model::Inputs;
+use crate::model::{Inputs, picked};
 
 /// Some rows of the batch, repeated once for each point of the path: row-minor, so that
 /// `[copies · rows, ...]` splits into `[copies, rows, ...]`.
@@ -50,8 +50,7 @@ impl Expansion {
         if inputs.origins().is_empty() {
             return Ok(self.clone());
         }
-        let folding = Folding::new(&self.origins(inputs), contents)?;
-        Ok(Self { folding: folding.map(Arc::new), ..self.clone() })
+        Ok(self.with_folding(Folding::new(&self.origins(inputs), contents)?))
     }
 
     /// The same for passes of which no gradient is taken: rows of different examples are evaluated once too, if they are
@@ -62,8 +61,7 @@ impl Expansion {
             (false, true) => self.rows.iter().map(|row| *row as u32).collect::<Vec<_>>().repeat(self.copies),
             (false, false) => self.origins(inputs),
         };
-        let folding = Folding::new(&origins, contents)?;
-        Ok(Self { folding: folding.map(Arc::new), ..self.clone() })
+        Ok(self.with_folding(Folding::new(&origins, contents)?))
     }
 
     /// The same for pairs, the first copy the inputs and the second what they are compared with.
@@ -74,8 +72,11 @@ impl Expansion {
         let count = self.rows.len();
         let halves = contents.iter().flat_map(|tensor| [tensor.narrow(0, 0, count), tensor.narrow(0, count, count)]);
         let halves = halves.collect::<candle_core::Result<Vec<_>>>()?;
-        let folding = Folding::new(&self.origins(inputs)[..count], &halves)?.map(Folding::twice);
-        Ok(Self { folding: folding.map(Arc::new), ..self.clone() })
+        Ok(self.with_folding(Folding::new(&self.origins(inputs)[..count], &halves)?.map(Folding::twice)))
+    }
+
+    fn with_folding(&self, folding: Option<Folding>) -> Self {
+        Self { folding: folding.map(Arc::new), ..self.clone() }
     }
 
     /// The example as it was given, of each row.
@@ -125,8 +126,7 @@ impl Expansion {
         if self.rows.iter().enumerate().all(|(offset, &row)| row == first + offset) {
             return Ok(if count == tensor.dim(0)? { tensor.clone() } else { tensor.narrow(0, first, count)? });
         }
-        let index: Vec<u32> = self.rows.iter().map(|&row| row as u32).collect();
-        Ok(tensor.contiguous()?.index_select(&Tensor::new(index, tensor.device())?, 0)?)
+        picked(tensor, &self.rows.iter().map(|&row| row as u32).collect::<Vec<_>>())
     }
 
     /// These rows of a tensor `[batch, ...]`, once for each point: `[copies · rows, ...]`.

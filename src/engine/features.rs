@@ -58,11 +58,10 @@ impl Features {
         let first = &self.tensors[0];
         let examples = self.tensors.iter().map(|ids| ids.ids.len() / ids.width.max(1)).max().unwrap_or(1);
         let has_several = |example: usize| self.of_elements(example).flatten().count() > self.count;
-        let rows = match (0..examples).any(has_several) {
-            true => first.ids.chunks(first.width.max(1)).map(<[u32]>::to_vec).collect(),
-            false => Vec::new(),
-        };
-        Grouping { rows }
+        if !(0..examples).any(has_several) {
+            return Grouping { rows: Vec::new() };
+        }
+        Grouping { rows: first.ids.chunks(first.width.max(1)).map(<[u32]>::to_vec).collect() }
     }
 
     pub(super) fn into_ids(self) -> Vec<Ids> {

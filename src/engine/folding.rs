@@ -6,6 +6,7 @@ use candle_core::Tensor;
 
 use super::host::host_rows;
 use crate::error::Result;
+use crate::model::picked;
 
 /// Which rows of a pass are evaluated, and which of them stands for each row.
 pub(crate) struct Folding {
@@ -21,6 +22,9 @@ impl Folding {
     /// The folding of rows of these contents, `[rows, ...]` each. Only rows of one origin are compared. `None` if no
     /// two are equal.
     pub(super) fn new(origins: &[u32], contents: &[Tensor]) -> Result<Option<Self>> {
+        if origins.len() < 2 {
+            return Ok(None);
+        }
         let mut known: HashMap<(u32, Vec<u64>), usize> = HashMap::new();
         let (mut evaluated, mut of) = (Vec::new(), Vec::new());
         let mut turns: Vec<Vec<u32>> = Vec::new();
@@ -77,11 +81,11 @@ impl Folding {
 
     /// Tensors of every row, from `one`, which gives them for the evaluations of a group of rows that has no two rows of
     /// one evaluation.
-    pub(super) fn in_turns(&self, one: impl Fn(&Tensor) -> Result<Vec<Tensor>>, like: &Tensor) -> Result<Vec<Tensor>> {
+    pub(super) fn in_turns(&self, one: impl Fn(&[u32]) -> Result<Vec<Tensor>>) -> Result<Vec<Tensor>> {
         let mut parts: Vec<Vec<Tensor>> = Vec::new();
         for turn in &self.turns {
             let evaluations: Vec<u32> = turn.iter().map(|row| self.of[*row as usize]).collect();
-            let values = one(&Tensor::new(turn.as_slice(), like.device())?)?;
+            let values = one(turn)?;
             parts.push(values.iter().map(|value| picked(value, &evaluations)).collect::<Result<_>>()?);
         }
         let mut places = vec![0; self.of.len()];
@@ -95,8 +99,4 @@ impl Folding {
         };
         (0..tensors).map(join).collect()
     }
-}
-
-fn picked(tensor: &Tensor, rows: &[u32]) -> Result<Tensor> {
-    Ok(tensor.contiguous()?.index_select(&Tensor::new(rows, tensor.device())?, 0)?)
 }

@@ -5,6 +5,7 @@ use candle_core::{Tensor, Var};
 use super::Expansion;
 use crate::error::{Result, bail};
 use crate::finite;
+use crate::model::picked;
 
 /// What one pass over some points gave.
 pub(crate) struct Sample {
@@ -43,8 +44,8 @@ pub(crate) fn gradients(
     let (gradients, graph_bytes) = match at.folding() {
         None => (backward(scalars, wanted)?, graph_bytes),
         Some(folding) => {
-            let one = |rows: &Tensor| backward(&scalars.contiguous()?.index_select(rows, 0)?, wanted);
-            (folding.in_turns(one, scalars)?, graph_bytes * folding.share())
+            let one = |rows: &[u32]| backward(&picked(scalars, rows)?, wanted);
+            (folding.in_turns(one)?, graph_bytes * folding.share())
         }
     };
     Ok(Sample { activations, gradients, scalars: scalars.detach(), graph_bytes })

@@ -170,7 +170,9 @@ impl<'a> Question<'a> {
             Quantity::Output(target) => {
                 let mut pass = Pass::run(self.model(), inputs, Layers::with_taps(taps).following(rule))?;
                 let output = pass.output()?;
-                self.answers().one_number |= output.rank() == 0 && at.evaluations() < self.batch_size();
+                if output.rank() == 0 && self.inputs.examples() > 1 {
+                    self.answers().one_number = true;
+                }
                 let output = match at.folding() {
                     None => output,
                     Some(_) => at.unfold(&Selection::rows_of(&output, at.evaluations())?)?,

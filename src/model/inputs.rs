@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use candle_core::op::BackpropOp;
 use candle_core::{CpuStorage, Storage, Tensor};
 
+use super::picked;
 use crate::error::{Result, bail, error};
 
 /// What [`Inputs::first`] returns if there are no inputs.
@@ -153,10 +154,7 @@ impl Inputs {
     /// The same call with each example this many times, one right after another.
     pub(crate) fn repeated(&self, times: usize) -> Result<Self> {
         let origins: Vec<u32> = (0..self.batch_size()?).flat_map(|row| vec![row as u32; times]).collect();
-        let repeat = |tensor: &Tensor| {
-            let rows = Tensor::new(origins.as_slice(), tensor.device())?;
-            Ok(tensor.contiguous()?.index_select(&rows, 0)?)
-        };
+        let repeat = |tensor: &Tensor| picked(tensor, &origins);
         let tensors = self.tensors.iter().map(repeat).collect::<Result<_>>()?;
         let args = self.args.iter().map(repeat).collect::<Result<_>>()?;
         Ok(self.replaced(tensors, args).with_origins(origins))
@@ -167,8 +165,7 @@ impl Inputs {
         if self.origins.is_empty() || tensor.dims().first() != Some(&self.examples()) {
             return Ok(tensor.clone());
         }
-        let rows = Tensor::new(self.origins.as_slice(), tensor.device())?;
-        Ok(tensor.contiguous()?.index_select(&rows, 0)?)
+        picked(tensor, &self.origins)
     }
 
     /// The rows that each example has.

@@ -5,6 +5,7 @@ mod from_rows;
 mod inputs;
 mod into_model;
 mod layers;
+mod picked;
 pub mod pickle;
 mod sequential;
 mod single_copy;
@@ -18,6 +19,7 @@ pub use inputs::Inputs;
 pub use into_model::{IntoModel, from_fn};
 pub(crate) use layers::{Caught, Place, Tap};
 pub use layers::{LayerInfo, Layers};
+pub(crate) use picked::picked;
 pub use sequential::{InputShape, Layer, LayerSummary, Sequential, SequentialBuilder};
 pub(crate) use single_copy::check as check_single_copy;
 #[cfg(feature = "hub")]

@@ -1,19 +1,16 @@
 //! Attributions of several classes in one call.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_explain::attr::METHODS;
 use candle_explain::engine::Options;
 use candle_explain::prelude::*;
 
 use crate::laws::{mixes_rows, options};
+use crate::laws_on_models::{numbers, rounding};
+use crate::passes::Counted;
 use crate::plain::{Plain, rows, tensor};
-use crate::subjects::{TYPES, rectifies, subjects};
-
-fn numbers(tensor: &Tensor) -> Vec<f64> {
-    tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
-}
+use crate::subjects::{TYPES, subjects};
 
 #[track_caller]
 fn assert_near(got: &[f64], expected: &[f64], share: f64, what: &str) {
@@ -50,7 +47,7 @@ fn assert_same(got: &Attributions, expected: &Attributions, share: f64, what: &s
 #[test]
 fn classes_get_together_what_they_get_alone() {
     for dtype in TYPES {
-        let share = if dtype == DType::F64 { 1e-11 } else { 2e-4 };
+        let share = rounding(dtype);
         for subject in subjects(dtype) {
             for info in subject.methods() {
                 let method = (info.build)(subject.model.clone(), &subject.options(info)).unwrap();
@@ -70,35 +67,16 @@ fn classes_get_together_what_they_get_alone() {
     }
 }
 
-/// A network that counts the rows of its passes.
-struct Counted {
-    network: Sequential,
-    rows: AtomicUsize,
-}
-
-impl Model for Counted {
-    fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
-        self.rows.fetch_add(input.batch_size()?, Ordering::Relaxed);
-        self.network.forward(input, layers)
-    }
-
-    fn known_operations(&self) -> Option<usize> {
-        self.network.known_operations()
-    }
-}
-
 #[test]
 fn classes_share_the_forward_passes() {
     const EXAMPLES: usize = 40;
     let inputs = tensor(&rows(3, EXAMPLES));
     for info in METHODS {
-        let network = if rectifies(info) { Plain::rectified(68) } else { Plain::new(61) }.sequential();
-        let model = Arc::new(Counted { network, rows: AtomicUsize::new(0) });
+        let model = Counted::new(info, true);
         let method = (info.build)(model.clone(), &options(info)).unwrap();
         let counted = |classes: &[usize]| {
-            model.rows.store(0, Ordering::Relaxed);
             method.attribute_classes(&inputs, classes.iter().copied()).unwrap();
-            model.rows.load(Ordering::Relaxed)
+            model.passes().iter().sum::<usize>()
         };
         let (one, both) = (counted(&[1]), counted(&[0, 1]));
         if info.name.ends_with("LRP") {

@@ -16,12 +16,12 @@ fn each(law: impl Fn(&Subject, DType)) {
     }
 }
 
-fn numbers(tensor: &Tensor) -> Vec<f64> {
+pub fn numbers(tensor: &Tensor) -> Vec<f64> {
     tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
 /// How far numbers that should be the same may be apart by rounding, as a share of the largest.
-fn rounding(dtype: DType) -> f64 {
+pub fn rounding(dtype: DType) -> f64 {
     if dtype == DType::F64 { 1e-11 } else { 2e-4 }
 }
 

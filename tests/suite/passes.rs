@@ -10,21 +10,21 @@ use candle_explain::engine::{Family, MethodInfo, Options};
 use candle_explain::prelude::*;
 
 /// A network that notes the rows of each of its passes, and whether its operations are known.
-struct Counted {
+pub struct Counted {
     network: Sequential,
     known: bool,
     passes: Mutex<Vec<usize>>,
 }
 
 impl Counted {
-    fn new(info: &MethodInfo, known: bool) -> Arc<Self> {
+    pub fn new(info: &MethodInfo, known: bool) -> Arc<Self> {
         // Of the former, neuron 2 is active for the first example: the slope of one that is not is looked at again.
         let network = if rectifies(info) { Plain::rectified(68) } else { Plain::new(61) };
         Arc::new(Self { network: network.sequential(), known, passes: Mutex::default() })
     }
 
     /// The rows of each pass since the last time.
-    fn passes(&self) -> Vec<usize> {
+    pub fn passes(&self) -> Vec<usize> {
         std::mem::take(&mut self.passes.lock().unwrap())
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use candle_explain::attr::METHODS;
 use candle_explain::candle_core::{Device, Tensor};
 use candle_explain::engine::{
-    Baseline, Check, Cost, Family, MethodInfo, Neuron, Options, Sampler, Sizes, Stdevs, Target,
+    Baseline, Check, Cost, Family, FeatureMask, MethodInfo, Neuron, Options, Sampler, Sizes, Stdevs, Target,
 };
 use candle_explain::{Result, Seed, bail, error};
 use serde_json::{Map, Value};
@@ -52,6 +52,16 @@ pub(crate) enum Reference {
 
 /// The method that asks another one.
 pub(crate) const NOISE_TUNNEL: &str = "NoiseTunnel";
+
+/// How many sets of these features there are, if that is a number.
+fn sets_of(features: usize) -> Option<usize> {
+    1usize.checked_shl(features as u32)
+}
+
+/// Whether these features have more sets than so many.
+pub(crate) fn has_more_sets(features: usize, most: usize) -> bool {
+    sets_of(features).is_none_or(|sets| sets > most)
+}
 
 /// A method's row of the registry.
 pub(crate) fn method_of(name: &str) -> Result<&'static MethodInfo> {
@@ -143,6 +153,9 @@ impl Ask {
             window => parameters::within(name, value, window),
         })?;
         let as_row = |values: &[f32]| Tensor::from_slice(values, [&[1], row.as_slice()].concat(), &Device::Cpu);
+        let as_mask = |ids: Vec<u32>| -> Result<FeatureMask> {
+            Ok(Tensor::from_vec(ids, [&[1], row.as_slice()].concat(), &Device::Cpu)?.into())
+        };
         let options = Options {
             layers: layer.into_iter().collect(),
             neuron: given.read("neuron", neuron)?,
@@ -152,13 +165,7 @@ impl Ask {
             quadrature: given.read("quadrature", |name, value| parameters::choice(name, value, &QUADRATURES))?,
             n_samples,
             seed: given.read("seed", seed)?,
-            feature_mask: mask
-                .map(|ids| {
-                    Ok::<_, candle_explain::Error>(
-                        Tensor::from_vec(ids, [&[1], row.as_slice()].concat(), &Device::Cpu)?.into(),
-                    )
-                })
-                .transpose()?,
+            feature_mask: mask.map(as_mask).transpose()?,
             sliding_window_shapes: window.map(Sizes::from),
             strides: stride.map(Sizes::from),
             method: asked.map(|asked| asked.name.to_string()),
@@ -197,15 +204,14 @@ impl Ask {
     /// An error if the method evaluates every set of so many features, and they are too many.
     pub(crate) fn check_exact_values(&self, features: usize) -> Result<()> {
         let most = self.most;
-        let sets = 1usize.checked_shl(features as u32);
         let methods = [Some(self.method), self.asked].into_iter().flatten();
         let exact = methods.filter_map(|name| method_of(name).ok()).find(|info| info.cost == Cost::PerCoalition);
-        if let Some(exact) = exact.filter(|_| sets.is_none_or(|sets| sets > most)) {
+        if let Some(exact) = exact.filter(|_| has_more_sets(features, most)) {
             bail!(
                 Input,
                 "{} of {features} features takes {} evaluations, and this server takes up to {most}: ask for KernelShap, or of a table group features with feature_mask",
                 exact.name,
-                sets.map_or(format!("2^{features}"), |sets| sets.to_string())
+                sets_of(features).map_or(format!("2^{features}"), |sets| sets.to_string())
             )
         }
         Ok(())

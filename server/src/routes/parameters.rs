@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::schemas::plain_number;
 use crate::json::record::LARGEST;
-use crate::models::ask::method_of;
+use crate::models::ask::{has_more_sets, method_of};
 use crate::models::parameters::{MOST_STDEV, PARAMETERS, Parameter, QUADRATURES, STATISTICS, Values};
 use crate::models::servable::{Description, Kind, LayerShape, Offered};
 use crate::settings::Settings;
@@ -21,7 +21,7 @@ const BETWEEN_POINTS: &str = "LayerConductance";
 /// The parameters of each method as JSON Schema: of the methods that suit every record, the parameters that do not depend
 /// on each other. `record` is the schema of one of the model's records.
 pub(super) fn schemas(description: &Description, settings: &Settings, record: &Value) -> Vec<(&'static str, Value)> {
-    let too_many = 1usize.checked_shl(description.features.len() as u32).is_none_or(|sets| sets > settings.max_steps);
+    let too_many = has_more_sets(description.features.len(), settings.max_steps);
     let of_method = |offered: &Offered| {
         let info = method_of(offered.method).ok()?;
         let described = offered.any_record && !(info.cost == Cost::PerCoalition && too_many);
