@@ -260,11 +260,7 @@ fn a_wrong_parameter_is_named_with_what_came_and_what_is_allowed() {
             json!({ "method": "Occlusion", "sliding_window_shapes": 50 }),
             "the window [50] is larger than input 0",
         ),
-        (
-            many.as_str(),
-            json!({ "method": "ShapleyValues" }),
-            "ShapleyValues of 20 features takes 1048576 evaluations",
-        ),
+        (many.as_str(), json!({ "method": "ShapleyValues" }), "ShapleyValues of 20 features takes 1048576 evaluations"),
     ];
     for (text, parameters, expected) in of_texts {
         let message = explained("vi", json!(text), &parameters).expect_err(&parameters.to_string());

@@ -82,7 +82,8 @@ fn baselines() {
 
 #[test]
 fn exact_values_of_many_features() {
-    let said = "ShapleyValues of 12 features takes 4096 evaluations, and this server takes up to 600: ask for KernelShap";
+    let said =
+        "ShapleyValues of 12 features takes 4096 evaluations, and this server takes up to 600: ask for KernelShap";
     assert_refused("ShapleyValues", said);
     for (most, said) in [("5000", "takes 131072 evaluations"), ("200000", "take 131072 evaluations of the model")] {
         let server = Server::new(settings(&[("max_steps", most)])).unwrap();
