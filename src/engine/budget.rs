@@ -14,6 +14,8 @@ const MOST_WORKERS: usize = 8;
 const CACHE_BYTES: usize = 2 << 20;
 /// A pass holds its activations, their gradients and intermediate results: this many times its graph.
 const BYTES_PER_GRAPH_BYTE: usize = 3;
+/// The rows for which a layer that keeps its own intermediate results reads its weights once, where they fit.
+const ROWS_OF_LARGE_LAYERS: usize = 12;
 /// The most rows that one pass without a graph evaluates.
 const MOST_ROWS: usize = 256;
 /// The most numbers or ids that one pass without a graph takes; an id becomes an embedding.
@@ -25,6 +27,42 @@ const BYTES_PER_INPUT_BYTE: usize = 32;
 const BYTES_OF_AN_ID: usize = 1024;
 /// How many estimates of parts of a line are always kept, however large they are.
 const FEWEST_PARTS: usize = 8;
+
+/// The bytes that a pass with a graph holds until its backward.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Footprint {
+    /// The tensors of the graph.
+    pub(crate) graph: usize,
+    /// What operations keep for themselves.
+    pub(crate) kept: usize,
+}
+
+impl Footprint {
+    /// All that the pass holds at its peak.
+    fn bytes(self) -> usize {
+        self.graph * BYTES_PER_GRAPH_BYTE + self.kept
+    }
+
+    /// This many of it.
+    pub(super) fn times(self, count: usize) -> Self {
+        Self { graph: self.graph * count, kept: self.kept * count }
+    }
+
+    /// That of two passes of which one follows the other while both graphs are held.
+    pub(super) fn beside(self, other: Self) -> Self {
+        Self { graph: self.graph + other.graph, kept: self.kept + other.kept }
+    }
+
+    /// The larger of each.
+    pub(super) fn largest(self, other: Self) -> Self {
+        Self { graph: self.graph.max(other.graph), kept: self.kept.max(other.kept) }
+    }
+
+    /// What is held beyond another.
+    fn beyond(self, other: Self) -> Self {
+        Self { graph: self.graph.saturating_sub(other.graph), kept: self.kept.saturating_sub(other.kept) }
+    }
+}
 
 /// How much a call may hold at once, from which the size of its passes follows.
 #[derive(Clone, Copy, Debug)]
@@ -55,20 +93,27 @@ impl Budget {
         Ok(())
     }
 
-    /// How many rows a pass takes, and how many passes run at once, for `total` rows. A pass of one row has kept
-    /// `one` bytes; `two` returns what a pass of two rows keeps, if the model takes two.
-    pub(super) fn plan(&self, total: usize, one: usize, two: impl FnOnce() -> Option<usize>) -> (usize, usize) {
+    /// How many rows a pass takes, and how many passes run at once, for `total` rows. `one` is what a pass of one row
+    /// held; `two` returns what a pass of two rows holds, if the model takes two.
+    pub(super) fn plan(&self, total: usize, one: Footprint, two: impl FnOnce() -> Option<Footprint>) -> (usize, usize) {
         if let Some(rows) = self.rows {
             return (rows, 1);
         }
         let pass_bytes = CACHE_BYTES.min(self.bytes / MOST_WORKERS);
-        if total.saturating_mul(one * BYTES_PER_GRAPH_BYTE) <= pass_bytes {
+        if total.saturating_mul(one.bytes()) <= pass_bytes {
             return (total.max(1), 1);
         }
         // Tracked weights are in every graph once: what two rows keep beyond one row is a row's own.
-        let two = two();
-        let row_bytes = two.map_or(one, |two| two.saturating_sub(one)).max(1) * BYTES_PER_GRAPH_BYTE;
-        let rows = if two.is_some() { (pass_bytes / row_bytes).max(1) } else { 1 };
+        let Some(two) = two() else { return (1, self.at_once(one.bytes()).clamp(1, self.most_workers())) };
+        let row = two.beyond(one);
+        let row_bytes = row.bytes().max(1);
+        let mut rows = (pass_bytes / row_bytes).max(1);
+        if row.kept > 0 {
+            // Whatever the number of workers, so that it changes no bit; and an even number of passes, so that two
+            // workers have as many.
+            rows = rows.max(ROWS_OF_LARGE_LAYERS.min(self.at_once(row_bytes) / 2));
+            rows = total.div_ceil(total.div_ceil(rows).next_multiple_of(2)).max(1);
+        }
         (rows, self.at_once(rows * row_bytes).clamp(1, self.most_workers()))
     }
 

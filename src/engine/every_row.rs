@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::budget::Footprint;
 use super::examination::{Attributed, Evaluate};
 use super::gradient::Sample;
 use super::passes::{in_measured_passes, join_blocks};
@@ -36,18 +37,18 @@ impl Question<'_> {
         see: impl Fn(&Sample) -> Result<()> + Send + Sync,
     ) -> Result<Sample> {
         let (mut activations, mut gradients, mut scalars) = (Vec::new(), Vec::new(), Vec::new());
-        let mut graph_bytes = 0;
+        let mut footprint = Footprint::default();
         self.plans(Some(self.batch_size()));
         let block = |rows: Range<usize>| {
             let sample = evaluate(self, &Expansion::of_inputs(rows.collect()))?;
-            let bytes = sample.graph_bytes;
-            Ok((sample, bytes))
+            let footprint = sample.footprint;
+            Ok((sample, footprint))
         };
         in_measured_passes(&self.budget, self.batch_size(), block, |sample| {
             if gradients.is_empty() {
                 see(&sample)?;
             }
-            graph_bytes = graph_bytes.max(sample.graph_bytes);
+            footprint = footprint.largest(sample.footprint);
             activations.push(sample.activations);
             gradients.push(sample.gradients);
             scalars.push(vec![sample.scalars]);
@@ -58,6 +59,6 @@ impl Question<'_> {
             Attributed::Layers(_) | Attributed::Replaced(_) => join_blocks(activations)?,
         };
         let scalars = join_blocks(scalars)?.swap_remove(0);
-        Ok(Sample { activations, gradients: join_blocks(gradients)?, scalars, graph_bytes })
+        Ok(Sample { activations, gradients: join_blocks(gradients)?, scalars, footprint })
     }
 }

@@ -3,6 +3,7 @@
 use candle_core::{Tensor, Var};
 
 use super::Expansion;
+use super::budget::Footprint;
 use crate::error::{Result, bail};
 use crate::finite;
 use crate::model::picked;
@@ -15,16 +16,16 @@ pub(crate) struct Sample {
     pub(crate) gradients: Vec<Tensor>,
     /// The attributed number at each point, `[points]`.
     pub(crate) scalars: Tensor,
-    /// What the pass kept in memory for its backward.
-    pub(crate) graph_bytes: usize,
+    /// What the pass held for its backward.
+    pub(crate) footprint: Footprint,
 }
 
 /// The gradient of the sum of `scalars` (one per row) with respect to each variable, whose values are
-/// `activations` of all rows. Rows are independent, so each row's gradient is that of its own scalar.
+/// `activations` of all rows; `kept` bytes are held for their backward beside the graph. Rows are independent, so each row's gradient is that of its own scalar.
 ///
 /// An error that names the tensor if no gradient reaches it.
 pub(crate) fn gradients(
-    scalars: &Tensor,
+    (scalars, kept): (&Tensor, usize),
     wanted: &[(String, Var)],
     activations: Vec<Tensor>,
     at: &Expansion,
@@ -40,15 +41,16 @@ pub(crate) fn gradients(
             )
         }
     }
-    let graph_bytes: usize = nodes.iter().map(|node| node.elem_count() * node.dtype().size_in_bytes()).sum();
-    let (gradients, graph_bytes) = match at.folding() {
-        None => (backward(scalars, wanted)?, graph_bytes),
+    let graph = nodes.iter().map(|node| node.elem_count() * node.dtype().size_in_bytes()).sum();
+    let footprint = Footprint { graph, kept };
+    let (gradients, footprint) = match at.folding() {
+        None => (backward(scalars, wanted)?, footprint),
         Some(folding) => {
             let one = |rows: &[u32]| backward(&picked(scalars, rows)?, wanted);
-            (folding.in_turns(one)?, graph_bytes * folding.share())
+            (folding.in_turns(one)?, footprint.times(folding.share()))
         }
     };
-    Ok(Sample { activations, gradients, scalars: scalars.detach(), graph_bytes })
+    Ok(Sample { activations, gradients, scalars: scalars.detach(), footprint })
 }
 
 fn backward(scalars: &Tensor, wanted: &[(String, Var)]) -> Result<Vec<Tensor>> {

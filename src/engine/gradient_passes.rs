@@ -27,8 +27,8 @@ impl Question<'_> {
         let at = &at.folded(self.inputs(), &points)?;
         let vars = input_vars(&at.fold_all(&points)?)?;
         let tracked = vars.iter().map(|(_, var)| var.as_tensor().clone()).collect();
-        let (scalars, _) = self.scalars_under(rule, &at.with_tensors(self.inputs(), tracked)?, [], at)?;
-        gradients(&scalars, &vars, points, at)
+        let (scalars, layers) = self.scalars_under(rule, &at.with_tensors(self.inputs(), tracked)?, [], at)?;
+        gradients((&scalars, layers.kept()), &vars, points, at)
     }
 
     /// The gradient with respect to layers whose activations are replaced, while the inputs stay the same.
@@ -46,8 +46,8 @@ impl Question<'_> {
             .collect::<Result<Vec<_>>>()?;
         let taps =
             places.iter().zip(&vars).map(|(place, (_, var))| (place.clone(), Tap::Replace(var.as_tensor().clone())));
-        let (scalars, _) = self.scalars(&at.expand_inputs(self.inputs())?, taps, at)?;
-        match gradients(&scalars, &vars, activations.clone(), at) {
+        let (scalars, layers) = self.scalars(&at.expand_inputs(self.inputs())?, taps, at)?;
+        match gradients((&scalars, layers.kept()), &vars, activations.clone(), at) {
             Err(error) if error.kind() == ErrorKind::Gradient && places.len() > 1 => {
                 for (place, activation) in places.iter().zip(activations) {
                     self.replaced_layer_gradients(std::slice::from_ref(place), vec![activation], at)?;
@@ -71,7 +71,7 @@ impl Question<'_> {
             activations.push(at.unfold(&caught.activation.detach())?);
             vars.extend(caught.var.map(|var| (place.to_string(), var)));
         }
-        gradients(&scalars, &vars, activations, at)
+        gradients((&scalars, layers.kept()), &vars, activations, at)
     }
 
     /// (dF/dy)(dy/dx) for one neuron y of a layer, or the sum of it over several, at these points of the inputs.
@@ -91,11 +91,11 @@ impl Question<'_> {
         let caught = take(&mut layers, place, at)?;
         let upper: Vec<_> = caught.var.map(|var| (place.to_string(), var)).into_iter().collect();
         let activation = at.unfold(&caught.activation)?;
-        let above = gradients(&scalars, &upper, vec![activation.clone()], at)?;
+        let above = gradients((&scalars, layers.kept()), &upper, vec![activation.clone()], at)?;
         let weigh = if captum { Neuron::weighted_by_captum } else { Neuron::weighted };
         let weighted = weigh(neuron, &activation, &above.gradients[0], place.layer(), at)?;
-        let below = gradients(&weighted, &inputs, points, at)?;
-        Ok(Sample { scalars: above.scalars, graph_bytes: above.graph_bytes + below.graph_bytes, ..below })
+        let below = gradients((&weighted, 0), &inputs, points, at)?;
+        Ok(Sample { scalars: above.scalars, footprint: above.footprint.beside(below.footprint), ..below })
     }
 
     /// These rows, of which equal ones are evaluated once: equal in their inputs and in the layers' activations.

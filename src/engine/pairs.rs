@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use super::budget::Footprint;
 use super::examination::Attributed;
 use super::forward::take;
 use super::gradient::gradients;
@@ -43,7 +44,7 @@ struct Multipliers {
     points: Vec<Tensor>,
     /// F(x) − F(b).
     differences: Vec<f64>,
-    graph_bytes: usize,
+    footprint: Footprint,
 }
 
 impl Question<'_> {
@@ -59,9 +60,9 @@ impl Question<'_> {
             let pairs = self.pairs(baselines, lines, &block)?;
             let multipliers = self.multipliers(&pairs, of, how.captum)?;
             let numbers = if how.multiply { multipliers.products()? } else { multipliers.numbers()? };
-            let Multipliers { values, differences, graph_bytes, .. } = multipliers;
+            let Multipliers { values, differences, footprint, .. } = multipliers;
             let differences = how.multiply.then_some(differences);
-            Ok((Finished::new(block, numbers, &values, differences), graph_bytes))
+            Ok((Finished::new(block, numbers, &values, differences), footprint))
         };
         let mut totals = Totals::new(lines, 0);
         if how.sampled {
@@ -122,7 +123,7 @@ impl Question<'_> {
         for place in of.places() {
             vars.extend(take(&mut layers, place, &pairs.at)?.var.map(|var| (place.to_string(), var)));
         }
-        let sample = match gradients(&scalars, &vars, Vec::new(), &pairs.at) {
+        let sample = match gradients((&scalars, layers.kept()), &vars, Vec::new(), &pairs.at) {
             Err(error) if error.kind() == ErrorKind::Gradient && of.places().len() > 1 => {
                 for place in of.places() {
                     self.multipliers(pairs, Attributed::Replaced(std::slice::from_ref(place)), captum)?;
@@ -139,7 +140,7 @@ impl Question<'_> {
             values: upper.collect::<Result<_>>()?,
             points: vars.iter().map(|(_, var)| pairs.at.unfold(var)).collect::<Result<_>>()?,
             differences,
-            graph_bytes: sample.graph_bytes,
+            footprint: sample.footprint,
         })
     }
 
@@ -182,7 +183,7 @@ impl Question<'_> {
         let Some(caught) = layers.take(place) else { return Ok(false) };
         let Some(var) = caught.var else { return Ok(false) };
         let numbers = host(scalars)?;
-        let Ok(sample) = gradients(scalars, &[(place.to_string(), var)], Vec::new(), at) else { return Ok(false) };
+        let Ok(sample) = gradients((scalars, 0), &[(place.to_string(), var)], Vec::new(), at) else { return Ok(false) };
         let (multipliers, activation) = (host(&sample.gradients[0])?, host(&caught.activation)?);
         let half = activation.len() / 2;
         let sum: f64 = (0..half).map(|index| multipliers[index] * (activation[index] - activation[half + index])).sum();

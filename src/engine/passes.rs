@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use candle_core::Tensor;
 
-use super::Budget;
+use super::budget::{Budget, Footprint};
 use crate::cores;
 use crate::deep_stack;
 use crate::error::{ErrorKind, Result, error};
@@ -25,9 +25,9 @@ impl Passes {
         Self { rows, workers: 1 }
     }
 
-    /// Passes for `total` rows within a budget. A pass of one row has kept `one` bytes; `two` returns what a pass of
-    /// two rows keeps, if the model takes two.
-    pub(crate) fn plan(budget: &Budget, total: usize, one: usize, two: impl FnOnce() -> Option<usize>) -> Self {
+    /// Passes for `total` rows within a budget. `one` is what a pass of one row held; `two` returns what a pass of two
+    /// rows holds, if the model takes two.
+    pub(crate) fn plan(budget: &Budget, total: usize, one: Footprint, two: impl FnOnce() -> Option<Footprint>) -> Self {
         let (rows, workers) = budget.plan(total, one, two);
         Self { rows, workers }
     }
@@ -121,13 +121,13 @@ impl<F> Turn<F> {
     }
 }
 
-/// Folds what `evaluate` gives for `0..count`, with the bytes that it kept, in order and in passes of bounded memory.
-/// The first pass takes one row; if that is not enough to plan with, the next takes two. What they kept decides the
+/// Folds what `evaluate` gives for `0..count`, with what it held, in order and in passes of bounded memory.
+/// The first pass takes one row; if that is not enough to plan with, the next takes two. What they held decides the
 /// size of the other passes.
 pub(crate) fn in_measured_passes<T: Send>(
     budget: &Budget,
     count: usize,
-    evaluate: impl Fn(Range<usize>) -> Result<(T, usize)> + Sync,
+    evaluate: impl Fn(Range<usize>) -> Result<(T, Footprint)> + Sync,
     mut fold: impl FnMut(T) -> Result<()> + Send,
 ) -> Result<()> {
     let (first, one) = evaluate(0..1)?;
@@ -135,9 +135,9 @@ pub(crate) fn in_measured_passes<T: Send>(
     let mut second = None;
     let next = 1..count.min(3);
     let passes = Passes::plan(budget, count - 1, one, || {
-        let (result, bytes) = evaluate(next.clone()).ok()?;
+        let (result, footprint) = evaluate(next.clone()).ok()?;
         second = Some(result);
-        (next.len() == 2).then_some(bytes)
+        (next.len() == 2).then_some(footprint)
     });
     let mut done = 1;
     if let Some(second) = second {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use candle_core::Var;
 
+use super::budget::Footprint;
 use super::forward::take;
 use super::gradient::gradients;
 use super::gradient_passes::input_vars;
@@ -62,7 +63,7 @@ impl Question<'_> {
         Ok(integral)
     }
 
-    fn relevances(&self, rules: &LrpRules, places: &[Place], rows: Range<usize>) -> Result<(Relevances, usize)> {
+    fn relevances(&self, rules: &LrpRules, places: &[Place], rows: Range<usize>) -> Result<(Relevances, Footprint)> {
         let at = Expansion::of_inputs(rows.clone().collect());
         let points = self.input_points(&at)?;
         let mut wanted: Vec<(String, Var)> = if places.is_empty() { input_vars(&points)? } else { Vec::new() };
@@ -85,7 +86,7 @@ impl Question<'_> {
             activations.push(caught.activation.detach());
             wanted.extend(caught.var.map(|var| (place.to_string(), var)));
         }
-        let sample = gradients(&scalars, &wanted, activations, &at)?;
+        let sample = gradients((&scalars, layers.kept()), &wanted, activations, &at)?;
         if layers.blocks() == 0 || (places.is_empty() && rule.blocks() == 0) {
             bail!(
                 Layer,
@@ -115,7 +116,7 @@ impl Question<'_> {
         };
         let losses = (0..outputs.len()).map(loss).collect();
         let finished = Finished::new(rows, numbers, &sample.gradients, None);
-        Ok((Relevances { finished, losses }, sample.graph_bytes))
+        Ok((Relevances { finished, losses }, sample.footprint))
     }
 }
 

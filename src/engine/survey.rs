@@ -82,9 +82,9 @@ impl Question<'_> {
             let starts = [baselines.starts(&(0..1)).ok()?, baselines.starts(&(0..1)).ok()?];
             let pair = starts[0].iter().zip(&starts[1]).map(|(one, two)| Tensor::cat(&[one, two], 0));
             let elsewhere = self.elsewhere(pair.collect::<candle_core::Result<_>>().ok()?, &at).ok()?;
-            Some(evaluate(&elsewhere, &Expansion::new(vec![0, 1], 1)).ok()?.graph_bytes)
+            Some(evaluate(&elsewhere, &Expansion::new(vec![0, 1], 1)).ok()?.footprint)
         };
-        let passes = Passes::plan(&self.budget, lines.count() * points, sample.graph_bytes, two);
+        let passes = Passes::plan(&self.budget, lines.count() * points, sample.footprint, two);
         Ok(Survey { passes, width, ends })
     }
 

@@ -26,6 +26,8 @@ pub struct Layers {
     rule: Option<Arc<dyn Rule>>,
     /// The outputs of blocks that are not affine, in a pass that follows a rule.
     nonlinear: Vec<TensorId>,
+    /// The bytes that blocks keep for their backward beside their outputs.
+    kept: usize,
     /// The layers that are blocks, and how many blocks there were, in a pass that follows a rule.
     block_layers: Vec<String>,
     blocks: usize,
@@ -174,6 +176,28 @@ impl Layers {
         self.block_layers.extend(layer.map(str::to_string));
         let follows_nonlinear = inputs.iter().any(|input| self.nonlinear.contains(&input.id()));
         At { layer: layer.map(str::to_string), place, follows_nonlinear }
+    }
+
+    /// Whether a part of the model may be computed as one operation, of which only these layers inside are known: this is
+    /// no training step, no rule is followed, and nothing inside is tapped.
+    pub(crate) fn may_fuse(&self, inside: &[&str]) -> bool {
+        let is_inside = |place: &Place| inside.contains(&place.layer());
+        !self.training && self.rule.is_none() && !self.taps.keys().any(is_inside)
+    }
+
+    /// Names a layer inside an operation, whose output is made nowhere else.
+    pub(crate) fn pass_by(&mut self, name: &str, shape: Vec<usize>) {
+        self.visited.push(LayerInfo { name: name.to_string(), shape });
+    }
+
+    /// Notes that a block keeps this many bytes for its backward.
+    pub(crate) fn keep(&mut self, bytes: usize) {
+        self.kept += bytes;
+    }
+
+    /// The bytes that blocks keep for their backward beside their outputs.
+    pub(crate) fn kept(&self) -> usize {
+        self.kept
     }
 
     /// Whether this pass is part of a training step, so that weights must be tracked.

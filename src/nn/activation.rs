@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Module, Result, Shape, Tensor};
 
 use super::block::{Block, Operation, only};
+use super::exponential::{self, exp, vectorized};
 use super::on_cpu::{elements, is_fusible, unsupported, widened};
 use crate::error::bail;
 
@@ -78,7 +79,7 @@ impl Activation {
         widened(
             x,
             |x| {
-                if is_fusible(x) { Ok(x.contiguous()?.apply_op1(Pointwise(*self))?) } else { Ok(self.composed(x)?) }
+                if is_fusible(x) { Ok(x.contiguous()?.apply_op1(Applied(*self))?) } else { Ok(self.composed(x)?) }
             },
         )
     }
@@ -122,6 +123,11 @@ impl Activation {
         }
     }
 
+    /// Whether the derivative is told by the input, not by the output.
+    fn tells_by_input(self) -> bool {
+        matches!(self, Activation::Gelu | Activation::LeakyRelu { .. } | Activation::Elu { .. })
+    }
+
     /// The derivative: from the output `y`, or from the input `x` for kinds whose output does not determine it.
     fn derivative(self, x_or_y: f64) -> f64 {
         let y = x_or_y;
@@ -157,9 +163,53 @@ fn normal_distribution(x: f64) -> f64 {
     0.5 * (1. + candle_core::cpu::erf::erf_f64(x * std::f64::consts::FRAC_1_SQRT_2))
 }
 
-struct Pointwise(Activation);
+/// A function of each number.
+pub(crate) trait Pointwise: Send + Sync {
+    /// Puts the function's value in the place of each number, and its derivative into `slopes`.
+    fn replace(&self, values: &mut [f32], slopes: Option<&mut [f32]>);
+}
 
-impl CustomOp1 for Pointwise {
+impl Pointwise for Activation {
+    fn replace(&self, values: &mut [f32], slopes: Option<&mut [f32]>) {
+        let kind = *self;
+        vectorized(
+            #[inline(always)]
+            || match (kind, slopes) {
+                (Activation::Relu, None) => replaced(values, |x| if x <= 0. { 0. } else { x }),
+                (Activation::Relu, Some(slopes)) => {
+                    replaced_with(values, slopes, |x| if x <= 0. { (0., 0.) } else { (x, f32::from(u8::from(x > 0.))) })
+                }
+                (Activation::Sigmoid, None) => replaced(values, |x| 1. / (1. + exp(-x))),
+                (Activation::Gelu, None) => replaced(values, |x| x * exponential::normal_distribution(x).0),
+                (Activation::Gelu, Some(slopes)) => replaced_with(values, slopes, |x| {
+                    let (share, density) = exponential::normal_distribution(x);
+                    (x * share, share + x * density)
+                }),
+                (_, None) => replaced(values, |x| kind.value(f64::from(x)) as f32),
+                (_, Some(slopes)) => replaced_with(values, slopes, |x| {
+                    let y = kind.value(f64::from(x));
+                    let known = if kind.tells_by_input() { f64::from(x) } else { y };
+                    (y as f32, kind.derivative(known) as f32)
+                }),
+            },
+        );
+    }
+}
+
+#[inline(always)]
+fn replaced(values: &mut [f32], function: impl Fn(f32) -> f32) {
+    values.iter_mut().for_each(|x| *x = function(*x));
+}
+
+/// The same for a function that gives its derivative too.
+#[inline(always)]
+pub(crate) fn replaced_with(values: &mut [f32], slopes: &mut [f32], function: impl Fn(f32) -> (f32, f32)) {
+    values.iter_mut().zip(slopes).for_each(|(x, slope)| (*x, *slope) = function(*x));
+}
+
+struct Applied(Activation);
+
+impl CustomOp1 for Applied {
     fn name(&self) -> &'static str {
         "activation"
     }
@@ -168,12 +218,9 @@ impl CustomOp1 for Pointwise {
         let kind = self.0;
         let storage = match storage {
             CpuStorage::F32(values) => {
-                let values = elements(values, layout)?.iter();
-                CpuStorage::F32(match kind {
-                    Activation::Relu => values.map(|&x| if x <= 0. { 0. } else { x }).collect(),
-                    Activation::Sigmoid => values.map(|&x| 1. / (1. + (-x).exp())).collect(),
-                    _ => values.map(|&x| kind.value(f64::from(x)) as f32).collect(),
-                })
+                let mut values = elements(values, layout)?.to_vec();
+                kind.replace(&mut values, None);
+                CpuStorage::F32(values)
             }
             CpuStorage::F64(values) => {
                 CpuStorage::F64(elements(values, layout)?.iter().map(|&x| kind.value(x)).collect())
@@ -184,10 +231,7 @@ impl CustomOp1 for Pointwise {
     }
 
     fn bwd(&self, arg: &Tensor, res: &Tensor, grad_res: &Tensor) -> Result<Option<Tensor>> {
-        let known = match self.0 {
-            Activation::Gelu | Activation::LeakyRelu { .. } | Activation::Elu { .. } => arg,
-            _ => res,
-        };
+        let known = if self.0.tells_by_input() { arg } else { res };
         known.detach().apply_op2_no_bwd(&grad_res.contiguous()?, &PointwiseGradient(self.0)).map(Some)
     }
 }
@@ -210,10 +254,15 @@ impl CustomOp2 for PointwiseGradient {
         let storage = match (known, grad) {
             (CpuStorage::F32(known), CpuStorage::F32(grad)) => {
                 let pairs = elements(known, known_layout)?.iter().zip(elements(grad, grad_layout)?);
-                CpuStorage::F32(match kind {
+                let of_gelu = |x: f32| {
+                    let (share, density) = exponential::normal_distribution(x);
+                    share + x * density
+                };
+                CpuStorage::F32(vectorized(|| match kind {
                     Activation::Sigmoid => pairs.map(|(&y, &g)| g * y * (1. - y)).collect(),
+                    Activation::Gelu => pairs.map(|(&x, &g)| g * of_gelu(x)).collect(),
                     _ => pairs.map(|(&k, &g)| (kind.derivative(f64::from(k)) * f64::from(g)) as f32).collect(),
-                })
+                }))
             }
             (CpuStorage::F64(known), CpuStorage::F64(grad)) => {
                 let pairs = elements(known, known_layout)?.iter().zip(elements(grad, grad_layout)?);

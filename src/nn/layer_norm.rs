@@ -64,6 +64,11 @@ impl LayerNorm {
         self.bias.as_ref()
     }
 
+    /// What is added to the variance.
+    pub(crate) fn eps(&self) -> f64 {
+        self.eps
+    }
+
     /// The weights that training may change.
     pub fn parameters(&self) -> Vec<Var> {
         std::iter::once(&self.weight).chain(&self.bias).cloned().collect()

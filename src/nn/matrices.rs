@@ -50,6 +50,12 @@ impl<'a, T> Matrix<'a, T> {
         }
     }
 
+    /// The matrix with rows and columns exchanged.
+    pub(super) fn turned(self) -> Self {
+        let Self { values, rows, columns, row_stride, column_stride } = self;
+        Self { values, rows: columns, columns: rows, row_stride: column_stride, column_stride: row_stride }
+    }
+
     /// Whether every element is in the slice.
     fn is_whole(&self) -> bool {
         let last = |count: usize, stride: usize| count.saturating_sub(1).checked_mul(stride);
@@ -59,42 +65,63 @@ impl<'a, T> Matrix<'a, T> {
     }
 }
 
+/// Rows of numbers to which a product goes, `stride` apart.
+pub(super) struct Rows<'a, T> {
+    pub(super) values: &'a mut [T],
+    pub(super) stride: usize,
+}
+
 /// out = a·b, row-major.
 pub(super) fn multiply<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: &mut [T]) -> Result<()> {
+    if out.len() != a.rows * b.columns {
+        return Err(Error::Msg(format!("{} numbers for a product of [{}, {}]", out.len(), a.rows, b.columns)));
+    }
+    multiply_into(a, b, Rows { values: out, stride: b.columns }, false)
+}
+
+/// out = a·b, or out + a·b if the product is `added`.
+pub(super) fn multiply_into<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: Rows<T>, added: bool) -> Result<()> {
     let (rows, columns, depth) = (a.rows, b.columns, a.columns);
-    if depth != b.rows || out.len() != rows * columns || !a.is_whole() || !b.is_whole() {
+    let fits = columns <= out.stride
+        && Matrix { values: &*out.values, rows, columns, row_stride: out.stride, column_stride: 1 }.is_whole();
+    if depth != b.rows || !fits || !a.is_whole() || !b.is_whole() {
         return Err(Error::Msg(format!(
             "a product of [{rows}, {depth}] and [{}, {columns}] into {} numbers",
             b.rows,
-            out.len()
+            out.values.len()
         )));
     }
-    if depth == 0 || out.is_empty() {
-        out.fill(T::ZERO);
+    if rows * columns == 0 || (depth == 0 && added) {
+        return Ok(());
+    }
+    if depth == 0 {
+        for row in out.values.chunks_mut(out.stride).take(rows) {
+            row[..columns].fill(T::ZERO);
+        }
         return Ok(());
     }
     let parallelism = match cores::free() {
         cores if cores > 1 && rows * columns * depth >= ALONE => Parallelism::Rayon(cores),
         _ => Parallelism::None,
     };
-    // SAFETY: every element of `a` and `b` is in its slice, `out` holds `rows` rows of `columns` numbers and overlaps
-    // neither; no slice is longer than `isize::MAX`, so neither is a stride that leads to an element.
+    // SAFETY: every element of `a`, `b` and `out` is in its slice, `out` overlaps neither other; no slice is longer
+    // than `isize::MAX`, so neither is a stride that leads to an element.
     unsafe {
         gemm::gemm(
             rows,
             columns,
             depth,
-            out.as_mut_ptr(),
+            out.values.as_mut_ptr(),
             1,
-            columns as isize,
-            false,
+            out.stride as isize,
+            added,
             a.values.as_ptr(),
             a.column_stride as isize,
             a.row_stride as isize,
             b.values.as_ptr(),
             b.column_stride as isize,
             b.row_stride as isize,
-            T::ZERO,
+            if added { T::ONE } else { T::ZERO },
             T::ONE,
             false,
             false,

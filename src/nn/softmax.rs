@@ -4,6 +4,7 @@ use candle_core::shape::Dim;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 
 use super::block::{Block, Operation, only};
+use super::exponential::{Exponential, vectorized};
 use super::on_cpu::{elements, is_fusible, map_storage, widened};
 use crate::error::bail;
 
@@ -69,12 +70,14 @@ impl CustomOp1 for SoftmaxLast {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let result: Result<CpuStorage> = map_storage!(storage, |values| {
             let mut result = elements(values, layout)?.to_vec();
-            for row in result.chunks_exact_mut(self.width) {
-                let largest = row.iter().copied().reduce(|a, b| if b > a { b } else { a }).unwrap_or(0.);
-                row.iter_mut().for_each(|value| *value = (*value - largest).exp());
-                let sum = row.iter().sum::<Real>();
-                row.iter_mut().for_each(|value| *value /= sum);
-            }
+            vectorized(|| {
+                for row in result.chunks_exact_mut(self.width) {
+                    let largest = row.iter().copied().reduce(|a, b| if b > a { b } else { a }).unwrap_or(0.);
+                    row.iter_mut().for_each(|value| *value = (*value - largest).exponential());
+                    let sum = row.iter().sum::<Real>();
+                    row.iter_mut().for_each(|value| *value /= sum);
+                }
+            });
             result
         });
         Ok((result?, layout.shape().clone()))

@@ -5,6 +5,7 @@ use candle_explain::nn::{LayerNorm, avg_pool2d, max, max_pool2d, softmax};
 use candle_explain::prelude::*;
 
 use crate::plain::numbers;
+use crate::tidy::PACKAGES;
 
 type Operation = dyn Fn(&Tensor) -> candle_core::Result<Tensor>;
 
@@ -228,10 +229,12 @@ fn names_in_source(file: &str, source: &str) -> Vec<String> {
 fn every_block_is_here() {
     let here: Vec<&str> = blocks(DType::F64).iter().map(|block| block.name).collect();
     let mut found = 0;
-    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/nn")).unwrap() {
-        let path = entry.unwrap().path();
+    for (path, text) in PACKAGES[0].files() {
+        if PACKAGES[0].module(&path) != "nn" {
+            continue;
+        }
         let file = path.file_name().unwrap().to_str().unwrap();
-        for name in names_in_source(file, &std::fs::read_to_string(&path).unwrap()) {
+        for name in names_in_source(file, &text) {
             assert!(here.contains(&name.as_str()), "{name} in {file} has no test of its backward");
             found += 1;
         }

@@ -11,7 +11,7 @@ use super::projections::Projections;
 use super::rotary::Rotation;
 use crate::error::{Result, bail};
 use crate::model::Layers;
-use crate::nn::{MatMul, Softmax};
+use crate::nn::{MatMul, SelfAttention, Softmax};
 
 /// What all layers of an encoder share in a pass.
 pub(super) struct Shared {
@@ -61,6 +61,29 @@ impl Attention {
         })
     }
 
+    /// The name of the layer that tells what each token attends to.
+    pub(super) fn layer_of_weights(layer: &str) -> String {
+        format!("{layer}.attention.weights")
+    }
+
+    /// What one operation for the whole layer needs; `None` if queries and keys are made in a way of their own.
+    pub(super) fn parts(&self, shared: &Shared) -> Option<SelfAttention> {
+        let distances = match self.plan.relation {
+            Relation::None => None,
+            Relation::Biased => shared.distances.as_ref(),
+            Relation::Rotary(_) | Relation::Disentangled(_) => return None,
+        };
+        if self.plan.terms != 1 {
+            return None;
+        }
+        Some(SelfAttention {
+            heads: self.heads,
+            projections: self.projections.linears(),
+            output: self.output.linear.clone(),
+            additions: distances.into_iter().chain(shared.masks.get(self.plan.near)).cloned().collect(),
+        })
+    }
+
     /// `[batch, tokens, width]` to the same; `layer` is the name of the pass.
     pub(super) fn forward(&self, x: &Tensor, layer: &str, shared: &Shared, layers: &mut Layers) -> Result<Tensor> {
         let (batch, tokens, width) = x.dims3()?;
@@ -75,7 +98,7 @@ impl Attention {
             logits = logits.broadcast_add(mask)?;
         }
         let weights = layers.run(&Softmax { axis: 3 }, &logits)?;
-        let weights = layers.visit(&format!("{layer}.attention.weights"), weights)?;
+        let weights = layers.visit(&Self::layer_of_weights(layer), weights)?;
         let weights = layers.dropout(weights)?;
         let context = layers.run(&MatMul, &[&weights, &values])?;
         let context = context.transpose(1, 2)?.contiguous()?.reshape((batch, tokens, width))?;

@@ -1,5 +1,7 @@
 //! The feed-forward network of a layer.
 
+use std::sync::Arc;
+
 use candle_core::{D, Tensor};
 
 use super::architecture::FeedForwardPlan;
@@ -9,7 +11,7 @@ use super::nonlinearity::Nonlinearity;
 use super::part::{Dense, made_of};
 use crate::error::Result;
 use crate::model::Layers;
-use crate::nn::Multiply;
+use crate::nn::{Multiply, TwoLayers};
 
 #[derive(Clone, Debug)]
 pub(super) struct FeedForward {
@@ -39,6 +41,15 @@ impl FeedForward {
         checkpoint.check_size(config, plan.width, between)?;
         let output = checkpoint.dense(&format!("{layer}.{}", plan.output), plan.bias, between, width)?;
         Ok(Self { inner, activation: plan.activation, gated: plan.gated, output })
+    }
+
+    /// What one operation for the whole layer needs; `None` if there is a gate.
+    pub(super) fn parts(&self) -> Option<TwoLayers> {
+        (!self.gated).then(|| TwoLayers {
+            inner: self.inner.linear.clone(),
+            activation: Arc::new(self.activation),
+            outer: self.output.linear.clone(),
+        })
     }
 
     /// `[batch, tokens, width]` to the same.

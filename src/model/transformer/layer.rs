@@ -10,6 +10,7 @@ use super::feed_forward::FeedForward;
 use super::part::{Norm, made_of};
 use crate::error::Result;
 use crate::model::Layers;
+use crate::nn::EncoderLayer;
 
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
@@ -45,12 +46,35 @@ impl Layer {
     /// `[batch, tokens, width]` to the same, in the pass of this name.
     pub(super) fn forward(&self, x: &Tensor, pass: &str, shared: &Shared, layers: &mut Layers) -> Result<Tensor> {
         let x = layers.visit_input(pass, x.clone())?;
-        let result = if self.norms_first {
-            self.behind_norms(&x, pass, shared, layers)
-        } else {
-            self.before_norms(&x, pass, shared, layers)
-        }?;
+        let result = match self.fused(&x, pass, shared, layers)? {
+            Some(result) => result,
+            None if self.norms_first => self.behind_norms(&x, pass, shared, layers)?,
+            None => self.before_norms(&x, pass, shared, layers)?,
+        };
         layers.visit(pass, result)
+    }
+
+    /// The layer as one operation, if it has the parts for it and nobody looks inside.
+    fn fused(&self, x: &Tensor, pass: &str, shared: &Shared, layers: &mut Layers) -> Result<Option<Tensor>> {
+        let weights = Attention::layer_of_weights(pass);
+        let Some(attention) = self.attention.parts(shared).filter(|_| layers.may_fuse(&[&weights])) else {
+            return Ok(None);
+        };
+        let Some(feed_forward) = self.feed_forward.parts() else { return Ok(None) };
+        let layer = EncoderLayer {
+            norms_first: self.norms_first,
+            attention,
+            attention_norm: self.attention_norm.as_ref().map(|norm| norm.norm.clone()),
+            feed_forward,
+            output_norm: self.output_norm.norm.clone(),
+        };
+        if !layer.takes(x) {
+            return Ok(None);
+        }
+        layers.pass_by(&weights, layer.shape_of_weights(x)?);
+        let (result, kept) = layer.forward(x)?;
+        layers.keep(kept);
+        Ok(Some(result))
     }
 
     fn behind_norms(&self, x: &Tensor, pass: &str, shared: &Shared, layers: &mut Layers) -> Result<Tensor> {

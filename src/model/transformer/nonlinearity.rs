@@ -2,7 +2,7 @@
 
 use candle_core::{Module, Result, Tensor};
 
-use crate::nn::{Activation, Block, Operation, only};
+use crate::nn::{Activation, Block, Operation, Pointwise, exp, only, replaced_with};
 
 /// √(2/π), of the tanh approximation of GELU.
 const GELU_SCALE: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
@@ -77,6 +77,51 @@ impl Nonlinearity {
             Self::Relu6 => clipped(x, 6.),
             Self::HardSwish => (x * clipped(&(x + 3.)?, 6.)?)? / 6.,
             Self::Linear => Ok(x.clone()),
+        }
+    }
+}
+
+impl Nonlinearity {
+    /// Its value and its derivative.
+    fn value_and_slope(self, x: f32) -> (f32, f32) {
+        let logistic = |x: f32| 1. / (1. + exp(-x));
+        let step = |x: f32| f32::from(u8::from(x > 0.));
+        let scaled = |scale: f32| {
+            let share = logistic(scale * x);
+            (x * share, share + scale * x * share * (1. - share))
+        };
+        match self {
+            Self::GeluTanh { scale } => {
+                let (scale, cubic) = (scale as f32, GELU_CUBIC as f32);
+                // (1 + tanh u) / 2
+                let share = logistic(2. * scale * (x + cubic * x * x * x));
+                (x * share, share + 2. * scale * x * share * (1. - share) * (1. + 3. * cubic * x * x))
+            }
+            Self::QuickGelu => scaled(QUICK_GELU_SCALE as f32),
+            Self::Silu => scaled(1.),
+            Self::ClippedGelu => {
+                let (mut value, mut slope) = ([x], [0.]);
+                Activation::Gelu.replace(&mut value, Some(&mut slope));
+                let limit = GELU_LIMIT as f32;
+                (value[0].clamp(-limit, limit), slope[0] * (step(value[0] + limit) - step(value[0] - limit)))
+            }
+            Self::ReluSquared => (x.max(0.) * x.max(0.), 2. * x.max(0.)),
+            Self::Relu6 => (x.clamp(0., 6.), step(x) - step(x - 6.)),
+            Self::HardSwish => {
+                let gate = (x + 3.).clamp(0., 6.);
+                (x * gate / 6., (gate + x * (step(x + 3.) - step(x - 3.))) / 6.)
+            }
+            Self::Linear | Self::Plain(_) => (x, 1.),
+        }
+    }
+}
+
+impl Pointwise for Nonlinearity {
+    fn replace(&self, values: &mut [f32], slopes: Option<&mut [f32]>) {
+        match (self, slopes) {
+            (Self::Plain(activation), slopes) => activation.replace(values, slopes),
+            (_, Some(slopes)) => replaced_with(values, slopes, |x| self.value_and_slope(x)),
+            (_, None) => values.iter_mut().for_each(|x| *x = self.value_and_slope(*x).0),
         }
     }
 }

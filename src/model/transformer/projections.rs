@@ -7,6 +7,7 @@ use super::checkpoint::Checkpoint;
 use super::part::{Dense, Part};
 use crate::error::Result;
 use crate::model::Layers;
+use crate::nn::Linear;
 
 #[derive(Clone, Debug)]
 pub(super) enum Projections {
@@ -31,6 +32,14 @@ impl Projections {
             },
             ProjectionsPlan::Joined(name) => Self::Joined(dense(name, 3 * width)?),
         })
+    }
+
+    /// The layers, whose outputs side by side are queries, keys and values.
+    pub(super) fn linears(&self) -> Vec<Linear> {
+        match self {
+            Self::Apart { queries, keys, values } => [queries, keys, values].map(|dense| dense.linear.clone()).into(),
+            Self::Joined(all) => vec![all.linear.clone()],
+        }
     }
 
     /// Queries, keys and values of `[batch, tokens, width]`, each of that shape.

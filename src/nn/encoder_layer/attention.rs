@@ -1,0 +1,130 @@
+//! Attention of one example, and the gradient of its queries, keys and values.
+
+use candle_core::Result;
+
+use super::additions::Additions;
+use crate::nn::exponential::{exp, vectorized};
+use crate::nn::lanes::{largest, sum, sum_of};
+use crate::nn::matrices::{Matrix, Rows, multiply_into};
+
+/// How queries, keys and values `[tokens, 3, heads, size]` lie in a slice.
+#[derive(Clone, Copy)]
+pub(super) struct Heads {
+    pub(super) heads: usize,
+    pub(super) size: usize,
+    pub(super) tokens: usize,
+}
+
+/// The queries, the keys or the values of a head.
+#[derive(Clone, Copy)]
+enum Part {
+    Queries,
+    Keys,
+    Values,
+}
+
+impl Heads {
+    pub(super) fn width(&self) -> usize {
+        self.heads * self.size
+    }
+
+    /// The factor of the products of queries and keys.
+    fn scale(&self) -> f32 {
+        1. / (self.size as f32).sqrt()
+    }
+
+    fn start(&self, part: Part, head: usize) -> usize {
+        part as usize * self.width() + head * self.size
+    }
+
+    fn part<'a>(&self, projected: &'a [f32], part: Part, head: usize) -> Matrix<'a, f32> {
+        let values = &projected[self.start(part, head)..];
+        Matrix { values, rows: self.tokens, columns: self.size, row_stride: 3 * self.width(), column_stride: 1 }
+    }
+
+    /// The weights of a head, `[tokens, tokens]`.
+    fn square<'a>(&self, values: &'a [f32]) -> Matrix<'a, f32> {
+        Matrix { values, rows: self.tokens, columns: self.tokens, row_stride: self.tokens, column_stride: 1 }
+    }
+
+    /// softmax(QKᵀ/√size + additions)·V for each head: the weights `[heads, tokens, tokens]`, and what they give,
+    /// `[tokens, heads, size]`.
+    pub(super) fn attend(
+        &self,
+        projected: &[f32],
+        (additions, example): (&Additions, usize),
+        weights: &mut [f32],
+        context: &mut [f32],
+    ) -> Result<()> {
+        let (tokens, scale) = (self.tokens, self.scale());
+        for (head, weights) in weights.chunks_exact_mut(tokens * tokens).enumerate() {
+            let [queries, keys, values] =
+                [Part::Queries, Part::Keys, Part::Values].map(|part| self.part(projected, part, head));
+            multiply_into(&queries, &keys.turned(), Rows { values: weights, stride: tokens }, false)?;
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (query, row) in weights.chunks_exact_mut(tokens).enumerate() {
+                        row.iter_mut().for_each(|logit| *logit *= scale);
+                        for addition in additions.rows(example, head, query) {
+                            row.iter_mut().zip(addition).for_each(|(logit, addition)| *logit += addition);
+                        }
+                        softmax(row);
+                    }
+                },
+            );
+            let context = Rows { values: &mut context[head * self.size..], stride: self.width() };
+            multiply_into(&self.square(weights), &values, context, false)?;
+        }
+        Ok(())
+    }
+
+    /// The gradient of queries, keys and values from that of what attention gives; `square` is room for
+    /// `[tokens, tokens]`.
+    pub(super) fn gradient(
+        &self,
+        projected: &[f32],
+        weights: &[f32],
+        g: &[f32],
+        square: &mut [f32],
+        out: &mut [f32],
+    ) -> Result<()> {
+        let Self { tokens, size, .. } = *self;
+        let scale = self.scale();
+        let stride = 3 * self.width();
+        for (head, weights) in weights.chunks_exact(tokens * tokens).enumerate() {
+            let [queries, keys, values] =
+                [Part::Queries, Part::Keys, Part::Values].map(|part| self.part(projected, part, head));
+            let values_of = &g[head * size..];
+            let g =
+                Matrix { values: values_of, rows: tokens, columns: size, row_stride: self.width(), column_stride: 1 };
+            multiply_into(&g, &values.turned(), Rows { values: square, stride: tokens }, false)?;
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (row, g) in weights.chunks_exact(tokens).zip(square.chunks_exact_mut(tokens)) {
+                        let along = sum_of(row, g, |weight, g| weight * g);
+                        row.iter().zip(g).for_each(|(weight, g)| *g = weight * (*g - along) * scale);
+                    }
+                },
+            );
+            let mut to = |part: Part, a: &Matrix<f32>, b: &Matrix<f32>| {
+                multiply_into(a, b, Rows { values: &mut out[self.start(part, head)..], stride }, false)
+            };
+            let of_logits = self.square(square);
+            to(Part::Queries, &of_logits, &keys)?;
+            to(Part::Keys, &of_logits.turned(), &queries)?;
+            to(Part::Values, &self.square(weights).turned(), &g)?;
+        }
+        Ok(())
+    }
+}
+
+/// eˣ divided by its sum, relative to the largest value.
+#[inline(always)]
+fn softmax(row: &mut [f32]) {
+    let largest = largest(row);
+    row.iter_mut().for_each(|value| *value = exp(*value - largest));
+    let total = sum(row);
+    row.iter_mut().for_each(|value| *value /= total);
+}

@@ -1,0 +1,210 @@
+//! What a layer computes of a chunk of examples, and the gradient of its input.
+
+use std::collections::HashMap;
+
+use candle_core::{Result, Tensor};
+
+use super::EncoderLayer;
+use super::additions::Additions;
+use super::attention::Heads;
+use super::dense::{Dense, Weights};
+use super::held::held;
+use super::norm::Norm;
+use super::room::{Kept, Room, sized};
+use crate::nn::{LayerNorm, Linear, Pointwise};
+
+/// A layer whose weights are being read.
+pub(super) struct Parameters<'a> {
+    heads: Heads,
+    norms_first: bool,
+    projections: Dense<'a>,
+    output: Dense<'a>,
+    attention_norm: Option<Norm<'a>>,
+    inner: Dense<'a>,
+    activation: &'a dyn Pointwise,
+    outer: Dense<'a>,
+    output_norm: Norm<'a>,
+    additions: Additions<'a>,
+}
+
+impl EncoderLayer {
+    /// Its weights, and what it adds.
+    pub(super) fn tensors(&self) -> Vec<&Tensor> {
+        let (attention, feed_forward) = (&self.attention, &self.feed_forward);
+        let linears = [&attention.output, &feed_forward.inner, &feed_forward.outer];
+        let linears = attention.projections.iter().chain(linears);
+        let linears = linears.flat_map(|linear| std::iter::once(linear.weight()).chain(linear.bias()));
+        let norms = self.attention_norm.iter().chain([&self.output_norm]);
+        let norms = norms.flat_map(|norm| std::iter::once(norm.weight()).chain(norm.bias()));
+        linears.chain(norms).map(|var| var.as_tensor()).chain(&attention.additions).collect()
+    }
+
+    /// Runs `work` while nobody can change the weights.
+    pub(super) fn reading<T>(&self, tokens: usize, work: impl FnOnce(&Parameters) -> Result<T>) -> Result<T> {
+        let held: HashMap<_, _> = self.tensors().into_iter().map(|tensor| (tensor.id(), held(tensor))).collect();
+        let values = |tensor: &Tensor| held[&tensor.id()].values();
+        let norm = |norm: &LayerNorm| {
+            let bias = norm.bias().map(|bias| values(bias)).transpose()?;
+            Result::Ok(Norm { weight: values(norm.weight())?, bias, eps: norm.eps() as f32 })
+        };
+        let dense = |linears: &[&Linear]| {
+            let weights = |linear: &&Linear| {
+                let bias = linear.bias().map(|bias| values(bias)).transpose()?;
+                Ok(Weights { weight: values(linear.weight())?, bias })
+            };
+            let inputs = linears.first().map_or(1, |linear| linear.weight().dims()[1]);
+            Result::Ok(Dense { parts: linears.iter().map(weights).collect::<Result<_>>()?, inputs })
+        };
+        let (attention, feed_forward) = (&self.attention, &self.feed_forward);
+        let output = dense(&[&attention.output])?;
+        work(&Parameters {
+            heads: Heads { heads: attention.heads, size: output.inputs / attention.heads, tokens },
+            norms_first: self.norms_first,
+            projections: dense(&attention.projections.iter().collect::<Vec<_>>())?,
+            output,
+            attention_norm: self.attention_norm.as_ref().map(norm).transpose()?,
+            inner: dense(&[&feed_forward.inner])?,
+            activation: &*feed_forward.activation,
+            outer: dense(&[&feed_forward.outer])?,
+            output_norm: norm(&self.output_norm)?,
+            additions: Additions::of(&attention.additions, values)?,
+        })
+    }
+}
+
+impl Parameters<'_> {
+    /// The layer's output of a chunk that begins with this example; with `room.kept` filled for the gradient if it is
+    /// `tracked`.
+    pub(super) fn apply(
+        &self,
+        room: &mut Room,
+        example: usize,
+        x: &[f32],
+        tracked: bool,
+        out: &mut [f32],
+    ) -> Result<()> {
+        let rows = x.len() / self.heads.width();
+        let Room { kept, context, attended, inner, .. } = room;
+        let (context, attended) = (sized(context, x.len()), sized(attended, x.len()));
+        if !self.norms_first {
+            self.attend(kept, example, x, context)?;
+            match &self.attention_norm {
+                Some(norm) => {
+                    self.output.apply(context, Some(x), sized(&mut kept.attention.rows, x.len()))?;
+                    norm.apply(&mut kept.attention, attended);
+                }
+                None => self.output.apply(context, Some(x), attended)?,
+            }
+            let inner = self.feed(kept, rows, attended, inner, tracked)?;
+            self.outer.apply(inner, Some(attended), sized(&mut kept.output.rows, x.len()))?;
+            self.output_norm.apply(&mut kept.output, out);
+            return Ok(());
+        }
+        match &self.attention_norm {
+            Some(norm) => {
+                sized(&mut kept.attention.rows, x.len()).copy_from_slice(x);
+                norm.apply(&mut kept.attention, attended);
+                self.attend(kept, example, attended, context)?;
+            }
+            None => self.attend(kept, example, x, context)?,
+        }
+        self.output.apply(context, Some(x), attended)?;
+        sized(&mut kept.output.rows, x.len()).copy_from_slice(attended);
+        self.output_norm.apply(&mut kept.output, context);
+        let inner = self.feed(kept, rows, context, inner, tracked)?;
+        self.outer.apply(inner, Some(attended), out)
+    }
+
+    /// Queries, keys and values, and what attention makes of them.
+    fn attend(&self, kept: &mut Kept, example: usize, x: &[f32], context: &mut [f32]) -> Result<()> {
+        let heads = &self.heads;
+        let projected = sized(&mut kept.projected, 3 * x.len());
+        self.projections.apply(x, None, projected)?;
+        let pairs = heads.heads * heads.tokens * heads.tokens;
+        let size = heads.tokens * heads.width();
+        let weights = sized(&mut kept.weights, x.len() / size * pairs);
+        let examples = projected.chunks_exact(3 * size).zip(context.chunks_exact_mut(size));
+        for (index, ((projected, context), weights)) in examples.zip(weights.chunks_exact_mut(pairs)).enumerate() {
+            heads.attend(projected, (&self.additions, example + index), weights, context)?;
+        }
+        Ok(())
+    }
+
+    /// The inside of the feed-forward network.
+    fn feed<'r>(
+        &self,
+        kept: &mut Kept,
+        rows: usize,
+        x: &[f32],
+        inner: &'r mut Vec<f32>,
+        tracked: bool,
+    ) -> Result<&'r [f32]> {
+        let inner = sized(inner, rows * self.inner.outputs());
+        self.inner.apply(x, None, inner)?;
+        let slopes = tracked.then(|| sized(&mut kept.slopes, inner.len()));
+        self.activation.replace(inner, slopes);
+        Ok(inner)
+    }
+
+    /// The gradient of a chunk's input from that of its output.
+    pub(super) fn gradient(&self, kept: &Kept, room: &mut Room, g: &[f32], out: &mut [f32]) -> Result<()> {
+        let Room { context, attended, inner, projected, square, .. } = room;
+        let (context, attended) = (sized(context, g.len()), sized(attended, g.len()));
+        if !self.norms_first {
+            self.output_norm.gradient(&kept.output, g, attended);
+            self.feed_gradient(kept, attended, inner, context)?;
+            attended.iter_mut().zip(&*context).for_each(|(sum, part)| *sum += part);
+            match &self.attention_norm {
+                Some(norm) => norm.gradient(&kept.attention, attended, out),
+                None => out.copy_from_slice(attended),
+            }
+            self.output.gradient(out, context, false)?;
+            let projected = self.attention_gradient(kept, context, projected, square)?;
+            return self.projections.gradient(projected, out, true);
+        }
+        self.feed_gradient(kept, g, inner, context)?;
+        self.output_norm.gradient(&kept.output, context, attended);
+        attended.iter_mut().zip(g).for_each(|(sum, part)| *sum += part);
+        self.output.gradient(attended, context, false)?;
+        let projected = self.attention_gradient(kept, context, projected, square)?;
+        match &self.attention_norm {
+            Some(norm) => {
+                self.projections.gradient(projected, context, false)?;
+                norm.gradient(&kept.attention, context, out);
+                out.iter_mut().zip(&*attended).for_each(|(sum, part)| *sum += part);
+                Ok(())
+            }
+            None => {
+                out.copy_from_slice(attended);
+                self.projections.gradient(projected, out, true)
+            }
+        }
+    }
+
+    fn feed_gradient(&self, kept: &Kept, g: &[f32], inner: &mut Vec<f32>, out: &mut [f32]) -> Result<()> {
+        let inner = sized(inner, kept.slopes.len());
+        self.outer.gradient(g, inner, false)?;
+        inner.iter_mut().zip(&kept.slopes).for_each(|(g, slope)| *g *= slope);
+        self.inner.gradient(inner, out, false)
+    }
+
+    /// The gradient of queries, keys and values from that of what attention gives.
+    fn attention_gradient<'r>(
+        &self,
+        kept: &Kept,
+        g: &[f32],
+        projected: &'r mut Vec<f32>,
+        square: &mut Vec<f32>,
+    ) -> Result<&'r [f32]> {
+        let heads = &self.heads;
+        let projected = sized(projected, 3 * g.len());
+        let square = sized(square, heads.tokens * heads.tokens);
+        let (pairs, size) = (heads.heads * square.len(), heads.tokens * heads.width());
+        let examples = kept.projected.chunks_exact(3 * size).zip(kept.weights.chunks_exact(pairs));
+        let parts = examples.zip(g.chunks_exact(size)).zip(projected.chunks_exact_mut(3 * size));
+        for (((of_example, weights), g), out) in parts {
+            heads.gradient(of_example, weights, g, square, out)?;
+        }
+        Ok(projected)
+    }
+}
