@@ -175,16 +175,17 @@ impl Pointwise for Activation {
         vectorized(
             #[inline(always)]
             || match (kind, slopes) {
-                (Activation::Relu, None) => replaced(values, |x| if x <= 0. { 0. } else { x }),
+                (Activation::Relu, None) => replaced(values, relu),
                 (Activation::Relu, Some(slopes)) => {
-                    replaced_with(values, slopes, |x| if x <= 0. { (0., 0.) } else { (x, f32::from(u8::from(x > 0.))) })
+                    replaced_with(values, slopes, |x| (relu(x), f32::from(u8::from(x > 0.))))
                 }
-                (Activation::Sigmoid, None) => replaced(values, |x| 1. / (1. + exp(-x))),
-                (Activation::Gelu, None) => replaced(values, |x| x * exponential::normal_distribution(x).0),
-                (Activation::Gelu, Some(slopes)) => replaced_with(values, slopes, |x| {
-                    let (share, density) = exponential::normal_distribution(x);
-                    (x * share, share + x * density)
-                }),
+                (Activation::Sigmoid, None) => replaced(values, sigmoid),
+                (Activation::Gelu, None) => replaced(
+                    values,
+                    #[inline(always)]
+                    |x| gelu(x).0,
+                ),
+                (Activation::Gelu, Some(slopes)) => replaced_with(values, slopes, gelu),
                 (_, None) => replaced(values, |x| kind.value(f64::from(x)) as f32),
                 (_, Some(slopes)) => replaced_with(values, slopes, |x| {
                     let y = kind.value(f64::from(x));
@@ -197,14 +198,35 @@ impl Pointwise for Activation {
 }
 
 #[inline(always)]
+fn relu(x: f32) -> f32 {
+    if x <= 0. { 0. } else { x }
+}
+
+#[inline(always)]
+fn sigmoid(x: f32) -> f32 {
+    1. / (1. + exp(-x))
+}
+
+/// The value and its derivative.
+#[inline(always)]
+fn gelu(x: f32) -> (f32, f32) {
+    let (share, density) = exponential::normal_distribution(x);
+    (x * share, share + x * density)
+}
+
+#[inline(always)]
 fn replaced(values: &mut [f32], function: impl Fn(f32) -> f32) {
-    values.iter_mut().for_each(|x| *x = function(*x));
+    for x in values {
+        *x = function(*x);
+    }
 }
 
 /// The same for a function that gives its derivative too.
 #[inline(always)]
 pub(crate) fn replaced_with(values: &mut [f32], slopes: &mut [f32], function: impl Fn(f32) -> (f32, f32)) {
-    values.iter_mut().zip(slopes).for_each(|(x, slope)| (*x, *slope) = function(*x));
+    for (x, slope) in values.iter_mut().zip(slopes) {
+        (*x, *slope) = function(*x);
+    }
 }
 
 struct Applied(Activation);
@@ -254,13 +276,9 @@ impl CustomOp2 for PointwiseGradient {
         let storage = match (known, grad) {
             (CpuStorage::F32(known), CpuStorage::F32(grad)) => {
                 let pairs = elements(known, known_layout)?.iter().zip(elements(grad, grad_layout)?);
-                let of_gelu = |x: f32| {
-                    let (share, density) = exponential::normal_distribution(x);
-                    share + x * density
-                };
                 CpuStorage::F32(vectorized(|| match kind {
                     Activation::Sigmoid => pairs.map(|(&y, &g)| g * y * (1. - y)).collect(),
-                    Activation::Gelu => pairs.map(|(&x, &g)| g * of_gelu(x)).collect(),
+                    Activation::Gelu => pairs.map(|(&x, &g)| g * gelu(x).1).collect(),
                     _ => pairs.map(|(&k, &g)| (kind.derivative(f64::from(k)) * f64::from(g)) as f32).collect(),
                 }))
             }

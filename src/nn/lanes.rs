@@ -8,7 +8,9 @@ pub(super) fn sum(values: &[f32]) -> f32 {
     let (whole, rest) = values.as_chunks::<LANES>();
     let mut lanes = [0.; LANES];
     for part in whole {
-        lanes.iter_mut().zip(part).for_each(|(lane, x)| *lane += x);
+        for (lane, x) in lanes.iter_mut().zip(part) {
+            *lane += x;
+        }
     }
     total(lanes) + rest.iter().sum::<f32>()
 }
@@ -19,7 +21,9 @@ pub(super) fn sum_of(a: &[f32], b: &[f32], function: impl Fn(f32, f32) -> f32) -
     let ((whole_a, rest_a), (whole_b, rest_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let mut lanes = [0.; LANES];
     for (a, b) in whole_a.iter().zip(whole_b) {
-        lanes.iter_mut().zip(a.iter().zip(b)).for_each(|(lane, (a, b))| *lane += function(*a, *b));
+        for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+            *lane += function(*a, *b);
+        }
     }
     total(lanes) + rest_a.iter().zip(rest_b).map(|(a, b)| function(*a, *b)).sum::<f32>()
 }
@@ -31,7 +35,9 @@ pub(super) fn largest(values: &[f32]) -> f32 {
     let (whole, rest) = values.as_chunks::<LANES>();
     let mut lanes = [f32::NEG_INFINITY; LANES];
     for part in whole {
-        lanes.iter_mut().zip(part).for_each(|(lane, x)| *lane = larger(*lane, *x));
+        for (lane, x) in lanes.iter_mut().zip(part) {
+            *lane = larger(*lane, *x);
+        }
     }
     lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |a, b| larger(a, *b))
 }

@@ -29,6 +29,7 @@ mod product;
 mod reweighting;
 mod ruled;
 mod softmax;
+mod sum;
 
 use candle_core::{Tensor, Var};
 
@@ -47,6 +48,7 @@ pub use product::{MatMul, Multiply};
 pub use reweighting::Reweighting;
 pub(crate) use ruled::{At, Call, Rule, ordinary, run as run_ruled};
 pub use softmax::{Softmax, softmax};
+pub(crate) use sum::sum;
 
 use crate::error::{Result, bail};
 

@@ -73,9 +73,13 @@ impl CustomOp1 for SoftmaxLast {
             vectorized(|| {
                 for row in result.chunks_exact_mut(self.width) {
                     let largest = row.iter().copied().reduce(|a, b| if b > a { b } else { a }).unwrap_or(0.);
-                    row.iter_mut().for_each(|value| *value = (*value - largest).exponential());
+                    for value in row.iter_mut() {
+                        *value = (*value - largest).exponential();
+                    }
                     let sum = row.iter().sum::<Real>();
-                    row.iter_mut().for_each(|value| *value /= sum);
+                    for value in row.iter_mut() {
+                        *value /= sum;
+                    }
                 }
             });
             result

@@ -8,7 +8,11 @@ use candle_explain::prelude::*;
 use crate::themes::draws_the_same_in_both;
 
 /// What differs from run to run: times, and deltas that are nothing but rounding.
-const UNSTEADY: [(&str, &str); 2] = [(r"in \d+\.\d+ s", "in [time]"), (r"-?\d(\.\d+)?e-\d+", "[tiny]")];
+const UNSTEADY: [(&str, &str); 3] = [
+    (r"in \d+\.\d+ s", "in [time]"),
+    (r#"textLength="[\d.]+"([^>]*>\n)-?\d(\.\d+)?e-\d+"#, "textLength=\"[its]\"$1[tiny]"),
+    (r"-?\d(\.\d+)?e-\d+", "[tiny]"),
+];
 
 /// Holds a figure's HTML, text and picture, light and dark, against `tests/suite/snapshots/`.
 fn hold<F: Figure + Clone>(name: &str, figure: &F) {

@@ -8,6 +8,7 @@ use super::config::Config;
 use super::part::{Dense, Norm, Table, made_of};
 use crate::error::{Result, bail};
 use crate::model::Layers;
+use crate::nn::sum;
 
 const POSITIONS: &str = "embeddings.position_embeddings";
 const TOKEN_TYPES: &str = "embeddings.token_type_embeddings";
@@ -116,21 +117,21 @@ impl Embeddings {
             Ok(table.pick(layers, numbers)?.reshape((batch, tokens, ()))?)
         };
         let words = pick(&self.words, host.iter().flatten().map(|id| *id as u32).collect(), layers)?;
-        let mut sum = layers.visit(&self.words.name, words)?;
+        let mut total = layers.visit(&self.words.name, words)?;
         let type_ids = self.type_ids(types, ids)?;
         if let Some(types) = &self.token_types {
             let types = pick(types, type_ids, layers)?;
-            sum = (sum + layers.visit(TOKEN_TYPES, types)?)?;
+            total = sum(&total, &layers.visit(TOKEN_TYPES, types)?)?;
         }
         if let Some(positions) = &self.positions {
             let places = host.iter().flat_map(|row| self.position_ids(row)).collect();
             let positions = pick(positions, places, layers)?;
-            sum = (sum + layers.visit(POSITIONS, positions)?)?;
+            total = sum(&total, &layers.visit(POSITIONS, positions)?)?;
         }
         if let Some(projection) = &self.projection {
-            sum = projection.run(layers, &sum)?;
+            total = projection.run(layers, &total)?;
         }
-        let mut embedded = self.norm.run(layers, &sum)?;
+        let mut embedded = self.norm.run(layers, &total)?;
         if let Some(mask) = mask.filter(|_| self.blanks_padding) {
             embedded = embedded.broadcast_mul(&mask.unsqueeze(D::Minus1)?)?;
         }

@@ -10,7 +10,7 @@ use super::feed_forward::FeedForward;
 use super::part::{Norm, made_of};
 use crate::error::Result;
 use crate::model::Layers;
-use crate::nn::EncoderLayer;
+use crate::nn::{EncoderLayer, sum};
 
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
@@ -80,18 +80,18 @@ impl Layer {
     fn behind_norms(&self, x: &Tensor, pass: &str, shared: &Shared, layers: &mut Layers) -> Result<Tensor> {
         let normal = self.norm_attention(x, layers)?;
         let attended = self.attention.forward(&normal, pass, shared, layers)?;
-        let attended = (layers.dropout(attended)? + x)?;
+        let attended = sum(&layers.dropout(attended)?, x)?;
         let normal = self.output_norm.run(layers, &attended)?;
         let result = self.feed_forward.forward(&normal, layers)?;
-        Ok((layers.dropout(result)? + attended)?)
+        Ok(sum(&layers.dropout(result)?, &attended)?)
     }
 
     fn before_norms(&self, x: &Tensor, pass: &str, shared: &Shared, layers: &mut Layers) -> Result<Tensor> {
         let attended = self.attention.forward(x, pass, shared, layers)?;
-        let attended = (layers.dropout(attended)? + x)?;
+        let attended = sum(&layers.dropout(attended)?, x)?;
         let attended = self.norm_attention(&attended, layers)?;
         let result = self.feed_forward.forward(&attended, layers)?;
-        let result = (layers.dropout(result)? + attended)?;
+        let result = sum(&layers.dropout(result)?, &attended)?;
         self.output_norm.run(layers, &result)
     }
 

@@ -121,7 +121,11 @@ impl Pointwise for Nonlinearity {
         match (self, slopes) {
             (Self::Plain(activation), slopes) => activation.replace(values, slopes),
             (_, Some(slopes)) => replaced_with(values, slopes, |x| self.value_and_slope(x)),
-            (_, None) => values.iter_mut().for_each(|x| *x = self.value_and_slope(*x).0),
+            (_, None) => {
+                for x in values {
+                    *x = self.value_and_slope(*x).0;
+                }
+            }
         }
     }
 }

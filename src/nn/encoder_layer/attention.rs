@@ -65,9 +65,13 @@ impl Heads {
                 #[inline(always)]
                 || {
                     for (query, row) in weights.chunks_exact_mut(tokens).enumerate() {
-                        row.iter_mut().for_each(|logit| *logit *= scale);
+                        for logit in row.iter_mut() {
+                            *logit *= scale;
+                        }
                         for addition in additions.rows(example, head, query) {
-                            row.iter_mut().zip(addition).for_each(|(logit, addition)| *logit += addition);
+                            for (logit, addition) in row.iter_mut().zip(addition) {
+                                *logit += addition;
+                            }
                         }
                         softmax(row);
                     }
@@ -104,7 +108,9 @@ impl Heads {
                 || {
                     for (row, g) in weights.chunks_exact(tokens).zip(square.chunks_exact_mut(tokens)) {
                         let along = sum_of(row, g, |weight, g| weight * g);
-                        row.iter().zip(g).for_each(|(weight, g)| *g = weight * (*g - along) * scale);
+                        for (weight, g) in row.iter().zip(g) {
+                            *g = weight * (*g - along) * scale;
+                        }
                     }
                 },
             );
@@ -124,7 +130,11 @@ impl Heads {
 #[inline(always)]
 fn softmax(row: &mut [f32]) {
     let largest = largest(row);
-    row.iter_mut().for_each(|value| *value = exp(*value - largest));
+    for value in row.iter_mut() {
+        *value = exp(*value - largest);
+    }
     let total = sum(row);
-    row.iter_mut().for_each(|value| *value /= total);
+    for value in row.iter_mut() {
+        *value /= total;
+    }
 }

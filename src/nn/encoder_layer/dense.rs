@@ -2,6 +2,7 @@
 
 use candle_core::Result;
 
+use super::add;
 use crate::nn::matrices::{Matrix, Rows, multiply_into};
 
 /// Dense layers of one width that take the same rows; their outputs stand side by side.
@@ -35,7 +36,7 @@ impl Dense<'_> {
             let outputs = weight.len() / self.inputs;
             if let Some(bias) = bias {
                 for row in out.chunks_exact_mut(width) {
-                    row[first..first + outputs].iter_mut().zip(*bias).for_each(|(value, bias)| *value += bias);
+                    add(&mut row[first..first + outputs], bias);
                 }
             }
             let weight = Matrix {

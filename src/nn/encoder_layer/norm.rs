@@ -33,19 +33,20 @@ impl Norm<'_> {
         let rows = normal.rows.chunks_exact_mut(width).zip(&mut normal.inverse).zip(out.chunks_exact_mut(width));
         for ((row, inverse), out) in rows {
             let mean = sum(row) / width as f32;
-            row.iter_mut().for_each(|x| *x -= mean);
+            for x in row.iter_mut() {
+                *x -= mean;
+            }
             let variance = sum_of(row, row, |a, b| a * b) / width as f32;
             *inverse = 1. / (variance + self.eps).sqrt();
             let by = *inverse;
-            row.iter_mut().for_each(|x| *x *= by);
-            match self.bias {
-                Some(bias) => {
-                    let parts = row.iter().zip(self.weight).zip(bias);
-                    out.iter_mut().zip(parts).for_each(|(out, ((x, weight), bias))| *out = x * weight + bias);
-                }
-                None => {
-                    out.iter_mut().zip(row.iter().zip(self.weight)).for_each(|(out, (x, weight))| *out = x * weight)
-                }
+            for x in row.iter_mut() {
+                *x *= by;
+            }
+            for (out, (x, weight)) in out.iter_mut().zip(row.iter().zip(self.weight)) {
+                *out = x * weight;
+            }
+            for (out, bias) in out.iter_mut().zip(self.bias.unwrap_or_default()) {
+                *out += bias;
             }
         }
     }
@@ -64,10 +65,14 @@ impl Norm<'_> {
         let width = self.weight.len();
         let rows = normal.rows.chunks_exact(width).zip(&normal.inverse);
         for ((g, out), (row, inverse)) in g.chunks_exact(width).zip(out.chunks_exact_mut(width)).zip(rows) {
-            out.iter_mut().zip(g.iter().zip(self.weight)).for_each(|(out, (g, weight))| *out = g * weight);
+            for (out, (g, weight)) in out.iter_mut().zip(g.iter().zip(self.weight)) {
+                *out = g * weight;
+            }
             let mean = sum(out) / width as f32;
             let along = sum_of(out, row, |g, x| g * x) / width as f32;
-            out.iter_mut().zip(row).for_each(|(g, x)| *g = (*g - mean - x * along) * inverse);
+            for (g, x) in out.iter_mut().zip(row) {
+                *g = (*g - mean - x * along) * inverse;
+            }
         }
     }
 }

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use candle_core::{Result, Tensor};
 
-use super::EncoderLayer;
 use super::additions::Additions;
 use super::attention::Heads;
 use super::dense::{Dense, Weights};
 use super::held::held;
 use super::norm::Norm;
 use super::room::{Kept, Room, sized};
+use super::{EncoderLayer, add};
 use crate::nn::{LayerNorm, Linear, Pointwise};
 
 /// A layer whose weights are being read.
@@ -153,7 +153,7 @@ impl Parameters<'_> {
         if !self.norms_first {
             self.output_norm.gradient(&kept.output, g, attended);
             self.feed_gradient(kept, attended, inner, context)?;
-            attended.iter_mut().zip(&*context).for_each(|(sum, part)| *sum += part);
+            add(attended, context);
             match &self.attention_norm {
                 Some(norm) => norm.gradient(&kept.attention, attended, out),
                 None => out.copy_from_slice(attended),
@@ -164,14 +164,14 @@ impl Parameters<'_> {
         }
         self.feed_gradient(kept, g, inner, context)?;
         self.output_norm.gradient(&kept.output, context, attended);
-        attended.iter_mut().zip(g).for_each(|(sum, part)| *sum += part);
+        add(attended, g);
         self.output.gradient(attended, context, false)?;
         let projected = self.attention_gradient(kept, context, projected, square)?;
         match &self.attention_norm {
             Some(norm) => {
                 self.projections.gradient(projected, context, false)?;
                 norm.gradient(&kept.attention, context, out);
-                out.iter_mut().zip(&*attended).for_each(|(sum, part)| *sum += part);
+                add(out, attended);
                 Ok(())
             }
             None => {
@@ -184,7 +184,9 @@ impl Parameters<'_> {
     fn feed_gradient(&self, kept: &Kept, g: &[f32], inner: &mut Vec<f32>, out: &mut [f32]) -> Result<()> {
         let inner = sized(inner, kept.slopes.len());
         self.outer.gradient(g, inner, false)?;
-        inner.iter_mut().zip(&kept.slopes).for_each(|(g, slope)| *g *= slope);
+        for (g, slope) in inner.iter_mut().zip(&kept.slopes) {
+            *g *= slope;
+        }
         self.inner.gradient(inner, out, false)
     }
 
