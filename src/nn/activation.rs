@@ -215,6 +215,19 @@ fn gelu(x: f32) -> (f32, f32) {
 }
 
 #[inline(always)]
+fn gelu_slope(x: f32) -> f32 {
+    gelu(x).1
+}
+
+/// Multiplies gradients by the derivative, which is told by these numbers.
+#[inline(always)]
+fn scaled(gradients: &mut [f32], known: &[f32], derivative: impl Fn(f32) -> f32) {
+    for (gradient, known) in gradients.iter_mut().zip(known) {
+        *gradient *= derivative(*known);
+    }
+}
+
+#[inline(always)]
 fn replaced(values: &mut [f32], function: impl Fn(f32) -> f32) {
     for x in values {
         *x = function(*x);
@@ -275,12 +288,16 @@ impl CustomOp2 for PointwiseGradient {
         let kind = self.0;
         let storage = match (known, grad) {
             (CpuStorage::F32(known), CpuStorage::F32(grad)) => {
-                let pairs = elements(known, known_layout)?.iter().zip(elements(grad, grad_layout)?);
-                CpuStorage::F32(vectorized(|| match kind {
-                    Activation::Sigmoid => pairs.map(|(&y, &g)| g * y * (1. - y)).collect(),
-                    Activation::Gelu => pairs.map(|(&x, &g)| g * gelu(x).1).collect(),
-                    _ => pairs.map(|(&k, &g)| (kind.derivative(f64::from(k)) * f64::from(g)) as f32).collect(),
-                }))
+                let (known, mut grad) = (elements(known, known_layout)?, elements(grad, grad_layout)?.to_vec());
+                vectorized(
+                    #[inline(always)]
+                    || match kind {
+                        Activation::Sigmoid => scaled(&mut grad, known, |y| y * (1. - y)),
+                        Activation::Gelu => scaled(&mut grad, known, gelu_slope),
+                        _ => scaled(&mut grad, known, |known| kind.derivative(f64::from(known)) as f32),
+                    },
+                );
+                CpuStorage::F32(grad)
             }
             (CpuStorage::F64(known), CpuStorage::F64(grad)) => {
                 let pairs = elements(known, known_layout)?.iter().zip(elements(grad, grad_layout)?);

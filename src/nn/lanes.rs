@@ -1,31 +1,38 @@
-//! Sums in `f32` in an order that vectors of any size follow, so that every processor gives the same.
+//! Sums in an order that vectors of any size follow, so that every processor gives the same.
+
+use std::iter::Sum;
+use std::ops::AddAssign;
 
 const LANES: usize = 16;
 
-/// The sum of the numbers.
+/// The sum of a function of each number.
 #[inline(always)]
-pub(super) fn sum(values: &[f32]) -> f32 {
+pub(super) fn sum_of<T: Copy, S: Copy + Default + AddAssign + Sum>(values: &[T], function: impl Fn(T) -> S) -> S {
     let (whole, rest) = values.as_chunks::<LANES>();
-    let mut lanes = [0.; LANES];
+    let mut lanes = [S::default(); LANES];
     for part in whole {
         for (lane, x) in lanes.iter_mut().zip(part) {
-            *lane += x;
+            *lane += function(*x);
         }
     }
-    total(lanes) + rest.iter().sum::<f32>()
+    total(lanes, rest.iter().map(|x| function(*x)).sum())
 }
 
 /// The sum of a function of two numbers.
 #[inline(always)]
-pub(super) fn sum_of(a: &[f32], b: &[f32], function: impl Fn(f32, f32) -> f32) -> f32 {
+pub(super) fn sum_of_two<T: Copy, S: Copy + Default + AddAssign + Sum>(
+    a: &[T],
+    b: &[T],
+    function: impl Fn(T, T) -> S,
+) -> S {
     let ((whole_a, rest_a), (whole_b, rest_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut lanes = [0.; LANES];
+    let mut lanes = [S::default(); LANES];
     for (a, b) in whole_a.iter().zip(whole_b) {
         for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
             *lane += function(*a, *b);
         }
     }
-    total(lanes) + rest_a.iter().zip(rest_b).map(|(a, b)| function(*a, *b)).sum::<f32>()
+    total(lanes, rest_a.iter().zip(rest_b).map(|(a, b)| function(*a, *b)).sum())
 }
 
 /// The largest number, or NaN if one is.
@@ -43,15 +50,16 @@ pub(super) fn largest(values: &[f32]) -> f32 {
 }
 
 #[inline(always)]
-fn total(lanes: [f32; LANES]) -> f32 {
+fn total<S: Copy + AddAssign>(mut lanes: [S; LANES], rest: S) -> S {
     let mut width = LANES;
-    let mut lanes = lanes;
     while width > 1 {
         width /= 2;
         for lane in 0..width {
-            lanes[lane] += lanes[lane + width];
+            let other = lanes[lane + width];
+            lanes[lane] += other;
         }
     }
+    lanes[0] += rest;
     lanes[0]
 }
 
@@ -63,8 +71,8 @@ mod tests {
     fn sums_are_those_of_the_numbers() {
         for count in [0, 1, 15, 16, 17, 100] {
             let values: Vec<f32> = (0..count).map(|x| (x as f32 - 7.) * 0.25).collect();
-            assert_eq!(sum(&values), values.iter().sum::<f32>());
-            assert_eq!(sum_of(&values, &values, |a, b| a * b), values.iter().map(|x| x * x).sum::<f32>());
+            assert_eq!(sum_of(&values, |x| x), values.iter().sum::<f32>());
+            assert_eq!(sum_of_two(&values, &values, |a, b| a * b), values.iter().map(|x| x * x).sum::<f32>());
             assert_eq!(largest(&values), values.iter().copied().fold(f32::NEG_INFINITY, f32::max));
         }
     }
@@ -74,7 +82,7 @@ mod tests {
         for place in [0, 20] {
             let mut values = vec![1f32; 21];
             values[place] = f32::NAN;
-            assert!(largest(&values).is_nan() && sum(&values).is_nan());
+            assert!(largest(&values).is_nan() && sum_of(&values, |x| x).is_nan());
         }
     }
 }

@@ -3,6 +3,8 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Error, Layout, Module, Result, Shape, Storage, Tensor, Var};
 
 use super::block::{Block, Operation, only};
+use super::exponential::vectorized;
+use super::lanes::{sum_of, sum_of_two};
 use super::on_cpu::{elements, is_fusible, map_storage, unsupported, widened};
 use crate::error::bail;
 
@@ -165,12 +167,19 @@ impl CustomOp1 for Fused {
         let Storage::Cpu(weight) = &*weight else { return Err(elsewhere()) };
         let scaled: Result<CpuStorage> = map_storage!(storage, weight, |x, weight| {
             let (x, weight) = (elements(x, layout)?, elements(weight, weight_layout)?);
-            let mut result = Vec::with_capacity(x.len());
-            for row in x.chunks_exact(width) {
-                let (mean, inverse) = moments(row, *eps);
-                let (mean, inverse) = (mean as Real, inverse as Real);
-                result.extend(row.iter().zip(weight).map(|(x, weight)| (x - mean) * inverse * weight));
-            }
+            let mut result = x.to_vec();
+            vectorized(
+                #[inline(always)]
+                || {
+                    for row in result.chunks_exact_mut(width) {
+                        let (mean, inverse) = moments(row, *eps);
+                        let (mean, inverse) = (mean as Real, inverse as Real);
+                        for (x, weight) in row.iter_mut().zip(weight) {
+                            *x = (*x - mean) * inverse * weight;
+                        }
+                    }
+                },
+            );
             result
         });
         let Some(bias) = bias else { return Ok((scaled?, layout.shape().clone())) };
@@ -191,10 +200,12 @@ impl CustomOp1 for Fused {
 }
 
 /// The mean, and one over the standard deviation.
+#[inline(always)]
 fn moments<T: Copy + Into<f64>>(row: &[T], eps: f64) -> (f64, f64) {
     let count = row.len() as f64;
-    let mean = row.iter().map(|&x| x.into()).sum::<f64>() / count;
-    let variance = row.iter().map(|&x| x.into() - mean).map(|x| x * x).sum::<f64>() / count;
+    let mean = sum_of(row, T::into) / count;
+    let squared = |x: T| (x.into() - mean) * (x.into() - mean);
+    let variance = sum_of(row, squared) / count;
     (mean, 1. / (variance + eps).sqrt())
 }
 
@@ -221,15 +232,21 @@ impl CustomOp2 for Gradient {
             (CpuStorage::F32(_), CpuStorage::F32(_)) | (CpuStorage::F64(_), CpuStorage::F64(_)) => {
                 map_storage!(x, g, |x, g| {
                     let (x, g) = (elements(x, x_layout)?, elements(g, g_layout)?);
-                    let mut dx = Vec::with_capacity(g.len());
-                    for (x, g) in x.chunks_exact(width).zip(g.chunks_exact(width)) {
-                        let (mean, inverse) = moments(x, self.eps);
-                        let (mean, inverse) = (mean as Real, inverse as Real);
-                        let normal = |x: Real| (x - mean) * inverse;
-                        let mean_g = g.iter().sum::<Real>() / width as Real;
-                        let mean_gx = x.iter().zip(g).map(|(x, g)| normal(*x) * g).sum::<Real>() / width as Real;
-                        dx.extend(x.iter().zip(g).map(|(x, g)| (g - mean_g - normal(*x) * mean_gx) * inverse));
-                    }
+                    let mut dx = g.to_vec();
+                    vectorized(
+                        #[inline(always)]
+                        || {
+                            for (x, g) in x.chunks_exact(width).zip(dx.chunks_exact_mut(width)) {
+                                let (mean, inverse) = moments(x, self.eps);
+                                let (mean, inverse) = (mean as Real, inverse as Real);
+                                let mean_g = sum_of(g, |g| g) / width as Real;
+                                let along = sum_of_two(x, g, |x, g| (x - mean) * inverse * g) / width as Real;
+                                for (g, x) in g.iter_mut().zip(x) {
+                                    *g = (*g - mean_g - (x - mean) * inverse * along) * inverse;
+                                }
+                            }
+                        },
+                    );
                     dx
                 })
             }

@@ -5,6 +5,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tenso
 
 use super::block::{Block, Operation, only};
 use super::exponential::{Exponential, vectorized};
+use super::lanes::{sum_of, sum_of_two};
 use super::on_cpu::{elements, is_fusible, map_storage, widened};
 use crate::error::bail;
 
@@ -70,18 +71,21 @@ impl CustomOp1 for SoftmaxLast {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let result: Result<CpuStorage> = map_storage!(storage, |values| {
             let mut result = elements(values, layout)?.to_vec();
-            vectorized(|| {
-                for row in result.chunks_exact_mut(self.width) {
-                    let largest = row.iter().copied().reduce(|a, b| if b > a { b } else { a }).unwrap_or(0.);
-                    for value in row.iter_mut() {
-                        *value = (*value - largest).exponential();
+            vectorized(
+                #[inline(always)]
+                || {
+                    for row in result.chunks_exact_mut(self.width) {
+                        let largest = row.iter().copied().reduce(|a, b| if b > a { b } else { a }).unwrap_or(0.);
+                        for value in row.iter_mut() {
+                            *value = (*value - largest).exponential();
+                        }
+                        let sum = sum_of(row, |x| x);
+                        for value in row.iter_mut() {
+                            *value /= sum;
+                        }
                     }
-                    let sum = row.iter().sum::<Real>();
-                    for value in row.iter_mut() {
-                        *value /= sum;
-                    }
-                }
-            });
+                },
+            );
             result
         });
         Ok((result?, layout.shape().clone()))
@@ -112,11 +116,18 @@ impl CustomOp2 for SoftmaxGradient {
     ) -> Result<(CpuStorage, Shape)> {
         let storage: Result<CpuStorage> = map_storage!(result, grad, |result, grad| {
             let (result, grad) = (elements(result, result_layout)?, elements(grad, grad_layout)?);
-            let mut dx = Vec::with_capacity(grad.len());
-            for (y, g) in result.chunks_exact(self.width).zip(grad.chunks_exact(self.width)) {
-                let dot = y.iter().zip(g).map(|(y, g)| y * g).sum::<Real>();
-                dx.extend(y.iter().zip(g).map(|(y, g)| y * (g - dot)));
-            }
+            let mut dx = grad.to_vec();
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (y, g) in result.chunks_exact(self.width).zip(dx.chunks_exact_mut(self.width)) {
+                        let along = sum_of_two(y, g, |y, g| y * g);
+                        for (g, y) in g.iter_mut().zip(y) {
+                            *g = y * (*g - along);
+                        }
+                    }
+                },
+            );
             dx
         });
         Ok((storage?, grad_layout.shape().clone()))

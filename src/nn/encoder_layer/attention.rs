@@ -4,7 +4,7 @@ use candle_core::Result;
 
 use super::additions::Additions;
 use crate::nn::exponential::{exp, vectorized};
-use crate::nn::lanes::{largest, sum, sum_of};
+use crate::nn::lanes::{largest, sum_of, sum_of_two};
 use crate::nn::matrices::{Matrix, Rows, multiply_into};
 
 /// How queries, keys and values `[tokens, 3, heads, size]` lie in a slice.
@@ -107,7 +107,7 @@ impl Heads {
                 #[inline(always)]
                 || {
                     for (row, g) in weights.chunks_exact(tokens).zip(square.chunks_exact_mut(tokens)) {
-                        let along = sum_of(row, g, |weight, g| weight * g);
+                        let along = sum_of_two(row, g, |weight, g| weight * g);
                         for (weight, g) in row.iter().zip(g) {
                             *g = weight * (*g - along) * scale;
                         }
@@ -133,7 +133,7 @@ fn softmax(row: &mut [f32]) {
     for value in row.iter_mut() {
         *value = exp(*value - largest);
     }
-    let total = sum(row);
+    let total = sum_of(row, |x| x);
     for value in row.iter_mut() {
         *value /= total;
     }

@@ -1,7 +1,7 @@
 //! Layer normalisation of rows, and the gradient of the rows.
 
 use crate::nn::exponential::vectorized;
-use crate::nn::lanes::{sum, sum_of};
+use crate::nn::lanes::{sum_of, sum_of_two};
 
 /// The weight and bias `[width]` of a layer norm, and what is added to the variance.
 pub(super) struct Norm<'a> {
@@ -32,11 +32,11 @@ impl Norm<'_> {
         let width = self.weight.len();
         let rows = normal.rows.chunks_exact_mut(width).zip(&mut normal.inverse).zip(out.chunks_exact_mut(width));
         for ((row, inverse), out) in rows {
-            let mean = sum(row) / width as f32;
+            let mean = sum_of(row, |x| x) / width as f32;
             for x in row.iter_mut() {
                 *x -= mean;
             }
-            let variance = sum_of(row, row, |a, b| a * b) / width as f32;
+            let variance = sum_of(row, |x| x * x) / width as f32;
             *inverse = 1. / (variance + self.eps).sqrt();
             let by = *inverse;
             for x in row.iter_mut() {
@@ -68,8 +68,8 @@ impl Norm<'_> {
             for (out, (g, weight)) in out.iter_mut().zip(g.iter().zip(self.weight)) {
                 *out = g * weight;
             }
-            let mean = sum(out) / width as f32;
-            let along = sum_of(out, row, |g, x| g * x) / width as f32;
+            let mean = sum_of(out, |x| x) / width as f32;
+            let along = sum_of_two(out, row, |g, x| g * x) / width as f32;
             for (g, x) in out.iter_mut().zip(row) {
                 *g = (*g - mean - x * along) * inverse;
             }
