@@ -105,6 +105,7 @@ impl Attributions {
             Ok::<_, Error>(Sampling {
                 errors: sampling.errors.iter().map(of).collect::<Result<_>>()?,
                 samples: of_each(&sampling.samples, &rows),
+                draws: of_each(&sampling.draws, &rows),
                 settled: of_each(&sampling.settled, &rows),
                 tolerance: sampling.tolerance,
             })
@@ -197,8 +198,11 @@ impl Attributions {
     }
 
     /// The standard error of each attribution of a sampled method, one tensor for each of
-    /// [`Attributions::values`]: were the draws repeated with other seeds, about 95 % of the attributions would lie
-    /// within 1.96 of it around the true value. `NaN` after a single sample; `None` for a method that draws nothing.
+    /// [`Attributions::values`]. `NaN` after a single sample; `None` for a method that draws nothing.
+    ///
+    /// Were many samples drawn again with other seeds, about 95 % of the attributions would lie within 1.96 of it around
+    /// the exact number. Errors from few samples are uncertain themselves, and 1.96 of them hold less than that:
+    /// [`confidence_intervals`](Self::confidence_intervals) has the right number of them.
     pub fn standard_errors(&self) -> Option<&[Tensor]> {
         self.sampling.as_ref().map(|sampling| sampling.errors.as_slice())
     }

@@ -12,6 +12,8 @@ pub(crate) struct Estimate {
     /// The standard error of each value; not a number where the samples do not tell.
     pub(crate) errors: Vec<f64>,
     pub(crate) samples: usize,
+    /// How many independent draws the errors stand on; none if nothing was left to chance.
+    pub(crate) draws: usize,
     /// Whether its errors are within the tolerance; true if none was asked for.
     pub(crate) settled: bool,
 }
@@ -19,19 +21,19 @@ pub(crate) struct Estimate {
 impl Estimate {
     /// Values that nothing was drawn for.
     pub(crate) fn certain(values: Vec<f64>, samples: usize) -> Self {
-        Self { errors: vec![0.; values.len()], values, samples, settled: true }
+        Self { errors: vec![0.; values.len()], values, samples, draws: 0, settled: true }
     }
 
     /// Values with the errors that follow from those where each group of samples was left out.
     pub(crate) fn by_jackknife(values: Vec<f64>, without: &Moments, samples: usize) -> Self {
         let others = without.count() as f64 - 1.;
         let errors = without.standard_errors().into_iter().map(|error| others * error).collect();
-        Self { values, errors, samples, settled: true }
+        Self { values, errors, samples, draws: without.count(), settled: true }
     }
 
     /// Values whose errors are not known.
     pub(crate) fn uncertain(values: Vec<f64>, samples: usize) -> Self {
-        Self { errors: vec![f64::NAN; values.len()], values, samples, settled: true }
+        Self { errors: vec![f64::NAN; values.len()], values, samples, draws: groups_of(samples), settled: true }
     }
 
     /// The same with other numbers for its values and errors.
@@ -46,6 +48,7 @@ impl From<&Sampled> for Estimate {
             values: sampled.moments.estimates().into_owned(),
             errors: sampled.moments.standard_errors(),
             samples: sampled.moments.count(),
+            draws: sampled.moments.count(),
             settled: sampled.settled,
         }
     }

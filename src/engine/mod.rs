@@ -23,6 +23,7 @@ mod gradient_passes;
 mod host;
 mod integral;
 mod interpolation;
+mod intervals;
 mod kronrod;
 mod layer_names;
 mod legendre;

@@ -39,6 +39,7 @@ impl Numbers {
         Ok(Self::from(values).sampled(Sampling {
             errors: in_shape(&numbers(|estimate| &estimate.errors), like)?,
             samples: estimates.iter().map(|estimate| estimate.samples).collect(),
+            draws: estimates.iter().map(|estimate| estimate.draws).collect(),
             tolerance,
             settled: estimates.iter().map(|estimate| estimate.settled).collect(),
         }))
@@ -64,6 +65,7 @@ impl Numbers {
             };
             if let (Some(all), Some(more)) = (&mut joined.sampling, group.sampling) {
                 all.samples.extend(more.samples);
+                all.draws.extend(more.draws);
                 all.settled.extend(more.settled);
             }
             if let (Some(all), Some(more)) = (&mut joined.convergence, group.convergence) {

@@ -4,10 +4,14 @@ use std::fmt::{Display, Formatter};
 
 use candle_core::DType;
 
+use super::intervals::errors_in_interval;
 use super::{Attributions, Sampling};
 
 /// A convergence delta beyond this share of max(1, |F(input) − F(baseline)|) gets a remark.
 const NOTEWORTHY_DELTA: f64 = 0.01;
+
+/// Errors from fewer independent draws than this get a remark.
+const FEW_DRAWS: usize = 30;
 
 /// Whether a convergence delta gets a remark, if the attributions must add up to this difference.
 pub(crate) fn is_noteworthy(delta: f64, difference: f64) -> bool {
@@ -96,8 +100,8 @@ pub(crate) enum Shortfall {
     NotSettled,
     /// Their standard errors are not within the tolerance that was asked for.
     Uncertain,
-    /// Their sum misses F's difference by this convergence delta.
-    DoesNotAddUp(f64),
+    /// Their sum misses F's difference by this convergence delta; whether steps were taken that could be more.
+    DoesNotAddUp { delta: f64, has_steps: bool },
 }
 
 impl Shortfall {
@@ -107,7 +111,7 @@ impl Shortfall {
         let count = |is: fn(&Shortfall) -> bool| shortfalls.iter().flatten().filter(|shortfall| is(shortfall)).count();
         let (open, apart) = (
             count(|shortfall| matches!(shortfall, Shortfall::NotSettled)),
-            count(|shortfall| matches!(shortfall, Shortfall::DoesNotAddUp(_))),
+            count(|shortfall| matches!(shortfall, Shortfall::DoesNotAddUp { .. })),
         );
         let open = (open > 0).then(|| {
             format!(
@@ -116,10 +120,16 @@ impl Shortfall {
             )
         });
         let apart = (apart > 0).then(|| {
-            format!(
-                "{apart} of {all} do NOT add up, their delta is beyond {NOTEWORTHY_DELTA}: take more steps, or \
-                 tolerance(1e-3); if that changes nothing, attribute to a layer that all of the output goes through"
-            )
+            let has_steps =
+                |shortfall: &Shortfall| matches!(shortfall, Shortfall::DoesNotAddUp { has_steps: true, .. });
+            let advice = match shortfalls.iter().flatten().any(has_steps) {
+                true => {
+                    ": take more steps, or tolerance(1e-3); if that changes nothing, attribute to a layer that all of \
+                         the output goes through"
+                }
+                false => "",
+            };
+            format!("{apart} of {all} do NOT add up, their delta is beyond {NOTEWORTHY_DELTA}{advice}")
         });
         let uncertain = count(|shortfall| matches!(shortfall, Shortfall::Uncertain));
         let uncertain = (uncertain > 0).then(|| {
@@ -137,10 +147,10 @@ impl Display for Shortfall {
                  the output goes through",
             ),
             Shortfall::Uncertain => f.write_str("the standard errors are beyond the tolerance: allow more samples"),
-            Shortfall::DoesNotAddUp(delta) => write!(
-                f,
-                "the attributions add up to what they must only within {delta:.3}: take more steps, or a tolerance"
-            ),
+            Shortfall::DoesNotAddUp { delta, has_steps } => {
+                let advice = if *has_steps { ": take more steps, or a tolerance" } else { "" };
+                write!(f, "the attributions add up to what they must only within {delta:.3}{advice}")
+            }
         }
     }
 }
@@ -167,9 +177,9 @@ impl Attributions {
             remarks.push(match beyond {
                 0 => format!("largest convergence delta{of} {largest:.2e}"),
                 _ => format!(
-                    "largest convergence delta{of} {largest:.4}: beyond {NOTEWORTHY_DELTA} for {beyond} of {} examples; \
-                     take more steps, or tolerance(1e-3)",
-                    delta.len()
+                    "largest convergence delta{of} {largest:.4}: beyond {NOTEWORTHY_DELTA} for {beyond} of {} examples{}",
+                    delta.len(),
+                    if convergence.steps.is_empty() { "" } else { "; take more steps, or tolerance(1e-3)" }
                 ),
             });
         }
@@ -213,7 +223,9 @@ impl Attributions {
         match &convergence.refinement {
             Some(refinement) => (refinement.settled.get(example) == Some(&false)).then_some(Shortfall::NotSettled),
             None if convergence.beyond.get(example) == Some(&true) => {
-                convergence.delta.as_ref().and_then(|delta| delta.get(example)).map(|d| Shortfall::DoesNotAddUp(*d))
+                let delta = convergence.delta.as_ref().and_then(|delta| delta.get(example));
+                let has_steps = !convergence.steps.is_empty();
+                delta.map(|delta| Shortfall::DoesNotAddUp { delta: *delta, has_steps })
             }
             None => None,
         }
@@ -230,11 +242,19 @@ fn of_samples(sampling: &Sampling) -> Vec<String> {
     }];
     let errors = sampling.errors.iter().map(|error| error.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>());
     let errors = errors.collect::<candle_core::Result<Vec<_>>>().unwrap_or_default().concat();
-    remarks.push(match errors.iter().any(|error| error.is_nan()) {
+    let unknown = errors.iter().any(|error| error.is_nan());
+    remarks.push(match unknown {
         false => format!("largest standard error {:.2e}", errors.into_iter().fold(0., f64::max)),
         true if *most == 1 => "one sample does not tell how certain it is".to_string(),
         true => "so few samples do not tell how certain they are".to_string(),
     });
+    if let Some(draws) = sampling.fewest_draws().filter(|draws| !unknown && *draws < FEW_DRAWS) {
+        let factor = errors_in_interval(draws, 0.95);
+        remarks.push(format!(
+            "standard errors from {draws} independent draws are uncertain themselves: 95 % take {factor:.1} of them, and \
+             more where rare draws decide; {FEW_DRAWS} draws tell more"
+        ));
+    }
     if let Some(tolerance) = sampling.tolerance {
         let open = sampling.settled.iter().filter(|settled| !**settled).count();
         remarks.push(match open {

@@ -11,6 +11,9 @@ use crate::seed::Seed;
 
 /// With a tolerance, fewer samples than this do not tell how far they spread.
 const FEWEST_TO_JUDGE: usize = 32;
+/// With a tolerance, the errors are looked at when so many samples are there, or all that are allowed: those of fewer are
+/// often small by luck alone.
+const FIRST_LOOK: usize = 64;
 
 /// The settings that every sampled method shares; set them through the method's own builder.
 #[derive(Clone, Debug)]
@@ -73,7 +76,7 @@ impl SamplingSettings {
     pub(super) fn first_count(&self) -> usize {
         match self.tolerance {
             None => self.n_samples,
-            Some(_) => self.n_samples.clamp(FEWEST_TO_JUDGE, self.max_samples),
+            Some(_) => self.n_samples.max(FIRST_LOOK).min(self.max_samples),
         }
     }
 
@@ -144,6 +147,8 @@ pub(crate) struct Sampling {
     pub(crate) errors: Vec<Tensor>,
     /// How many samples each example took.
     pub(crate) samples: Vec<usize>,
+    /// How many independent draws each example's errors stand on.
+    pub(crate) draws: Vec<usize>,
     pub(crate) tolerance: Option<f64>,
     pub(crate) settled: Vec<bool>,
 }
@@ -174,7 +179,7 @@ mod tests {
         let settings = SamplingSettings { tolerance: Some(0.01), max_samples: 20_000, ..SamplingSettings::of(5) };
         let sampled = drawn(&settings, &[0., 0.2, 1., 100.]);
         let counts: Vec<usize> = sampled.iter().map(|sampled| sampled.moments.count()).collect();
-        assert_eq!((counts[0], counts[3]), (FEWEST_TO_JUDGE, 20_000));
+        assert_eq!((counts[0], counts[3]), (FIRST_LOOK, 20_000));
         assert!(counts[0] < counts[1] && counts[1] < counts[2] && counts[2] < counts[3], "{counts:?}");
         assert_eq!(sampled.iter().map(|sampled| sampled.settled).collect::<Vec<_>>(), [true, true, true, false]);
         for sampled in &sampled[..3] {

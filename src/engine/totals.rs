@@ -176,7 +176,7 @@ impl Totals {
     /// How certain the means are if the baselines are a sample, where their spread was asked for.
     pub(super) fn certainty(&mut self) -> Result<Option<Sampling>> {
         let Some(moments) = self.moments.take() else { return Ok(None) };
-        let samples = moments.iter().map(Moments::count).collect();
+        let samples: Vec<usize> = moments.iter().map(Moments::count).collect();
         let of_examples: Vec<Vec<f64>> = moments.into_iter().map(|moments| moments.standard_errors()).collect();
         let mut first = 0;
         let mut errors = Vec::new();
@@ -185,7 +185,13 @@ impl Totals {
             errors.push(form.tensor(of_examples.iter().flat_map(of_example).collect(), of_examples.len())?);
             first += form.width();
         }
-        Ok(Some(Sampling { errors, samples, tolerance: None, settled: vec![true; of_examples.len()] }))
+        Ok(Some(Sampling {
+            errors,
+            draws: samples.clone(),
+            samples,
+            tolerance: None,
+            settled: vec![true; of_examples.len()],
+        }))
     }
 
     /// The means over the baselines, and how they converged.

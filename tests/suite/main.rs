@@ -45,6 +45,9 @@ mod deltas;
 /// How often standard errors hold the exact number.
 mod coverage;
 
+/// Confidence intervals of few samples.
+mod intervals;
+
 /// GradientShap: its draws, its errors, and what it approaches.
 mod gradient_shap;
 
