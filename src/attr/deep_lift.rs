@@ -16,7 +16,7 @@ use crate::model::{Inputs, IntoModel};
 ///   F(x) − F(b), and the convergence delta says how closely.
 /// * **Needs** floating-point inputs, and a model whose nonlinear parts are run as blocks, with
 ///   [`Layers::apply`](crate::model::Layers::apply) or [`Layers::run`](crate::model::Layers::run). `Sequential`
-///   and the encoders are such models. For others a remark names the layer below which the sum is lost.
+///   and the encoders are such models. Where only some are, a remark names the layer below which the sum is lost.
 /// * **Rules**: for what is computed element by element, m·Δy/Δx (the rescale rule), or m·f′(x) where x = b. For
 ///   every other block, the mean of its Jacobian along the straight line between its own two inputs: by shares of the
 ///   line for the largest of a window; by one point for products; for softmax, layer norm and all else by 4 to 16
@@ -27,8 +27,8 @@ use crate::model::{Inputs, IntoModel};
 ///   does not apply its rule. A block may be used twice. Nothing falls back to the plain gradient silently.
 ///   [`captum_rules`](Self::captum_rules) gives Captum's numbers. Several baselines
 ///   ([`Baseline::Distribution`]) are averaged, as in DeepLiftShap.
-/// * **Errors** if a shape, the target or the baseline does not fit, a value is not finite, or
-///   no gradient reaches an input.
+/// * **Errors** if a shape, the target or the baseline does not fit, a value is not finite, no
+///   gradient reaches an input, or no block lies between an input and the output, so that no rule would apply.
 /// * **Paper**: Shrikumar, Greenside and Kundaje, *Learning Important Features Through Propagating
 ///   Activation Differences*, ICML 2017.
 ///

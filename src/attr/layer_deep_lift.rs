@@ -22,8 +22,8 @@ use crate::model::{Inputs, IntoModel};
 /// * **Differs from Captum** as [`DeepLift`](crate::attr::DeepLift) does, in that it takes several layers, and in that a
 ///   remark says where a part of the output goes past the layer.
 /// * **Errors** if there is no such layer (the message lists those there are) or its first axis is not the batch, a
-///   shape, the target or the baseline does not fit, a value is not finite, the output does not depend on the layer, or
-///   one layer is above another and all goes through it.
+///   shape, the target or the baseline does not fit, a value is not finite, the output does not depend on the layer, one
+///   layer is above another and all goes through it, or the model runs no blocks.
 /// * **Paper**: Shrikumar, Greenside and Kundaje, *Learning Important Features Through Propagating Activation
 ///   Differences*, ICML 2017.
 ///

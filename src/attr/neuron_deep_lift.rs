@@ -20,7 +20,7 @@ use crate::model::{Inputs, IntoModel};
 ///   [`DeepLift`](crate::attr::DeepLift).
 /// * **Differs from Captum** as [`DeepLift`](crate::attr::DeepLift) does, and in that it has a convergence delta.
 /// * **Errors** if there is no such layer (the message lists those there are) or neuron, a shape or the baseline does not
-///   fit, a value is not finite, or no gradient reaches an input.
+///   fit, a value is not finite, no gradient reaches an input, or no block lies between an input and the neuron.
 /// * **Paper**: Shrikumar, Greenside and Kundaje, *Learning Important Features Through Propagating Activation
 ///   Differences*, ICML 2017.
 ///

@@ -64,6 +64,7 @@ impl Question<'_> {
             let differences = how.multiply.then_some(differences);
             Ok((Finished::new(block, numbers, &values, differences), footprint))
         };
+        self.plans(Some(2 * count));
         let mut totals = Totals::new(lines, 0);
         if how.sampled {
             totals = totals.with_spread();
@@ -117,7 +118,8 @@ impl Question<'_> {
         }
         // Cut there, layers side by side add up together.
         let taps = of.places().iter().map(|place| (place.clone(), Tap::Cut));
-        let pass = self.scalars_under(Some(rule), &pairs.at.with_tensors(self.inputs(), tensors)?, taps, &pairs.at);
+        let pass =
+            self.scalars_under(Some(rule.clone()), &pairs.at.with_tensors(self.inputs(), tensors)?, taps, &pairs.at);
         let (scalars, mut layers) =
             pass.map_err(|e| e.at("a pass with an input and what it is compared with, row beside row"))?;
         for place in of.places() {
@@ -132,6 +134,14 @@ impl Question<'_> {
             }
             sample => sample?,
         };
+        if layers.blocks() == 0 || (of.places().is_empty() && !rule.was_asked()) {
+            bail!(
+                Layer,
+                "no block followed DeepLift's rules: they apply to what the model runs with layers.apply or layers.run; a \
+                 closure or candle Module as a whole runs nothing so; for such a model take IntegratedGradients, which \
+                 needs no blocks"
+            )
+        }
         drop(scalars);
         let upper = sample.gradients.iter().map(|value| Ok(value.narrow(0, 0, count)?.contiguous()?));
         let numbers = host(&sample.scalars)?;

@@ -234,11 +234,57 @@ fn what_is_in_no_block_is_found() {
     assert!(remarks.contains("add up down to layer \"squares\" and not below it"), "{remarks}");
     assert!(remarks.contains("layers.apply"), "{remarks}");
 
-    let unnamed = DeepLift::new(|x: &Tensor| x.sqr()?.sum(1)).attribute(&x, Target::None).unwrap();
+    assert!(!remarks.contains("steps"), "{remarks}");
+    assert!(!result.remarks_of(0).join("; ").contains("steps"), "{:?}", result.remarks_of(0));
+
+    let unnamed = from_fn(|input: &Inputs, layers: &mut Layers| {
+        let hidden = layers.run(&Activation::Tanh, input.first())?;
+        Ok(hidden.sqr()?.sum(1)?)
+    });
+    let unnamed = DeepLift::new(unnamed).attribute(&x, Target::None).unwrap();
     assert!(unnamed.remarks().join("; ").contains("the multipliers do not add up"));
-    let linear = DeepLift::new(|x: &Tensor| x.affine(3., 1.)?.sum(1)).attribute(&x, Target::None).unwrap();
-    assert!(linear.convergence_delta().unwrap().max_abs() < 1e-5);
-    assert!(!linear.remarks().join("; ").contains("do not add up"));
+}
+
+#[test]
+fn blocks_that_are_linear_are_enough() {
+    let x = Tensor::new(&[[3f32, -2., 4.]], &Device::Cpu).unwrap();
+    let linear = Linear::new(3, 2, Seed(1)).unwrap();
+    let net = from_fn(move |input: &Inputs, layers: &mut Layers| layers.apply("linear", &linear, input.first()));
+    let results = [
+        DeepLift::new(&net).attribute(&x, 1).unwrap(),
+        LayerDeepLift::new(&net, "linear").attribute(&x, 1).unwrap(),
+        NeuronDeepLift::new(&net, "linear", 1).attribute(&x).unwrap(),
+    ];
+    for result in results {
+        assert!(result.convergence_delta().unwrap().max_abs() < 1e-5, "{}", result.method());
+    }
+}
+
+#[test]
+fn a_model_that_runs_no_block_is_an_error() {
+    let x = Tensor::new(&[[3f32, -2., 4.]], &Device::Cpu).unwrap();
+    let spread = Baseline::distribution(&x.zeros_like().unwrap());
+    let model = || from_fn(|input, layers| layers.visit("squares", input.first().sqr()?));
+    let unused = from_fn(|input, layers| {
+        layers.run(&Activation::Tanh, input.first())?;
+        Ok(input.first().sqr()?)
+    });
+    let results = [
+        DeepLift::new(|x: &Tensor| x.affine(3., 1.)).attribute(&x, 1),
+        DeepLift::new(unused).attribute(&x, 1),
+        DeepLift::new(model()).attribute(&x, 1),
+        DeepLift::new(model()).captum_rules(true).attribute(&x, 1),
+        DeepLiftShap::new(model()).baseline(&spread).attribute(&x, 1),
+        LayerDeepLift::new(model(), "squares").attribute(&x, 1),
+        LayerDeepLiftShap::new(model(), "squares").baseline(&spread).attribute(&x, 1),
+        NeuronDeepLift::new(model(), "squares", 1).attribute(&x),
+        NeuronDeepLiftShap::new(model(), "squares", 1).baseline(&spread).attribute(&x),
+    ];
+    for result in results {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), candle_explain::ErrorKind::Layer);
+        assert!(error.to_string().contains("no block followed DeepLift's rules"), "{error}");
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! DeepLift's rules: multipliers m with Σ m·(x − b) = f(x) − f(b) in every block.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use candle_core::Tensor;
 
 use super::pair::{Ends, in_upper_rows, upper};
@@ -14,18 +16,25 @@ const NO_DIFFERENCE: f64 = 1e-10;
 pub(crate) struct Rescale {
     pairs: usize,
     captum: bool,
+    asked: AtomicBool,
 }
 
 impl Rescale {
     /// The rule for a pass of `pairs` pairs, with or without Captum's own rules for softmax and the largest of a
     /// window.
     pub(crate) fn new(pairs: usize, captum: bool) -> Self {
-        Self { pairs, captum }
+        Self { pairs, captum, asked: AtomicBool::new(false) }
+    }
+
+    /// Whether a gradient has passed a block of any kind.
+    pub(crate) fn was_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
     }
 }
 
 impl Rule for Rescale {
     fn pull_back(&self, call: &Call, gradient: &Tensor) -> Result<Option<Vec<Tensor>>> {
+        self.asked.store(true, Ordering::Relaxed);
         let Call { block, inputs, output, at } = call;
         let block = &**block;
         let operation = block.operation();
