@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::engine::{
-    Attribute, Attributions, Cost, Family, MethodInfo, NoiseTunnelType, NoisyInputs, Options, SamplingSettings, Stdevs,
-    Target, setting,
+    Attribute, Attributions, Cost, Family, MethodInfo, NoiseTunnelType, NoisyInputs, Observer, Options,
+    SamplingSettings, Stdevs, Target, setting,
 };
 use crate::error::{Result, error};
 use crate::model::{Inputs, Model};
@@ -48,12 +48,19 @@ pub struct NoiseTunnel {
     sampling: SamplingSettings,
     stdevs: Stdevs,
     nt_type: NoiseTunnelType,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl NoiseTunnel {
     setting! { setter sampling }
     setting! { setter stdevs }
     setting! { setter nt_type: NoiseTunnelType = "What is taken of the samples: their mean (the default), the mean of their squares, or their variance." }
+
+    /// Who is told how far a call is, before each call of the method that is wrapped, and may end it there; see
+    /// [`Observer`]. Rows are those of inputs, passes are calls: to see each pass of the model, observe that method.
+    pub fn observer(&self, observer: impl Observer + 'static) -> Self {
+        Self { observer: Some(Arc::new(observer)), ..self.clone() }
+    }
 
     const OPTIONS: &'static [&'static [&'static str]] = &[&["method", "stdevs", "nt_type"], setting!(names sampling)];
 
@@ -77,6 +84,7 @@ impl NoiseTunnel {
             sampling: SamplingSettings::of(5),
             stdevs: Stdevs::All(1.),
             nt_type: NoiseTunnelType::SmoothGrad,
+            observer: None,
         }
     }
 
@@ -92,14 +100,16 @@ impl NoiseTunnel {
         }
         let tunnel = Self::new((info.build)(model, &rest)?).with_sampling(|sampling| options.set_sampling(sampling));
         let tunnel = setting!(apply stdevs, options, tunnel);
-        Ok(Box::new(setting!(apply nt_type, options, tunnel)))
+        let tunnel = setting!(apply nt_type, options, tunnel);
+        Ok(Box::new(Self { observer: options.observer.clone(), ..tunnel }))
     }
 }
 
 impl Attribute for NoiseTunnel {
     fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
-        let Self { method, sampling, stdevs, nt_type } = self;
-        NoisyInputs { method, nt_type: *nt_type, stdevs, sampling }.attribute(Self::INFO.name, inputs, target)
+        let Self { method, sampling, stdevs, nt_type, observer } = self;
+        let observer = observer.clone();
+        NoisyInputs { method, nt_type: *nt_type, stdevs, sampling, observer }.attribute(Self::INFO.name, inputs, target)
     }
 
     fn reseeded(&self, seed: Seed) -> Option<Box<dyn Attribute>> {

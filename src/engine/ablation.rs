@@ -9,6 +9,7 @@ use crate::error::Result;
 impl Coalitions<'_> {
     /// F(x) − F(x without the feature) for each feature of each example, in the shapes of what is perturbed.
     pub(crate) fn ablated(&self) -> Result<Vec<Tensor>> {
+        self.plans(self.features());
         let mut differences = vec![Vec::with_capacity(self.features()); self.whole().len()];
         self.each_absence(
             self.features(),
@@ -21,6 +22,7 @@ impl Coalitions<'_> {
     /// For each element of each example the mean of F(x) − F(x without the window) over the windows that it is in. Every
     /// element must be a feature of its own.
     pub(crate) fn occluded(&self, windows: &Windows) -> Result<Vec<Tensor>> {
+        self.plans(windows.count());
         let mut sums = vec![vec![0.; self.features()]; self.whole().len()];
         let mut coverage = vec![0u32; self.features()];
         self.each_absence(

@@ -83,6 +83,13 @@ impl<'q> Coalitions<'q> {
         self.baselines.count()
     }
 
+    /// Tells the observer that about so many coalitions of each example are still to be evaluated, or all that there are.
+    pub(super) fn plans(&self, coalitions: usize) {
+        let features = u32::try_from(self.features()).unwrap_or(u32::MAX);
+        let all = 1usize.checked_shl(features).map_or(usize::MAX, |all| all - 1);
+        self.perturbed.plans(coalitions.min(all).saturating_mul(self.whole.len() * self.baselines.count()));
+    }
+
     /// What is perturbed, `[batch, ...]` each.
     pub(super) fn points(&self) -> &[Tensor] {
         self.perturbed.points()

@@ -24,6 +24,9 @@ impl LocalSurrogate<'_> {
 impl Coalitions<'_> {
     /// The surrogate's coefficients for each example.
     pub(crate) fn lime(&self, sampling: &SamplingSettings, how: &LocalSurrogate) -> Result<Vec<Estimate>> {
+        if sampling.tolerance.is_none() {
+            self.plans(sampling.n_samples);
+        }
         let largest = |_: usize, values: &[f64]| values.iter().fold(1., |largest: f64, value| largest.max(value.abs()));
         sampling.estimate_until_settled(self.whole().len(), largest, |open, samples| {
             let draw = |sample: usize| how.sampler.draw(self.features(), sampling.seed.child(sample));

@@ -1,15 +1,17 @@
 //! Any method's attributions of inputs with noise.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use candle_core::Tensor;
 
 use super::host::host;
 use super::moments::Statistic;
+use super::observer::Meter;
 use super::passes::blocks;
 use super::remarks::Warning;
-use super::{Attribute, Attributions, Expansion, Moments, Numbers, SamplingSettings, Stdevs, Target};
-use crate::error::{Result, bail};
+use super::{Attribute, Attributions, Expansion, Moments, Numbers, Observer, SamplingSettings, Stdevs, Target};
+use crate::error::{Error, Result, bail};
 use crate::model::Inputs;
 use crate::progress::Progress;
 
@@ -43,6 +45,7 @@ pub(crate) struct NoisyInputs<'a> {
     pub(crate) nt_type: NoiseTunnelType,
     pub(crate) stdevs: &'a Stdevs,
     pub(crate) sampling: &'a SamplingSettings,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
 }
 
 impl NoisyInputs<'_> {
@@ -53,12 +56,22 @@ impl NoisyInputs<'_> {
             bail!(Input, "n_samples is 1: a variance takes at least 2")
         }
         let noise = self.stdevs.resolve(inputs)?;
-        let clean = self.method.attribute_to(inputs, target)?;
+        let meter = self.observer.clone().map(Meter::new);
+        let call = |method: &dyn Attribute, inputs: &Inputs, target: &Target| {
+            meter.as_ref().map_or(Ok(()), Meter::ask_to_go_on)?;
+            let result = method.attribute_to(inputs, target)?;
+            meter.iter().for_each(|meter| meter.count(result.batch_size()));
+            Ok::<_, Error>(result)
+        };
+        let clean = call(self.method, inputs, target)?;
         let width = clean.values().iter().map(|value| value.elem_count() / clean.batch_size().max(1)).sum();
         let reseeds = self.method.reseeded(self.sampling.seed).is_some();
         let (mut short, mut all) = (0, 0);
         let mut progress = Progress::new("noisy input", 0);
         let planned = self.sampling.tolerance.is_none().then_some(self.sampling.n_samples * clean.batch_size());
+        if let (Some(meter), Some(planned)) = (&meter, planned) {
+            meter.plans(planned);
+        }
         let of_group = |group: Range<usize>| {
             let first = group.start;
             let moments = vec![Moments::of(statistic, width); group.len()];
@@ -85,7 +98,7 @@ impl NoisyInputs<'_> {
                         Some(fresh) => &**fresh,
                         None => self.method,
                     };
-                    let result = method.attribute_to(&noisy, &target).map_err(|e| e.at("with noise on the inputs"))?;
+                    let result = call(method, &noisy, &target).map_err(|e| e.at("with noise on the inputs"))?;
                     let values = matching(&result, &clean, at.len())?;
                     for (row, (example, _)) in units.iter().enumerate() {
                         let of_row = values.iter().flat_map(|values| {

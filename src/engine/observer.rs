@@ -1,5 +1,6 @@
 //! Who is told how far a call is, and may end it between two passes.
 
+use std::fmt::{Debug, Formatter};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,6 +77,12 @@ where
     }
 }
 
+impl Debug for dyn Observer {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an observer")
+    }
+}
+
 /// The observer of a notebook's cell: a line below it, now and then.
 struct CellLine(Mutex<progress::Progress>);
 
@@ -95,9 +102,8 @@ pub(super) fn of_notebook() -> Option<Arc<dyn Observer>> {
     shown.then(|| Arc::new(CellLine(Mutex::new(progress::Progress::new("row", 0)))) as Arc<dyn Observer>)
 }
 
-/// The model during one call, with what its observer is told.
-pub(crate) struct Watched {
-    model: Arc<dyn Model>,
+/// What an observer is told of one call.
+pub(crate) struct Meter {
     observer: Arc<dyn Observer>,
     started: Instant,
     rows: AtomicUsize,
@@ -107,10 +113,9 @@ pub(crate) struct Watched {
     cancelled: AtomicBool,
 }
 
-impl Watched {
-    pub(super) fn new(model: Arc<dyn Model>, observer: Arc<dyn Observer>) -> Self {
+impl Meter {
+    pub(super) fn new(observer: Arc<dyn Observer>) -> Self {
         Self {
-            model,
             observer,
             started: Instant::now(),
             rows: AtomicUsize::new(0),
@@ -125,7 +130,8 @@ impl Watched {
         self.planned.store(self.rows.load(Ordering::Relaxed) + rows, Ordering::Relaxed);
     }
 
-    fn ask_to_go_on(&self) -> Result<()> {
+    /// Asks the observer before a pass.
+    pub(super) fn ask_to_go_on(&self) -> Result<()> {
         let planned = self.planned.load(Ordering::Relaxed);
         let progress = Progress {
             rows: self.rows.load(Ordering::Relaxed),
@@ -141,14 +147,36 @@ impl Watched {
         }
         Ok(())
     }
+
+    /// Counts a pass over so many rows.
+    pub(super) fn count(&self, rows: usize) {
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+        self.passes.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The model during one call, as its observer watches it.
+pub(crate) struct Watched {
+    model: Arc<dyn Model>,
+    meter: Meter,
+}
+
+impl Watched {
+    pub(super) fn new(model: Arc<dyn Model>, observer: Arc<dyn Observer>) -> Self {
+        Self { model, meter: Meter::new(observer) }
+    }
+
+    /// So many rows are still to be evaluated.
+    pub(super) fn plans(&self, rows: usize) {
+        self.meter.plans(rows);
+    }
 }
 
 impl Model for Watched {
     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
-        self.ask_to_go_on()?;
+        self.meter.ask_to_go_on()?;
         let output = self.model.forward(input, layers);
-        self.rows.fetch_add(input.first().dims().first().copied().unwrap_or(1), Ordering::Relaxed);
-        self.passes.fetch_add(1, Ordering::Relaxed);
+        self.meter.count(input.first().dims().first().copied().unwrap_or(1));
         output
     }
 

@@ -1,8 +1,10 @@
 //! A method's settings by their names, for callers that choose the method at run time.
 
+use std::sync::Arc;
+
 use super::{
     Baseline, Check, FeatureMask, Interpolation, LayerNames, LrpRule, LrpRules, MethodInfo, Neuron, NoiseTunnelType,
-    PathSettings, Quadrature, Sampler, SamplingSettings, Similarity, Sizes, Stdevs, Surrogate,
+    Observer, PathSettings, Quadrature, Sampler, SamplingSettings, Similarity, Sizes, Stdevs, Surrogate,
 };
 use crate::error::{Result, bail, error};
 use crate::seed::Seed;
@@ -15,6 +17,8 @@ macro_rules! options {
         pub struct Options {
             /// The layers of a layer or neuron method.
             pub layers: Vec<String>,
+            /// Who is told how far a call is; every method takes one.
+            pub observer: Option<Arc<dyn Observer>>,
             $($(#[$doc])* pub $name: Option<$kind>,)*
         }
 
@@ -25,10 +29,11 @@ macro_rules! options {
                 settings.into_iter().filter(|(_, set)| *set).map(|(name, _)| name)
             }
 
-            /// The settings that a method does not have.
+            /// The settings that a method does not have; an observer is its own.
             pub(crate) fn beyond(&self, method: &MethodInfo) -> Self {
                 Self {
                     layers: if method.takes("layer") { Vec::new() } else { self.layers.clone() },
+                    observer: None,
                     $($name: if method.takes(stringify!($name)) { None } else { self.$name.clone() },)*
                 }
             }

@@ -111,6 +111,7 @@ impl Question<'_> {
         let whole = self.values()?;
         let count = features.count();
         let perturbed = Perturbed::new(self, places, points, points, features)?;
+        self.plans(Some(count * batch));
         let mut differences = vec![vec![0.; count]; batch];
         let most = (ROWS_TOGETHER / batch).min(BYTES_TOGETHER / Bits::bytes(count)).max(1);
         for block in blocks(count, most) {

@@ -61,6 +61,11 @@ impl<'q> Perturbed<'q> {
         }
     }
 
+    /// Tells the observer that about so many evaluations are still to come.
+    pub(super) fn plans(&self, evaluations: usize) {
+        self.question.plans(Some(evaluations));
+    }
+
     /// How many evaluations fill one pass.
     pub(super) fn rows(&self) -> usize {
         self.passes.rows

@@ -120,7 +120,7 @@ impl<'a> Question<'a> {
     /// Tells the observer how many rows are still to be evaluated, where that is known.
     pub(crate) fn plans(&self, rows: Option<usize>) {
         if let (Some(watched), Some(rows)) = (&self.watched, rows) {
-            watched.plans(rows * self.inputs.examples() / self.batch_size().max(1));
+            watched.plans(rows.saturating_mul(self.inputs.examples()) / self.batch_size().max(1));
         }
     }
 

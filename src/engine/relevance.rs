@@ -45,6 +45,7 @@ impl Question<'_> {
         }
         let mut totals = Totals::new(Lines::new(self.batch_size(), 1), 0);
         let mut losses: Vec<Loss> = Vec::new();
+        self.plans(Some(self.batch_size()));
         in_measured_passes(
             &self.budget,
             self.batch_size(),

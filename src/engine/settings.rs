@@ -46,8 +46,12 @@ macro_rules! settings {
             /// [`Observer`](crate::engine::Observer). Without one, a call in a notebook that takes longer than a second
             /// shows how far it is.
             pub fn observer(&self, observer: impl $crate::engine::Observer + 'static) -> Self {
+                self.observed(std::sync::Arc::new(observer))
+            }
+
+            fn observed(&self, observer: std::sync::Arc<dyn $crate::engine::Observer>) -> Self {
                 let mut changed = self.clone();
-                changed.model = changed.model.with_observer(std::sync::Arc::new(observer));
+                changed.model = changed.model.with_observer(observer);
                 changed
             }
 
@@ -71,7 +75,10 @@ macro_rules! settings {
                     $($($crate::engine::setting!(given value $given, options, Self::INFO.name),)+)?
                 );
                 $(let method = $crate::engine::setting!(apply $setting, options, method);)*
-                Ok(Box::new(method))
+                Ok(Box::new(match &options.observer {
+                    Some(observer) => method.observed(observer.clone()),
+                    None => method,
+                }))
             }
         }
     };

@@ -32,6 +32,7 @@ impl Coalitions<'_> {
         }
         let coalitions: Vec<Vec<bool>> =
             (0..1usize << features).map(|set| (0..features).map(|feature| set >> feature & 1 == 1).collect()).collect();
+        self.plans(coalitions.len());
         let weights = weights(features);
         // As much again is left to the passes and to what is kept of them.
         let at_once = (bytes / 2 / (size_of::<f64>() << features)).max(1);
@@ -50,6 +51,9 @@ impl Coalitions<'_> {
     pub(crate) fn shapley_sampling(&self, sampling: &SamplingSettings, antithetic: bool) -> Result<Vec<Estimate>> {
         let directions = if antithetic { 2 } else { 1 };
         let draws = sampling.in_groups_of(directions)?;
+        if sampling.tolerance.is_none() {
+            self.plans(1 + draws.n_samples * directions * (self.features() - 1));
+        }
         let empty = self.empty()?;
         let scale = |example: usize, _: &[f64]| (self.whole()[example] - empty[example]).abs().max(1.);
         let walks = Walks { coalitions: self, sampling: &draws, directions, empty: &empty };
