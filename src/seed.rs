@@ -63,6 +63,15 @@ impl Seed {
     pub(crate) fn child(self, index: usize) -> Seed {
         Seed(self.0.wrapping_mul(0x9E37_79B1).wrapping_add(index as u32 + 1))
     }
+
+    /// A seed of its own for each seed, far from those of its neighbours, for generators that are not ours: children that
+    /// follow each other differ by 1. The finalizer of MurmurHash3.
+    pub(crate) fn scattered(self) -> Seed {
+        let mut bits = self.0;
+        bits = (bits ^ bits >> 16).wrapping_mul(0x85EB_CA6B);
+        bits = (bits ^ bits >> 13).wrapping_mul(0xC2B2_AE35);
+        Seed(bits ^ bits >> 16)
+    }
 }
 
 #[cfg(test)]
@@ -87,6 +96,17 @@ mod tests {
         assert!((share - 0.2).abs() < 0.01, "{share}");
         assert!(Seed(3).chances(1.).take(100).all(|happens| happens));
         assert!(!Seed(3).chances(0.).take(100).any(|happens| happens));
+    }
+
+    #[test]
+    fn scattered_seeds_have_half_of_their_bits_in_common() {
+        let seeds: Vec<u32> = (0..1_000).map(|index| Seed(13).child(index).scattered().0).collect();
+        let mut sorted = seeds.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(sorted.len(), 1_000);
+        let differ: u32 = seeds.windows(2).map(|pair| (pair[0] ^ pair[1]).count_ones()).sum();
+        assert!((15. ..17.).contains(&(f64::from(differ) / 999.)), "{differ}");
     }
 
     #[test]

@@ -18,8 +18,8 @@ pub enum Sampler {
 type Draw = Arc<dyn Fn(usize, Seed) -> Vec<bool> + Send + Sync>;
 
 impl Sampler {
-    /// The features that a closure draws, given how many there are and the seed of the sample: for each whether it is
-    /// present.
+    /// The features that a closure draws, given how many there are and the seed of the sample, which is far from
+    /// those of the others: for each whether it is present.
     ///
     /// ```
     /// use candle_explain::engine::Sampler;
@@ -51,7 +51,7 @@ impl Sampler {
         match self {
             Sampler::Bernoulli(probability) => Ok(seed.chances(*probability).take(features).collect()),
             Sampler::Custom(draw) => {
-                let present = draw(features, seed);
+                let present = draw(features, seed.scattered());
                 if present.len() != features {
                     bail!(
                         Input,

@@ -166,6 +166,27 @@ fn a_tolerance_takes_the_samples_it_needs() {
 }
 
 #[test]
+fn a_samplers_seeds_are_far_apart() {
+    let seen: std::sync::Arc<std::sync::Mutex<Vec<u32>>> = Default::default();
+    let note = seen.clone();
+    // What a simple generator makes of them must not follow a pattern.
+    let sampler = Sampler::custom(move |features, seed| {
+        note.lock().unwrap().push(seed.0);
+        (0..features).map(|feature| seed.0 >> feature & 1 == 1).collect()
+    });
+    let (x, b) = inputs();
+    let lime = Lime::new(model()).baseline(&b).surrogate(Surrogate::Ridge { alpha: 0.1 });
+    lime.sampler(sampler).n_samples(400).attribute(&x, Target::None).unwrap();
+    let seeds = seen.lock().unwrap();
+    assert_eq!(seeds.len(), 400);
+    assert!(seeds.windows(2).all(|pair| pair[0].abs_diff(pair[1]) > 1_000), "{seeds:?}");
+    for bit in 0..32 {
+        let set = seeds.iter().filter(|seed| *seed >> bit & 1 == 1).count();
+        assert!((150..250).contains(&set), "bit {bit} is set in {set}");
+    }
+}
+
+#[test]
 fn similarity_and_sampler_may_be_closures() {
     let (x, b) = inputs();
     let lime = Lime::new(model()).baseline(&b).sampler(fixed()).n_samples(14).surrogate(Surrogate::Linear);

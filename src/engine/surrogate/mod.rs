@@ -101,16 +101,19 @@ impl Fit {
 }
 
 fn least_squares(observed: &Observations, alpha: f64) -> Result<Fit> {
-    least_squares::fit(observed.rows(), observed.outputs(), observed.weights(), alpha).ok_or_else(|| {
-        error!(
-            Input,
-            "{} different samples that count do not tell {} features apart by least squares: draw more than {} samples, or take \
-             Surrogate::Ridge or Lasso",
-            observed.counting(),
-            observed.features(),
-            observed.features()
-        )
-    })
+    let fit = least_squares::fit(observed.rows(), observed.outputs(), observed.weights(), alpha);
+    fit.ok_or_else(|| undetermined(observed, "least squares", "take Surrogate::Ridge or Lasso"))
+}
+
+/// The error for samples that leave the coefficients open.
+fn undetermined(observed: &Observations, by: &str, otherwise: &str) -> Error {
+    error!(
+        Input,
+        "{} different samples that count do not tell {} features apart by {by}: draw more than {} samples, or {otherwise}",
+        observed.counting(),
+        observed.features(),
+        observed.features()
+    )
 }
 
 /// The error of a search that ended too early.
@@ -263,8 +266,26 @@ mod tests {
         let parted: Vec<f64> = LONG.0.iter().map(|row| f64::from(u8::from(row.starts_with('1')))).collect();
         let parted = (LONG.0, LONG.1, &*parted.leak());
         let error = fit(Surrogate::Logistic { alpha: 0. }, parted, 1_000).unwrap_err().to_string();
+        assert!(error.contains("the features part the answers"), "{error}");
         assert!(error.contains("give a larger alpha"), "{error}");
         assert!(fit(Surrogate::Logistic { alpha: 1e-3 }, parted, 1_000).is_ok());
+    }
+
+    #[test]
+    fn a_logistic_regression_says_why_it_has_no_answer() {
+        let said = |alpha, case: Case, most| fit(Surrogate::Logistic { alpha }, case, most).unwrap_err().to_string();
+        for answer in [0., 1.] {
+            let error = said(1., (LONG.0, LONG.1, vec![answer; 14].leak()), 1_000);
+            let expected = format!("the model gave {answer} for each of 14 samples that count");
+            assert!(error.contains(&expected) && !error.contains("rounds"), "{error}");
+        }
+        // What does not count may be of the other class.
+        let error = said(1., (&["10", "01", "11"], &[1., 1., 0.], &[1., 1., 0.]), 1_000);
+        assert!(error.contains("gave 1 for each of 2 samples"), "{error}");
+        let error = said(0., (WIDE.0, WIDE.1, &[0.1, 0.2, 0.3, 0.4, 0.5]), 1_000);
+        assert!(error.contains("5 different samples that count do not tell 8 features apart"), "{error}");
+        let error = said(1., (LONG.0, LONG.1, CHANCES), 0);
+        assert!(error.contains("max_iterations is 0"), "{error}");
     }
 
     #[test]
