@@ -13,6 +13,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    /// Whether the number of rows of a pass may be its cause.
+    may_be_of_rows: bool,
 }
 
 /// The kind of an error, for programs that must tell errors apart.
@@ -38,7 +40,17 @@ pub enum ErrorKind {
 impl Error {
     /// An error of this kind; [`error!`](crate::error!) and [`bail!`](crate::bail!) format its message.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), may_be_of_rows: kind != ErrorKind::Cancelled }
+    }
+
+    /// The same error, which would come with any number of rows: it is not tried again row by row.
+    pub(crate) fn whatever_the_rows(self) -> Self {
+        Self { may_be_of_rows: false, ..self }
+    }
+
+    /// Whether a pass of fewer rows may do better.
+    pub(crate) fn may_be_of_rows(&self) -> bool {
+        self.may_be_of_rows
     }
 
     /// What kind of error this is.
@@ -48,7 +60,7 @@ impl Error {
 
     /// The same error, its message preceded by the place where it arose.
     pub fn at(self, place: impl fmt::Display) -> Self {
-        Self { kind: self.kind, message: format!("{place}: {}", self.message) }
+        Self { message: format!("{place}: {}", self.message), ..self }
     }
 }
 

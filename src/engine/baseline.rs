@@ -228,12 +228,9 @@ fn for_inputs(tensors: &[Tensor], inputs: &[Tensor], what: &str) -> Result<Vec<T
         let (got, expected) = (tensor.dims(), input.dims());
         let one_row = got.first() == Some(&1) && got.get(1..) == expected.get(1..);
         if got != expected && !one_row {
-            let mut row = expected.to_vec();
-            row[0] = 1;
-            bail!(
-                Input,
-                "{what} of input {index} has the shape {got:?}: expected {expected:?} like the input, or one row {row:?}"
-            )
+            let row = [&[1], &expected[1..]].concat();
+            let once = if expected[0] == 1 { String::new() } else { format!(", or one row {row:?}") };
+            bail!(Input, "{what} of input {index} has the shape {got:?}: expected {expected:?} like the input{once}")
         }
         fitted(tensor, input, what, index)
     };

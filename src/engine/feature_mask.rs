@@ -204,10 +204,8 @@ fn ids_of(ids: &Tensor, tensor: &Tensor, what: &str) -> Result<Ids> {
         && got[1..].iter().zip(&expected[1..]).all(|(got, expected)| got == expected || *got == 1);
     if !fits {
         let row = [&[1], &expected[1..]].concat();
-        bail!(
-            Input,
-            "the feature mask of {what} has the shape {got:?}: expected {row:?} for every example, or {expected:?}"
-        )
+        let each = if expected[0] == 1 { String::new() } else { format!(" for every example, or {expected:?}") };
+        bail!(Input, "the feature mask of {what} has the shape {got:?}: expected {row:?}{each}")
     }
     let per_example = got[0] > 1;
     let full = [&[got[0]], &expected[1..]].concat();

@@ -10,7 +10,7 @@ use candle_core::Tensor;
 use super::budget::{Budget, Footprint};
 use crate::cores;
 use crate::deep_stack;
-use crate::error::{ErrorKind, Result, error};
+use crate::error::{Result, error};
 
 /// How many rows a pass takes, and how many passes may run at once.
 #[derive(Clone, Copy)]
@@ -182,7 +182,7 @@ pub(crate) fn join_blocks(blocks: Vec<Vec<Tensor>>) -> Result<Vec<Tensor>> {
 /// fails too, the number of rows was not the cause.
 pub(crate) fn allowing_single_rows<T>(passes: Passes, mut run: impl FnMut(Passes) -> Result<T>) -> Result<T> {
     match run(passes) {
-        Err(error) if passes.rows > 1 && error.kind() != ErrorKind::Cancelled => run(Passes::of(1)).map_err(|_| error),
+        Err(error) if passes.rows > 1 && error.may_be_of_rows() => run(Passes::of(1)).map_err(|_| error),
         result => result,
     }
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 
 use super::{Inputs, Layers, Model};
-use crate::error::{Result, bail};
+use crate::error::{Result, bail, error};
 
 /// A black box as a model: a closure from rows of numbers to an answer for each row. candle is not in its signature,
 /// so it can ask anything: a service, another library, a table of rules.
 ///
 /// The answer is a number for each row (`Vec<f64>`), or several (`Vec<Vec<f64>>`). The closure may fail: then it
 /// returns a `Result` of either, with any error that can be shown. It gets several rows at once, in any order, on
-/// several threads. Each input tensor is `[rows, features]`; the numbers of several inputs, and of further axes, follow
+/// several threads; another number of answers than of rows is an error. Each input tensor is `[rows, features]`; the numbers of several inputs, and of further axes, follow
 /// each other in a row. Extra arguments are not passed.
 ///
 /// There is no gradient through it, and it names no layers: a method that needs a gradient is an error that names
@@ -87,7 +87,12 @@ impl<F: Fn(&[Vec<f64>]) -> Result<Rows> + Send + Sync> Model for FromRows<F> {
         }
         let fits = |answers: usize| -> Result<()> {
             if answers != count {
-                bail!(Input, "the black box gave {answers} answers for {count} rows: expected one for each")
+                let (s, rows) = (if answers == 1 { "" } else { "s" }, if count == 1 { "row" } else { "rows" });
+                let wrong = error!(
+                    Input,
+                    "the black box gave {answers} answer{s} for {count} {rows}: expected {count}, one for each row"
+                );
+                return Err(wrong.whatever_the_rows());
             }
             Ok(())
         };

@@ -70,7 +70,21 @@ fn what_a_black_box_says_of_itself() {
     });
     assert_error(of(failing), ErrorKind::Input, &["the black box failed: no price for 0"]);
     let short = from_rows(|_: &[Vec<f64>]| -> Vec<f64> { vec![1.; 3] });
-    assert_error(of(short), ErrorKind::Input, &["3 answers for 2 rows"]);
+    assert_error(of(short), ErrorKind::Input, &["3 answers for 2 rows: expected 2, one for each"]);
+    // Each row alone would get its answer, but who gives one for all has not looked at all.
+    let one = from_rows(|rows: &[Vec<f64>]| -> Vec<f64> { vec![rows[0][0]] });
+    let five = tensor(&crate::plain::rows(7, 5));
+    let said = ["1 answer for 5 rows: expected 5, one for each"];
+    assert_error(FeatureAblation::new(&one).attribute(&five, Target::None), ErrorKind::Input, &said);
+    assert_error(ShapleyValueSampling::new(&one).attribute(&five, Target::None), ErrorKind::Input, &said);
+    let several = from_rows(|rows: &[Vec<f64>]| -> Vec<Vec<f64>> { vec![rows[0].clone()] });
+    assert_error(KernelShap::new(several).attribute(&five, 1), ErrorKind::Input, &said);
+    // A service that refuses several rows is asked one by one.
+    let single = from_rows(|rows: &[Vec<f64>]| match rows {
+        [row] => Ok(vec![row[0]]),
+        _ => Err("one row at a time"),
+    });
+    assert!(of(single).is_ok());
     let ragged =
         from_rows(|rows: &[Vec<f64>]| -> Vec<Vec<f64>> { rows.iter().map(|row| vec![0.; row[0] as usize]).collect() });
     assert_error(of(ragged), ErrorKind::Input, &["1 numbers for one row and 3 for another"]);

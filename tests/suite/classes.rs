@@ -138,3 +138,23 @@ fn no_classes_and_rules_over_the_whole_batch_are_errors() {
     assert!(error.starts_with("captum_rules looks at the whole batch at once"), "{error}");
     assert_eq!(captum.attribute_classes(&inputs, [1]).unwrap().len(), 1);
 }
+
+#[test]
+fn errors_name_the_examples_that_came() {
+    let net = Plain::new(61).sequential();
+    let x = tensor(&rows(62, 5));
+    let said = |method: &dyn Fn(&Tensor) -> Result<Vec<Attributions>>, x: &Tensor| method(x).unwrap_err().to_string();
+    let ablated = |x: &Tensor| FeatureAblation::new(&net).attribute_classes(x, [0, 7, 1]);
+    let error = said(&ablated, &x);
+    assert!(error.contains("target class 7 is out of range: the model's output is [5, 2]"), "{error}");
+    let error = said(&|x: &Tensor| IntegratedGradients::new(&net).attribute_classes(x, [0, 7]), &x);
+    assert!(error.contains("class 7 is out of range") && !error.contains("example"), "{error}");
+    let mask = Tensor::zeros((5, 3), DType::U32, &Device::Cpu).unwrap();
+    let masked = |x: &Tensor| FeatureAblation::new(&net).feature_mask(&mask).attribute_classes(x, [0, 1]);
+    let error = said(&masked, &x);
+    assert!(error.contains("has the shape [5, 3]: expected [1, 4] for every example, or [5, 4]"), "{error}");
+    let mut holes = rows(62, 5);
+    holes[3][1] = f64::NAN;
+    let error = said(&ablated, &tensor(&holes));
+    assert!(error.contains("input 0") && error.contains("[3, 1]"), "{error}");
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_explain::ErrorKind;
 use candle_explain::attr::METHODS;
-use candle_explain::engine::{Cost, Family, MethodInfo, Options};
+use candle_explain::engine::{Cost, Family, MethodInfo, Options, Requirement};
 use candle_explain::prelude::*;
 
 use crate::laws::{mixes_rows, network, options, takes_baseline_of_inputs};
@@ -51,6 +51,11 @@ fn a_mask_of_another_shape() {
             &x,
             &[&shape, &format!("expected [1, {width}] for every example, or [2, {width}]")],
         );
+        if !info.requires(Requirement::SeveralRows) {
+            let one = (info.build)(Arc::new(network(info, 3)), &wide).unwrap();
+            let one = one.attribute_to(&Inputs::from(&tensor(&rows(1, 1))), &Target::Class(1)).unwrap_err().to_string();
+            assert!(one.ends_with(&format!("expected [1, {width}]")), "{}: {one}", info.name);
+        }
         let mask = Tensor::zeros((1, width), DType::U32, &Device::Cpu).unwrap();
         let two = Options { feature_mask: Some(FeatureMask::from(vec![mask.clone(), mask])), ..options(info) };
         assert_refused(info, &two, &x, &["2 tensors for 1 inputs or layers", "give one for each"]);
