@@ -71,6 +71,15 @@ fn main() -> Result<()> {
     }
     save(&row![mean, ages, fares]?, &folder, "row")?;
 
+    let categories = Titanic::categories();
+    let joined = KernelShap::new(Titanic::pretrained()?).feature_mask(categories).n_samples(100).attribute(&test, 1)?;
+    save(&joined.waterfall((&test, 4))?, &folder, "joined-waterfall")?;
+    save(&joined.force((&test, 4))?, &folder, "joined-force")?;
+    save(&joined.beeswarm(&test)?, &folder, "joined-beeswarm")?;
+    save(&joined.dependence(&test, "class_1")?, &folder, "joined-dependence")?;
+    save(&joined.mean()?.bars(test.feature_names())?, &folder, "joined-bars")?;
+    save(&joined, &folder, "joined-attributions")?;
+
     for (name, rows) in ROWS {
         let inputs = Inputs::from(Tensor::new(&rows, &Device::Cpu)?).with_names(NAMES);
         // A sum attributes each number to itself.

@@ -21,7 +21,7 @@ pub struct Attributions {
     pub(crate) places: Vec<String>,
     /// Names along the last axis of the first tensor, empty if there are none.
     pub(crate) names: Arc<Vec<String>>,
-    /// What made features of the inputs: elements of one feature have its number each.
+    /// What made features of what was attributed: elements of one feature have its number each.
     pub(crate) mask: FeatureMask,
     pub(crate) targets: Vec<Vec<usize>>,
     /// What the model gave for the inputs, where its output was asked about.
@@ -135,10 +135,10 @@ impl Attributions {
         &self.values
     }
 
-    /// The features of the first tensor's elements.
-    pub(crate) fn grouping(&self) -> Result<Grouping> {
+    /// The features of one tensor's elements.
+    pub(crate) fn grouping(&self, tensor: usize) -> Result<Grouping> {
         let inputs = Inputs::new(self.values.iter().cloned());
-        Ok(self.mask.resolve(&inputs, &self.values, &self.names, "input")?.grouping())
+        Ok(self.mask.resolve(&inputs, &self.values, &self.names, "input")?.grouping(tensor))
     }
 
     /// The attributions of one input or layer, by position.
@@ -217,11 +217,13 @@ impl Attributions {
         self.convergence.as_ref()?.refinement.as_ref().map(|refinement| refinement.errors.as_slice())
     }
 
-    /// The mean over the examples: one number for each feature or neuron, with its name.
+    /// The mean over the examples: one number for each column or neuron, with its name. Columns that a feature mask
+    /// joins have the number of their feature each, and are one bar of a chart.
     /// Needs attributions `[batch, features]`.
     pub fn mean(&self) -> Result<Series> {
         let values = self.features()?.mean(0)?.to_vec1::<f64>()?;
         let series = Series::new(format!("mean attribution by {}", self.method), values);
+        let series = series.grouped(self.grouping(0)?);
         if self.names.is_empty() { Ok(series) } else { series.with_labels(self.names.iter()) }
     }
 
@@ -230,9 +232,7 @@ impl Attributions {
         let features = self.features()?;
         let width = features.dims()[1];
         let (index, name) = match column.into() {
-            Column::Position(index) if index < width => {
-                (index, self.names.get(index).cloned().unwrap_or_else(|| format!("[{index}]")))
-            }
+            Column::Position(index) if index < width => (index, self.joint_name(&[index])),
             Column::Position(index) => {
                 bail!(Input, "there is no column {index}: the attributions have {width} columns")
             }
@@ -246,12 +246,20 @@ impl Attributions {
                 None => bail!(Input, "there is no column \"{name}\"; there are: {}", self.names.join(", ")),
             },
         };
+        let part = self.grouping(0)?.parts(width).into_iter().find(|part| part.len() > 1 && part.contains(&index));
+        let name = part.map_or(name, |part| self.joint_name(&part));
         Ok(Series::new(format!("attribution of {name}"), features.narrow(1, index, 1)?.squeeze(1)?.to_vec1::<f64>()?))
     }
 
     /// Names along the last axis, empty if there are none.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// The names of some columns together.
+    pub(crate) fn joint_name(&self, columns: &[usize]) -> String {
+        let name = |column: &usize| self.names.get(*column).cloned().unwrap_or_else(|| format!("[{column}]"));
+        columns.iter().map(name).collect::<Vec<_>>().join(", ")
     }
 
     fn features(&self) -> Result<Tensor> {

@@ -53,7 +53,7 @@ impl<'q> Question<'q> {
         baseline: &Baseline,
     ) -> Result<Coalitions<'q>> {
         let activations = self.inputs().replaced(activations.to_vec(), Vec::new());
-        let features = mask.resolve(self.inputs(), activations.tensors(), &[], "layer")?;
+        let features = self.layer_features(mask, activations.tensors())?;
         let baselines = baseline.resolve(&activations).map_err(|e| e.at("at the layer"))?;
         let perturbed = Perturbed::new(self, places, activations.tensors(), baselines.tensors(), features)?;
         Coalitions::new(self, perturbed, baselines)

@@ -1,5 +1,7 @@
 //! What a feature mask comes to for the tensors of a call.
 
+use std::collections::BTreeMap;
+
 use candle_core::Tensor;
 
 use super::Bits;
@@ -23,6 +25,7 @@ pub(super) struct Ids {
 }
 
 /// Which elements of one tensor are of one feature.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Grouping {
     /// The feature of each element, in one row for all examples or in a row for each; nothing if no feature has several
     /// elements.
@@ -39,6 +42,39 @@ impl Grouping {
     pub(crate) fn of(&self, example: usize) -> Option<&[u32]> {
         self.rows.get(if self.rows.len() == 1 { 0 } else { example }).map(Vec::as_slice)
     }
+
+    /// Whether the elements of one feature are not the same in every example.
+    pub(crate) fn differs(&self) -> bool {
+        self.rows.windows(2).any(|rows| rows[0] != rows[1])
+    }
+
+    /// A remark for pictures and tables in which columns of one feature cannot be joined.
+    pub(crate) fn remark(&self) -> Option<String> {
+        self.differs().then(|| {
+            "which columns are one feature differs between examples: each column has the number of its feature"
+                .to_string()
+        })
+    }
+
+    /// The positions of each feature's elements in an example of so many, in the order of their first ones. An element
+    /// of no feature is alone.
+    pub(crate) fn parts_of(&self, example: usize, width: usize) -> Vec<Vec<usize>> {
+        let Some(features) = self.of(example) else { return (0..width).map(|position| vec![position]).collect() };
+        let (mut parts, mut known) = (Vec::<Vec<usize>>::new(), BTreeMap::new());
+        for (position, feature) in features.iter().enumerate() {
+            let part = *known.entry(*feature).or_insert(parts.len());
+            match parts.get_mut(part) {
+                Some(part) if *feature != FIXED => part.push(position),
+                _ => parts.push(vec![position]),
+            }
+        }
+        parts
+    }
+
+    /// The same in all examples; each element alone if they differ.
+    pub(crate) fn parts(&self, width: usize) -> Vec<Vec<usize>> {
+        if self.differs() { Self::default().parts_of(0, width) } else { self.parts_of(0, width) }
+    }
 }
 
 impl Ids {
@@ -53,15 +89,18 @@ impl Features {
         Self { count, tensors }
     }
 
-    /// The features of the first tensor's elements.
-    pub(super) fn grouping(&self) -> Grouping {
-        let first = &self.tensors[0];
+    /// The features of one tensor's elements.
+    pub(super) fn grouping(&self, tensor: usize) -> Grouping {
+        let ids = &self.tensors[tensor];
         let examples = self.tensors.iter().map(|ids| ids.ids.len() / ids.width.max(1)).max().unwrap_or(1);
-        let has_several = |example: usize| self.of_elements(example).flatten().count() > self.count;
+        let has_several = |example: usize| {
+            let mut found = vec![false; self.count];
+            self.of_elements(example).flatten().any(|feature| std::mem::replace(&mut found[feature], true))
+        };
         if !(0..examples).any(has_several) {
             return Grouping { rows: Vec::new() };
         }
-        Grouping { rows: first.ids.chunks(first.width.max(1)).map(<[u32]>::to_vec).collect() }
+        Grouping { rows: ids.ids.chunks(ids.width.max(1)).map(<[u32]>::to_vec).collect() }
     }
 
     pub(super) fn into_ids(self) -> Vec<Ids> {

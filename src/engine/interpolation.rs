@@ -38,7 +38,8 @@ impl Attributions {
     pub fn interpolate(&self, sizes: &[usize], how: Interpolation) -> Result<Self> {
         let resized = |value: &Tensor| interpolated(value, sizes, how);
         let values = self.values.iter().map(resized).collect::<Result<_>>()?;
-        Ok(Self { values, convergence: None, sampling: None, names: Default::default(), ..self.clone() })
+        let (names, mask) = Default::default();
+        Ok(Self { values, convergence: None, sampling: None, names, mask, ..self.clone() })
     }
 }
 

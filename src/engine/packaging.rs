@@ -125,7 +125,6 @@ impl Attributions {
     ) -> Result<Attributions> {
         let places = (0..question.inputs().tensors().len()).map(|index| format!("input {index}"));
         let mut attributions = Self::answering(method, question, numbers.into(), places.collect())?;
-        attributions.mask = question.mask();
         let names = question.inputs().names();
         if attributions.values[0].dims().last() == Some(&names.len()) {
             attributions.names = names.to_vec().into();
@@ -158,6 +157,7 @@ impl Attributions {
         drop(answers);
         let Numbers { values, convergence, sampling } = numbers;
         let warnings = question.warnings();
-        Ok(Self { targets, output, convergence, sampling, warnings, ..Self::new(method, values, places) })
+        let mask = question.mask();
+        Ok(Self { mask, targets, output, convergence, sampling, warnings, ..Self::new(method, values, places) })
     }
 }

@@ -89,7 +89,7 @@ impl Question<'_> {
         order: &Rearrangement,
     ) -> Result<Vec<Tensor>> {
         let activations = std::slice::from_ref(activation);
-        let features = mask.resolve(self.inputs(), activations, &[], "layer")?;
+        let features = self.layer_features(mask, activations)?;
         self.rearranged(std::slice::from_ref(place), activations, features, order)
     }
 

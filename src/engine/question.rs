@@ -300,6 +300,12 @@ impl<'a> Question<'a> {
         mask.resolve(&self.inputs, self.inputs.tensors(), self.inputs.names(), "input")
     }
 
+    /// The features that a mask makes of the activations of layers.
+    pub(super) fn layer_features(&self, mask: &FeatureMask, activations: &[Tensor]) -> Result<Features> {
+        *lock(&self.mask) = mask.clone();
+        mask.resolve(&self.inputs, activations, &[], "layer")
+    }
+
     pub(super) fn mask(&self) -> FeatureMask {
         lock(&self.mask).clone()
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Grouping;
 use crate::error::{Result, bail};
 
 /// A named list of numbers: one feature's attributions over the examples, or one number
@@ -11,12 +12,14 @@ pub struct Series {
     name: String,
     values: Vec<f64>,
     labels: Arc<Vec<String>>,
+    /// Which numbers are of one feature.
+    grouping: Arc<Grouping>,
 }
 
 impl Series {
     /// A named list of numbers without labels.
     pub fn new(name: impl Into<String>, values: Vec<f64>) -> Self {
-        Self { name: name.into(), values, labels: Arc::default() }
+        Self { name: name.into(), values, labels: Arc::default(), grouping: Arc::default() }
     }
 
     /// The same numbers with a label for each.
@@ -33,6 +36,28 @@ impl Series {
         }
         self.labels = Arc::new(labels);
         Ok(self)
+    }
+
+    /// The same numbers, of which some are of one feature and then equal.
+    pub(super) fn grouped(self, grouping: Grouping) -> Self {
+        Self { grouping: Arc::new(grouping), ..self }
+    }
+
+    /// The same with one number for each feature, under the labels of all its numbers.
+    pub(crate) fn by_feature(&self) -> Self {
+        let parts = self.grouping.parts(self.len());
+        if parts.len() == self.len() {
+            return self.clone();
+        }
+        let label = |at: &usize| self.labels.get(*at).cloned().unwrap_or_else(|| at.to_string());
+        let labels = parts.iter().map(|part| part.iter().map(label).collect::<Vec<_>>().join(", "));
+        let values = parts.iter().filter_map(|part| self.values.get(*part.first()?).copied()).collect();
+        Self { labels: Arc::new(labels.collect()), ..Self::new(self.name.clone(), values) }
+    }
+
+    /// A remark if the numbers of one feature are not the same in every example.
+    pub(crate) fn remark(&self) -> Option<String> {
+        self.grouping.remark()
     }
 
     /// What the numbers are.

@@ -26,6 +26,8 @@ pub(super) const MOST_DOTS: usize = 1000;
 pub struct Beeswarm {
     title: String,
     examples: usize,
+    /// Whether a feature has several columns.
+    joined: bool,
     /// The feature with the largest mean |attribution| first.
     swarms: Vec<Swarm>,
     most: usize,
@@ -37,7 +39,7 @@ pub struct Beeswarm {
 struct Swarm {
     name: String,
     attributions: Vec<f64>,
-    /// Empty for the features left over.
+    /// Empty for what has no single value: a feature of several columns, and the features left over.
     values: Vec<f64>,
     mean_size: f64,
 }
@@ -45,6 +47,7 @@ struct Swarm {
 impl Attributions {
     /// The attributions of all examples, with the values of the features in `data`: the table that was attributed, or
     /// the same rows in units that are easier to read. Lines are in the order of the mean size of their attributions.
+    /// Columns that a feature mask joins are one line, without colours: they have no single value.
     ///
     /// ```
     /// use candle_explain::prelude::*;
@@ -58,14 +61,16 @@ impl Attributions {
         let features = Features::with_values(self, &data.into())?;
         let title = format!("Attributions of each feature by {}", self.method());
         reaches(&format!("\"{title}\""), features.attributions.iter().flatten().copied().chain([0.]))?;
-        let mut swarms: Vec<Swarm> = (0..features.names.len())
-            .map(|index| {
-                let (attributions, values) = (features.attributions_of(index), features.values_of(index));
-                Swarm::new(features.names[index].clone(), attributions, values)
-            })
-            .collect();
+        let parts = features.parts();
+        let swarm = |part: &Vec<usize>| {
+            let values = if let [only] = part[..] { features.values_of(only) } else { Vec::new() };
+            Swarm::new(features.name(part), features.attributions_of(part[0]), values)
+        };
+        let mut swarms: Vec<Swarm> = parts.iter().map(swarm).collect();
         swarms.sort_by(|a, b| b.mean_size.total_cmp(&a.mean_size));
-        Ok(Beeswarm { title, examples: self.batch_size(), swarms, most: MOST, remarks: self.remarks() })
+        let joined = parts.len() < features.names.len();
+        let remarks = features.remark().into_iter().chain(self.remarks()).collect();
+        Ok(Beeswarm { title, examples: self.batch_size(), joined, swarms, most: MOST, remarks })
     }
 }
 
@@ -110,6 +115,9 @@ impl Beeswarm {
              Features are in the order of their mean |attribution|."
                 .to_string(),
         ];
+        if self.joined {
+            caption.push("A feature of several columns has no single value: its dots have no colour.".to_string());
+        }
         if self.examples > MOST_DOTS {
             caption.push(format!("{MOST_DOTS} of {} examples are drawn, evenly chosen", self.examples));
         }
@@ -126,7 +134,7 @@ impl Beeswarm {
     fn draw(&self) -> String {
         const WIDTH: f64 = 720.;
         const TOP: f64 = 46.;
-        const WIDEST_NAME: f64 = 190.;
+        const WIDEST_NAME: f64 = 220.;
         /// The room for the bar of colours.
         const COLOURS: f64 = 64.;
         /// The room for the number of dots that found none.

@@ -44,29 +44,33 @@ pub(super) struct Bin {
 }
 
 impl Series {
-    /// One bar for each value, with these labels: blue above 0 and orange below. If there are more than 500, only the
-    /// 500 farthest from 0 are drawn, in order, and the chart says so.
+    /// One bar for each value, with these labels: blue above 0 and orange below. Columns that a feature mask joined are
+    /// one bar. If there are more than 500, only the 500 farthest from 0 are drawn, in order, and the chart says so.
     pub fn bars(&self, labels: impl IntoIterator<Item = impl Into<String>>) -> Result<Chart> {
-        let labelled = self.clone().with_labels(labels)?;
-        drawable(self.name(), self.values())?;
-        let mut drawn = self.ranking();
+        let labelled = self.clone().with_labels(labels)?.by_feature();
+        let values = labelled.values();
+        drawable(self.name(), values)?;
+        let mut drawn = labelled.ranking();
         drawn.truncate(MOST_BARS);
         drawn.sort_unstable();
-        let bars = drawn.iter().map(|&index| (labelled.labels()[index].clone(), self.values()[index])).collect();
+        let bars = drawn.iter().map(|&index| (labelled.labels()[index].clone(), values[index])).collect();
         let mut chart = Chart::new(self.name(), "", "attribution", Kind::Bars(bars));
-        if drawn.len() < self.len() {
-            chart.remarks.push(format!("{MOST_BARS} of {} bars: those farthest from 0", self.len()));
+        if drawn.len() < labelled.len() {
+            chart.remarks.push(format!("{MOST_BARS} of {} bars: those farthest from 0", labelled.len()));
         }
+        chart.remarks.extend(self.remark());
         Ok(chart)
     }
 
     /// How often values fall into each of `bins` bins of the same width, 10,000 at most.
     pub fn histogram(&self, bins: usize) -> Result<Chart> {
         let title = format!("Distribution of {}", self.name());
-        drawable(&title, self.values())?;
-        let edges = bins::edges(self.values(), bins)?;
+        let of_features = self.by_feature();
+        let values = of_features.values();
+        drawable(&title, values)?;
+        let edges = bins::edges(values, bins)?;
         let mut counts = vec![0; bins];
-        self.values().iter().for_each(|value| counts[bins::of(*value, &edges)] += 1);
+        values.iter().for_each(|value| counts[bins::of(*value, &edges)] += 1);
         Ok(Chart::new(title, self.name(), "count", Kind::Histogram { edges, counts }))
     }
 

@@ -11,12 +11,14 @@ use super::shades::{self, Shades};
 use super::theme::{Colours, colours};
 use super::{bins, interaction, swarm};
 use crate::engine::Attributions;
-use crate::error::{Result, error};
+use crate::error::{Result, bail, error};
 use crate::model::Inputs;
 use crate::visible::visible;
 
 /// A feature of up to so many values has the dots of each value side by side.
 const FEW: usize = 8;
+/// The least room for the name of a column under its dots.
+const NARROWEST_NAME: f64 = 48.;
 
 /// A dot for each example: a feature's value from left to right, its attribution upwards, in the colour of a second
 /// feature. Made with [`Attributions::dependence`].
@@ -27,7 +29,11 @@ pub struct Dependence {
     names: Vec<String>,
     columns: Vec<Vec<f64>>,
     attributions: Vec<f64>,
-    feature: usize,
+    name: String,
+    /// The feature's value in each example; of a category the position of its column.
+    own: Vec<f64>,
+    /// The columns of a category, empty for a feature of one.
+    categories: Vec<String>,
     second: Option<usize>,
     chosen: bool,
     remarks: Vec<String>,
@@ -40,6 +46,9 @@ impl Attributions {
     /// it, examples of about the same value of `feature` are compared with each other, 25 at a time: it is the feature
     /// that goes with the largest part of the spread that their attributions still have.
     ///
+    /// Columns that a feature mask joins are one feature. If each example has one of them, as of a category, the names of
+    /// the columns take the place of values; else it is an error.
+    ///
     /// ```
     /// use candle_explain::prelude::*;
     ///
@@ -50,24 +59,50 @@ impl Attributions {
     /// ```
     pub fn dependence(&self, data: impl Into<Inputs>, feature: &str) -> Result<Dependence> {
         let features = Features::with_values(self, &data.into())?;
-        let position = features.position(feature)?;
+        let part = features.columns_of(feature)?;
+        let (own, categories) = match part[..] {
+            [only] => (features.values_of(only), Vec::new()),
+            _ => (category(&features, &part)?, part.iter().map(|column| features.names[*column].clone()).collect()),
+        };
+        let name = features.name(&part);
         let columns: Vec<Vec<f64>> = (0..features.names.len()).map(|index| features.values_of(index)).collect();
-        let attributions = features.attributions_of(position);
-        let title = format!("Attribution of {feature} by its value");
+        let attributions = features.attributions_of(part[0]);
+        let title = format!("Attribution of {name} by its value");
         reaches(&format!("\"{title}\""), attributions.iter().copied().chain([0.]))?;
-        reaches(&format!("\"{feature}\""), columns[position].iter().copied())?;
-        let second = interaction::strongest(position, &attributions, &columns);
+        reaches(&format!("\"{name}\""), own.iter().copied())?;
+        let second = interaction::strongest(&own, &attributions, &columns, &part);
+        let remarks = features.remark().into_iter().chain(self.remarks()).collect();
         Ok(Dependence {
             title,
             names: features.names,
             columns,
             attributions,
-            feature: position,
+            name,
+            own,
+            categories,
             second,
             chosen: false,
-            remarks: self.remarks(),
+            remarks,
         })
     }
+}
+
+/// Which of a category's columns each example has.
+fn category(features: &Features, columns: &[usize]) -> Result<Vec<f64>> {
+    let of_row = |(example, row): (usize, &Vec<f64>)| {
+        let mut there = (0..columns.len()).filter(|index| row[columns[*index]] != 0.);
+        match (there.next(), there.next()) {
+            (Some(only), None) => Ok(only as f64),
+            (found, _) => bail!(
+                Input,
+                "the feature mask joins {}, and example {example} has {} of these columns: with one column for each \
+                 value of a category there is something to draw the attributions against; draw a beeswarm instead",
+                features.name(columns),
+                if found.is_none() { "none" } else { "several" }
+            ),
+        }
+    };
+    features.values.iter().enumerate().map(of_row).collect()
 }
 
 impl Dependence {
@@ -86,7 +121,7 @@ impl Dependence {
     }
 
     fn caption(&self, hidden: usize) -> Vec<String> {
-        let own = &self.names[self.feature];
+        let own = &self.name;
         let mut caption = vec![match self.second.map(|second| &self.names[second]) {
             None => format!("A dot for each example. No other feature goes with the attributions of {own}."),
             Some(second) if self.chosen => format!("A dot for each example, in the colour of its {second}."),
@@ -109,16 +144,24 @@ impl Dependence {
         caption
     }
 
-    /// The values that the feature has, if they are few.
+    /// The values that the feature has, if they are few or the columns of a category.
     fn distinct(&self) -> Option<Vec<f64>> {
-        let mut values = self.columns[self.feature].clone();
+        let mut values = self.own.clone();
         values.sort_by(f64::total_cmp);
         values.dedup();
-        (values.len() <= FEW && values.len() < self.attributions.len()).then_some(values)
+        let few = values.len() <= FEW && values.len() < self.attributions.len();
+        (few || !self.categories.is_empty()).then_some(values)
     }
 
-    /// The ticks of the feature's axis: its values, if they are few and far enough apart.
+    /// The ticks of the feature's axis: its values, if they are few and far enough apart; of a category the names of its
+    /// columns.
     fn ticks(&self, across: &Stretch, few: Option<&[f64]>) -> Vec<(f64, String)> {
+        if !self.categories.is_empty() {
+            let of_columns = |columns: usize| (across.at(columns as f64) - across.at(0.)).abs();
+            let every = (NARROWEST_NAME / of_columns(1)).ceil().max(1.) as usize;
+            let names = self.categories.iter().enumerate().step_by(every);
+            return names.map(|(index, name)| (across.at(index as f64), cut(name, of_columns(every) - 8.))).collect();
+        }
         let ticks: Vec<(f64, String)> =
             few.unwrap_or_default().iter().map(|value| (across.at(*value), number(*value))).collect();
         let widest = ticks.iter().map(|(_, text)| wide(text)).fold(0., f64::max) + 10.;
@@ -132,7 +175,7 @@ impl Dependence {
         const BOTTOM: f64 = 366.;
         /// The room for the bar of colours and the numbers at its ends.
         const COLOURS: f64 = 84.;
-        let own = &self.columns[self.feature];
+        let own = &self.own;
         let shown = evenly(self.attributions.len(), MOST_DOTS);
         let upwards = Axis::new(self.attributions.iter().copied().chain([0.]), false, 0.06);
         let numbers = upwards.texts().iter().map(|(_, _, text)| wide(text)).fold(20., f64::max);
@@ -140,7 +183,8 @@ impl Dependence {
         let right = WIDTH - MARGIN - if self.second.is_some() { COLOURS } else { 0. };
         let few = self.distinct();
         let air = if few.is_some() { 0.15 } else { 0.04 };
-        let across = Stretch { axis: Axis::new(own.iter().copied(), false, air), from: left, to: right };
+        let ends = own.iter().copied().chain((0..self.categories.len()).map(|column| column as f64));
+        let across = Stretch { axis: Axis::new(ends, false, air), from: left, to: right };
         let upwards = Stretch { axis: upwards, from: BOTTOM, to: TOP };
         let mut places: Vec<Option<(f64, f64)>> = shown
             .iter()
@@ -182,7 +226,7 @@ impl Dependence {
         let zero = upwards.at(0.);
         canvas.line((left, zero), (right, zero), faint, false);
         let middle = 0.5 * (left + right);
-        canvas.text((middle, BOTTOM + 38.), Anchor::Middle, ink, &cut(&self.names[self.feature], right - left));
+        canvas.text((middle, BOTTOM + 38.), Anchor::Middle, ink, &cut(&self.name, right - left));
         canvas.upwards((MARGIN + 10., 0.5 * (TOP + BOTTOM)), ink, "attribution");
         let second = self.second.map(|second| &self.columns[second]);
         let shades = second.map(|values| Shades::of(values));
@@ -209,20 +253,15 @@ impl Figure for Dependence {
     }
 
     fn text(&self) -> String {
-        let own = &self.columns[self.feature];
-        let ((low, high), (lowest, highest)) =
-            (bins::range(own.iter().copied()), bins::range(self.attributions.iter().copied()));
-        let mut lines = vec![
-            self.title.clone(),
-            format!(
-                "{} from {} to {}, attributions from {} to {}",
-                self.names[self.feature],
-                number(low),
-                number(high),
-                number(lowest),
-                number(highest)
-            ),
-        ];
+        let (low, high) = bins::range(self.own.iter().copied());
+        let (lowest, highest) = bins::range(self.attributions.iter().copied());
+        let ends = if self.categories.is_empty() {
+            format!("{} from {} to {}", self.name, number(low), number(high))
+        } else {
+            self.name.clone()
+        };
+        let attributions = format!("attributions from {} to {}", number(lowest), number(highest));
+        let mut lines = vec![self.title.clone(), format!("{ends}, {attributions}")];
         lines.extend(self.caption(0));
         visible(&lines.join("\n"))
     }

@@ -1,10 +1,8 @@
 //! Attributions of features as numbers, with the features' own values, for pictures of them.
 
-use std::collections::BTreeMap;
-
 use super::bins;
 use super::html::number;
-use crate::engine::{Attributions, host_rows};
+use crate::engine::{Attributions, Grouping, host_rows};
 use crate::error::{Result, bail};
 use crate::model::Inputs;
 
@@ -15,6 +13,8 @@ pub(super) struct Features {
     pub(super) attributions: Vec<Vec<f64>>,
     /// The features' own values, a row for each example; empty if they were not given.
     pub(super) values: Vec<Vec<f64>>,
+    /// Which columns are one feature.
+    grouping: Grouping,
 }
 
 /// An example of a result: its position, or a table and the position in it, `(&test, 0)`, which brings the
@@ -78,7 +78,8 @@ impl Features {
         let attributions = host_rows(result.values())?;
         finite(&attributions, "attribution", result.names())?;
         let named = |index: usize| result.names().get(index).cloned().unwrap_or_else(|| format!("[{index}]"));
-        Ok(Self { names: (0..width).map(named).collect(), attributions, values: Vec::new() })
+        let names = (0..width).map(named).collect();
+        Ok(Self { names, attributions, values: Vec::new(), grouping: result.grouping(0)? })
     }
 
     /// The same with the features' own values, and their names if there were none.
@@ -112,12 +113,30 @@ impl Features {
         self.values.iter().map(|row| row[feature]).collect()
     }
 
-    /// The position of a feature by its name.
-    pub(super) fn position(&self, name: &str) -> Result<usize> {
-        match self.names.iter().position(|other| other == name) {
-            Some(position) => Ok(position),
+    /// The columns of each feature, mostly one; of features that are not the same in all examples each alone.
+    pub(super) fn parts(&self) -> Vec<Vec<usize>> {
+        self.grouping.parts(self.names.len())
+    }
+
+    /// The names of a feature's columns.
+    pub(super) fn name(&self, columns: &[usize]) -> String {
+        columns.iter().map(|column| self.names[*column].as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The columns of a feature by its name, or by that of one of them.
+    pub(super) fn columns_of(&self, name: &str) -> Result<Vec<usize>> {
+        let is_of = |columns: &&Vec<usize>| {
+            self.name(columns) == name || columns.iter().any(|column| self.names[*column] == name)
+        };
+        match self.parts().iter().find(is_of) {
+            Some(columns) => Ok(columns.clone()),
             None => bail!(Input, "there is no feature \"{name}\"; there are: {}", self.names.join(", ")),
         }
+    }
+
+    /// What the reader must know of the features.
+    pub(super) fn remark(&self) -> Option<String> {
+        self.grouping.remark()
     }
 }
 
@@ -141,19 +160,14 @@ impl Single {
             )
         }
         let output = explained_output(result, position)?;
-        let grouping = result.grouping()?;
-        let mut single: Vec<Feature> = Vec::new();
-        let mut first_of = BTreeMap::new();
-        for (index, attribution) in attributions.iter().enumerate() {
-            let column = (features.names[index].clone(), features.values.get(position).map(|row| row[index]));
-            // Columns of one feature have its number each.
-            let feature = grouping.of(position).map_or(index as u32, |features| features[index]);
-            let first = *first_of.entry(feature).or_insert(single.len());
-            match single.get_mut(first) {
-                Some(feature) => feature.columns.push(column),
-                None => single.push(Feature { columns: vec![column], attribution: *attribution }),
-            }
-        }
+        let column =
+            |index: &usize| (features.names[*index].clone(), features.values.get(position).map(|row| row[*index]));
+        let parts = features.grouping.parts_of(position, attributions.len());
+        // Columns of one feature have its number each.
+        let single: Vec<Feature> = parts
+            .iter()
+            .map(|part| Feature { columns: part.iter().map(column).collect(), attribution: attributions[part[0]] })
+            .collect();
         let base = output - single.iter().map(|feature| feature.attribution).sum::<f64>();
         Ok(Self { position, features: single, base, output })
     }

@@ -5,18 +5,19 @@ use super::swarm::ranked;
 /// How many examples of about the same value are compared with each other.
 const GROUP: usize = 25;
 
-/// The position of the feature that interacts most with `feature`; `None` if there is none.
+/// The position of the feature among `columns` that interacts most with one of these values (`own`), which is not at
+/// one of the positions `except`; `None` if there is none.
 ///
 /// The examples are sorted by the feature's own value and parted into groups of about the same size, so that within a
 /// group it hardly differs; what it still explains along a straight line is taken away. Then the spread of the
 /// attributions that goes with another feature, |correlation| times standard deviation, is added up over the groups.
-pub(super) fn strongest(feature: usize, attributions: &[f64], columns: &[Vec<f64>]) -> Option<usize> {
-    let order = ranked(&columns[feature]);
+pub(super) fn strongest(own: &[f64], attributions: &[f64], columns: &[Vec<f64>], except: &[usize]) -> Option<usize> {
+    let order = ranked(own);
     let groups: Vec<&[usize]> = parts(&order).collect();
     let strength = |other: &Vec<f64>| -> f64 {
-        groups.iter().map(|group| group.len() as f64 * shared(group, &columns[feature], attributions, other)).sum()
+        groups.iter().map(|group| group.len() as f64 * shared(group, own, attributions, other)).sum()
     };
-    let others = columns.iter().enumerate().filter(|(index, _)| *index != feature);
+    let others = columns.iter().enumerate().filter(|(index, _)| !except.contains(index));
     let mut best: Option<(usize, f64)> = None;
     for (index, strength) in others.map(|(index, other)| (index, strength(other))) {
         // Of equal ones the first.
@@ -76,14 +77,15 @@ mod tests {
         // x0·x2 + a curve of x0 alone.
         let attributions: Vec<f64> =
             (0..200).map(|row| columns[0][row] * columns[2][row] + 5. * columns[0][row].powi(2)).collect();
-        assert_eq!(strongest(0, &attributions, &columns), Some(2));
+        assert_eq!(strongest(&columns[0], &attributions, &columns, &[0]), Some(2));
     }
 
     #[test]
     fn nothing_interacts_with_what_does_not_vary() {
         let columns = vec![vec![1., 2., 3., 4.], vec![5.; 4]];
-        assert_eq!(strongest(0, &[1., 2., 3., 4.], &columns), None);
-        assert_eq!(strongest(0, &[0.; 4], &[vec![1., 2., 3., 4.], vec![1., 0., 1., 0.]]), None);
-        assert_eq!(strongest(0, &[1.], &[vec![1.], vec![2.]]), None);
+        let first = |attributions: &[f64], columns: &[Vec<f64>]| strongest(&columns[0], attributions, columns, &[0]);
+        assert_eq!(first(&[1., 2., 3., 4.], &columns), None);
+        assert_eq!(first(&[0.; 4], &[vec![1., 2., 3., 4.], vec![1., 0., 1., 0.]]), None);
+        assert_eq!(first(&[1.], &[vec![1.], vec![2.]]), None);
     }
 }

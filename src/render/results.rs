@@ -6,7 +6,8 @@ use candle_core::DType;
 
 use super::html::number;
 use super::{Figure, Table};
-use crate::engine::{Attributions, Series};
+use crate::engine::{Attributions, Series, host_rows};
+use crate::error::Result;
 use crate::model::{Inputs, Sequential};
 use crate::tabular::{Dataset, History, Passengers};
 use crate::text::{Comments, Prediction, StrongestWords, TextClassifier, TextInput};
@@ -63,36 +64,53 @@ fn attributions(result: &Attributions) -> Table {
     let examples =
         if result.batch_size() == 1 { "1 example".to_string() } else { format!("{} examples", result.batch_size()) };
     let caption = format!("{} of {of}: {examples}{target}", result.method());
-    let columns: Option<Vec<Series>> = match shape {
+    let grouping = result.grouping(0).unwrap_or_default();
+    let columns: Option<Vec<(String, Series)>> = match shape {
         &[_, width] if width <= FEATURES_SHOWN && result.values().len() == 1 => {
-            (0..width).map(|index| result.column(index).ok()).collect()
+            let column = |part: &Vec<usize>| Some((result.joint_name(part), result.column(*part.first()?).ok()?));
+            grouping.parts(width).iter().map(column).collect()
         }
         _ => None,
     };
+    let remarks = grouping.remark().into_iter().chain(result.remarks());
     let Some(columns) = columns else {
         let heads = ["attributed", "shape", "sum of each example, on average"];
         let mut table = Table::new(caption, &heads);
-        for (place, value) in result.places().iter().zip(result.values()) {
-            let sum = value.to_dtype(DType::F64).and_then(|value| value.sum_all()?.to_scalar::<f64>());
-            let mean = sum.unwrap_or(f64::NAN) / result.batch_size() as f64;
+        for (index, (place, value)) in result.places().iter().zip(result.values()).enumerate() {
+            let mean = sum_of_features(result, index).unwrap_or(f64::NAN) / result.batch_size() as f64;
             table = table.row(|row| row.text(place).text(format!("{:?}", value.dims())).number(mean));
         }
         return table.remarks(result.remarks());
     };
-    let largest = columns.iter().fold(0., |largest: f64, column| largest.max(column.mean().abs()));
+    let largest = columns.iter().fold(0., |largest: f64, (_, column)| largest.max(column.mean().abs()));
     let mut table = Table::new(caption, &["", "mean", "spread", "lowest", "highest"]);
-    for (index, column) in columns.iter().enumerate() {
+    for (name, column) in &columns {
         let mean = column.mean();
         let variance = column.values().iter().map(|value| (value - mean).powi(2)).sum::<f64>() / column.len() as f64;
         let (lowest, highest) = column.range();
-        let name = result.names().get(index).cloned().unwrap_or_else(|| format!("[{index}]"));
         table = table
             .row(|row| row.text(name).signed(mean, largest).number(variance.sqrt()).number(lowest).number(highest));
     }
-    table.remarks(result.remarks())
+    table.remarks(remarks)
+}
+
+/// The sum of all attributions to one input or layer, each feature's once.
+fn sum_of_features(result: &Attributions, index: usize) -> Result<f64> {
+    let (value, grouping) = (&result.values()[index], result.grouping(index)?);
+    if grouping.is_trivial() {
+        return Ok(value.to_dtype(DType::F64)?.sum_all()?.to_scalar()?);
+    }
+    let rows = host_rows(std::slice::from_ref(value))?;
+    let of_row = |(example, row): (usize, &Vec<f64>)| {
+        let parts = grouping.parts_of(example, row.len());
+        parts.iter().filter_map(|part| row.get(*part.first()?)).sum::<f64>()
+    };
+    Ok(rows.iter().enumerate().map(of_row).sum())
 }
 
 fn series(series: &Series) -> Table {
+    let remark = series.remark();
+    let series = &series.by_feature();
     let shown = series.len().min(FEATURES_SHOWN);
     let largest = series.max_abs();
     let mut table = Table::new(series.name(), &["", "value"]);
@@ -103,7 +121,7 @@ fn series(series: &Series) -> Table {
     if shown < series.len() {
         table = table.remark(format!("and {} more; mean {}", series.len() - shown, number(series.mean())));
     }
-    table
+    table.remarks(remark)
 }
 
 fn network(network: &Sequential) -> Table {

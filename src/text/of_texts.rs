@@ -19,10 +19,10 @@ impl Attributions {
         })
     }
 
-    /// One number for each token of each text, from attributions to the token ids, `[batch, tokens]`: of Occlusion, or
-    /// of FeatureAblation with every token as a feature. Needs the input that was attributed.
+    /// One number for each token of each text, from attributions to the token ids, `[batch, tokens]`: of
+    /// FeatureAblation or Occlusion with every token as a feature. Needs the input that was attributed.
     pub fn of_tokens(&self, input: &TextInput) -> Result<TokenAttributions> {
-        if !self.grouping()?.is_trivial() {
+        if !self.grouping(0)?.is_trivial() {
             bail!(
                 Input,
                 "a feature_mask made features of several tokens, each of which has the number of its feature: take of_words, \
@@ -51,7 +51,7 @@ impl Attributions {
     /// ```
     pub fn of_words(&self, input: &TextInput) -> Result<TokenAttributions> {
         let mut tokens = self.each_token(input)?;
-        let grouping = self.grouping()?;
+        let grouping = self.grouping(0)?;
         for (row, record) in tokens.records.iter_mut().enumerate() {
             if let Some(features) = grouping.of(row) {
                 let mut feature = features.iter();

@@ -93,6 +93,9 @@ mod sums;
 /// Graphs of any depth.
 mod depth;
 
+/// Columns that a feature mask joins, in pictures and tables.
+mod joined_columns;
+
 /// Cases whose answer is known by hand.
 mod known_answers;
 

@@ -36,7 +36,7 @@ fn numbers(svg: &str, attribute: &str) -> Vec<f64> {
 }
 
 /// That a picture is well-formed enough to be seen: numbers are numbers, and marks lie on it.
-fn seen(picture: &dyn Figure, what: &str) {
+pub fn seen(picture: &dyn Figure, what: &str) {
     let svg = picture.svg().unwrap();
     for broken in ["NaN", "inf"] {
         assert!(!svg.contains(broken), "{what}: {broken}");

@@ -239,11 +239,12 @@ impl<'a> Answer<'a> {
     fn figure(&self, ask: &Ask, explanations: &Each<Explanation>) -> Result<Box<dyn Figure>, Failure> {
         let answered: Vec<&Explanation> = explanations.iter().flatten().collect();
         if let Some(means) = means(explanations) {
-            let values = means.iter().map(|(_, mean, _)| *mean).collect();
+            let means = joined(means, answered.first().map_or(&[], |first| &first.groups));
+            let values = means.iter().map(|(_, mean)| *mean).collect();
             let model = self.model.map_or(String::new(), |(name, _)| format!("{name}: "));
             let of = if answered.len() > 1 { format!(", mean of {} rows", answered.len()) } else { String::new() };
             let title = format!("{model}{}{of}", ask.method);
-            let bars = Series::new(title, values).bars(means.iter().map(|(name, ..)| name.clone()));
+            let bars = Series::new(title, values).bars(means.into_iter().map(|(name, _)| name));
             return Ok(Box::new(bars.map_err(|e| Failure::internal(e.to_string()))?));
         }
         let texts = answered.iter().filter_map(|explanation| match &explanation.parts {
@@ -304,6 +305,15 @@ fn means(explanations: &Each<Explanation>) -> Option<Vec<(String, f64, f64)>> {
         (name.clone(), mean, variance.sqrt())
     };
     Some(first.iter().enumerate().map(row).collect())
+}
+
+/// One mean for each feature, under the names of all its columns.
+fn joined(means: Vec<(String, f64, f64)>, groups: &[Vec<String>]) -> Vec<(String, f64)> {
+    let joint = |(name, mean, _): (String, f64, f64)| match groups.iter().find(|group| group.contains(&name)) {
+        Some(group) => (group[0] == name).then(|| (group.join(", "), mean)),
+        None => Some((name, mean)),
+    };
+    means.into_iter().filter_map(joint).collect()
 }
 
 fn words(explanation: &Explanation) -> impl Iterator<Item = (&str, f64)> {

@@ -34,6 +34,9 @@ pub(crate) fn explained(description: &Description, explanation: &Explanation, wa
         Parts::Features(features) => {
             let named = features.iter().map(|(name, value)| (name.clone(), json!(value)));
             row.insert("attributions".into(), Value::Object(named.collect()));
+            if !explanation.groups.is_empty() {
+                row.insert("groups".into(), json!(explanation.groups));
+            }
         }
         Parts::Words(text) => {
             let told = |(index, unit): (usize, &Unit)| {

@@ -1,6 +1,6 @@
 //! What a request asks of a model: the method, the class, and how it is computed.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use candle_explain::attr::METHODS;
 use candle_explain::candle_core::{Device, Tensor};
@@ -23,6 +23,8 @@ pub(crate) struct Ask {
     pub(crate) target: Target,
     pub(crate) baseline: Option<Reference>,
     options: Options,
+    /// The columns of each feature that has several.
+    groups: Vec<Vec<usize>>,
     /// The most steps or samples of a row.
     most: usize,
     gradient_check: Check,
@@ -145,7 +147,11 @@ impl Ask {
         let row = neurons.map_or_else(|| vec![model.features.len()], |layer| layer.shape.clone());
         let features: usize = row.iter().product();
         let mask = given.read("feature_mask", |name, value| mask(name, value, features, model, neurons))?;
-        let groups = mask.as_ref().map_or(features, |ids| ids.iter().collect::<BTreeSet<_>>().len());
+        let of_ids = mask.iter().flatten().enumerate().fold(BTreeMap::new(), |mut of_ids, (column, id)| {
+            of_ids.entry(*id).or_insert_with(Vec::new).push(column);
+            of_ids
+        });
+        let masked = if mask.is_some() { of_ids.len() } else { features };
         let largest = if model.kind == Kind::Tabular { features } else { usize::MAX };
         let window = given.read("sliding_window_shapes", |name, value| parameters::within(name, value, largest))?;
         let stride = given.read("strides", |name, value| match window.unwrap_or(1) {
@@ -193,11 +199,12 @@ impl Ask {
             target: given.read("target", |name, value| target(name, value, model))?.unwrap_or(model.target.clone()),
             baseline,
             options,
+            groups: of_ids.into_values().filter(|columns| columns.len() > 1).collect(),
             most,
             gradient_check: Check::default(),
             parameters: parameters.clone(),
         };
-        ask.check_exact_values(groups)?;
+        ask.check_exact_values(masked)?;
         Ok(ask)
     }
 
@@ -248,6 +255,11 @@ impl Ask {
     /// The layer that was named.
     pub(crate) fn layer(&self) -> Option<&str> {
         self.options.layers.first().map(String::as_str)
+    }
+
+    /// The columns of each feature that has several: such a feature's number stands at each of its columns.
+    pub(crate) fn groups(&self) -> &[Vec<usize>] {
+        &self.groups
     }
 
     /// The steps or samples of each row, if the request chose them.

@@ -116,6 +116,8 @@ pub(crate) struct Explanation {
     /// The class that is explained; `None` for one number or a neuron.
     pub(crate) class: Option<usize>,
     pub(crate) parts: Parts,
+    /// The names of each feature that has several, with its number at each.
+    pub(crate) groups: Vec<Vec<String>>,
     pub(crate) delta: Option<f64>,
     pub(crate) steps: Option<usize>,
     /// How many samples were drawn.

@@ -232,11 +232,14 @@ impl Servable for Tabular {
         let values = in_rows(attributions.values())?;
         let errors: Option<Vec<Vec<f64>>> = attributions.standard_errors().map(in_rows).transpose()?;
         let names = self.names(&attributions, values.first().map_or(0, Vec::len));
+        let named = |columns: &Vec<usize>| columns.iter().filter_map(|column| names.get(*column).cloned()).collect();
+        let groups: Vec<Vec<String>> = ask.groups().iter().map(named).collect();
         let deltas = attributions.convergence_delta().ok();
         let explanation = |(row, (values, output)): (usize, (Vec<f64>, Vec<f64>))| Explanation {
             output,
             class: attributions.targets().get(row).and_then(|target: &Vec<usize>| target.first().copied()),
             parts: Parts::Features(zip_names(&names, values)),
+            groups: groups.clone(),
             delta: deltas.as_ref().and_then(|deltas| deltas.values().get(row).copied()),
             steps: attributions.steps().get(row).copied(),
             samples: attributions.samples().get(row).copied(),

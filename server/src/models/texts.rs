@@ -119,6 +119,7 @@ impl Texts {
             Ok(Explanation {
                 output,
                 class: attributions.targets().get(row).and_then(|target: &Vec<usize>| target.first().copied()),
+                groups: Vec::new(),
                 delta: words.records()[row].convergence_delta(),
                 steps: attributions.steps().get(row).copied(),
                 samples: attributions.samples().get(row).copied(),

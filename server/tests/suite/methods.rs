@@ -233,7 +233,24 @@ fn a_mask_groups_a_layers_neurons() {
     let answer = explained("titanic", json!(MAN), &parameters).unwrap();
     close("layer", &numbers(&answer["rows"][0]["attributions"]), &flat(expected.tensor()), EXACT);
     assert_eq!(answer["baseline"], json!(vec![0.5; 8]));
+    assert_eq!(answer["rows"][0]["groups"], json!([["[0]", "[1]"], ["[2]", "[3]"], ["[4]", "[5]"], ["[6]", "[7]"]]));
     parameters["baseline"] = json!(0.5);
     let answer = explained("titanic", json!(MAN), &parameters).unwrap();
     close("layer", &numbers(&answer["rows"][0]["attributions"]), &flat(expected.tensor()), EXACT);
+}
+
+#[test]
+fn what_a_mask_groups_is_one_bar() {
+    let body = json!({
+        "instances": [MAN],
+        "parameters": { "method": "FeatureAblation", "feature_mask": [0, 1, 2, 3, 4, 4, 5, 5, 5, 6, 7, 8] },
+    });
+    let picture = |form: &str| {
+        let accept = [("Content-Type", "application/json"), ("Accept", form)];
+        ask(shared().inference, "POST", "/explanations/titanic", &accept, body.to_string().as_bytes()).text()
+    };
+    for form in ["text/html", "image/svg+xml"] {
+        let drawn = picture(form);
+        assert!(drawn.contains("female, male") && drawn.contains("embark_C, embark_Q, embark_S"), "{drawn}");
+    }
 }
