@@ -180,9 +180,9 @@ impl Canvas {
     }
 }
 
-/// The estimated width of a text on a canvas.
+/// The room that a text needs on a canvas.
 pub(super) fn wide(text: &str) -> f64 {
-    measure::width(text) * LETTERS / SIZE
+    measure::room(text) * LETTERS / SIZE
 }
 
 /// A text, cut if it does not fit.

@@ -11,7 +11,7 @@ use super::colour::Colour;
 use super::html::number;
 use super::labels::{self, Dot, GAP, Side};
 use super::lettering::SIZE;
-use super::measure::{shortened, width};
+use super::measure::{room, shortened};
 use super::palette::plain;
 use super::theme::colours;
 use crate::visible::visible;
@@ -23,7 +23,7 @@ const LETTERS: f64 = 12.;
 /// The size of the letters beside marks.
 const SMALL_LETTERS: f64 = 11.;
 /// How wide the names of bars may be.
-const WIDEST_NAME: u32 = WIDTH / 3;
+const WIDEST_NAME: u32 = WIDTH * 5 / 12;
 /// A line with more points than this is drawn from the lowest and the highest of each part: no more can be seen.
 const MOST_POINTS: usize = 2000;
 const PARTS: usize = 500;
@@ -79,12 +79,8 @@ fn ink() -> RGBColor {
 
 /// The width that the names of bars take.
 fn room_for<'a>(names: impl Iterator<Item = &'a str>) -> u32 {
-    let wide = |name: &str| name.chars().any(|c| c >= '\u{1100}' && !('\u{1e00}'..='\u{1fff}').contains(&c));
-    let room = |name: &str| {
-        let counted = 7 * name.chars().count() as u32;
-        if wide(name) { counted.max((width(name) * LETTERS / SIZE).ceil() as u32) } else { counted }
-    };
-    (names.map(room).max().unwrap_or(0) + 20).min(WIDEST_NAME)
+    let widest = names.map(room).fold(0., f64::max);
+    ((widest * LETTERS / SIZE).ceil() as u32 + 20).min(WIDEST_NAME)
 }
 
 /// The width that the numbers of an axis take at its side.
@@ -101,10 +97,10 @@ impl Chart {
         let names: Vec<String> = bars.iter().map(|(name, _)| shown(name, WIDEST_NAME - 20)).collect();
         let beside_names = room_for(names.iter().map(String::as_str));
         // Room for the numbers at the ends of the bars.
-        let widest = bars.iter().map(|(_, value)| width(&label(*value))).fold(0., f64::max);
+        let widest = bars.iter().map(|(_, value)| room(&label(*value))).fold(0., f64::max);
         let share = (widest * SMALL_LETTERS / SIZE + 6.) / f64::from(WIDTH - beside_names - 26);
-        let room = ((share - AIR) / (1. - 2. * share)).max(0.09);
-        let axis = Axis::new(bars.iter().map(|(_, value)| *value), true, AIR).with_room(room);
+        let beyond = ((share - AIR) / (1. - 2. * share)).max(0.09);
+        let axis = Axis::new(bars.iter().map(|(_, value)| *value), true, AIR).with_room(beyond);
         let mut chart = builder(area, &self.title)
             .y_label_area_size(beside_names)
             .x_label_area_size(40)
@@ -195,7 +191,7 @@ impl Chart {
                     x: f64::from(x),
                     y: f64::from(y),
                     radius: (4. + 14. * (bin.count as f64 / most).sqrt()).round(),
-                    wide: width(&label(bin)) * SMALL_LETTERS / SIZE,
+                    wide: room(&label(bin)) * SMALL_LETTERS / SIZE,
                     side: if across.place(bin.middle) > across.middle() { Side::Left } else { Side::Right },
                 }
             })

@@ -1,5 +1,6 @@
-//! Estimates of the width of letters in a sans-serif font; pictures fit the letters to them.
+//! Estimates of the width of letters in a sans-serif font; pictures fit the letters to them, or leave room for them.
 
+use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::lettering::SIZE;
@@ -14,6 +15,11 @@ pub(super) fn width(text: &str) -> f64 {
     text.graphemes(true).map(character).sum()
 }
 
+/// The room that a text needs which is not fitted to its width: as much as it takes in one of the wider fonts, DejaVu Sans.
+pub(super) fn room(text: &str) -> f64 {
+    text.graphemes(true).map(roomy).sum()
+}
+
 /// Whether fonts agree well enough on the letters of a text to fit it to its estimated width.
 pub(super) fn is_known(text: &str) -> bool {
     text.chars().map(drawn).all(|c| c < '\u{590}' || ('\u{1e00}'..'\u{2070}').contains(&c) && !unseen(c))
@@ -21,18 +27,22 @@ pub(super) fn is_known(text: &str) -> bool {
 
 /// As much of a text's beginning as fits, at least one character.
 pub(super) fn fitting(text: &str, most: f64) -> &str {
+    fitting_by(character, text, most)
+}
+
+fn fitting_by(width_of: fn(&str) -> f64, text: &str, most: f64) -> &str {
     let mut wide = 0.;
     let over = text.grapheme_indices(true).find(|(start, whole)| {
-        wide += character(whole);
+        wide += width_of(whole);
         wide > most && *start > 0
     });
     &text[..over.map_or(text.len(), |(start, _)| start)]
 }
 
-/// A text, cut and marked as cut if it does not fit.
+/// A text, cut and marked as cut if there is not the room that it needs.
 pub(super) fn shortened(text: &str, most: f64) -> String {
     const CUT: &str = "…";
-    if width(text) <= most { text.to_string() } else { format!("{}{CUT}", fitting(text, most - width(CUT))) }
+    if room(text) <= most { text.to_string() } else { format!("{}{CUT}", fitting_by(roomy, text, most - room(CUT))) }
 }
 
 /// The width of a character with its marks.
@@ -43,6 +53,27 @@ fn character(whole: &str) -> f64 {
     let mut characters = whole.chars().map(drawn);
     let first = characters.next().map_or(0., letter);
     (first + characters.map(joined).sum::<f64>()) * SIZE
+}
+
+/// The room for a character with its marks.
+fn roomy(whole: &str) -> f64 {
+    let base = if is_known(whole) { whole.nfd().next().map(drawn) } else { None };
+    let wide = match base {
+        Some('+' | '<' | '=' | '>' | '^' | '~' | '#' | '±' | '×' | '÷') => 0.84,
+        Some('m' | 'W' | '@' | 'Æ' | 'æ' | '…') => 1.,
+        Some('%' | 'O' | 'U') => 0.95, // with a horn
+        Some('M') => 0.87,
+        Some('w') => 0.82,
+        Some('&' | 'D' | 'G' | 'H' | 'N' | 'Q' | 'Đ') => 0.79,
+        Some('œ' | 'Œ') => 1.1,
+        Some('!' | 'r' | '-') => 0.42,
+        Some('"') => 0.46,
+        Some(' ' | ':' | ';' | '|' | '/' | '\\' | '.' | ',') => 0.34,
+        Some(c) if c.is_uppercase() && c != 'I' => 0.7,
+        Some(c) if (' '..'\u{250}').contains(&c) => 0.64_f64.min(1.1 * letter(c)),
+        _ => return 1.1 * character(whole),
+    };
+    wide * SIZE
 }
 
 fn letter(c: char) -> f64 {

@@ -93,6 +93,9 @@ mod sums;
 /// Graphs of any depth.
 mod depth;
 
+/// Pictures in a wide font.
+mod wide_fonts;
+
 /// Columns that a feature mask joins, in pictures and tables.
 mod joined_columns;
 
