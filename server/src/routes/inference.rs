@@ -66,7 +66,7 @@ async fn description(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn models(State(app): State<Arc<App>>) -> Response {
-    let models = app.catalog.defaults().iter().map(|running| page::model(running)).collect::<Value>();
+    let models = app.catalog.defaults().iter().map(|running| page::model(running, &app.settings)).collect::<Value>();
     body::json(StatusCode::OK, &json!({ "models": models }))
 }
 

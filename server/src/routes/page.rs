@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::parameters;
 use crate::body;
 use crate::models::tabular_model::{Field, FieldKind};
+use crate::settings::Settings;
 use crate::work::running::Running;
 
 const PAGE: &str = include_str!("page.html");
@@ -22,7 +23,7 @@ pub(crate) fn reply() -> Response {
 }
 
 /// What a model's form must know.
-pub(crate) fn model(running: &Running) -> Value {
+pub(crate) fn model(running: &Running, settings: &Settings) -> Value {
     let description = running.servable().description();
     let target = match &description.target {
         Target::Class(class) => description.class_name(*class).into(),
@@ -36,8 +37,8 @@ pub(crate) fn model(running: &Running) -> Value {
         "classes": description.classes,
         "target": target,
         "record": description.fields.iter().map(field).collect::<Value>(),
-        "methods": parameters::methods(description),
-        "parameters": parameters::controls(description),
+        "methods": parameters::methods(description, settings),
+        "parameters": parameters::controls(description, settings),
     })
 }
 

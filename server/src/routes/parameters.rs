@@ -21,13 +21,17 @@ const BETWEEN_POINTS: &str = "LayerConductance";
 /// The parameters of each method as JSON Schema: of the methods that suit every record, the parameters that do not depend
 /// on each other. `record` is the schema of one of the model's records.
 pub(super) fn schemas(description: &Description, settings: &Settings, record: &Value) -> Vec<(&'static str, Value)> {
-    let too_many = has_more_sets(description.features.len(), settings.max_steps);
     let of_method = |offered: &Offered| {
         let info = method_of(offered.method).ok()?;
-        let described = offered.any_record && !(info.cost == Cost::PerCoalition && too_many);
-        described.then(|| (info.name, json!({ "anyOf": forms(offered, info, (description, record), settings) })))
+        (offered.any_record && allowed(description, info, settings))
+            .then(|| (info.name, json!({ "anyOf": forms(offered, info, (description, record), settings) })))
     };
     description.offered.iter().filter_map(of_method).collect()
+}
+
+/// Whether the server's limit allows a method what it takes for this model's features.
+fn allowed(description: &Description, info: &MethodInfo, settings: &Settings) -> bool {
+    info.cost != Cost::PerCoalition || !has_more_sets(description.features.len(), settings.max_steps)
 }
 
 /// The forms that the parameters of one method may have.
@@ -56,7 +60,7 @@ fn forms(
     let of_group = |layers: &Vec<&LayerShape>| {
         let properties = PARAMETERS.iter().filter_map(|parameter| {
             let schema = match description.has(parameter, info, None) {
-                true => of_parameter(parameter, (info, layers), (description, record), is_default)?,
+                true => of_parameter(parameter, (info, layers), (description, record), is_default, settings)?,
                 // What is null was not given.
                 false => json!({ "type": "null" }),
             };
@@ -114,6 +118,7 @@ fn of_parameter(
     (info, layers): (&MethodInfo, &[&LayerShape]),
     (description, record): (&Description, &Value),
     is_default: bool,
+    settings: &Settings,
 ) -> Option<Value> {
     let a_table = description.kind == Kind::Tabular;
     Some(match parameter.values {
@@ -126,7 +131,7 @@ fn of_parameter(
         }
         Values::Method if is_default => json!({ "enum": [info.name, null] }),
         Values::Method => json!({ "const": info.name }),
-        Values::Asked => json!({ "enum": askable(description) }),
+        Values::Asked => json!({ "enum": askable(description, settings) }),
         Values::Layer if !layers.is_empty() => {
             json!({ "enum": layers.iter().map(|layer| layer.name.as_str()).collect::<Vec<_>>() })
         }
@@ -165,17 +170,18 @@ fn of_parameter(
 }
 
 /// The methods of this model that another one may ask without further parameters.
-fn askable(description: &Description) -> Vec<&'static str> {
+fn askable(description: &Description, settings: &Settings) -> Vec<&'static str> {
+    let is_alone = |info: &MethodInfo| description.needs(info).is_empty() && !info.takes("method");
     let alone = |offered: &&Offered| {
-        method_of(offered.method).is_ok_and(|info| description.needs(info).is_empty() && !info.takes("method"))
+        method_of(offered.method).is_ok_and(|info| is_alone(info) && allowed(description, info, settings))
     };
     description.offered.iter().filter(alone).map(|offered| offered.method).collect()
 }
 
 /// The methods that suit a model, for a form.
-pub(super) fn methods(description: &Description) -> Value {
+pub(super) fn methods(description: &Description, settings: &Settings) -> Value {
     let of_method = |offered: &Offered| {
-        let info = method_of(offered.method).ok()?;
+        let info = method_of(offered.method).ok().filter(|info| allowed(description, info, settings))?;
         let parameters = PARAMETERS.iter().filter(|parameter| {
             let chosen_apart = matches!(parameter.values, Values::Target | Values::Method);
             !chosen_apart && description.has(parameter, info, None)
@@ -205,22 +211,23 @@ fn group(kind: Kind, family: Family) -> &'static str {
 }
 
 /// How a form asks for each parameter.
-pub(super) fn controls(description: &Description) -> Value {
+pub(super) fn controls(description: &Description, settings: &Settings) -> Value {
     let parameters = PARAMETERS.iter().filter(|parameter| {
         let of_method =
             |offered: &Offered| method_of(offered.method).is_ok_and(|info| description.has(parameter, info, None));
         description.offered.iter().any(of_method)
     });
-    let named = parameters.filter_map(|parameter| Some((parameter.name.to_string(), control(parameter, description)?)));
+    let named = parameters
+        .filter_map(|parameter| Some((parameter.name.to_string(), control(parameter, description, settings)?)));
     Value::Object(named.collect())
 }
 
-fn control(parameter: &Parameter, description: &Description) -> Option<Value> {
+fn control(parameter: &Parameter, description: &Description, settings: &Settings) -> Option<Value> {
     let first_layer = description.layers.first();
     let numbers = |least: Option<usize>, step: Value, typical: Value| json!({ "kind": "number", "least": least, "step": step, "typical": typical });
     let mut control = match parameter.values {
         Values::Target | Values::Method => return None,
-        Values::Asked => json!({ "kind": "choice", "choices": askable(description) }),
+        Values::Asked => json!({ "kind": "choice", "choices": askable(description, settings) }),
         Values::Layer => {
             json!({ "kind": "choice", "choices": description.layers.iter().map(|layer| &layer.name).collect::<Vec<_>>() })
         }

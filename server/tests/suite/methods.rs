@@ -1,7 +1,7 @@
 use candle_explain::attr::METHODS;
 use candle_explain::engine::{Family, MethodInfo, Options};
 use candle_explain::prelude::*;
-use candle_explain_server::TabularModel;
+use candle_explain_server::{Server, TabularModel};
 use serde_json::{Value, json};
 
 use super::client::*;
@@ -62,7 +62,7 @@ fn a_table_gets_the_librarys_numbers_from_every_method() {
     let network = titanic().model();
     let background = [[0f32; 12], [30., 0., 0., 32., 1., 0., 0., 0., 1., 0., 0., 1.]];
     let methods = offered("titanic");
-    // Those that are not there need an image, rows of a batch, or ReLUs.
+    // Those that are not there need an image, rows of a batch, ReLUs, or more than this server's 600 evaluations.
     let left_out: Vec<&str> = METHODS
         .iter()
         .map(|info| info.name)
@@ -75,6 +75,7 @@ fn a_table_gets_the_librarys_numbers_from_every_method() {
             "Deconvolution",
             "GuidedGradCam",
             "FeaturePermutation",
+            "ShapleyValues",
             "LayerFeaturePermutation",
             "NeuronGuidedBackprop",
             "NeuronDeconvolution",
@@ -106,11 +107,6 @@ fn a_table_gets_the_librarys_numbers_from_every_method() {
             if needs(method, "attribution_method") {
                 parameters["attribution_method"] = json!("IntegratedGradients");
                 options.method = Some("IntegratedGradients".to_string());
-            }
-            if info.name == "ShapleyValues" {
-                // The shared server allows 600 evaluations, and 12 features take 4,096.
-                parameters["feature_mask"] = json!(PAIRS);
-                options.feature_mask = Some(Tensor::new(&[PAIRS], &Device::Cpu).unwrap().into());
             }
             let what = format!("{parameters}");
             let answer = explained("titanic", json!(MAN), &parameters).unwrap_or_else(|e| panic!("{what}: {e}"));
@@ -237,6 +233,36 @@ fn a_mask_groups_a_layers_neurons() {
     parameters["baseline"] = json!(0.5);
     let answer = explained("titanic", json!(MAN), &parameters).unwrap();
     close("layer", &numbers(&answer["rows"][0]["attributions"]), &flat(expected.tensor()), EXACT);
+}
+
+#[test]
+fn exact_values_are_offered_if_their_evaluations_are_allowed() {
+    let asked = |models: &Value, parameter: &str| {
+        let choices = models["models"][0]["parameters"][parameter]["choices"].as_array().unwrap().clone();
+        choices.contains(&json!("ShapleyValues"))
+    };
+    for (most, allowed) in [("4095", false), ("4096", true)] {
+        let server = Server::new(settings(&[("max_steps", most)])).unwrap();
+        let server = TestServer::start(server.with_model("titanic", "1.0", titanic()).unwrap());
+        let models = get(server.inference, "/api/models").json();
+        let methods = models["models"][0]["methods"].as_array().unwrap();
+        assert_eq!(methods.iter().any(|method| method["name"] == json!("ShapleyValues")), allowed, "{most}");
+        assert_eq!(asked(&models, "attribution_method"), allowed, "{most}");
+        for parameters in ["method=ShapleyValues", "method=NoiseTunnel&attribution_method=ShapleyValues&n_samples=1"] {
+            let row = json!(MAN).to_string();
+            let reply = post(server.inference, &format!("/explanations/titanic?{parameters}"), &row);
+            assert_eq!(reply.status == 200, allowed, "{most} {parameters}: {}", reply.text());
+        }
+    }
+}
+
+#[test]
+fn exact_values_of_pairs_are_the_librarys() {
+    let exact = ShapleyValues::new(titanic().model()).feature_mask(Tensor::new(&[PAIRS], &Device::Cpu).unwrap());
+    let expected = exact.attribute(man(), 1).unwrap();
+    let parameters = json!({ "method": "ShapleyValues", "feature_mask": PAIRS });
+    let answer = explained("titanic", json!(MAN), &parameters).unwrap();
+    close("pairs", &numbers(&answer["rows"][0]["attributions"]), &flat(expected.tensor()), EXACT);
 }
 
 #[test]
