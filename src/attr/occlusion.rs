@@ -11,17 +11,19 @@ use crate::model::{Inputs, IntoModel};
 ///
 /// aᵢ = mean of F(x) − F(x with window w put to its baseline) over the positions w of the window that cover element i
 ///
+/// With a [`FeatureMask`] the window covers whole features, in the order of their ids: `[2]` is two words of a text.
+///
 /// * **Gives** one attribution for each element of each input, `[batch, ...]`.
 /// * **Needs** the window's size along each axis after the batch, `[1, 3, 3]` for an image of one channel; one such list
-///   for each of several inputs, which the window slides over one after another. It needs no gradient: token ids and
-///   black boxes do as well.
+///   for each of several inputs, which the window slides over one after another; with a mask, a number of features. It
+///   needs no gradient: token ids and black boxes do as well.
 /// * **Costs** a forward row for each example, and one for each position of the window and each baseline, in passes of
 ///   bounded memory on all cores.
-/// * **Differs from Captum** in that several baselines ([`Baseline::Distribution`]) are averaged, and in that
-///   `perturbations_per_eval` is [`internal_batch_size`](Self::internal_batch_size), which counts rows. As in Captum,
+/// * **Differs from Captum** in that it takes a feature mask, that several baselines ([`Baseline::Distribution`]) are
+///   averaged, and that `perturbations_per_eval` is [`internal_batch_size`](Self::internal_batch_size), which counts rows. As in Captum,
 ///   windows overlap by their strides, 1 by default, and where the last one would reach beyond the end it is cut off
 ///   there.
-/// * **Errors** if the window is larger than the input, a size or stride is 0, a stride is larger than the window, so
+/// * **Errors** if the window is larger than the input, or has more features than an example, a size or stride is 0, a stride is larger than the window, so
 ///   that elements would be left out, a shape, the target or the baseline does not fit, or a value is not finite.
 /// * **Paper**: Zeiler and Fergus, *Visualizing and Understanding Convolutional Networks*, ECCV 2014.
 ///
@@ -40,6 +42,7 @@ pub struct Occlusion {
     sliding_window_shapes: Sizes,
     strides: Sizes,
     baseline: Baseline,
+    feature_mask: FeatureMask,
     budget: Budget,
 }
 
@@ -47,6 +50,7 @@ settings! {
     Occlusion(sliding_window_shapes) {
         strides,
         baseline,
+        feature_mask,
         passes,
     }
 }
@@ -72,6 +76,7 @@ impl Occlusion {
             sliding_window_shapes: sliding_window_shapes.into(),
             strides: Sizes::from(1),
             baseline: Baseline::default(),
+            feature_mask: FeatureMask::default(),
             budget: Budget::default(),
         }
     }
@@ -82,8 +87,12 @@ impl Attribute for Occlusion {
         self.model.ask(|| {
             self.budget.check()?;
             let question = Question::about_output(&self.model, inputs, target, &self.budget)?;
-            let windows = Windows::over(question.inputs().tensors(), &self.sliding_window_shapes, &self.strides)?;
-            let values = question.coalitions(&FeatureMask::elements(), &self.baseline)?.occluded(&windows)?;
+            let (shapes, strides) = (&self.sliding_window_shapes, &self.strides);
+            let windows = match self.feature_mask.is_of_elements() {
+                true => Windows::over(question.inputs().tensors(), shapes, strides)?,
+                false => Windows::over_features(&question.feature_counts(&self.feature_mask)?, shapes, strides)?,
+            };
+            let values = question.coalitions(&self.feature_mask, &self.baseline)?.occluded(&windows)?;
             Attributions::to_inputs(Self::INFO.name, &question, values)
         })
     }

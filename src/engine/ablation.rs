@@ -1,5 +1,7 @@
 //! What features and windows are worth: F without them, against F with all.
 
+use std::collections::BTreeMap;
+
 use candle_core::Tensor;
 
 use super::gradient::check_finite;
@@ -14,43 +16,53 @@ impl Coalitions<'_> {
         self.each_absence(
             self.features(),
             |feature| vec![feature],
-            |example, _, difference| differences[example].push(difference),
+            |example, _, _, difference| differences[example].push(difference),
         )?;
         self.delivered(&differences)
     }
 
-    /// For each element of each example the mean of F(x) − F(x without the window) over the windows that it is in. Every
-    /// element must be a feature of its own.
+    /// For each feature of each example the mean of F(x) − F(x without the window) over the windows that it is in.
     pub(crate) fn occluded(&self, windows: &Windows) -> Result<Vec<Tensor>> {
         self.plans(windows.count());
         let mut sums = vec![vec![0.; self.features()]; self.whole().len()];
-        let mut coverage = vec![0u32; self.features()];
         self.each_absence(
             windows.count(),
             |position| windows.elements(position),
-            |example, absent, difference| {
-                for element in absent {
-                    sums[example][*element] += difference;
-                    coverage[*element] += u32::from(example == 0);
+            |example, position, absent, difference| {
+                if position < windows.within(example) {
+                    absent.iter().for_each(|feature| sums[example][*feature] += difference);
                 }
             },
         )?;
-        for row in &mut sums {
-            row.iter_mut().zip(&coverage).for_each(|(sum, times)| *sum /= f64::from(*times));
+        let mut known = BTreeMap::new();
+        for (example, row) in sums.iter_mut().enumerate() {
+            let within = windows.within(example);
+            let coverage = known.entry(within).or_insert_with(|| self.coverage(windows, within));
+            row.iter_mut().zip(coverage).for_each(|(sum, times)| *sum /= f64::from((*times).max(1)));
         }
         self.delivered(&sums)
     }
 
-    /// Calls `take` with F(x) − F(x without some features) for each of `count` lists of absent features and each
-    /// example.
+    /// How many of the first `positions` of the window each feature is in.
+    fn coverage(&self, windows: &Windows, positions: usize) -> Vec<u32> {
+        let mut coverage = vec![0; self.features()];
+        for position in 0..positions {
+            windows.elements(position).into_iter().for_each(|feature| coverage[feature] += 1);
+        }
+        coverage
+    }
+
+    /// Calls `take` with F(x) − F(x without some features) for each example and each of `count` lists of absent features,
+    /// with the list and its number.
     fn each_absence(
         &self,
         count: usize,
         absent: impl Fn(usize) -> Vec<usize>,
-        mut take: impl FnMut(usize, &[usize], f64),
+        mut take: impl FnMut(usize, usize, &[usize], f64),
     ) -> Result<()> {
         let examples: Vec<usize> = (0..self.whole().len()).collect();
         for block in self.blocks(count) {
+            let first = block.start;
             let lists: Vec<Vec<usize>> = block.map(&absent).collect();
             let without = |absent: &Vec<usize>| {
                 let mut coalition = vec![true; self.features()];
@@ -59,8 +71,8 @@ impl Coalitions<'_> {
             };
             let values = self.values(&examples, &lists.iter().map(without).collect::<Vec<_>>())?;
             for (example, values) in values.into_iter().enumerate() {
-                for (absent, value) in lists.iter().zip(values) {
-                    take(example, absent, self.whole()[example] - value);
+                for ((index, absent), value) in (first..).zip(&lists).zip(values) {
+                    take(example, index, absent, self.whole()[example] - value);
                 }
             }
         }

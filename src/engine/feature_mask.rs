@@ -59,6 +59,11 @@ impl FeatureMask {
         Self::default()
     }
 
+    /// Whether every element is a feature of its own without being asked for.
+    pub(crate) fn is_of_elements(&self) -> bool {
+        matches!(self.kind, Kind::Elements)
+    }
+
     /// One tensor of ids for each input, `[1, ...]` for every example or `[batch, ...]`. An axis after the batch may
     /// have the length 1 where the ids are the same along it. Elements of one id are one feature, also in different
     /// inputs. The ids are 0, 1, 2 and so on; an element of id −1 is in no feature, stays as it is, and is attributed 0.

@@ -112,6 +112,11 @@ impl Features {
         self.count
     }
 
+    /// How many features an example has, up to the last of them.
+    pub(super) fn count_of(&self, example: usize) -> usize {
+        self.of_elements(example).flatten().max().map_or(0, |last| last + 1)
+    }
+
     /// The features of the elements of one tensor in an example.
     pub(super) fn of(&self, tensor: usize, example: usize) -> &[u32] {
         self.tensors[tensor].of(example)

@@ -300,6 +300,12 @@ impl<'a> Question<'a> {
         mask.resolve(&self.inputs, self.inputs.tensors(), self.inputs.names(), "input")
     }
 
+    /// How many features a mask makes of each example.
+    pub(crate) fn feature_counts(&self, mask: &FeatureMask) -> Result<Vec<usize>> {
+        let features = self.features(mask)?;
+        Ok((0..self.batch_size()).map(|example| features.count_of(example)).collect())
+    }
+
     /// The features that a mask makes of the activations of layers.
     pub(super) fn layer_features(&self, mask: &FeatureMask, activations: &[Tensor]) -> Result<Features> {
         *lock(&self.mask) = mask.clone();

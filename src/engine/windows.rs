@@ -20,6 +20,22 @@ enum Kind {
 }
 
 impl Sizes {
+    /// The size along the features of an example.
+    fn of_features(&self, what: &str) -> Result<usize> {
+        let size = match &self.0 {
+            Kind::Everywhere(size) => Some(*size),
+            Kind::OfInputs(sizes) => match sizes.as_slice() {
+                [only] if only.len() == 1 => Some(only[0]),
+                _ => None,
+            },
+        };
+        match size {
+            Some(0) => bail!(Input, "{what} is 0: expected at least 1 feature"),
+            Some(size) => Ok(size),
+            None => bail!(Input, "{what} has several sizes: with a feature mask give one, a number of features"),
+        }
+    }
+
     /// The sizes along each axis of each tensor `[batch, ...]`; `what` names them in errors.
     fn of(&self, tensors: &[Tensor], what: &str) -> Result<Vec<Vec<usize>>> {
         let sizes = match &self.0 {
@@ -76,9 +92,12 @@ impl From<&Sizes> for Sizes {
     }
 }
 
-/// All positions of a window in each of some tensors. The last along an axis ends where the tensor does.
+/// All positions of a window in each of some tensors, or over the features of each example. The last along an axis ends
+/// where the tensor or the example does.
 pub(crate) struct Windows {
     tensors: Vec<Sliding>,
+    /// How many positions are within each example; empty if all are.
+    within: Vec<usize>,
 }
 
 /// One window over one tensor.
@@ -123,7 +142,42 @@ impl Windows {
             sliding.push(Sliding { axes, window, strides, counts, first });
             first += elements;
         }
-        Ok(Self { tensors: sliding })
+        Ok(Self { tensors: sliding, within: Vec::new() })
+    }
+
+    /// The positions of a window over the features of examples that have so many.
+    pub(crate) fn over_features(features: &[usize], shapes: &Sizes, strides: &Sizes) -> Result<Self> {
+        let window = shapes.of_features("sliding_window_shapes")?;
+        let stride = strides.of_features("strides")?;
+        if let Some(example) = features.iter().position(|features| window > *features) {
+            bail!(
+                Input,
+                "the window covers {window} features, and example {example} has {}: give at most as many",
+                features[example]
+            )
+        }
+        let most = features.iter().copied().max().unwrap_or(0);
+        if window < most && stride > window {
+            bail!(
+                Input,
+                "the stride {stride} is larger than the window of {window} features, so features between windows would \
+                 get nothing: give at most the window's size"
+            )
+        }
+        let count = |features: usize| (features - window).div_ceil(stride) + 1;
+        let sliding = Sliding {
+            axes: vec![most],
+            window: vec![window],
+            strides: vec![stride],
+            counts: vec![count(most)],
+            first: 0,
+        };
+        Ok(Self { tensors: vec![sliding], within: features.iter().map(|features| count(*features)).collect() })
+    }
+
+    /// How many positions are within an example.
+    pub(crate) fn within(&self, example: usize) -> usize {
+        self.within.get(example).copied().unwrap_or_else(|| self.count())
     }
 
     /// How many positions there are.

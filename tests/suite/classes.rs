@@ -102,6 +102,8 @@ fn baselines_and_masks_of_each_example_go_with_it() {
         let options = Options {
             baseline: (!mixes_rows(info)).then(|| Baseline::from(&baseline)),
             feature_mask: info.takes("feature_mask").then(|| FeatureMask::from(&mask)),
+            // Of two features.
+            sliding_window_shapes: info.takes("sliding_window_shapes").then(|| Sizes::from(1)),
             ..options(info)
         };
         let method = (info.build)(Arc::new(net.clone()), &options).unwrap();

@@ -176,6 +176,29 @@ fn windows_that_do_not_fit() {
 }
 
 #[test]
+fn windows_over_features_that_do_not_fit() {
+    let x = tensor(&[vec![1., 2., 4.], vec![3., 5., 9.]]);
+    let of = |ids: Tensor, window: Sizes, strides: Sizes| {
+        let method = Occlusion::new(from_fn(squared_sum()), window).strides(strides);
+        method.feature_mask(ids).attribute(&x, Target::None)
+    };
+    let (pair, each) = (ids(&[0, 0, 1], &[1, 3]), ids(&[0, 1, 2, 0, 0, 1], &[2, 3]));
+    let input = ErrorKind::Input;
+    assert_error(of(pair.clone(), 3.into(), 1.into()), input, &["covers 3 features, and example 0 has 2"]);
+    assert_error(of(each, 3.into(), 1.into()), input, &["covers 3 features, and example 1 has 2"]);
+    assert_error(of(pair.clone(), 0.into(), 1.into()), input, &["sliding_window_shapes is 0", "at least 1"]);
+    assert_error(of(pair.clone(), 1.into(), 0.into()), input, &["strides is 0", "at least 1"]);
+    assert_error(of(pair.clone(), 1.into(), 2.into()), input, &["stride 2", "larger than the window of 1"]);
+    assert_error(
+        of(pair.clone(), [1, 1].into(), 1.into()),
+        input,
+        &["several sizes", "give one, a number of features"],
+    );
+    assert_error(of(ids(&[0, 2, 2], &[1, 3]), 1.into(), 1.into()), input, &["no element of id 1"]);
+    assert!(of(pair, 2.into(), 9.into()).is_ok(), "one position covers all");
+}
+
+#[test]
 fn permutations_that_are_none() {
     let method = FeaturePermutation::new(from_fn(squared_sum()));
     let of = |rows: usize, order: Vec<usize>| {

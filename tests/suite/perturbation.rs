@@ -96,6 +96,60 @@ fn occlusion_is_its_formula() {
 }
 
 #[test]
+fn a_window_slides_over_the_features_of_a_mask() {
+    let (plain, xs, bs) = (Plain::new(45), rows(145, 3), rows(146, 3));
+    // What each row's features are; the last column of the second is none.
+    let features: [&[&[usize]]; 3] = [&[&[0, 2], &[1], &[3]], &[&[1], &[0, 2]], &[&[3], &[2], &[1], &[0]]];
+    let ids = [[0i64, 1, 0, 2], [1, 0, 1, -1], [3, 2, 1, 0]];
+    for (window, stride) in [(1, 1), (2, 1), (2, 2)] {
+        let twin = |example: usize| {
+            let (x, b, features) = (&xs[example], &bs[example], features[example]);
+            let (mut sums, mut times) = (vec![0.; 4], vec![0.; 4]);
+            for absent in positions(features.len(), window, stride) {
+                let absent: Vec<usize> = features[absent].concat();
+                let lost = output(&plain, x) - output(&plain, &without(x, &absent, b));
+                for column in absent {
+                    sums[column] += lost;
+                    times[column] += 1.;
+                }
+            }
+            sums.iter().zip(times).map(|(sum, times): (&f64, f64)| sum / times.max(1.)).collect()
+        };
+        let expected: Vec<Vec<f64>> = (0..3).map(twin).collect();
+        let method = Occlusion::new(plain.sequential(), window).strides(stride).baseline(tensor(&bs));
+        let method = method.feature_mask(Tensor::new(&ids, &Device::Cpu).unwrap());
+        assert_close(method.attribute(tensor(&xs), TARGET).unwrap().tensor(), &expected, 1e-12);
+    }
+}
+
+#[test]
+fn a_window_slides_over_the_words_of_each_text() {
+    let model = TextClassifier::from_pretrained("data/sentiment-vi").unwrap();
+    let texts = ["Sản phẩm này rất tốt, nhưng giao hàng quá chậm", "Hàng xấu quá"];
+    let of = |texts: &[&str], window: usize| {
+        let input = model.tokenize_all(texts.iter().copied()).unwrap();
+        let occlusion = Occlusion::new(&model, window).baseline(input.reference().unwrap());
+        let result = occlusion.feature_mask(input.word_mask().unwrap()).attribute(&input, 1).unwrap();
+        result.of_words(&input).unwrap()
+    };
+    let together = of(&texts, 2);
+    for (row, text) in texts.iter().enumerate() {
+        let alone = of(&[text], 2);
+        for (unit, other) in alone.records()[0].units().iter().zip(together.records()[row].units()) {
+            assert!(unit.text == other.text && (unit.value - other.value).abs() < 1e-6, "{unit:?} and {other:?}");
+        }
+    }
+    let input = model.tokenize(texts[0]).unwrap();
+    let ablation = FeatureAblation::new(&model).baseline(input.reference().unwrap());
+    let words = ablation.feature_mask(input.word_mask().unwrap()).attribute(&input, 1).unwrap();
+    let words = words.of_words(&input).unwrap();
+    let single = of(&texts[..1], 1);
+    for (unit, other) in words.records()[0].units().iter().zip(single.records()[0].units()) {
+        assert_eq!((&unit.text, unit.value), (&other.text, other.value), "a window of one word is that word");
+    }
+}
+
+#[test]
 fn a_window_slides_over_several_axes_and_inputs() {
     let weights: Vec<f64> = (0..15).map(|i| f64::from(i * i % 11) - 4.).collect();
     let weight = Tensor::from_vec(weights.clone(), (1, 3, 5), &Device::Cpu).unwrap();

@@ -152,7 +152,7 @@ impl Ask {
             of_ids
         });
         let masked = if mask.is_some() { of_ids.len() } else { features };
-        let largest = if model.kind == Kind::Tabular { features } else { usize::MAX };
+        let largest = if model.kind == Kind::Tabular { masked } else { usize::MAX };
         let window = given.read("sliding_window_shapes", |name, value| parameters::within(name, value, largest))?;
         let stride = given.read("strides", |name, value| match window.unwrap_or(1) {
             window if window == largest => parameters::within(name, value, usize::MAX),

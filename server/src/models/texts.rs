@@ -261,24 +261,17 @@ impl Servable for Texts {
 enum Features {
     /// The numbers of a layer, of which each token has some.
     OfLayer,
-    /// The tokens, for methods that know no other features.
-    Tokens,
     Words,
 }
 
 impl Features {
     fn of(info: &MethodInfo) -> Self {
-        match (info.takes("feature_mask"), info.takes("layer")) {
-            (true, _) => Features::Words,
-            (false, true) => Features::OfLayer,
-            (false, false) => Features::Tokens,
-        }
+        if info.takes("feature_mask") { Features::Words } else { Features::OfLayer }
     }
 
     fn read(self, attributions: &Attributions, input: &TextInput) -> Result<TokenAttributions> {
         match self {
             Features::OfLayer => attributions.sum_hidden(input),
-            Features::Tokens => attributions.of_tokens(input),
             Features::Words => attributions.of_words(input),
         }
     }

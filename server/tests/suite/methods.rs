@@ -162,10 +162,9 @@ fn a_text_gets_the_librarys_numbers_from_every_method() {
         let row = &answer["rows"][0];
         let method = (info.build)(std::sync::Arc::new(model.clone()), &options).unwrap();
         let expected = method.attribute_to(&(&input).into(), &Target::Predicted).unwrap();
-        let words = match (info.takes("feature_mask"), info.takes("layer")) {
-            (true, _) => expected.of_words(&input).unwrap(),
-            (false, true) => expected.sum_hidden(&input).unwrap(),
-            (false, false) => expected.of_tokens(&input).unwrap(),
+        let words = match info.takes("feature_mask") {
+            true => expected.of_words(&input).unwrap(),
+            false => expected.sum_hidden(&input).unwrap(),
         };
         let norm = row["norm"].as_f64().unwrap();
         let raw: f64 = words.records()[0].units().iter().map(|unit| unit.value * unit.value).sum();

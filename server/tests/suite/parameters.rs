@@ -258,7 +258,7 @@ fn a_wrong_parameter_is_named_with_what_came_and_what_is_allowed() {
         (
             "hay",
             json!({ "method": "Occlusion", "sliding_window_shapes": 50 }),
-            "the window [50] is larger than input 0",
+            "the window covers 50 features, and example 0 has 1: give at most as many",
         ),
         (many.as_str(), json!({ "method": "ShapleyValues" }), "ShapleyValues of 20 features takes 1048576 evaluations"),
     ];

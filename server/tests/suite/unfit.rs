@@ -62,6 +62,10 @@ fn windows() {
     assert_refused(&format!("{window}2&strides=0"), "strides is 0: expected 1 to 2");
     assert_refused("Occlusion", "Occlusion needs the parameter sliding_window_shapes");
     assert_eq!(explained(&format!("{window}2&strides=2")).0, 200);
+    // A window over features is at most as many as a mask leaves.
+    let mask = format!("&feature_mask={}", ids(&[0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]));
+    assert_eq!(explained(&format!("{window}3{mask}")).0, 200);
+    assert_refused(&format!("{window}4{mask}"), "sliding_window_shapes is 4: expected 1 to 3");
 }
 
 #[test]
