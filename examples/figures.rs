@@ -18,11 +18,6 @@ fn main() -> Result<()> {
     let features = importance.mean()?.bars(test.feature_names())?.title("Which features speak for survival?");
     features.save(folder.join("titanic_features.svg"))?;
 
-    let conductance = LayerConductance::new(&net, "sigmoid1").tolerance(1e-3);
-    let conductance = conductance.attribute(test.features(), Target::Class(1))?;
-    let neurons = conductance.mean()?.bars(neuron_names(12))?.title("Which neurons carry the decision?");
-    neurons.save(folder.join("titanic_neurons.svg"))?;
-
     let explain = Explainer::from_pretrained("data/sentiment-vi")?;
     let words = heatmap![
         explain.visualize(("Sản phẩm này rất tốt, nhưng giao hàng quá chậm", 0)),
@@ -30,6 +25,6 @@ fn main() -> Result<()> {
         explain.visualize(("Chất lượng quá tệ, thất vọng, không bao giờ mua nữa", 1)),
     ]?;
     words.save(folder.join("sentiment_words.svg"))?;
-    println!("titanic_features.svg, titanic_neurons.svg and sentiment_words.svg in {}", folder.display());
+    println!("titanic_features.svg and sentiment_words.svg in {}", folder.display());
     Ok(())
 }

@@ -265,3 +265,21 @@ fn data_keep_no_path_of_the_machine_that_made_them() {
         look(&root().join(folder), &machine);
     }
 }
+
+/// A picture or page that nothing points to is left over.
+#[test]
+fn every_picture_and_page_is_shown_or_linked_somewhere() {
+    let files = |folder: &str| -> Vec<PathBuf> {
+        std::fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect()
+    };
+    let read = |path: &PathBuf| std::fs::read_to_string(path).unwrap();
+    let pages = [root().join("README.md"), root().join("ARCHITECTURE.md"), root().join("server/README.md")];
+    let notebooks = files("notebooks").into_iter().filter(|path| path.is_file());
+    let pages: Vec<(PathBuf, String)> =
+        pages.into_iter().chain(files("docs")).chain(notebooks).map(|path| (path.clone(), read(&path))).collect();
+    for file in ["media", "docs", "notebooks/media"].into_iter().flat_map(files) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let pointed_to = pages.iter().any(|(page, text)| *page != file && text.contains(name));
+        assert!(pointed_to, "nothing shows or links {}", file.display());
+    }
+}
