@@ -97,16 +97,18 @@ fn a_tolerance_settles_the_rows_that_50_steps_leave_open() {
 }
 
 #[test]
-fn training_from_scratch_with_the_default_seed() {
+fn training_from_scratch() {
     let Some((_, train, test, _)) = tutorial() else { return };
-    let fit = || {
-        let net = Titanic::network(Seed::default()).unwrap();
+    let fit = |seed: Seed| {
+        let net = Titanic::network(seed).unwrap();
         let history = Trainer::adam(0.1).epochs(200).test_on(&test).fit(&net, &train).unwrap();
         (history.test_accuracy().unwrap(), net.predict(test.features()).unwrap().to_vec2::<f32>().unwrap())
     };
-    let (accuracy, predictions) = fit();
-    assert!(accuracy >= 0.80, "{accuracy}");
-    assert_eq!(fit().1, predictions, "the same seed gives the same network");
+    // A processor's rounding decides what becomes of one seed, so ten are asked.
+    let accuracies: Vec<f64> = (1..=10).map(|seed| fit(Seed(seed)).0).collect();
+    assert!(accuracies.iter().all(|accuracy| *accuracy > 0.76), "{accuracies:?}");
+    assert!(accuracies.iter().sum::<f64>() / 10. > 0.79, "{accuracies:?}");
+    assert_eq!(fit(Seed::default()).1, fit(Seed::default()).1, "the same seed gives the same network");
 }
 
 #[test]
