@@ -58,13 +58,12 @@ fn forms(
         PARAMETERS.iter().any(|parameter| parameter.name == name && description.has(parameter, info, None))
     };
     let of_group = |layers: &Vec<&LayerShape>| {
-        let properties = PARAMETERS.iter().filter_map(|parameter| {
-            let schema = match description.has(parameter, info, None) {
-                true => of_parameter(parameter, (info, layers), (description, record), is_default, settings)?,
-                // What is null was not given.
-                false => json!({ "type": "null" }),
-            };
-            Some((parameter.name.to_string(), schema))
+        let properties = PARAMETERS.iter().map(|parameter| {
+            let described = description
+                .has(parameter, info, None)
+                .then(|| of_parameter(parameter, (info, layers), (description, record), is_default, settings));
+            // What is null was not given.
+            (parameter.name.to_string(), described.flatten().unwrap_or_else(|| json!({ "type": "null" })))
         });
         let properties: Map<String, Value> = properties.collect();
         let with = |more: &[(&str, Value)], needed: Option<&str>| {

@@ -265,6 +265,30 @@ fn what_is_there_besides() {
 }
 
 #[test]
+fn every_parameter_that_need_not_be_given_may_be_null() {
+    let server = shared().inference;
+    let described = get(server, "/api-description").json();
+    let schemas = described["components"]["schemas"].as_object().unwrap();
+    let forms = schemas.iter().filter(|(name, _)| name.starts_with("titanic-") || name.starts_with("vi-"));
+    let forms: Vec<(&String, &Value)> = forms
+        .flat_map(|(name, schema)| schema["anyOf"].as_array().into_iter().flatten().map(move |form| (name, form)))
+        .filter(|(_, form)| form["properties"]["method"].is_object())
+        .collect();
+    assert!(forms.len() > 40, "{}", forms.len());
+    let names: Vec<&String> = forms[0].1["properties"].as_object().unwrap().keys().collect();
+    assert!(names.iter().any(|name| *name == "tolerance") && names.len() == 30, "{names:?}");
+    for (method, form) in forms {
+        let properties = form["properties"].as_object().unwrap();
+        assert!(names.iter().all(|name| properties.contains_key(*name)), "{method}: {properties:?}");
+    }
+    let nothing: Value =
+        names.iter().map(|name| ((*name).clone(), Value::Null)).collect::<serde_json::Map<_, _>>().into();
+    let body = json!({ "instances": [WOMAN_ROW.split(',').collect::<Vec<_>>()], "parameters": nothing }).to_string();
+    let reply = ask(server, "POST", "/explanations/titanic", &[("Content-Type", "application/json")], body.as_bytes());
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
+#[test]
 fn what_cannot_be_answered_says_why() {
     let server = shared().inference;
     let row = |values: &str| csv(&[values]);
