@@ -64,7 +64,7 @@ impl Attribute for LayerActivation {
     fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
         self.model.ask(|| {
             let places = self.layers.places()?;
-            let values = activations(&*self.model.for_call(), inputs, &places)?;
+            let values = activations(&*self.model.for_call(inputs.examples()), inputs, &places)?;
             check_finite(&values, "activation")?;
             Ok(Attributions::new(Self::INFO.name, values, places.iter().map(Place::to_string).collect()))
         })

@@ -59,10 +59,13 @@ impl Subject {
         Some(Arc::new(Watched::new(self.model.clone(), observer)))
     }
 
-    /// The model for one call without a question.
-    pub(crate) fn for_call(&self) -> Arc<dyn Model> {
+    /// The model for one call without a question, which evaluates so many rows.
+    pub(crate) fn for_call(&self, rows: usize) -> Arc<dyn Model> {
         match self.watched() {
-            Some(watched) => watched,
+            Some(watched) => {
+                watched.plans(rows);
+                watched
+            }
             None => self.model.clone(),
         }
     }

@@ -37,7 +37,7 @@ fn intervals_of_normal_draws_hold_what_they_say_however_few_there_are() {
         let of_seed = |seed| tunnel.n_samples(samples).seed(seed).attribute(&x, Target::None).unwrap();
         let (within, inside) = held(&[2., -4., 1.], of_seed);
         println!("NoiseTunnel, {samples} samples: {within} within 1.96 errors, {inside} inside");
-        assert!(within < 0.935 && (0.94..=0.96).contains(&inside), "{samples}: {within} and {inside}");
+        assert!(within < inside - 0.015 && (0.938..=0.962).contains(&inside), "{samples}: {within} and {inside}");
     }
 }
 

@@ -96,8 +96,8 @@ fn every_method_tells_about_how_many_rows_it_takes() {
         let (rows, name) = (model.rows.load(Ordering::Relaxed), info.name);
         let planned = told.lock().unwrap().last().unwrap().rows_planned();
         let planned = planned.unwrap_or_else(|| panic!("{name} plans nothing, and takes {rows} rows"));
-        // Coalitions that were drawn before are not evaluated again; F at baselines is not counted.
-        assert!((7 * planned..=12 * planned).contains(&(10 * rows)), "{name} plans {planned} rows and takes {rows}");
+        // What was evaluated is not evaluated again, nor a row that keeps its feature; ends of lines are not counted.
+        assert!((7 * planned..=13 * planned).contains(&(10 * rows)), "{name} plans {planned} rows and takes {rows}");
     }
     let (observer, told) = note();
     let tunnel = METHODS.iter().find(|info| info.takes("method")).unwrap();
