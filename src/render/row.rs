@@ -71,7 +71,11 @@ impl Figure for Row {
         let cells: String = self
             .figures
             .iter()
-            .map(|figure| format!("<div style=\"flex:1 1 300px;max-width:560px\">{}</div>", figure.drawn().html))
+            .map(|figure| {
+                // As wide as it must be, so that a wide table does not lie over its neighbour.
+                let room = "flex:1 1 300px;min-width:min-content;max-width:560px";
+                format!("<div style=\"{room}\">{}</div>", figure.drawn().html)
+            })
             .collect();
         format!("<div style=\"display:flex;flex-wrap:wrap;gap:12px;align-items:flex-start\">{cells}</div>")
     }
