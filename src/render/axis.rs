@@ -62,6 +62,16 @@ impl Axis {
         Self { low: self.low - room, high: self.high + room, ..self }.stepped(MOST_TICKS)
     }
 
+    /// The same with so few ticks that their texts have room side by side; `room` is that of a text, as a share of the
+    /// axis.
+    pub(super) fn with_room_for(self, room: impl Fn(&str) -> f64) -> Self {
+        let fits = |axis: &Self| {
+            let widest = axis.texts().iter().map(|(_, _, text)| room(text)).fold(0., f64::max);
+            axis.step / (axis.high - axis.low) >= widest
+        };
+        (2..=MOST_TICKS).rev().map(|most| self.clone().stepped(most)).find(fits).unwrap_or(self)
+    }
+
     /// The place of a number.
     pub(super) fn place(&self, value: f64) -> f64 {
         if self.exponent == 0 { value } else { value * 10f64.powi(-self.exponent) }

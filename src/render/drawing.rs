@@ -83,6 +83,12 @@ fn room_for<'a>(names: impl Iterator<Item = &'a str>) -> u32 {
     ((widest * LETTERS / SIZE).ceil() as u32 + 20).min(WIDEST_NAME)
 }
 
+/// An axis along the bottom of a chart, whose names or numbers at the side take so much.
+fn along_bottom(axis: Axis, beside: u32) -> Axis {
+    let length = f64::from(WIDTH - beside - 30);
+    axis.with_room_for(|text| (room(text) * LETTERS / SIZE + 6.) / length)
+}
+
 /// The width that the numbers of an axis take at its side.
 fn room_beside(axis: &Axis, least: u32) -> u32 {
     least.max(7 * axis.longest_label() as u32 + 14)
@@ -101,6 +107,7 @@ impl Chart {
         let share = (widest * SMALL_LETTERS / SIZE + 6.) / f64::from(WIDTH - beside_names - 26);
         let beyond = ((share - AIR) / (1. - 2. * share)).max(0.09);
         let axis = Axis::new(bars.iter().map(|(_, value)| *value), true, AIR).with_room(beyond);
+        let axis = along_bottom(axis, beside_names);
         let mut chart = builder(area, &self.title)
             .y_label_area_size(beside_names)
             .x_label_area_size(40)
@@ -153,10 +160,11 @@ impl Chart {
         counts: &[usize],
     ) -> Drawn<B> {
         let tallest = counts.iter().copied().max().unwrap_or(1) as f64;
-        let across = Axis::new(edges.iter().copied(), false, AIR);
         let upwards = Axis::new([tallest].into_iter(), true, AIR);
+        let beside = room_beside(&upwards, 52);
+        let across = along_bottom(Axis::new(edges.iter().copied(), false, AIR), beside);
         let mut chart = builder(area, &self.title)
-            .y_label_area_size(room_beside(&upwards, 52))
+            .y_label_area_size(beside)
             .x_label_area_size(40)
             .build_cartesian_2d(across.clone(), upwards)?;
         mesh(&mut chart, &self.x_label, &self.y_label)?;
@@ -173,10 +181,11 @@ impl Chart {
 
     fn draw_scatter<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, bins: &[Bin]) -> Drawn<B> {
         let most = bins.iter().map(|bin| bin.count).max().unwrap_or(1) as f64;
-        let across = Axis::new(bins.iter().map(|bin| bin.middle), false, DOT_AIR);
         let upwards = Axis::new(bins.iter().map(|bin| bin.mean).chain([0.]), false, DOT_AIR);
+        let beside_axis = room_beside(&upwards, 62);
+        let across = along_bottom(Axis::new(bins.iter().map(|bin| bin.middle), false, DOT_AIR), beside_axis);
         let mut chart = builder(area, &self.title)
-            .y_label_area_size(room_beside(&upwards, 62))
+            .y_label_area_size(beside_axis)
             .x_label_area_size(40)
             .build_cartesian_2d(across.clone(), upwards.clone())?;
         mesh(&mut chart, &self.x_label, &self.y_label)?;
@@ -216,10 +225,11 @@ impl Chart {
 
     fn draw_line<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, values: &[f64]) -> Drawn<B> {
         let last = values.len().saturating_sub(1).max(1) as f64;
-        let across = Axis::from_to(0., last);
         let upwards = Axis::new(values.iter().copied(), false, AIR);
+        let beside = room_beside(&upwards, 62);
+        let across = along_bottom(Axis::from_to(0., last), beside);
         let mut chart = builder(area, &self.title)
-            .y_label_area_size(room_beside(&upwards, 62))
+            .y_label_area_size(beside)
             .x_label_area_size(40)
             .build_cartesian_2d(across, upwards.clone())?;
         mesh(&mut chart, &self.x_label, &self.y_label)?;

@@ -130,6 +130,19 @@ fn wide_letters_have_room() {
 }
 
 #[test]
+fn numbers_along_an_axis_have_room() {
+    for scale in [1e-300, 3e-7, 1., 1e5, 1e9, 8e299] {
+        let values = [-1., 0.5, 0.31, -0.27, 0.8, 0.123].map(|value| value * scale);
+        let series = Series::new("x", values.to_vec());
+        let readable = |picture: Result<Chart>, what: &str| readable(&picture.unwrap(), &format!("{what} of {scale}"));
+        readable(series.bars(["a", "b", "c", "d", "e", "a long name of a bar"]), "bars");
+        readable(series.histogram(5), "histogram");
+        readable(series.binned_scatter(&series, 5), "scatter");
+        readable(Series::new("x", values.repeat(20_000)).line(), "line");
+    }
+}
+
+#[test]
 fn the_forces_of_words_have_room() {
     let words = crate::pictures::words("Sản phẩm này rất tốt, nhưng giao hàng quá chậm, MMM WWW mmm %%% mãi mới tới");
     readable(&words.force().unwrap(), "words");
