@@ -125,8 +125,10 @@ impl Ask {
         };
         let (n_steps, n_samples) = (count("n_steps")?, count("n_samples")?);
         let tolerance = given.read("tolerance", parameters::positive)?;
-        for (name, count) in [("n_steps", n_steps), ("n_samples", n_samples)] {
-            if count.is_some() && tolerance.is_some() && info.takes(name) {
+        let quadrature = given.read("quadrature", |name, value| parameters::choice(name, value, &QUADRATURES))?;
+        let chosen = [n_steps.is_some(), n_samples.is_some(), quadrature.is_some()];
+        for (name, is_given) in ["n_steps", "n_samples", "quadrature"].into_iter().zip(chosen) {
+            if is_given && tolerance.is_some() && info.takes(name) {
                 bail!(Input, "{name} and tolerance both came: give one of them")
             }
         }
@@ -168,7 +170,7 @@ impl Ask {
             baseline: baseline.as_ref().map(|reference| reference.baseline(averages.is_some(), as_row)).transpose()?,
             n_steps,
             tolerance,
-            quadrature: given.read("quadrature", |name, value| parameters::choice(name, value, &QUADRATURES))?,
+            quadrature,
             n_samples,
             seed: given.read("seed", seed)?,
             feature_mask: mask.map(as_mask).transpose()?,

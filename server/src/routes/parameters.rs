@@ -58,12 +58,14 @@ fn forms(
         PARAMETERS.iter().any(|parameter| parameter.name == name && description.has(parameter, info, None))
     };
     let of_group = |layers: &Vec<&LayerShape>| {
-        let properties = PARAMETERS.iter().map(|parameter| {
-            let described = description
-                .has(parameter, info, None)
-                .then(|| of_parameter(parameter, (info, layers), (description, record), is_default, settings));
-            // What is null was not given.
-            (parameter.name.to_string(), described.flatten().unwrap_or_else(|| json!({ "type": "null" })))
+        // What is null was not given.
+        let null = || json!({ "type": "null" });
+        let properties = PARAMETERS.iter().filter_map(|parameter| {
+            let schema = match description.has(parameter, info, None) {
+                true => of_parameter(parameter, (info, layers), (description, record), is_default, settings)?,
+                false => null(),
+            };
+            Some((parameter.name.to_string(), schema))
         });
         let properties: Map<String, Value> = properties.collect();
         let with = |more: &[(&str, Value)], needed: Option<&str>| {
@@ -75,13 +77,15 @@ fn forms(
         let count =
             |least: usize| json!({ "type": ["integer", "null"], "minimum": least, "maximum": settings.max_steps });
         let tolerance = json!({ "type": ["number", "null"], "exclusiveMinimum": 0, "maximum": LARGEST });
-        let tolerance = with(&[("tolerance", tolerance)], None);
         if info.takes("sampler") {
             // How many of Lime's samples differ, and so how many it needs, is chance.
-            return vec![tolerance];
+            return vec![with(&[("tolerance", tolerance)], None)];
         }
         if has("n_samples") {
-            return vec![with(&[("n_samples", count(1))], None), tolerance];
+            return vec![
+                with(&[("n_samples", count(1)), ("tolerance", null())], None),
+                with(&[("n_samples", null()), ("tolerance", tolerance)], None),
+            ];
         }
         if !has("n_steps") {
             return vec![with(&[], None)];
@@ -95,17 +99,18 @@ fn forms(
         let usually = info.name == BY_TRAPEZOIDS;
         vec![
             with(
-                &[("n_steps", count(1)), ("quadrature", or_none(&of_points, !usually))],
+                &[("n_steps", count(1)), ("quadrature", or_none(&of_points, !usually)), ("tolerance", null())],
                 usually.then_some("quadrature"),
             ),
             with(
                 &[
                     ("n_steps", count(if info.name == BETWEEN_POINTS { 1 } else { 2 })),
                     ("quadrature", or_none(&of_trapezoids, usually)),
+                    ("tolerance", null()),
                 ],
                 (!usually).then_some("quadrature"),
             ),
-            tolerance,
+            with(&[("n_steps", null()), ("quadrature", null()), ("tolerance", tolerance)], None),
         ]
     };
     groups.iter().flat_map(of_group).collect()
