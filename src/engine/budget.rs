@@ -43,6 +43,11 @@ impl Footprint {
         self.graph * BYTES_PER_GRAPH_BYTE + self.kept
     }
 
+    /// That of a pass whose blocks compute their gradients by rules, at both ends of a line: a third more.
+    pub(super) fn under_rules(self) -> Self {
+        Self { graph: self.graph * 4 / 3, ..self }
+    }
+
     /// This many of it.
     pub(super) fn times(self, count: usize) -> Self {
         Self { graph: self.graph * count, kept: self.kept * count }

@@ -150,7 +150,7 @@ impl Question<'_> {
             values: upper.collect::<Result<_>>()?,
             points: vars.iter().map(|(_, var)| pairs.at.unfold(var)).collect::<Result<_>>()?,
             differences,
-            footprint: sample.footprint,
+            footprint: sample.footprint.under_rules(),
         })
     }
 

@@ -13,8 +13,7 @@ pub(super) fn vectorized<T>(work: impl FnOnce() -> T) -> T {
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
     /// The coefficients of eʳ for |r| up to ln 2 / 2, to 2e-9.
-    const SERIES: [f32; 7] =
-        [1., 1.000_000_04, 0.499_999_92, 0.166_664_192, 0.041_668_231_8, 0.008_374_898_36, 0.001_383_674_17];
+    const SERIES: [f32; 7] = [1., 1., 0.499_999_9, 0.166_664_2, 0.041_668_233, 0.008_374_899, 0.001_383_674_2];
     /// Adding it rounds to a whole number, which is then in the last bits.
     const ROUNDING: f32 = 12_582_912.;
     /// ln 2 in two parts, of which the first times a small whole number is exact.
@@ -53,7 +52,7 @@ pub(super) fn normal_distribution(x: f32) -> (f32, f32) {
     ];
     /// The coefficients of (Φ(x) − 1/2) / x in x², for x up to 1.
     const NEAR: [f32; 7] = [
-        0.398_942_28,
+        0.398_942_3,
         -0.066_490_38,
         0.009_973_55,
         -0.001_187_285_9,

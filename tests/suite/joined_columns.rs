@@ -22,7 +22,7 @@ fn weighted(x: &Tensor) -> candle_core::Result<Tensor> {
 
 /// What the model loses: of the port 10, 40 and 20, of the size 500, 900 and 600.
 fn joined() -> Attributions {
-    FeatureAblation::new(weighted).feature_mask(mask()).attribute(&rows(), Target::None).unwrap()
+    FeatureAblation::new(weighted).feature_mask(mask()).attribute(rows(), Target::None).unwrap()
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn neurons_are_joined_as_columns_are() {
 fn what_is_joined_differently_in_each_example_gets_a_remark() {
     let ids = Tensor::new(&[[0i64, 0, 1, 1, 2, 2], [0, 1, 1, 2, 2, 2], [0, 1, 2, 3, 4, 5]], &Device::Cpu).unwrap();
     let ablation = FeatureAblation::new(weighted).feature_mask(&ids);
-    let result = ablation.attribute(&rows(), Target::None).unwrap();
+    let result = ablation.attribute(rows(), Target::None).unwrap();
     let mean = result.mean().unwrap();
     let shown = [
         result.text(),
@@ -127,7 +127,7 @@ fn what_is_joined_differently_in_each_example_gets_a_remark() {
 #[test]
 fn what_is_in_no_feature_stands_alone() {
     let ids = Tensor::new(&[[0i64, 0, 1, 1, -1, -1]], &Device::Cpu).unwrap();
-    let result = FeatureAblation::new(weighted).feature_mask(&ids).attribute(&rows(), Target::None).unwrap();
+    let result = FeatureAblation::new(weighted).feature_mask(&ids).attribute(rows(), Target::None).unwrap();
     let text = result.mean().unwrap().bars(NAMES).unwrap().text();
     assert!(text.contains("age, port_C: ") && text.contains("\nwidth: 0") && text.contains("\nheight: 0"), "{text}");
 }
