@@ -21,7 +21,8 @@ pub(crate) struct Sample {
 }
 
 /// The gradient of the sum of `scalars` (one per row) with respect to each variable, whose values are
-/// `activations` of all rows; `kept` bytes are held for their backward beside the graph. Rows are independent, so each row's gradient is that of its own scalar.
+/// `activations` of all rows; `kept` bytes are held for their backward beside the graph. Rows are independent, so each
+/// row's gradient is that of its own scalar.
 ///
 /// An error that names the tensor if no gradient reaches it.
 pub(crate) fn gradients(

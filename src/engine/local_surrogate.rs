@@ -24,8 +24,8 @@ impl LocalSurrogate<'_> {
 impl Coalitions<'_> {
     /// The surrogate's coefficients for each example.
     pub(crate) fn lime(&self, sampling: &SamplingSettings, how: &LocalSurrogate) -> Result<Vec<Estimate>> {
-        if sampling.tolerance.is_none() {
-            self.plans(sampling.n_samples);
+        if let Some(samples) = sampling.planned() {
+            self.plans(samples);
         }
         let largest = |_: usize, values: &[f64]| values.iter().fold(1., |largest: f64, value| largest.max(value.abs()));
         sampling.estimate_until_settled(self.whole().len(), largest, |open, samples| {

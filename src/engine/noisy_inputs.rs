@@ -68,7 +68,7 @@ impl NoisyInputs<'_> {
         let reseeds = self.method.reseeded(self.sampling.seed).is_some();
         let (mut short, mut all) = (0, 0);
         let mut progress = Progress::new("noisy input", 0);
-        let planned = self.sampling.tolerance.is_none().then_some(self.sampling.n_samples * clean.batch_size());
+        let planned = self.sampling.planned().map(|samples| samples * clean.batch_size());
         if let (Some(meter), Some(planned)) = (&meter, planned) {
             meter.plans(planned);
         }

@@ -90,8 +90,7 @@ impl Question<'_> {
         let ends = Ends { between, baselines, lines, noise, multiply, ends: survey.ends };
         let like = self.attributed_rows(between)?;
         let width = like.iter().map(|like| like.elem_count() / like.dims()[0]).sum();
-        let samples = how.sampling.tolerance.is_none().then_some(how.sampling.n_samples);
-        self.plans(samples.map(|samples| samples * self.batch_size()));
+        self.plans(how.sampling.planned().map(|samples| samples * self.batch_size()));
         let groups = blocks(self.batch_size(), how.sampling.examples_at_once(width));
         let numbers = groups.map(|group| self.of_group(how.sampling, &ends, group, &like, survey.passes));
         Numbers::join(numbers.collect::<Result<Vec<_>>>()?)

@@ -72,6 +72,11 @@ impl SamplingSettings {
         Ok(Self { n_samples: self.n_samples.div_ceil(size), max_samples, ..self.clone() })
     }
 
+    /// How many samples are drawn, unless a tolerance decides it.
+    pub(super) fn planned(&self) -> Option<usize> {
+        self.tolerance.is_none().then_some(self.n_samples)
+    }
+
     /// How many samples are drawn before the errors are looked at.
     pub(super) fn first_count(&self) -> usize {
         match self.tolerance {

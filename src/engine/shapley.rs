@@ -51,8 +51,8 @@ impl Coalitions<'_> {
     pub(crate) fn shapley_sampling(&self, sampling: &SamplingSettings, antithetic: bool) -> Result<Vec<Estimate>> {
         let directions = if antithetic { 2 } else { 1 };
         let draws = sampling.in_groups_of(directions)?;
-        if sampling.tolerance.is_none() {
-            self.plans(1 + draws.n_samples * directions * (self.features() - 1));
+        if let Some(orders) = draws.planned() {
+            self.plans(1 + orders * directions * (self.features() - 1));
         }
         let empty = self.empty()?;
         let scale = |example: usize, _: &[f64]| (self.whole()[example] - empty[example]).abs().max(1.);

@@ -26,8 +26,8 @@ pub(crate) enum Kernel {
 impl Coalitions<'_> {
     /// Shapley values estimated by a regression over `n_samples` coalitions, the empty and the full one among them.
     pub(crate) fn kernel_shap(&self, sampling: &SamplingSettings, kernel: Kernel) -> Result<Vec<Estimate>> {
-        if sampling.tolerance.is_none() {
-            self.plans(sampling.n_samples);
+        if let Some(samples) = sampling.planned() {
+            self.plans(samples);
         }
         let empty = self.empty()?;
         let ends = Ends { empty: &empty, whole: self.whole() };

@@ -12,8 +12,8 @@ use crate::error::{Result, bail, error};
 ///
 /// The answer is a number for each row (`Vec<f64>`), or several (`Vec<Vec<f64>>`). The closure may fail: then it
 /// returns a `Result` of either, with any error that can be shown. It gets several rows at once, in any order, on
-/// several threads; another number of answers than of rows is an error. Each input tensor is `[rows, features]`; the numbers of several inputs, and of further axes, follow
-/// each other in a row. Extra arguments are not passed.
+/// several threads; another number of answers than of rows is an error. Each input tensor is `[rows, features]`; the
+/// numbers of several inputs, and of further axes, follow each other in a row. Extra arguments are not passed.
 ///
 /// There is no gradient through it, and it names no layers: a method that needs a gradient is an error that names
 /// methods that do not.

@@ -101,6 +101,12 @@ impl Layers {
     /// Names the output of a layer and returns the tensor to continue with. The first axis is the
     /// batch. A name may be visited only once in a pass; in a loop, number the names.
     pub fn visit(&mut self, name: &str, output: Tensor) -> Result<Tensor> {
+        self.pass_by(name, output.dims().to_vec())?;
+        self.tap(Place::Output(name.to_string()), output)
+    }
+
+    /// Names a layer of this shape whose output nobody sees: it is inside an operation.
+    pub(crate) fn pass_by(&mut self, name: &str, shape: Vec<usize>) -> Result<()> {
         if self.visited.iter().any(|layer| layer.name == name) {
             bail!(
                 Layer,
@@ -108,8 +114,8 @@ impl Layers {
                  of its own, for example \"{name}.1\""
             )
         }
-        self.visited.push(LayerInfo { name: name.to_string(), shape: output.dims().to_vec() });
-        self.tap(Place::Output(name.to_string()), output)
+        self.visited.push(LayerInfo { name: name.to_string(), shape });
+        Ok(())
     }
 
     /// Names the input of a layer, for methods that attribute to a layer's input. Optional:
@@ -183,11 +189,6 @@ impl Layers {
     pub(crate) fn may_fuse(&self, inside: &[&str]) -> bool {
         let is_inside = |place: &Place| inside.contains(&place.layer());
         !self.training && self.rule.is_none() && !self.taps.keys().any(is_inside)
-    }
-
-    /// Names a layer inside an operation, whose output is made nowhere else.
-    pub(crate) fn pass_by(&mut self, name: &str, shape: Vec<usize>) {
-        self.visited.push(LayerInfo { name: name.to_string(), shape });
     }
 
     /// Notes that a block keeps this many bytes for its backward.

@@ -198,18 +198,18 @@ impl Pointwise for Activation {
 }
 
 #[inline(always)]
-fn relu(x: f32) -> f32 {
+pub(crate) fn relu(x: f32) -> f32 {
     if x <= 0. { 0. } else { x }
 }
 
 #[inline(always)]
-fn sigmoid(x: f32) -> f32 {
+pub(crate) fn sigmoid(x: f32) -> f32 {
     1. / (1. + exp(-x))
 }
 
 /// The value and its derivative.
 #[inline(always)]
-fn gelu(x: f32) -> (f32, f32) {
+pub(crate) fn gelu(x: f32) -> (f32, f32) {
     let (share, density) = exponential::normal_distribution(x);
     (x * share, share + x * density)
 }

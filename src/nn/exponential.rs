@@ -1,6 +1,9 @@
 //! The exponential and the normal distribution in `f32`, without branches or calls, so that loops over them are
 //! vectorised, and such loops with what the processor has.
 
+use std::iter::Sum;
+use std::ops::{AddAssign, Div, Mul, Sub};
+
 use pulp::Arch;
 
 /// Runs a loop with the widest vectors of this processor.
@@ -11,7 +14,7 @@ pub(super) fn vectorized<T>(work: impl FnOnce() -> T) -> T {
 
 /// eˣ, to 2 in the last digit; 0 instead of numbers below 1e-37, ∞ above the largest.
 #[inline(always)]
-pub(crate) fn exp(x: f32) -> f32 {
+pub(super) fn exp(x: f32) -> f32 {
     /// The coefficients of eʳ for |r| up to ln 2 / 2, to 2e-9.
     const SERIES: [f32; 7] = [1., 1., 0.499_999_9, 0.166_664_2, 0.041_668_233, 0.008_374_899, 0.001_383_674_2];
     /// Adding it rounds to a whole number, which is then in the last bits.
@@ -75,12 +78,19 @@ pub(super) fn normal_distribution(x: f32) -> (f32, f32) {
     (if x.abs() < 1. { 0.5 + x * near } else { far }, density)
 }
 
-/// eˣ in either number type.
-pub(super) trait Exponential {
+/// A number of either type, with eˣ.
+pub(super) trait Exponential:
+    Copy + Default + PartialOrd + Sum + AddAssign + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
+{
+    /// −∞.
+    const LOWEST: Self;
+
     fn exponential(self) -> Self;
 }
 
 impl Exponential for f32 {
+    const LOWEST: Self = Self::NEG_INFINITY;
+
     #[inline(always)]
     fn exponential(self) -> Self {
         exp(self)
@@ -88,6 +98,8 @@ impl Exponential for f32 {
 }
 
 impl Exponential for f64 {
+    const LOWEST: Self = Self::NEG_INFINITY;
+
     #[inline(always)]
     fn exponential(self) -> Self {
         self.exp()

@@ -3,6 +3,8 @@
 use std::iter::Sum;
 use std::ops::AddAssign;
 
+use super::exponential::Exponential;
+
 const LANES: usize = 16;
 
 /// The sum of a function of each number.
@@ -35,18 +37,19 @@ pub(super) fn sum_of_two<T: Copy, S: Copy + Default + AddAssign + Sum>(
     total(lanes, rest_a.iter().zip(rest_b).map(|(a, b)| function(*a, *b)).sum())
 }
 
-/// The largest number, or NaN if one is.
+/// The largest number, or NaN if one is; −∞ of none.
 #[inline(always)]
-pub(super) fn largest(values: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if b > a || b.is_nan() { b } else { a };
+pub(super) fn largest<T: Exponential>(values: &[T]) -> T {
+    let is_nan = |x: T| x.partial_cmp(&x).is_none();
+    let larger = |a: T, b: T| if b > a || is_nan(b) { b } else { a };
     let (whole, rest) = values.as_chunks::<LANES>();
-    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let mut lanes = [T::LOWEST; LANES];
     for part in whole {
         for (lane, x) in lanes.iter_mut().zip(part) {
             *lane = larger(*lane, *x);
         }
     }
-    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |a, b| larger(a, *b))
+    lanes.iter().chain(rest).fold(T::LOWEST, |a, b| larger(a, *b))
 }
 
 #[inline(always)]

@@ -6,6 +6,7 @@ use super::Reweighting;
 use super::block::{Block, Operation, only};
 use super::matrices::{Matrix, multiply};
 use super::on_cpu::{elements, is_fusible, map_storage, widened};
+use super::sum::add;
 use crate::error::{Result, bail};
 use crate::seed::Seed;
 
@@ -176,7 +177,7 @@ impl CustomOp1 for FrozenLinear {
         let (start, end) = layout.contiguous_offsets().ok_or_else(|| Error::Msg("expected contiguous rows".into()))?;
         let turned = weight_layout.transpose(0, 1)?;
         let mut product = map_storage!(storage, weight, |x, weight| {
-            let x = Matrix { values: &x[start..end], rows, columns: inputs, row_stride: inputs, column_stride: 1 };
+            let x = Matrix::of_rows(&x[start..end], rows, inputs);
             let mut product: Vec<Real> = vec![0.; rows * outputs];
             multiply(&x, &Matrix::of(weight, &turned, turned.start_offset())?, &mut product)?;
             product
@@ -206,9 +207,5 @@ impl CustomOp1 for FrozenLinear {
 }
 
 fn add_to_rows<T: Copy + std::ops::AddAssign>(rows: &mut [T], bias: &[T]) {
-    for row in rows.chunks_exact_mut(bias.len()) {
-        for (value, &bias) in row.iter_mut().zip(bias) {
-            *value += bias;
-        }
-    }
+    rows.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
 }

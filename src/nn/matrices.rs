@@ -36,6 +36,11 @@ impl Real for f64 {
 }
 
 impl<'a, T> Matrix<'a, T> {
+    /// Rows of numbers, one after another.
+    pub(super) fn of_rows(values: &'a [T], rows: usize, columns: usize) -> Self {
+        Self { values, rows, columns, row_stride: columns, column_stride: 1 }
+    }
+
     /// The last two axes of a layout, whose first element is at `start` of `values`.
     pub(super) fn of(values: &'a [T], layout: &Layout, start: usize) -> Result<Self> {
         match (layout.dims(), layout.stride()) {

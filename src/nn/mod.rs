@@ -34,12 +34,11 @@ mod sum;
 use candle_core::{Tensor, Var};
 
 pub use activation::Activation;
-pub(crate) use activation::{Pointwise, replaced_with};
+pub(crate) use activation::{Pointwise, gelu, relu, replaced_with, sigmoid};
 pub(crate) use block::only;
 pub use block::{Block, BlockInputs, Closure, HeldScale, Operation, Windows, block};
 pub use conv2d::Conv2d;
 pub(crate) use encoder_layer::{EncoderLayer, SelfAttention, TwoLayers};
-pub(crate) use exponential::exp;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use max::{Max, max};

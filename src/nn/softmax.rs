@@ -5,7 +5,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tenso
 
 use super::block::{Block, Operation, only};
 use super::exponential::{Exponential, vectorized};
-use super::lanes::{sum_of, sum_of_two};
+use super::lanes::{largest, sum_of, sum_of_two};
 use super::on_cpu::{elements, is_fusible, map_storage, widened};
 use crate::error::bail;
 
@@ -59,6 +59,28 @@ fn composed(x: &Tensor, dim: usize) -> crate::Result<Tensor> {
     Ok(exponentials.broadcast_div(&exponentials.sum_keepdim(dim)?)?)
 }
 
+/// eˣ divided by its sum, relative to the largest value.
+#[inline(always)]
+pub(super) fn of_row<T: Exponential>(row: &mut [T]) {
+    let largest = largest(row);
+    for value in row.iter_mut() {
+        *value = (*value - largest).exponential();
+    }
+    let sum = sum_of(row, |x| x);
+    for value in row.iter_mut() {
+        *value = *value / sum;
+    }
+}
+
+/// The gradient of a row from that of its softmax y, in the place of which it is put: y · (g − Σ g·y).
+#[inline(always)]
+pub(super) fn gradient_of_row<T: Exponential>(y: &[T], g: &mut [T]) {
+    let along = sum_of_two(y, g, |y, g| y * g);
+    for (g, y) in g.iter_mut().zip(y) {
+        *g = *y * (*g - along);
+    }
+}
+
 struct SoftmaxLast {
     width: usize,
 }
@@ -75,14 +97,7 @@ impl CustomOp1 for SoftmaxLast {
                 #[inline(always)]
                 || {
                     for row in result.chunks_exact_mut(self.width) {
-                        let largest = row.iter().copied().reduce(|a, b| if b > a { b } else { a }).unwrap_or(0.);
-                        for value in row.iter_mut() {
-                            *value = (*value - largest).exponential();
-                        }
-                        let sum = sum_of(row, |x| x);
-                        for value in row.iter_mut() {
-                            *value /= sum;
-                        }
+                        of_row(row);
                     }
                 },
             );
@@ -97,7 +112,6 @@ impl CustomOp1 for SoftmaxLast {
     }
 }
 
-/// dx = y · (g − Σ g·y) for each row.
 struct SoftmaxGradient {
     width: usize,
 }
@@ -121,10 +135,7 @@ impl CustomOp2 for SoftmaxGradient {
                 #[inline(always)]
                 || {
                     for (y, g) in result.chunks_exact(self.width).zip(dx.chunks_exact_mut(self.width)) {
-                        let along = sum_of_two(y, g, |y, g| y * g);
-                        for (g, y) in g.iter_mut().zip(y) {
-                            *g = y * (*g - along);
-                        }
+                        gradient_of_row(y, g);
                     }
                 },
             );

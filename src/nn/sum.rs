@@ -1,5 +1,7 @@
 //! Sums of two tensors on the CPU.
 
+use std::ops::AddAssign;
+
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use super::on_cpu::{elements, is_fusible, map_storage};
@@ -9,6 +11,13 @@ use super::on_cpu::{elements, is_fusible, map_storage};
 pub(crate) fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let fits = is_fusible(a) && b.device().is_cpu() && a.dtype() == b.dtype() && a.dims() == b.dims();
     if fits && a.is_contiguous() && b.is_contiguous() { a.apply_op2(b, Sum) } else { a + b }
+}
+
+/// Adds numbers to as many others.
+pub(super) fn add<T: Copy + AddAssign>(to: &mut [T], numbers: &[T]) {
+    for (sum, number) in to.iter_mut().zip(numbers) {
+        *sum += *number;
+    }
 }
 
 struct Sum;

@@ -77,8 +77,7 @@ impl Features {
         }
         let attributions = host_rows(result.values())?;
         finite(&attributions, "attribution", result.names())?;
-        let named = |index: usize| result.names().get(index).cloned().unwrap_or_else(|| format!("[{index}]"));
-        let names = (0..width).map(named).collect();
+        let names = (0..width).map(|index| result.joint_name(&[index])).collect();
         Ok(Self { names, attributions, values: Vec::new(), grouping: result.grouping(0)? })
     }
 

@@ -57,10 +57,12 @@ impl Layer {
     /// The layer as one operation, if it has the parts for it and nobody looks inside.
     fn fused(&self, x: &Tensor, pass: &str, shared: &Shared, layers: &mut Layers) -> Result<Option<Tensor>> {
         let weights = Attention::layer_of_weights(pass);
-        let Some(attention) = self.attention.parts(shared).filter(|_| layers.may_fuse(&[&weights])) else {
+        if !layers.may_fuse(&[&weights]) {
+            return Ok(None);
+        }
+        let (Some(attention), Some(feed_forward)) = (self.attention.parts(shared), self.feed_forward.parts()) else {
             return Ok(None);
         };
-        let Some(feed_forward) = self.feed_forward.parts() else { return Ok(None) };
         let layer = EncoderLayer {
             norms_first: self.norms_first,
             attention,
@@ -71,7 +73,7 @@ impl Layer {
         if !layer.takes(x) {
             return Ok(None);
         }
-        layers.pass_by(&weights, layer.shape_of_weights(x)?);
+        layers.pass_by(&weights, layer.shape_of_weights(x)?)?;
         let (result, kept) = layer.forward(x)?;
         layers.keep(kept);
         Ok(Some(result))

@@ -2,7 +2,7 @@
 
 use candle_core::{Module, Result, Tensor};
 
-use crate::nn::{Activation, Block, Operation, Pointwise, exp, only, replaced_with};
+use crate::nn::{Activation, Block, Operation, Pointwise, gelu, only, relu, replaced_with, sigmoid};
 
 /// √(2/π), of the tanh approximation of GELU.
 const GELU_SCALE: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
@@ -79,33 +79,28 @@ impl Nonlinearity {
             Self::Linear => Ok(x.clone()),
         }
     }
-}
 
-impl Nonlinearity {
     /// Its value and its derivative.
     fn value_and_slope(self, x: f32) -> (f32, f32) {
-        let logistic = |x: f32| 1. / (1. + exp(-x));
         let step = |x: f32| f32::from(u8::from(x > 0.));
         let scaled = |scale: f32| {
-            let share = logistic(scale * x);
+            let share = sigmoid(scale * x);
             (x * share, share + scale * x * share * (1. - share))
         };
         match self {
             Self::GeluTanh { scale } => {
                 let (scale, cubic) = (scale as f32, GELU_CUBIC as f32);
                 // (1 + tanh u) / 2
-                let share = logistic(2. * scale * (x + cubic * x * x * x));
+                let share = sigmoid(2. * scale * (x + cubic * x * x * x));
                 (x * share, share + 2. * scale * x * share * (1. - share) * (1. + 3. * cubic * x * x))
             }
             Self::QuickGelu => scaled(QUICK_GELU_SCALE as f32),
             Self::Silu => scaled(1.),
             Self::ClippedGelu => {
-                let (mut value, mut slope) = ([x], [0.]);
-                Activation::Gelu.replace(&mut value, Some(&mut slope));
-                let limit = GELU_LIMIT as f32;
-                (value[0].clamp(-limit, limit), slope[0] * (step(value[0] + limit) - step(value[0] - limit)))
+                let ((value, slope), limit) = (gelu(x), GELU_LIMIT as f32);
+                (value.clamp(-limit, limit), slope * (step(value + limit) - step(value - limit)))
             }
-            Self::ReluSquared => (x.max(0.) * x.max(0.), 2. * x.max(0.)),
+            Self::ReluSquared => (relu(x) * relu(x), 2. * relu(x)),
             Self::Relu6 => (x.clamp(0., 6.), step(x) - step(x - 6.)),
             Self::HardSwish => {
                 let gate = (x + 3.).clamp(0., 6.);
@@ -146,4 +141,55 @@ impl Block for Nonlinearity {
 /// Between 0 and a limit.
 fn clipped(x: &Tensor, limit: f64) -> Result<Tensor> {
     Activation::Relu.forward(x)? - Activation::Relu.forward(&(x - limit)?)?
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    const ALL: [Nonlinearity; 10] = [
+        Nonlinearity::Plain(Activation::Relu),
+        Nonlinearity::Plain(Activation::Tanh),
+        Nonlinearity::GeluTanh { scale: GELU_SCALE },
+        Nonlinearity::QuickGelu,
+        Nonlinearity::ClippedGelu,
+        Nonlinearity::Silu,
+        Nonlinearity::ReluSquared,
+        Nonlinearity::Relu6,
+        Nonlinearity::HardSwish,
+        Nonlinearity::Linear,
+    ];
+
+    #[test]
+    fn numbers_get_the_values_and_slopes_of_tensors() {
+        let places: Vec<f64> = (-60..=60).map(|step| f64::from(step) / 4. + 0.01).collect();
+        for kind in ALL {
+            let x = Var::new(places.as_slice(), &Device::Cpu).unwrap();
+            // The straight line's own gradient is none without an operation.
+            let y = (kind.forward(&x).unwrap() * 1.).unwrap();
+            let gradient = y.backward().unwrap().remove(&x).unwrap();
+            let [right, right_slopes] = [y.detach(), gradient].map(|tensor| tensor.to_vec1::<f64>().unwrap());
+            let mut values: Vec<f32> = places.iter().map(|x| *x as f32).collect();
+            let (mut alone, mut slopes) = (values.clone(), vec![0.; values.len()]);
+            kind.replace(&mut values, Some(&mut slopes));
+            kind.replace(&mut alone, None);
+            assert_eq!(values, alone, "{kind:?}");
+            let close = |got: &[f32], right: &[f64]| {
+                let near = |(got, right): (&f32, &f64)| (f64::from(*got) - right).abs() < 2e-6 * right.abs().max(1.);
+                got.iter().zip(right).all(near)
+            };
+            assert!(close(&values, &right) && close(&slopes, &right_slopes), "{kind:?}: {values:?}, {slopes:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_stays_none() {
+        for kind in ALL {
+            let mut values = [f32::NAN];
+            kind.replace(&mut values, None);
+            assert!(values[0].is_nan(), "{kind:?}: {values:?}");
+        }
+    }
 }

@@ -3,9 +3,9 @@
 use candle_core::Result;
 
 use super::additions::Additions;
-use crate::nn::exponential::{exp, vectorized};
-use crate::nn::lanes::{largest, sum_of, sum_of_two};
+use crate::nn::exponential::vectorized;
 use crate::nn::matrices::{Matrix, Rows, multiply_into};
+use crate::nn::softmax;
 
 /// How queries, keys and values `[tokens, 3, heads, size]` lie in a slice.
 #[derive(Clone, Copy)]
@@ -44,7 +44,7 @@ impl Heads {
 
     /// The weights of a head, `[tokens, tokens]`.
     fn square<'a>(&self, values: &'a [f32]) -> Matrix<'a, f32> {
-        Matrix { values, rows: self.tokens, columns: self.tokens, row_stride: self.tokens, column_stride: 1 }
+        Matrix::of_rows(values, self.tokens, self.tokens)
     }
 
     /// softmax(QKᵀ/√size + additions)·V for each head: the weights `[heads, tokens, tokens]`, and what they give,
@@ -73,7 +73,7 @@ impl Heads {
                                 *logit += addition;
                             }
                         }
-                        softmax(row);
+                        softmax::of_row(row);
                     }
                 },
             );
@@ -107,9 +107,9 @@ impl Heads {
                 #[inline(always)]
                 || {
                     for (row, g) in weights.chunks_exact(tokens).zip(square.chunks_exact_mut(tokens)) {
-                        let along = sum_of_two(row, g, |weight, g| weight * g);
-                        for (weight, g) in row.iter().zip(g) {
-                            *g = weight * (*g - along) * scale;
+                        softmax::gradient_of_row(row, g);
+                        for g in g {
+                            *g *= scale;
                         }
                     }
                 },
@@ -123,18 +123,5 @@ impl Heads {
             to(Part::Values, &self.square(weights).turned(), &g)?;
         }
         Ok(())
-    }
-}
-
-/// eˣ divided by its sum, relative to the largest value.
-#[inline(always)]
-fn softmax(row: &mut [f32]) {
-    let largest = largest(row);
-    for value in row.iter_mut() {
-        *value = exp(*value - largest);
-    }
-    let total = sum_of(row, |x| x);
-    for value in row.iter_mut() {
-        *value /= total;
     }
 }

@@ -2,8 +2,8 @@
 
 use candle_core::Result;
 
-use super::add;
 use crate::nn::matrices::{Matrix, Rows, multiply_into};
+use crate::nn::sum::add;
 
 /// Dense layers of one width that take the same rows; their outputs stand side by side.
 pub(super) struct Dense<'a> {
@@ -18,9 +18,18 @@ pub(super) struct Weights<'a> {
     pub(super) bias: Option<&'a [f32]>,
 }
 
-impl Dense<'_> {
+impl<'a> Dense<'a> {
     pub(super) fn outputs(&self) -> usize {
         self.parts.iter().map(|part| part.weight.len() / self.inputs).sum()
+    }
+
+    /// The weight of each part, its bias, and where its outputs begin.
+    fn placed(&self) -> impl Iterator<Item = (Matrix<'a, f32>, Option<&'a [f32]>, usize)> {
+        self.parts.iter().scan(0, |next, Weights { weight, bias }| {
+            let (outputs, first) = (weight.len() / self.inputs, *next);
+            *next += outputs;
+            Some((Matrix::of_rows(weight, outputs, self.inputs), *bias, first))
+        })
     }
 
     /// out = x·Wᵀ + b, and `residual`, if there is one.
@@ -30,24 +39,12 @@ impl Dense<'_> {
             Some(residual) => out.copy_from_slice(residual),
             None => out.fill(0.),
         }
-        let x = Matrix { values: x, rows, columns: self.inputs, row_stride: self.inputs, column_stride: 1 };
-        let mut first = 0;
-        for Weights { weight, bias } in &self.parts {
-            let outputs = weight.len() / self.inputs;
+        let x = Matrix::of_rows(x, rows, self.inputs);
+        for (weight, bias, first) in self.placed() {
             if let Some(bias) = bias {
-                for row in out.chunks_exact_mut(width) {
-                    add(&mut row[first..first + outputs], bias);
-                }
+                out.chunks_exact_mut(width).for_each(|row| add(&mut row[first..first + bias.len()], bias));
             }
-            let weight = Matrix {
-                values: weight,
-                rows: outputs,
-                columns: self.inputs,
-                row_stride: self.inputs,
-                column_stride: 1,
-            };
             multiply_into(&x, &weight.turned(), Rows { values: &mut out[first..], stride: width }, true)?;
-            first += outputs;
         }
         Ok(())
     }
@@ -56,20 +53,10 @@ impl Dense<'_> {
     pub(super) fn gradient(&self, g: &[f32], out: &mut [f32], mut added: bool) -> Result<()> {
         let width = self.outputs();
         let rows = g.len() / width;
-        let mut first = 0;
-        for Weights { weight, .. } in &self.parts {
-            let outputs = weight.len() / self.inputs;
-            let g = Matrix { values: &g[first..], rows, columns: outputs, row_stride: width, column_stride: 1 };
-            let weight = Matrix {
-                values: weight,
-                rows: outputs,
-                columns: self.inputs,
-                row_stride: self.inputs,
-                column_stride: 1,
-            };
+        for (weight, _, first) in self.placed() {
+            let g = Matrix { values: &g[first..], rows, columns: weight.rows, row_stride: width, column_stride: 1 };
             multiply_into(&g, &weight, Rows { values: out, stride: self.inputs }, added)?;
             added = true;
-            first += outputs;
         }
         Ok(())
     }

@@ -141,13 +141,6 @@ fn numbers<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     elements(storage.as_slice::<f32>()?, layout)
 }
 
-/// Adds numbers to as many others.
-fn add(to: &mut [f32], numbers: &[f32]) {
-    for (sum, number) in to.iter_mut().zip(numbers) {
-        *sum += number;
-    }
-}
-
 /// How many examples a chunk has, so that all have about as many.
 fn examples_of_a_chunk(batch: usize, tokens: usize) -> usize {
     let chunks = batch.div_ceil((ROWS / tokens).max(1));

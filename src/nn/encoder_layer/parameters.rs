@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use candle_core::{Result, Tensor};
 
+use super::EncoderLayer;
 use super::additions::Additions;
 use super::attention::Heads;
 use super::dense::{Dense, Weights};
 use super::held::held;
 use super::norm::Norm;
 use super::room::{Kept, Room, sized};
-use super::{EncoderLayer, add};
+use crate::nn::sum::add;
 use crate::nn::{LayerNorm, Linear, Pointwise};
 
 /// A layer whose weights are being read.
