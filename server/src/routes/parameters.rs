@@ -63,6 +63,7 @@ fn forms(
         let properties = PARAMETERS.iter().filter_map(|parameter| {
             let schema = match description.has(parameter, info, None) {
                 true => of_parameter(parameter, (info, layers), (description, record), is_default, settings)?,
+                false if is_open(parameter, info, (description, record), settings) => return None,
                 false => null(),
             };
             Some((parameter.name.to_string(), schema))
@@ -114,6 +115,27 @@ fn forms(
         ]
     };
     groups.iter().flat_map(of_group).collect()
+}
+
+/// The parameters that `forms` describes together.
+const STEPS: [&str; 4] = ["n_steps", "quadrature", "n_samples", "tolerance"];
+
+/// Whether a parameter that a method does not have is left undescribed: where the method asks one that has it, and where
+/// the default method has it without description, since only the method's name tells the two apart.
+fn is_open(
+    parameter: &Parameter,
+    info: &MethodInfo,
+    (description, record): (&Description, &Value),
+    settings: &Settings,
+) -> bool {
+    let has = |method: &&str| method_of(method).is_ok_and(|info| description.has(parameter, info, None));
+    let undescribed = |method: &&str| {
+        let Ok(info) = method_of(method) else { return false };
+        let described = of_parameter(parameter, (info, &[]), (description, record), true, settings).is_some();
+        !described && !STEPS.contains(&parameter.name)
+    };
+    let of_asked = info.takes("method") && askable(description, settings).iter().any(has);
+    of_asked || description.methods.first().filter(|method| has(method)).is_some_and(undescribed)
 }
 
 /// What a parameter may be, where that depends on nothing else.

@@ -265,37 +265,6 @@ fn what_is_there_besides() {
 }
 
 #[test]
-fn steps_and_a_tolerance_may_be_null_in_each_others_place() {
-    let server = shared().inference;
-    let described = get(server, "/api-description").json();
-    let schemas = described["components"]["schemas"].as_object().unwrap();
-    let mut seen = 0;
-    for (name, schema) in schemas.iter().filter(|(name, _)| name.starts_with("titanic-") || name.starts_with("vi-")) {
-        let forms: Vec<&Value> = schema["anyOf"].as_array().into_iter().flatten().collect();
-        for group in ["n_steps", "n_samples"] {
-            if !forms.iter().any(|form| form["properties"][group]["maximum"].is_number()) {
-                continue;
-            }
-            seen += 1;
-            for form in &forms {
-                assert!([group, "tolerance"].iter().all(|one| form["properties"][*one].is_object()), "{name}: {form}");
-            }
-        }
-    }
-    assert!(seen > 12, "{seen}");
-    let body = |parameters: Value| {
-        json!({ "instances": [WOMAN_ROW.split(',').collect::<Vec<_>>()], "parameters": parameters }).to_string()
-    };
-    let explain = |body: String| {
-        ask(server, "POST", "/explanations/titanic", &[("Content-Type", "application/json")], body.as_bytes())
-    };
-    let nothing = explain(body(json!({ "n_steps": null, "quadrature": null, "tolerance": null, "n_samples": null })));
-    assert_eq!(nothing.status, 200, "{}", nothing.text());
-    let both = explain(body(json!({ "quadrature": "trapezoid", "tolerance": 0.01 })));
-    assert!(both.text().contains("quadrature and tolerance both came: give one of them"), "{}", both.text());
-}
-
-#[test]
 fn what_cannot_be_answered_says_why() {
     let server = shared().inference;
     let row = |values: &str| csv(&[values]);

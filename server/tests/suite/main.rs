@@ -6,6 +6,9 @@ mod client;
 /// What each request gets, and each wrong one in place of it.
 mod answers;
 
+/// What the description says of the parameters.
+mod description;
+
 /// Parameters that do not fit a model or a method.
 mod unfit;
 
