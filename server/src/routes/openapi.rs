@@ -18,7 +18,8 @@ const OTHER_FORMS: &str = "Of several rows, one that cannot be answered has {\"e
                            are not described below: layer and neuron of texts, feature_mask (an id for each feature; of \
                            LayerFeatureAblation for each neuron), strides (at most the window), rules (LRP's rule for each \
                            layer: {\"linear1\": \"gamma:0.25\"}), surrogate, similarity, sampler and n_samples of Lime, \
-                           attribute_to_layer_input, and what the method that NoiseTunnel asks takes itself.";
+                           captum_rules of KernelShap, attribute_to_layer_input, and what the method that NoiseTunnel asks \
+                           takes itself.";
 
 /// The inference port, with the models that are served now.
 pub(crate) fn inference(app: &App) -> Value {

@@ -187,6 +187,8 @@ fn of_parameter(
         Values::Numbered(_) if parameter.name == "default_rule" => {
             json!({ "type": ["string", "null"], "pattern": RULE })
         }
+        // How many of Captum's samples differ, and so how many a method needs, is chance.
+        Values::Flag if parameter.name == "captum_rules" && info.takes("n_samples") => return None,
         Values::Flag if a_table && parameter.name != "attribute_to_layer_input" => {
             json!({ "type": ["boolean", "null"] })
         }

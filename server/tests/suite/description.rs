@@ -19,6 +19,9 @@ fn what_the_default_method_or_an_asked_one_has_is_not_described_as_null() {
     assert!(!nulls("titanic-NoiseTunnel", "set_bias_to_zero").contains(&true));
     assert!(!nulls("titanic-Saliency", "set_bias_to_zero").contains(&false));
     assert!(!nulls("vi-Occlusion", "seed").contains(&false));
+    // Whether they are enough is chance.
+    let described = &schemas["titanic-KernelShap"]["anyOf"][0]["properties"];
+    assert!(described["captum_rules"].is_null() && described["paired"].is_object(), "{described}");
 }
 
 #[test]
