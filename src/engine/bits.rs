@@ -62,18 +62,15 @@ impl Bits {
 /// Whether each feature is in the set.
 impl FromIterator<bool> for Bits {
     fn from_iter<I: IntoIterator<Item = bool>>(features: I) -> Self {
-        let (mut words, mut count) = (Vec::new(), 0);
-        for is_in in features {
-            if count % 64 == 0 {
-                words.push(0);
-            }
-            words[count / 64] |= u64::from(is_in) << (count % 64);
-            count += 1;
-        }
-        match words.as_slice() {
-            [] => Self::Few(0),
-            [word] => Self::Few(*word),
-            _ => Self::Many(words),
+        let mut features = features.into_iter();
+        let mut word = || {
+            let next = features.by_ref().take(64).enumerate();
+            next.map(|(place, is_in)| u64::from(is_in) << place).reduce(|word, bit| word | bit)
+        };
+        let first = word().unwrap_or(0);
+        match word() {
+            Some(second) => Self::Many([first, second].into_iter().chain(std::iter::from_fn(word)).collect()),
+            None => Self::Few(first),
         }
     }
 }

@@ -4,9 +4,9 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::Tensor;
-use foldhash::{HashMap, HashMapExt};
+use foldhash::HashMap;
 
-use super::host::host_row;
+use super::host::{host_row, host_rows};
 use super::passes::blocks;
 use super::perturbed::{Mixture, Perturbed};
 use super::{Baseline, Baselines, Bits, FeatureMask, Features, Question};
@@ -21,6 +21,8 @@ const JOB_BYTES: usize = 16 << 20;
 const PASSES_TOGETHER: usize = 64;
 /// What a kept value takes beside its coalition.
 const ENTRY_BYTES: usize = 48;
+/// The numbers of the inputs that are compared with their baselines at once.
+const COMPARED_TOGETHER: usize = 1 << 16;
 
 /// F of each example with some features present and all others put to their baseline. With several baselines it is the
 /// mean over them.
@@ -31,7 +33,7 @@ pub(crate) struct Coalitions<'q> {
     whole: Vec<f64>,
     /// The features of each example that equal every baseline: their absence changes nothing.
     equal: Vec<Bits>,
-    known: Mutex<HashMap<(usize, Bits), f64>>,
+    evaluated: Mutex<Evaluated>,
 }
 
 impl<'q> Question<'q> {
@@ -63,9 +65,8 @@ impl<'q> Question<'q> {
 impl<'q> Coalitions<'q> {
     fn new(question: &'q Question<'q>, perturbed: Perturbed<'q>, baselines: Baselines) -> Result<Self> {
         let whole = question.values()?;
-        let equal = (0..whole.len()).map(|example| equal(&perturbed, &baselines, example));
-        let equal = equal.collect::<Result<_>>()?;
-        Ok(Self { perturbed, baselines, whole, equal, known: Mutex::new(HashMap::new()) })
+        let equal = equal(&perturbed, &baselines)?;
+        Ok(Self { perturbed, baselines, whole, equal, evaluated: Mutex::default() })
     }
 
     /// How many features there are.
@@ -120,24 +121,23 @@ impl<'q> Coalitions<'q> {
         let most = (PASSES_TOGETHER * self.perturbed.rows())
             .min(JOB_BYTES / (2 * Bits::bytes(self.features())))
             .max(self.perturbed.rows());
-        let mut jobs = Jobs::default();
+        let mut evaluated = self.evaluated.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wanted = Vec::new();
         for (column, coalition) in coalitions.iter().enumerate() {
             let coalition: Bits = coalition.iter().copied().collect();
             for (row, example) in examples.iter().enumerate() {
-                let key = (*example, coalition.or(&self.equal[*example]));
-                if key.1.len() == self.features() {
+                let present = coalition.or(&self.equal[*example]);
+                if present.len() == self.features() {
                     values[row][column] = self.whole[*example];
-                } else if let Some(value) = self.known().get(&key) {
-                    values[row][column] = *value;
-                } else {
-                    jobs.add(key, (row, column));
-                    if jobs.keys.len() >= most {
-                        self.run(std::mem::take(&mut jobs), &mut values)?;
-                    }
+                    continue;
+                }
+                wanted.push(((row, column), evaluated.number(*example, present)));
+                if evaluated.waiting.len() >= most {
+                    self.run(&mut evaluated, std::mem::take(&mut wanted), &mut values)?;
                 }
             }
         }
-        self.run(jobs, &mut values)?;
+        self.run(&mut evaluated, wanted, &mut values)?;
         Ok(values)
     }
 
@@ -151,69 +151,88 @@ impl<'q> Coalitions<'q> {
         self.perturbed.features().spread(example, values)
     }
 
-    fn run(&self, jobs: Jobs, values: &mut [Vec<f64>]) -> Result<()> {
+    /// Evaluates what waits, and writes the values that are wanted to their places.
+    fn run(
+        &self,
+        evaluated: &mut Evaluated,
+        wanted: Vec<((usize, usize), usize)>,
+        values: &mut [Vec<f64>],
+    ) -> Result<()> {
         let baselines = self.baselines.count();
+        let waiting = std::mem::take(&mut evaluated.waiting);
         let mixture = |index: usize| {
-            let (example, present) = &jobs.keys[index / baselines];
+            let (example, present) = &waiting[index / baselines];
             Mixture { example: *example, donor: self.baselines.row(*example, index % baselines), present }
         };
-        let evaluated = self.perturbed.evaluate(jobs.keys.len() * baselines, mixture)?;
-        let means: Vec<f64> =
-            evaluated.chunks(baselines).map(|chunk| chunk.iter().sum::<f64>() / baselines as f64).collect();
-        for ((row, column), job) in jobs.wanted {
-            values[row][column] = means[job];
+        let new = self.perturbed.evaluate(waiting.len() * baselines, mixture);
+        let new = new.inspect_err(|_| *evaluated = Evaluated::default())?;
+        evaluated.values.extend(new.chunks(baselines).map(|chunk| chunk.iter().sum::<f64>() / baselines as f64));
+        for ((row, column), number) in wanted {
+            values[row][column] = evaluated.values[number];
         }
-        let mut known = self.known();
-        let room = KEPT_BYTES / (ENTRY_BYTES + Bits::bytes(self.features()));
-        for (key, mean) in jobs.keys.into_iter().zip(means).take(room.saturating_sub(known.len())) {
-            known.insert(key, mean);
+        if evaluated.values.len() > KEPT_BYTES / (ENTRY_BYTES + Bits::bytes(self.features())) {
+            *evaluated = Evaluated::default();
         }
         Ok(())
     }
-
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<(usize, Bits), f64>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// Coalitions that wait for their evaluation, each once.
+/// The coalitions of examples that were asked for, each once, in their order.
 #[derive(Default)]
-struct Jobs {
-    keys: Vec<(usize, Bits)>,
+struct Evaluated {
     numbers: HashMap<(usize, Bits), usize>,
-    /// Where each job's value goes.
-    wanted: Vec<((usize, usize), usize)>,
+    /// F of each, but for those that wait.
+    values: Vec<f64>,
+    /// The last ones, which are not evaluated yet.
+    waiting: Vec<(usize, Bits)>,
 }
 
-impl Jobs {
-    fn add(&mut self, key: (usize, Bits), place: (usize, usize)) {
-        let job = *self.numbers.entry(key).or_insert_with_key(|key| {
-            self.keys.push(key.clone());
-            self.keys.len() - 1
-        });
-        self.wanted.push((place, job));
+impl Evaluated {
+    /// The number of a coalition of an example. It waits for its evaluation if it was not asked for before.
+    fn number(&mut self, example: usize, present: Bits) -> usize {
+        *self.numbers.entry((example, present)).or_insert_with_key(|key| {
+            self.waiting.push(key.clone());
+            self.values.len() + self.waiting.len() - 1
+        })
     }
 }
 
-/// The features of an example that equal all of its baselines.
-fn equal(perturbed: &Perturbed, baselines: &Baselines, example: usize) -> Result<Bits> {
-    let row = |tensors: &[Tensor], row: usize| {
-        let rows = tensors.iter().map(|tensor| tensor.narrow(0, row, 1)).collect::<candle_core::Result<Vec<_>>>()?;
-        host_row(&rows)
-    };
-    let point = row(perturbed.points(), example)?;
-    let mut differ = vec![false; point.len()];
-    for baseline in 0..baselines.count() {
-        let start = row(baselines.tensors(), baselines.row(example, baseline))?;
-        differ.iter_mut().zip(point.iter().zip(&start)).for_each(|(differ, (one, other))| *differ |= one != other);
-    }
-    let starts = perturbed.points().iter().scan(0, |next, tensor| {
+/// The features of each example that equal all of its baselines.
+fn equal(perturbed: &Perturbed, baselines: &Baselines) -> Result<Vec<Bits>> {
+    let points = perturbed.points();
+    let starts = points.iter().scan(0, |next, tensor| {
         let start = *next;
         *next += tensor.elem_count() / tensor.dims()[0];
         Some(start)
     });
     let starts: Vec<usize> = starts.collect();
+    let (batch, width) = (points[0].dims()[0], points.iter().map(|p| p.elem_count() / p.dims()[0]).sum::<usize>());
     let features = perturbed.features();
-    let differing = features.that_have(example, |tensor, position| differ[starts[tensor] + position]);
-    Ok((0..features.count()).map(|feature| !differing.contains(feature)).collect())
+    let rows_of = |tensors: &[Tensor], rows: Range<usize>| {
+        tensors.iter().map(|tensor| tensor.narrow(0, rows.start, rows.len())).collect::<candle_core::Result<Vec<_>>>()
+    };
+    let mut equal = Vec::with_capacity(batch);
+    for block in blocks(batch, COMPARED_TOGETHER / width.max(1)) {
+        let rows = host_rows(&rows_of(points, block.clone())?)?;
+        let mut differ = vec![vec![false; width]; block.len()];
+        let mut compared = None;
+        for baseline in 0..baselines.count() {
+            for (example, (row, differ)) in block.clone().zip(rows.iter().zip(&mut differ)) {
+                let at = baselines.row(example, baseline);
+                let (_, start) = match compared.take_if(|(row, _)| *row == at) {
+                    Some(same) => compared.insert(same),
+                    None => compared.insert((at, host_row(&rows_of(baselines.tensors(), at..at + 1)?)?)),
+                };
+                differ
+                    .iter_mut()
+                    .zip(row.iter().zip(&*start))
+                    .for_each(|(differ, (one, other))| *differ |= one != other);
+            }
+        }
+        equal.extend(block.zip(&differ).map(|(example, differ)| {
+            let differing = features.that_have(example, |tensor, position| differ[starts[tensor] + position]);
+            (0..features.count()).map(|feature| !differing.contains(feature)).collect()
+        }));
+    }
+    Ok(equal)
 }

@@ -172,28 +172,45 @@ pub(crate) trait Pointwise: Send + Sync {
 impl Pointwise for Activation {
     fn replace(&self, values: &mut [f32], slopes: Option<&mut [f32]>) {
         let kind = *self;
-        vectorized(
-            #[inline(always)]
-            || match (kind, slopes) {
-                (Activation::Relu, None) => replaced(values, relu),
-                (Activation::Relu, Some(slopes)) => {
-                    replaced_with(values, slopes, |x| (relu(x), f32::from(u8::from(x > 0.))))
-                }
-                (Activation::Sigmoid, None) => replaced(values, sigmoid),
-                (Activation::Gelu, None) => replaced(
-                    values,
-                    #[inline(always)]
-                    |x| gelu(x).0,
-                ),
-                (Activation::Gelu, Some(slopes)) => replaced_with(values, slopes, gelu),
-                (_, None) => replaced(values, |x| kind.value(f64::from(x)) as f32),
-                (_, Some(slopes)) => replaced_with(values, slopes, |x| {
+        match kind {
+            Activation::Relu => pointwise(
+                values,
+                slopes,
+                #[inline(always)]
+                |x| (relu(x), f32::from(u8::from(x > 0.))),
+            ),
+            Activation::Sigmoid => pointwise(
+                values,
+                slopes,
+                #[inline(always)]
+                |x| {
+                    let y = sigmoid(x);
+                    (y, y * (1. - y))
+                },
+            ),
+            Activation::Gelu => pointwise(
+                values,
+                slopes,
+                #[inline(always)]
+                |x| gelu(x),
+            ),
+            _ if slopes.is_none() => pointwise(
+                values,
+                None,
+                #[inline(always)]
+                |x| (kind.value(f64::from(x)) as f32, 0.),
+            ),
+            _ => pointwise(
+                values,
+                slopes,
+                #[inline(always)]
+                |x| {
                     let y = kind.value(f64::from(x));
                     let known = if kind.tells_by_input() { f64::from(x) } else { y };
                     (y as f32, kind.derivative(known) as f32)
-                }),
-            },
-        );
+                },
+            ),
+        }
     }
 }
 
@@ -214,32 +231,38 @@ pub(crate) fn gelu(x: f32) -> (f32, f32) {
     (x * share, share + x * density)
 }
 
+/// Puts a function's value in the place of each number, and its derivative into `slopes`. The function is a closure that
+/// is always inlined: any other is called for each number, and not vectorised.
 #[inline(always)]
-fn gelu_slope(x: f32) -> f32 {
-    gelu(x).1
+pub(crate) fn pointwise(values: &mut [f32], slopes: Option<&mut [f32]>, function: impl Fn(f32) -> (f32, f32)) {
+    vectorized(
+        #[inline(always)]
+        || match slopes {
+            Some(slopes) => {
+                for (x, slope) in values.iter_mut().zip(slopes) {
+                    (*x, *slope) = function(*x);
+                }
+            }
+            None => {
+                for x in values {
+                    *x = function(*x).0;
+                }
+            }
+        },
+    );
 }
 
 /// Multiplies gradients by the derivative, which is told by these numbers.
 #[inline(always)]
-fn scaled(gradients: &mut [f32], known: &[f32], derivative: impl Fn(f32) -> f32) {
-    for (gradient, known) in gradients.iter_mut().zip(known) {
-        *gradient *= derivative(*known);
-    }
-}
-
-#[inline(always)]
-fn replaced(values: &mut [f32], function: impl Fn(f32) -> f32) {
-    for x in values {
-        *x = function(*x);
-    }
-}
-
-/// The same for a function that gives its derivative too.
-#[inline(always)]
-pub(crate) fn replaced_with(values: &mut [f32], slopes: &mut [f32], function: impl Fn(f32) -> (f32, f32)) {
-    for (x, slope) in values.iter_mut().zip(slopes) {
-        (*x, *slope) = function(*x);
-    }
+fn scale(gradients: &mut [f32], known: &[f32], derivative: impl Fn(f32) -> f32) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for (gradient, known) in gradients.iter_mut().zip(known) {
+                *gradient *= derivative(*known);
+            }
+        },
+    );
 }
 
 struct Applied(Activation);
@@ -289,14 +312,26 @@ impl CustomOp2 for PointwiseGradient {
         let storage = match (known, grad) {
             (CpuStorage::F32(known), CpuStorage::F32(grad)) => {
                 let (known, mut grad) = (elements(known, known_layout)?, elements(grad, grad_layout)?.to_vec());
-                vectorized(
-                    #[inline(always)]
-                    || match kind {
-                        Activation::Sigmoid => scaled(&mut grad, known, |y| y * (1. - y)),
-                        Activation::Gelu => scaled(&mut grad, known, gelu_slope),
-                        _ => scaled(&mut grad, known, |known| kind.derivative(f64::from(known)) as f32),
-                    },
-                );
+                match kind {
+                    Activation::Sigmoid => scale(
+                        &mut grad,
+                        known,
+                        #[inline(always)]
+                        |y| y * (1. - y),
+                    ),
+                    Activation::Gelu => scale(
+                        &mut grad,
+                        known,
+                        #[inline(always)]
+                        |x| gelu(x).1,
+                    ),
+                    _ => scale(
+                        &mut grad,
+                        known,
+                        #[inline(always)]
+                        |known| kind.derivative(f64::from(known)) as f32,
+                    ),
+                }
                 CpuStorage::F32(grad)
             }
             (CpuStorage::F64(known), CpuStorage::F64(grad)) => {

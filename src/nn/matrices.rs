@@ -2,12 +2,17 @@
 
 use candle_core::{CpuStorage, CustomOp2, Error, Layout, Result, Shape, Tensor};
 use gemm::Parallelism;
+use rayon::prelude::*;
 
 use super::on_cpu::{is_fusible, map_storage};
+use super::tiles;
 use crate::cores;
 
 /// Products of fewer multiplications than this are faster on one core.
 const ALONE: usize = 1 << 18;
+
+/// Products of fewer rows for each core are shared out by columns.
+const ROWS_OF_A_CORE: usize = 16;
 
 /// A matrix in a slice.
 #[derive(Clone, Copy)]
@@ -20,14 +25,23 @@ pub(super) struct Matrix<'a, T> {
 }
 
 /// The number types of products.
-pub(super) trait Real: Copy + 'static {
+pub(super) trait Real: Copy + Send + Sync + 'static {
     const ZERO: Self;
     const ONE: Self;
+
+    /// The product by tiles of this type, on one core: whether there are any, and they can take these matrices.
+    fn in_tiles(_a: &Matrix<Self>, _b: &Matrix<Self>, _out: &mut Rows<Self>, _added: bool) -> bool {
+        false
+    }
 }
 
 impl Real for f32 {
     const ZERO: Self = 0.;
     const ONE: Self = 1.;
+
+    fn in_tiles(a: &Matrix<Self>, b: &Matrix<Self>, out: &mut Rows<Self>, added: bool) -> bool {
+        tiles::multiply(a, b, out, added)
+    }
 }
 
 impl Real for f64 {
@@ -85,7 +99,7 @@ pub(super) fn multiply<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: &mut [T]) -> 
 }
 
 /// out = a·b, or out + a·b if the product is `added`.
-pub(super) fn multiply_into<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: Rows<T>, added: bool) -> Result<()> {
+pub(super) fn multiply_into<T: Real>(a: &Matrix<T>, b: &Matrix<T>, mut out: Rows<T>, added: bool) -> Result<()> {
     let (rows, columns, depth) = (a.rows, b.columns, a.columns);
     let fits = columns <= out.stride
         && Matrix { values: &*out.values, rows, columns, row_stride: out.stride, column_stride: 1 }.is_whole();
@@ -105,10 +119,22 @@ pub(super) fn multiply_into<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: Rows<T>,
         }
         return Ok(());
     }
-    let parallelism = match cores::free() {
-        cores if cores > 1 && rows * columns * depth >= ALONE => Parallelism::Rayon(cores),
-        _ => Parallelism::None,
-    };
+    let cores = if rows * columns * depth < ALONE { 1 } else { cores::free() };
+    if cores == 1 && T::in_tiles(a, b, &mut out, added) {
+        return Ok(());
+    }
+    if cores > 1 && rows >= ROWS_OF_A_CORE * cores {
+        let part = rows.div_ceil(cores);
+        let of_part = |(index, values): (usize, &mut [T])| {
+            let first = index * part;
+            let (rows, start) = (part.min(rows - first), first * a.row_stride);
+            let of_a = Matrix { values: &a.values[start..], rows, ..*a };
+            cores::beside_others(|| multiply_into(&of_a, b, Rows { values, stride: out.stride }, added))
+        };
+        let end = (rows - 1) * out.stride + columns;
+        return out.values[..end].par_chunks_mut(part * out.stride).enumerate().try_for_each(of_part);
+    }
+    let parallelism = if cores > 1 { Parallelism::Rayon(cores) } else { Parallelism::None };
     // SAFETY: every element of `a`, `b` and `out` is in its slice, `out` overlaps neither other; no slice is longer
     // than `isize::MAX`, so neither is a stride that leads to an element.
     unsafe {
@@ -204,6 +230,7 @@ mod tests {
     use candle_core::{DType, Device, Var};
 
     use super::*;
+    use crate::seed::Seed;
 
     fn numbers(shape: &[usize], dtype: DType) -> Tensor {
         let count = shape.iter().product::<usize>();
@@ -241,6 +268,56 @@ mod tests {
                     assert_near(&product(&narrow(&a), &narrow(&b)).unwrap(), &expected, tolerance);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn an_element_is_the_same_whatever_the_rows_beside_it() {
+        let seed = Seed(3);
+        for (index, [rows, depth, columns]) in [[150, 40, 70], [61, 1500, 9], [97, 64, 300]].into_iter().enumerate() {
+            let numbers = |count: usize, child: usize| -> Vec<f32> {
+                seed.child(index).child(child).uniform(-1., 1.).take(count).map(|x| x as f32).collect()
+            };
+            let (a, b) = (numbers(rows * depth, 1), numbers(depth * columns, 2));
+            for turned in [false, true] {
+                let b = match turned {
+                    true => Matrix::of_rows(&b, columns, depth).turned(),
+                    false => Matrix::of_rows(&b, depth, columns),
+                };
+                let product = |rows: std::ops::Range<usize>| {
+                    let mut out = vec![0.; rows.len() * columns];
+                    let a = Matrix::of_rows(&a[rows.start * depth..rows.end * depth], rows.len(), depth);
+                    multiply(&a, &b, &mut out).unwrap();
+                    out
+                };
+                let whole = crate::cores::beside_others(|| product(0..rows));
+                assert!(product(0..rows) == whole);
+                let one = crate::cores::beside_others(|| product(rows - 4..rows - 3));
+                assert!(one == whole[(rows - 4) * columns..][..columns]);
+                for (row, column) in [(0, 0), (rows - 1, columns - 1), (rows / 2, columns / 3)] {
+                    let terms = (0..depth).map(|term| {
+                        let of_b = b.values[term * b.row_stride + column * b.column_stride];
+                        f64::from(a[row * depth + term]) * f64::from(of_b)
+                    });
+                    let right: f64 = terms.sum();
+                    assert!((f64::from(whole[row * columns + column]) - right).abs() < 1e-5 * (depth as f64).sqrt());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_product_is_added_to_what_is_there_and_touches_nothing_else() {
+        let (a, b) = ([1f32, 2., 3., 4., 5., 6.], [1f32, 0., 2., 1., 0., 3.]);
+        for b in [Matrix::of_rows(&b, 3, 2), Matrix { row_stride: 1, column_stride: 3, ..Matrix::of_rows(&b, 3, 2) }] {
+            let mut out = [10f32; 6];
+            multiply_into(&Matrix::of_rows(&a, 2, 3), &b, Rows { values: &mut out, stride: 3 }, true).unwrap();
+            let at = |row: usize, column: usize| {
+                let terms =
+                    (0..3).map(|term| a[3 * row + term] * b.values[term * b.row_stride + column * b.column_stride]);
+                10. + terms.sum::<f32>()
+            };
+            assert_eq!(out, [at(0, 0), at(0, 1), 10., at(1, 0), at(1, 1), 10.]);
         }
     }
 

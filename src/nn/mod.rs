@@ -30,11 +30,12 @@ mod reweighting;
 mod ruled;
 mod softmax;
 mod sum;
+mod tiles;
 
 use candle_core::{Tensor, Var};
 
 pub use activation::Activation;
-pub(crate) use activation::{Pointwise, gelu, relu, replaced_with, sigmoid};
+pub(crate) use activation::{Pointwise, gelu, pointwise, relu, sigmoid};
 pub(crate) use block::only;
 pub use block::{Block, BlockInputs, Closure, HeldScale, Operation, Windows, block};
 pub use conv2d::Conv2d;

@@ -2,7 +2,7 @@
 
 use candle_core::{Module, Result, Tensor};
 
-use crate::nn::{Activation, Block, Operation, Pointwise, gelu, only, relu, replaced_with, sigmoid};
+use crate::nn::{Activation, Block, Operation, Pointwise, gelu, only, pointwise, relu, sigmoid};
 
 /// √(2/π), of the tanh approximation of GELU.
 const GELU_SCALE: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
@@ -79,50 +79,88 @@ impl Nonlinearity {
             Self::Linear => Ok(x.clone()),
         }
     }
-
-    /// Its value and its derivative.
-    fn value_and_slope(self, x: f32) -> (f32, f32) {
-        let step = |x: f32| f32::from(u8::from(x > 0.));
-        let scaled = |scale: f32| {
-            let share = sigmoid(scale * x);
-            (x * share, share + scale * x * share * (1. - share))
-        };
-        match self {
-            Self::GeluTanh { scale } => {
-                let (scale, cubic) = (scale as f32, GELU_CUBIC as f32);
-                // (1 + tanh u) / 2
-                let share = sigmoid(2. * scale * (x + cubic * x * x * x));
-                (x * share, share + 2. * scale * x * share * (1. - share) * (1. + 3. * cubic * x * x))
-            }
-            Self::QuickGelu => scaled(QUICK_GELU_SCALE as f32),
-            Self::Silu => scaled(1.),
-            Self::ClippedGelu => {
-                let ((value, slope), limit) = (gelu(x), GELU_LIMIT as f32);
-                (value.clamp(-limit, limit), slope * (step(value + limit) - step(value - limit)))
-            }
-            Self::ReluSquared => (relu(x) * relu(x), 2. * relu(x)),
-            Self::Relu6 => (x.clamp(0., 6.), step(x) - step(x - 6.)),
-            Self::HardSwish => {
-                let gate = (x + 3.).clamp(0., 6.);
-                (x * gate / 6., (gate + x * (step(x + 3.) - step(x - 3.))) / 6.)
-            }
-            Self::Linear | Self::Plain(_) => (x, 1.),
-        }
-    }
 }
 
 impl Pointwise for Nonlinearity {
     fn replace(&self, values: &mut [f32], slopes: Option<&mut [f32]>) {
-        match (self, slopes) {
-            (Self::Plain(activation), slopes) => activation.replace(values, slopes),
-            (_, Some(slopes)) => replaced_with(values, slopes, |x| self.value_and_slope(x)),
-            (_, None) => {
-                for x in values {
-                    *x = self.value_and_slope(*x).0;
-                }
+        match *self {
+            Self::Plain(activation) => activation.replace(values, slopes),
+            Self::GeluTanh { scale } => {
+                let (scale, cubic) = (scale as f32, GELU_CUBIC as f32);
+                pointwise(
+                    values,
+                    slopes,
+                    #[inline(always)]
+                    |x| {
+                        // (1 + tanh u) / 2
+                        let share = sigmoid(2. * scale * (x + cubic * x * x * x));
+                        (x * share, share + 2. * scale * x * share * (1. - share) * (1. + 3. * cubic * x * x))
+                    },
+                );
             }
+            Self::QuickGelu => pointwise(
+                values,
+                slopes,
+                #[inline(always)]
+                |x| gated(x, QUICK_GELU_SCALE as f32),
+            ),
+            Self::Silu => pointwise(
+                values,
+                slopes,
+                #[inline(always)]
+                |x| gated(x, 1.),
+            ),
+            Self::ClippedGelu => pointwise(
+                values,
+                slopes,
+                #[inline(always)]
+                |x| {
+                    let ((value, slope), limit) = (gelu(x), GELU_LIMIT as f32);
+                    (value.clamp(-limit, limit), slope * (step(value + limit) - step(value - limit)))
+                },
+            ),
+            Self::ReluSquared => pointwise(
+                values,
+                slopes,
+                #[inline(always)]
+                |x| (relu(x) * relu(x), 2. * relu(x)),
+            ),
+            Self::Relu6 => pointwise(
+                values,
+                slopes,
+                #[inline(always)]
+                |x| (x.clamp(0., 6.), step(x) - step(x - 6.)),
+            ),
+            Self::HardSwish => pointwise(
+                values,
+                slopes,
+                #[inline(always)]
+                |x| {
+                    let gate = (x + 3.).clamp(0., 6.);
+                    (x * gate / 6., (gate + x * (step(x + 3.) - step(x - 3.))) / 6.)
+                },
+            ),
+            Self::Linear => pointwise(
+                values,
+                slopes,
+                #[inline(always)]
+                |x| (x, 1.),
+            ),
         }
     }
+}
+
+/// x·σ(scale·x) and its derivative.
+#[inline(always)]
+fn gated(x: f32, scale: f32) -> (f32, f32) {
+    let share = sigmoid(scale * x);
+    (x * share, share + scale * x * share * (1. - share))
+}
+
+/// 1 above 0, else 0.
+#[inline(always)]
+fn step(x: f32) -> f32 {
+    f32::from(u8::from(x > 0.))
 }
 
 impl Block for Nonlinearity {
