@@ -133,7 +133,8 @@ impl Baselines {
     /// The lines from these baselines to the inputs of a batch.
     pub(crate) fn lines(&self, inputs: &Inputs) -> Lines {
         let batch = inputs.first().dims()[0];
-        Lines::new(batch, self.count()).of_repeated(batch / inputs.examples().max(1))
+        // A part of a batch may have fewer rows than the batch has examples.
+        Lines::new(batch, self.count()).of_repeated((batch / inputs.examples().max(1)).max(1))
     }
 
     /// How many baselines each example is compared with.

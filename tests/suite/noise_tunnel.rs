@@ -165,6 +165,18 @@ fn rows_and_passes_change_nothing() {
 }
 
 #[test]
+fn several_classes_take_passes_of_any_size() {
+    let net = Plain::new(8).sequential();
+    let x = tensor(&rows(9, 3));
+    let tunnel = NoiseTunnel::new(IntegratedGradients::new(&net).n_steps(5)).stdevs(0.2);
+    let one = tunnel.attribute(&x, TARGET).unwrap();
+    for rows in 1..8 {
+        let classes = tunnel.internal_batch_size(rows).attribute_classes(&x, [0, TARGET]).unwrap();
+        assert_close(classes[1].tensor(), &one.tensor().to_vec2().unwrap(), 1e-12);
+    }
+}
+
+#[test]
 fn a_method_that_draws_gets_fresh_seeds() {
     let net = Plain::new(10).sequential();
     let x = tensor(&rows(11, 2));
