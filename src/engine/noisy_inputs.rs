@@ -91,7 +91,7 @@ impl NoisyInputs<'_> {
                     let seeds: Vec<_> = units.iter().map(|(_, sample)| seed(*sample)).collect();
                     let at = Expansion::new(examples, 1);
                     let rows = inputs.tensors().iter().map(|tensor| at.expand(tensor)).collect::<Result<_>>()?;
-                    let noisy = at.with_tensors(inputs, noise.added_to(rows, &seeds)?)?;
+                    let noisy = at.with_tensors(inputs, noise.added_to(rows, &seeds)?)?.taken_from(inputs, at.rows());
                     let target = fixed(&clean, &at);
                     let fresh = self.method.reseeded(seeds[0].child(inputs.tensors().len()));
                     let method: &dyn Attribute = match &fresh {

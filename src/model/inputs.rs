@@ -35,6 +35,16 @@ pub struct Inputs {
     names: Arc<Vec<String>>,
     /// Which example each row repeats; empty if none is repeated.
     origins: Arc<Vec<u32>>,
+    /// Which rows of another call these are, if they are its rows.
+    taken: Option<Arc<Taken>>,
+}
+
+/// Rows of a call that another call is made of.
+#[derive(Clone, Debug)]
+struct Taken {
+    examples: Vec<u32>,
+    /// How many examples that call has.
+    count: usize,
 }
 
 impl Inputs {
@@ -45,6 +55,7 @@ impl Inputs {
             args: Vec::new(),
             names: Arc::default(),
             origins: Arc::default(),
+            taken: None,
         }
     }
 
@@ -148,7 +159,7 @@ impl Inputs {
 
     /// The same call with other tensors and arguments.
     pub(crate) fn replaced(&self, tensors: Vec<Tensor>, args: Vec<Tensor>) -> Self {
-        Self { tensors, args, names: self.names.clone(), origins: self.origins.clone() }
+        Self { tensors, args, ..self.clone() }
     }
 
     /// The same call with each example this many times, one right after another.
@@ -157,15 +168,33 @@ impl Inputs {
         let repeat = |tensor: &Tensor| picked(tensor, &origins);
         let tensors = self.tensors.iter().map(repeat).collect::<Result<_>>()?;
         let args = self.args.iter().map(repeat).collect::<Result<_>>()?;
-        Ok(self.replaced(tensors, args).with_origins(origins))
+        let rows: Vec<usize> = origins.iter().map(|row| *row as usize).collect();
+        let taken = self.taken.as_ref().map(|taken| Arc::new(taken.rows(&rows)));
+        Ok(Self { taken, ..self.replaced(tensors, args) }.with_origins(origins))
+    }
+
+    /// The same call, whose rows are these of another: settings with a row for each example are meant for that one.
+    pub(crate) fn taken_from(self, call: &Self, rows: &[usize]) -> Self {
+        let taken = match &call.taken {
+            Some(taken) => taken.rows(rows),
+            None => {
+                let example = |row: &usize| call.origins.get(*row).copied().unwrap_or(*row as u32);
+                Taken { examples: rows.iter().map(example).collect(), count: call.examples() }
+            }
+        };
+        Self { taken: Some(Arc::new(taken)), ..self }
     }
 
     /// A tensor with a row for each example, each repeated as the example is; any other as it is.
     pub(crate) fn repeated_like(&self, tensor: &Tensor) -> Result<Tensor> {
-        if self.origins.is_empty() || tensor.dims().first() != Some(&self.examples()) {
+        let (examples, count) = match &self.taken {
+            Some(taken) => (&taken.examples, taken.count),
+            None => (&*self.origins, self.examples()),
+        };
+        if examples.is_empty() || tensor.dims().first() != Some(&count) {
             return Ok(tensor.clone());
         }
-        picked(tensor, &self.origins)
+        picked(tensor, examples)
     }
 
     /// The rows that each example has.
@@ -194,6 +223,12 @@ impl Inputs {
     /// The same call, whose rows repeat these examples.
     pub(crate) fn with_origins(self, origins: Vec<u32>) -> Self {
         Self { origins: Arc::new(origins), ..self }
+    }
+}
+
+impl Taken {
+    fn rows(&self, rows: &[usize]) -> Self {
+        Self { examples: rows.iter().map(|row| self.examples[*row]).collect(), count: self.count }
     }
 }
 

@@ -176,6 +176,40 @@ fn several_classes_take_passes_of_any_size() {
     }
 }
 
+/// The baseline and the features of an example are its own in every sample, also when other examples need no more.
+#[test]
+fn settings_of_each_example_stay_with_it() {
+    let net = Plain::new(8).sequential();
+    let x = tensor(&[vec![0., 0., 0., 0.], vec![1., -2., 0.5, 3.], vec![0.1, 0., 0., 0.1]]);
+    let baselines = tensor(&rows(13, 3));
+    let masks = Tensor::new(&[[0u32, 0, 0, 0], [0, 1, 2, 3], [0, 0, 1, 1]], &Device::Cpu).unwrap();
+    let path = |rows: &Tensor| NoiseTunnel::new(IntegratedGradients::new(&net).baseline(rows).n_steps(5));
+    let without = |rows: &Tensor| NoiseTunnel::new(FeatureAblation::new(&net).feature_mask(rows));
+    let nested = |rows: &Tensor| NoiseTunnel::new(path(rows).stdevs(0.).n_samples(2));
+    type OfRows<'a> = &'a dyn Fn(&Tensor) -> NoiseTunnel;
+    let tunnels: [(OfRows, &Tensor); 3] = [(&path, &baselines), (&without, &masks), (&nested, &baselines)];
+    for (of_rows, settings) in tunnels {
+        let all = of_rows(settings).stdevs(0.2);
+        for rows in [1, 2, 3, 100] {
+            let variants = [all.n_samples(7), all.tolerance(0.004).max_samples(130)];
+            for (index, tunnel) in variants.iter().map(|all| all.internal_batch_size(rows)).enumerate() {
+                let whole = tunnel.attribute(&x, TARGET).unwrap();
+                let classes = tunnel.attribute_classes(&x, [TARGET, 0]).unwrap();
+                for row in 0..3 {
+                    let own = of_rows(&settings.narrow(0, row, 1).unwrap()).stdevs(0.2);
+                    let own = if index == 0 { own.n_samples(7) } else { own.tolerance(0.004).max_samples(130) };
+                    let alone = own.attribute(x.narrow(0, row, 1).unwrap(), TARGET).unwrap();
+                    for result in [&whole, &classes[0]] {
+                        let of_row = result.tensor().narrow(0, row, 1).unwrap().to_vec2().unwrap();
+                        assert_close(alone.tensor(), &of_row, 1e-12);
+                        assert_eq!(result.samples()[row], alone.samples()[0]);
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_method_that_draws_gets_fresh_seeds() {
     let net = Plain::new(10).sequential();
