@@ -85,6 +85,11 @@ impl Attribute for FeaturePermutation {
     }
 
     fn reseeded(&self, seed: Seed) -> Option<Box<dyn Attribute>> {
-        Some(Box::new(self.seed(seed)))
+        let draws = matches!(self.order, Rearrangement::Drawn(_));
+        draws.then(|| Box::new(self.seed(seed)) as Box<dyn Attribute>)
+    }
+
+    fn compares_examples(&self) -> bool {
+        true
     }
 }

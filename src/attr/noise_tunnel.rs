@@ -22,7 +22,8 @@ use crate::seed::Seed;
 /// * **Target**: [`Target::Predicted`] is the class predicted without noise, in all samples.
 /// * **Draws** by the seed and the sample's number alone: all examples get the same noise. A method that draws itself gets
 ///   a fresh seed with each sample; with the same one its own chance would not average out, and the standard errors
-///   would not know of it.
+///   would not know of it. A method that compares the examples of a batch, as a permutation does, gets all of them in
+///   each sample, also those that are within the tolerance.
 /// * **Differs from Captum** in the variance, which Captum divides by n instead of n − 1
 ///   ([`NoiseTunnelType::CaptumVarGrad`] gives its number); in the fixed predicted class; in standard errors and
 ///   `tolerance`; and in that `nt_samples` is called `n_samples`. Baselines drawn anew for each sample are
@@ -114,5 +115,9 @@ impl Attribute for NoiseTunnel {
 
     fn reseeded(&self, seed: Seed) -> Option<Box<dyn Attribute>> {
         Some(Box::new(self.seed(seed)))
+    }
+
+    fn compares_examples(&self) -> bool {
+        self.method.compares_examples()
     }
 }

@@ -53,6 +53,11 @@ pub trait Attribute: Send + Sync {
     fn reseeded(&self, _seed: Seed) -> Option<Box<dyn Attribute>> {
         None
     }
+
+    /// Whether what an example gets depends on the others of its batch, as with a permutation; not by default.
+    fn compares_examples(&self) -> bool {
+        false
+    }
 }
 
 impl<T: Attribute + ?Sized> Attribute for Arc<T> {
@@ -63,6 +68,10 @@ impl<T: Attribute + ?Sized> Attribute for Arc<T> {
     fn reseeded(&self, seed: Seed) -> Option<Box<dyn Attribute>> {
         (**self).reseeded(seed)
     }
+
+    fn compares_examples(&self) -> bool {
+        (**self).compares_examples()
+    }
 }
 
 impl<T: Attribute + ?Sized> Attribute for Box<T> {
@@ -72,6 +81,10 @@ impl<T: Attribute + ?Sized> Attribute for Box<T> {
 
     fn reseeded(&self, seed: Seed) -> Option<Box<dyn Attribute>> {
         (**self).reseeded(seed)
+    }
+
+    fn compares_examples(&self) -> bool {
+        (**self).compares_examples()
     }
 }
 

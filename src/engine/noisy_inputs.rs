@@ -66,6 +66,7 @@ impl NoisyInputs<'_> {
         let clean = call(self.method, inputs, target)?;
         let width = clean.values().iter().map(|value| value.elem_count() / clean.batch_size().max(1)).sum();
         let reseeds = self.method.reseeded(self.sampling.seed).is_some();
+        let compares = self.method.compares_examples();
         let (mut short, mut all) = (0, 0);
         let mut progress = Progress::new("noisy input", 0);
         let planned = self.sampling.planned().map(|samples| samples * clean.batch_size());
@@ -78,7 +79,13 @@ impl NoisyInputs<'_> {
             let scale =
                 |_: usize, estimates: &[f64]| estimates.iter().fold(1., |most: f64, value| most.max(value.abs()));
             let sampled = self.sampling.draw_more_until_settled(moments, scale, |open, samples, moments| {
-                let rows = match reseeds {
+                let settled: Vec<usize> = match compares {
+                    true => (0..moments.len()).filter(|example| open.binary_search(example).is_err()).collect(),
+                    false => Vec::new(),
+                };
+                let mut open = [open, &settled].concat();
+                open.sort_unstable();
+                let rows = match reseeds || compares {
                     true => open.len(),
                     false => self.rows_at_once(inputs, width),
                 };
@@ -100,7 +107,8 @@ impl NoisyInputs<'_> {
                     };
                     let result = call(method, &noisy, &target).map_err(|e| e.at("with noise on the inputs"))?;
                     let values = matching(&result, &clean, at.len())?;
-                    for (row, (example, _)) in units.iter().enumerate() {
+                    let counts = |example: &usize| settled.binary_search(example).is_err();
+                    for (row, (example, _)) in units.iter().enumerate().filter(|(_, (example, _))| counts(example)) {
                         let of_row = values.iter().flat_map(|values| {
                             let width = values.len() / at.len();
                             values[row * width..(row + 1) * width].iter().copied()
@@ -119,7 +127,8 @@ impl NoisyInputs<'_> {
             let like = clean.values().iter().map(|value| Ok(value.narrow(0, first, group.len())?));
             Numbers::of_samples(&sampled, &like.collect::<Result<Vec<_>>>()?, self.sampling)
         };
-        let groups = blocks(clean.batch_size(), self.sampling.examples_at_once(width));
+        let together = if compares { clean.batch_size() } else { self.sampling.examples_at_once(width) };
+        let groups = blocks(clean.batch_size(), together);
         let numbers = Numbers::join(groups.map(of_group).collect::<Result<_>>()?)?;
         let mut result = clean.with_numbers(name, numbers);
         if short > 0 {

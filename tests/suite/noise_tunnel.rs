@@ -211,6 +211,24 @@ fn settings_of_each_example_stay_with_it() {
 }
 
 #[test]
+fn a_permutation_is_one_of_all_examples() {
+    let x = tensor(&[vec![1., 2.], vec![1., 2.], vec![1., 2.], vec![30., 40.]]);
+    let sums = |x: &Tensor| x.sum(1);
+    let next = FeaturePermutation::new(sums).perm_func(|_, rows| (0..rows).map(|row| (row + 1) % rows).collect());
+    let plain = next.attribute(&x, Target::None).unwrap().tensor().to_vec2().unwrap();
+    let tunnel = NoiseTunnel::new(next).stdevs(0.).n_samples(3);
+    for tunnel in [tunnel.clone(), tunnel.internal_batch_size(1), NoiseTunnel::new(tunnel).stdevs(0.)] {
+        assert_close(tunnel.attribute(&x, Target::None).unwrap().tensor(), &plain, 1e-12);
+    }
+    // The last example settles first. Then the others take its features as often as before.
+    let drawn = NoiseTunnel::new(FeaturePermutation::new(sums)).stdevs(0.).tolerance(0.05).max_samples(400);
+    let result = drawn.attribute(&x, Target::None).unwrap();
+    assert!(result.samples()[3] < 400, "{:?}", result.samples());
+    let whole = drawn.n_samples(400).attribute(&x, Target::None).unwrap().tensor().narrow(0, 0, 3).unwrap();
+    assert_close(&result.tensor().narrow(0, 0, 3).unwrap(), &whole.to_vec2().unwrap(), 1e-12);
+}
+
+#[test]
 fn a_method_that_draws_gets_fresh_seeds() {
     let net = Plain::new(10).sequential();
     let x = tensor(&rows(11, 2));
