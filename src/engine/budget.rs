@@ -102,7 +102,7 @@ impl Budget {
     /// held; `two` returns what a pass of two rows holds, if the model takes two.
     pub(super) fn plan(&self, total: usize, one: Footprint, two: impl FnOnce() -> Option<Footprint>) -> (usize, usize) {
         if let Some(rows) = self.rows {
-            return (rows, 1);
+            return (rows, self.at_once(rows.saturating_mul(one.bytes())).clamp(1, self.most_workers()));
         }
         let pass_bytes = CACHE_BYTES.min(self.bytes / MOST_WORKERS);
         if total.saturating_mul(one.bytes()) <= pass_bytes {
@@ -138,11 +138,9 @@ impl Budget {
         rows.min(self.rows.unwrap_or(MOST_ROWS)).max(1)
     }
 
-    /// How many rows of these tensors a pass without a graph takes where several such passes run at once.
-    pub(super) fn rows_of_several_passes<'t>(&self, tensors: impl Iterator<Item = &'t Tensor>) -> usize {
-        if let Some(rows) = self.rows {
-            return rows;
-        }
+    /// How many rows of these tensors a pass without a graph takes where several such passes run at once, and how many
+    /// do.
+    pub(super) fn several_passes<'t>(&self, tensors: impl Iterator<Item = &'t Tensor>) -> (usize, usize) {
         let bytes = |tensor: &Tensor| {
             let row = tensor.elem_count() / tensor.dims()[0].max(1);
             row * if tensor.dtype().is_int() && tensor.rank() > 1 {
@@ -151,14 +149,17 @@ impl Budget {
                 tensor.dtype().size_in_bytes()
             }
         };
-        let row = tensors.map(bytes).max().unwrap_or(0).max(1);
-        (self.bytes / MOST_WORKERS / BYTES_PER_INPUT_BYTE / row).clamp(1, MOST_ROWS)
+        let row = BYTES_PER_INPUT_BYTE * tensors.map(bytes).max().unwrap_or(0).max(1);
+        match self.rows {
+            Some(rows) => (rows, self.at_once(rows.saturating_mul(row)).clamp(1, self.most_workers())),
+            None => ((self.bytes / MOST_WORKERS / row).clamp(1, MOST_ROWS), self.most_workers()),
+        }
     }
 
-    /// How many passes run at once where the user has chosen neither their rows nor their number.
-    pub(super) fn most_workers(&self) -> usize {
+    /// The most passes that may run at once.
+    fn most_workers(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
-        if self.rows.is_some() { 1 } else { self.workers.unwrap_or_else(cores).clamp(1, MOST_WORKERS) }
+        self.workers.unwrap_or_else(cores).clamp(1, MOST_WORKERS)
     }
 
     /// How many examples, each of `width` numbers, are sampled together: of each number four are kept.

@@ -16,13 +16,20 @@ use super::matrices::{Matrix, Rows};
 const VECTORS: usize = 3;
 /// The most columns of a tile, for vectors of 64 bytes.
 const COLUMNS: usize = VECTORS * 16;
-/// The terms that are added before a tile's sums are written, so that the vectors they read stay in the second cache.
+/// The terms that are added before a tile's sums are written. The vectors that they read stay in the second cache.
 const TERMS: usize = 1024;
-/// The terms that are copied of one column before those of the next.
-const COPIED: usize = 16;
+/// The panels, each of the columns of a tile, that are copied before they are read.
+const PANELS: usize = 8;
+/// The rows that are read again for each of these panels, and stay in the second cache.
+const ROWS: usize = 96;
+/// Panels that are read for no more rows than these are not copied.
+const FEW_ROWS: usize = 64;
+
+/// The terms of a column that are copied before those of the next.
+const TERMS_COPIED: usize = 128;
 
 thread_local! {
-    static PANEL: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static COPIED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
 /// out = a·b, or out + a·b if the product is `added`: true, or false if another way must be taken, because rows of the
@@ -54,7 +61,7 @@ struct Tiles<'a> {
     turned: bool,
 }
 
-/// Some columns of the right matrix, as vectors `stride` numbers apart.
+/// Some columns of the right matrix: vectors `stride` numbers apart.
 #[derive(Clone, Copy)]
 struct Panel<'a> {
     values: &'a [f32],
@@ -78,71 +85,90 @@ impl WithSimd for Product<'_> {
 
 impl Product<'_> {
     #[inline(always)]
-    fn compute<S: Simd, const ROWS: usize>(mut self, simd: S) {
-        let mut copied = PANEL.take();
+    fn compute<S: Simd, const HEIGHT: usize>(mut self, simd: S) {
+        let mut copied = COPIED.take();
         let (depth, columns) = (self.a.columns, self.b.columns);
         let lanes = size_of::<S::f32s>() / size_of::<f32>();
-        let terms = depth.div_ceil(depth.div_ceil(TERMS));
+        let (terms, width) = (depth.div_ceil(depth.div_ceil(TERMS)), VECTORS * lanes);
         for start in (0..depth).step_by(terms) {
             let terms = start..depth.min(start + terms);
-            for first in (0..columns).step_by(VECTORS * lanes) {
-                let columns = first..columns.min(first + VECTORS * lanes);
-                let vectors = columns.len().div_ceil(lanes);
-                let panel = panel(&self.b, terms.clone(), columns.clone(), vectors * lanes, &mut copied);
-                match vectors {
-                    1 => self.column::<S, ROWS, 1>(simd, terms.clone(), columns, panel),
-                    2 => self.column::<S, ROWS, 2>(simd, terms.clone(), columns, panel),
-                    _ => self.column::<S, ROWS, VECTORS>(simd, terms.clone(), columns, panel),
+            for start in (0..columns).step_by(PANELS * width) {
+                let columns = start..columns.min(start + PANELS * width);
+                let in_place =
+                    self.a.rows <= FEW_ROWS && self.b.column_stride == 1 && columns.len().is_multiple_of(lanes);
+                if !in_place {
+                    copied.resize(copied.len().max(terms.len() * columns.len().next_multiple_of(lanes)), 0.);
+                    copy(&self.b, terms.clone(), columns.clone(), (width, lanes), &mut copied);
+                }
+                for start in (0..self.a.rows).step_by(ROWS) {
+                    let rows = start..self.a.rows.min(start + ROWS);
+                    for start in columns.clone().step_by(width) {
+                        let columns = start..columns.end.min(start + width);
+                        let vectors = columns.len().div_ceil(lanes);
+                        let panel = match in_place {
+                            true => {
+                                let values = &self.b.values[terms.start * self.b.row_stride + start..];
+                                Panel { values, stride: self.b.row_stride }
+                            }
+                            false => {
+                                let values = &copied[terms.len() * (start - columns.start)..];
+                                Panel { values, stride: vectors * lanes }
+                            }
+                        };
+                        let at = (rows.clone(), terms.clone(), columns);
+                        match vectors {
+                            1 => self.column::<S, HEIGHT, 1>(simd, at, panel),
+                            2 => self.column::<S, HEIGHT, 2>(simd, at, panel),
+                            _ => self.column::<S, HEIGHT, VECTORS>(simd, at, panel),
+                        }
+                    }
                 }
             }
             self.added = true;
         }
-        PANEL.set(copied);
+        COPIED.set(copied);
     }
 
-    /// Adds these terms to all tiles of these columns.
+    /// Adds these terms to the tiles of these rows and columns.
     #[inline(always)]
-    fn column<S: Simd, const ROWS: usize, const V: usize>(
+    fn column<S: Simd, const HEIGHT: usize, const V: usize>(
         &mut self,
         simd: S,
-        terms: Range<usize>,
-        columns: Range<usize>,
+        (rows, terms, columns): (Range<usize>, Range<usize>, Range<usize>),
         panel: Panel,
     ) {
-        for first in (0..self.a.rows).step_by(ROWS) {
-            let last = self.a.rows - 1;
-            let mut from = [&[][..]; ROWS];
-            for (row, from) in from.iter_mut().enumerate() {
-                *from = &self.a.values[(first + row).min(last) * self.a.row_stride..][terms.clone()];
+        for first in rows.clone().step_by(HEIGHT) {
+            let mut from = [&[][..]; HEIGHT];
+            for (row, from) in (first..).zip(&mut from) {
+                *from = &self.a.values[row.min(rows.end - 1) * self.a.row_stride..][terms.clone()];
             }
-            let sums = tile::<S, ROWS, V>(simd, from, panel);
-            let rows = ROWS.min(self.a.rows - first);
-            self.out.write(&sums[..rows], first, columns.clone(), self.added);
+            let sums = tile::<S, HEIGHT, V>(simd, from, panel);
+            self.out.write(&sums[..HEIGHT.min(rows.end - first)], first, columns.clone(), self.added);
         }
     }
 }
 
 /// Sums of products of numbers of each row and the vectors at the same place.
 #[inline(always)]
-fn tile<S: Simd, const ROWS: usize, const V: usize>(
+fn tile<S: Simd, const HEIGHT: usize, const V: usize>(
     simd: S,
-    rows: [&[f32]; ROWS],
+    rows: [&[f32]; HEIGHT],
     panel: Panel,
-) -> [[f32; COLUMNS]; ROWS] {
-    let mut sums = [[simd.splat_f32s(0.); V]; ROWS];
+) -> [[f32; COLUMNS]; HEIGHT] {
+    let mut sums = [[simd.splat_f32s(0.); V]; HEIGHT];
     let width = V * size_of::<S::f32s>() / size_of::<f32>();
     let terms = rows[0].len();
     for term in 0..terms {
         let (vectors, _) = S::as_simd_f32s(&panel.values[term * panel.stride..][..width]);
         let vectors: [S::f32s; V] = std::array::from_fn(|vector| vectors[vector]);
-        for row in 0..ROWS {
+        for row in 0..HEIGHT {
             let factor = simd.splat_f32s(rows[row][..terms][term]);
             for vector in 0..V {
                 sums[row][vector] = simd.mul_add_e_f32s(factor, vectors[vector], sums[row][vector]);
             }
         }
     }
-    let mut numbers = [[0.; COLUMNS]; ROWS];
+    let mut numbers = [[0.; COLUMNS]; HEIGHT];
     for (numbers, sums) in numbers.iter_mut().zip(&sums) {
         let (vectors, _) = S::as_mut_simd_f32s(numbers);
         vectors[..V].copy_from_slice(sums);
@@ -150,45 +176,55 @@ fn tile<S: Simd, const ROWS: usize, const V: usize>(
     numbers
 }
 
-/// These columns of the terms of a matrix, with zeros up to `width`: where they lie if they can be read there, or
-/// copied.
+/// Copies these columns of some terms of a matrix, panel after panel and in each term after term, with zeros up to whole
+/// vectors. A panel has `width` columns, the last one those that are left.
 #[inline(always)]
-fn panel<'a>(
-    b: &Matrix<'a, f32>,
+fn copy(
+    b: &Matrix<f32>,
     terms: Range<usize>,
     columns: Range<usize>,
-    width: usize,
-    copied: &'a mut Vec<f32>,
-) -> Panel<'a> {
-    let start = terms.start * b.row_stride + columns.start * b.column_stride;
-    let values = &b.values[start..];
-    if b.column_stride == 1 && columns.len() == width {
-        return Panel { values, stride: b.row_stride };
-    }
-    copied.resize(copied.len().max(terms.len() * width), 0.);
-    for (block, to) in copied[..terms.len() * width].chunks_mut(COPIED * width).enumerate() {
-        let count = to.len() / width;
-        for column in 0..width {
-            if column >= columns.len() {
-                for term in 0..count {
-                    to[term * width + column] = 0.;
+    (width, lanes): (usize, usize),
+    copied: &mut [f32],
+) {
+    let values = &b.values[terms.start * b.row_stride + columns.start * b.column_stride..];
+    let panels = (0..columns.len()).step_by(width);
+    if b.column_stride == 1 {
+        // Several rows at a time, as memory answers several requests as fast as one.
+        for block in (0..terms.len()).step_by(8) {
+            for start in panels.clone() {
+                for term in block..terms.len().min(block + 8) {
+                    let from = &values[term * b.row_stride..][start..columns.len().min(start + width)];
+                    let padded = from.len().next_multiple_of(lanes);
+                    let (to, rest) = copied[terms.len() * start + term * padded..][..padded].split_at_mut(from.len());
+                    for (to, from) in to.iter_mut().zip(from) {
+                        *to = *from;
+                    }
+                    rest.fill(0.);
                 }
-                continue;
             }
-            let from = &values[column * b.column_stride + block * COPIED * b.row_stride..];
-            if b.row_stride == 1 {
-                let from = &from[..count];
-                for term in 0..count {
-                    to[term * width + column] = from[term];
+        }
+        return;
+    }
+    for start in panels {
+        let count = width.min(columns.len() - start);
+        let padded = count.next_multiple_of(lanes);
+        let to = &mut copied[terms.len() * start..][..terms.len() * padded];
+        // So many that they stay in the first cache.
+        for (block, to) in to.chunks_mut(TERMS_COPIED * padded).enumerate() {
+            for column in 0..count {
+                let first = (start + column) * b.column_stride + block * TERMS_COPIED * b.row_stride;
+                let from = values[first..].iter().step_by(b.row_stride);
+                for (to, from) in to[column..].iter_mut().step_by(padded).zip(from) {
+                    *to = *from;
                 }
-            } else {
-                for term in 0..count {
-                    to[term * width + column] = from[term * b.row_stride];
+            }
+            for column in count..padded {
+                for to in to[column..].iter_mut().step_by(padded) {
+                    *to = 0.;
                 }
             }
         }
     }
-    Panel { values: copied, stride: width }
 }
 
 impl Tiles<'_> {
