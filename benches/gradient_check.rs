@@ -29,11 +29,11 @@ fn main() -> std::result::Result<(), Failure> {
         for info in METHODS {
             let call = |model: &Arc<dyn Model>, check: Check| -> Result<f64> {
                 let method = (info.build)(model.clone(), &options(info, check))?;
-                median(|| method.attribute_to(&inputs, &Target::Class(1)).map(drop))
+                median(|| method.attribute_to(&inputs, &info.target(1)).map(drop))
             };
             let first = median(|| {
                 let method = (info.build)(unknown.clone(), &options(info, Check::Error))?;
-                method.attribute_to(&inputs, &Target::Class(1)).map(drop)
+                method.attribute_to(&inputs, &info.target(1)).map(drop)
             })?;
             let (bare, off) = (call(&known, Check::Error)?, call(&unknown, Check::Off)?);
             let later = call(&unknown, Check::Error)?;

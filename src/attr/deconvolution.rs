@@ -56,6 +56,7 @@ impl Deconvolution {
         family: Family::Primary,
         summary: "the gradient, of which only the positive passes through ReLUs, whatever their input",
         has_delta: false,
+        has_target: true,
         cost: Cost::ForwardBackward,
         requires: &[Requirement::Gradients, Requirement::Relus],
         paper: "Zeiler and Fergus 2014",

@@ -65,6 +65,7 @@ impl DeepLift {
         family: Family::Primary,
         summary: "multipliers that pass differences from the baseline down, times the distance",
         has_delta: true,
+        has_target: true,
         cost: Cost::ForwardBackward,
         requires: &[Requirement::Gradients, Requirement::Blocks],
         paper: "Shrikumar, Greenside and Kundaje 2017",

@@ -61,6 +61,7 @@ impl DeepLiftShap {
         family: Family::Primary,
         summary: "DeepLift as a mean over a distribution of baselines",
         has_delta: true,
+        has_target: true,
         cost: Cost::ForwardBackward,
         requires: &[Requirement::Gradients, Requirement::Blocks, Requirement::Distribution],
         paper: "Lundberg and Lee 2017",

@@ -56,6 +56,7 @@ impl FeatureAblation {
         family: Family::Primary,
         summary: "what the output loses without a feature",
         has_delta: false,
+        has_target: true,
         cost: Cost::PerFeature,
         requires: &[],
         paper: "",

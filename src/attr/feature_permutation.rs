@@ -55,6 +55,7 @@ impl FeaturePermutation {
         family: Family::Primary,
         summary: "what the output loses with a feature of another row",
         has_delta: false,
+        has_target: true,
         cost: Cost::PerFeature,
         requires: &[Requirement::SeveralRows],
         paper: "Fisher, Rudin and Dominici 2019",

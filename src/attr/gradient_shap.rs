@@ -69,6 +69,7 @@ impl GradientShap {
         family: Family::Primary,
         summary: "the gradient at random points between random baselines and the input, times the distance",
         has_delta: true,
+        has_target: true,
         cost: Cost::PerSample,
         requires: &[Requirement::Gradients],
         paper: "Erion et al. 2021",

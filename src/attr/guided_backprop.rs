@@ -59,6 +59,7 @@ impl GuidedBackprop {
         family: Family::Primary,
         summary: "the gradient, of which only the positive passes through ReLUs, where their input is positive",
         has_delta: false,
+        has_target: true,
         cost: Cost::ForwardBackward,
         requires: &[Requirement::Gradients, Requirement::Relus],
         paper: "Springenberg, Dosovitskiy, Brox and Riedmiller 2014",

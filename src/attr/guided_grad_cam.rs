@@ -58,6 +58,7 @@ impl GuidedGradCam {
         family: Family::Primary,
         summary: "guided backpropagation times Grad-CAM of a layer, at the input's size",
         has_delta: false,
+        has_target: true,
         cost: Cost::ForwardBackward,
         requires: &[Requirement::Gradients, Requirement::Relus],
         paper: "Selvaraju et al. 2017",

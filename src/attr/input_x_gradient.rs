@@ -49,6 +49,7 @@ impl InputXGradient {
         family: Family::Primary,
         summary: "the gradient times the input",
         has_delta: false,
+        has_target: true,
         cost: Cost::ForwardBackward,
         requires: &[Requirement::Gradients],
         paper: "Shrikumar, Greenside, Shcherbina and Kundaje 2016",

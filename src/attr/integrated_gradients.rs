@@ -58,6 +58,7 @@ impl IntegratedGradients {
         family: Family::Primary,
         summary: "the gradient averaged from a baseline to the input, times the distance",
         has_delta: true,
+        has_target: true,
         cost: Cost::PerStep,
         requires: &[Requirement::Gradients],
         paper: "Sundararajan, Taly and Yan 2017",

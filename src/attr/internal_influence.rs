@@ -57,6 +57,7 @@ impl InternalInfluence {
         family: Family::Layer,
         summary: "the layer's gradient averaged along the path of the inputs",
         has_delta: false,
+        has_target: true,
         cost: Cost::PerStep,
         requires: &[Requirement::Gradients],
         paper: "Leino, Sen, Datta, Fredrikson and Li 2018",

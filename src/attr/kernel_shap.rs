@@ -75,6 +75,7 @@ impl KernelShap {
         family: Family::Primary,
         summary: "Shapley values by a regression over coalitions of features",
         has_delta: true,
+        has_target: true,
         cost: Cost::PerSample,
         requires: &[],
         paper: "Lundberg and Lee 2017",

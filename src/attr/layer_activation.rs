@@ -41,6 +41,7 @@ impl LayerActivation {
         family: Family::Layer,
         summary: "the layer's output itself",
         has_delta: false,
+        has_target: false,
         cost: Cost::Forward,
         requires: &[],
         paper: "",
@@ -61,7 +62,8 @@ impl LayerActivation {
 }
 
 impl Attribute for LayerActivation {
-    fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
+    fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
+        target.require_none(Self::INFO.name)?;
         self.model.ask(|| {
             let places = self.layers.places()?;
             let values = activations(&*self.model.for_call(inputs.examples()), inputs, &places)?;

@@ -60,6 +60,7 @@ impl LayerConductance {
         family: Family::Layer,
         summary: "the part of Integrated Gradients that flows through each neuron",
         has_delta: true,
+        has_target: true,
         cost: Cost::PerStep,
         requires: &[Requirement::Gradients],
         paper: "Dhamdhere, Sundararajan and Yan 2019",

@@ -63,6 +63,7 @@ impl LayerDeepLift {
         family: Family::Layer,
         summary: "DeepLift of the activations of a layer",
         has_delta: true,
+        has_target: true,
         cost: Cost::ForwardBackward,
         requires: &[Requirement::Gradients, Requirement::Blocks],
         paper: "Shrikumar, Greenside and Kundaje 2017",

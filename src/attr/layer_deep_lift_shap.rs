@@ -63,6 +63,7 @@ impl LayerDeepLiftShap {
         family: Family::Layer,
         summary: "DeepLift of the activations of a layer as a mean over a distribution of baselines",
         has_delta: true,
+        has_target: true,
         cost: Cost::ForwardBackward,
         requires: &[Requirement::Gradients, Requirement::Blocks, Requirement::Distribution],
         paper: "Lundberg and Lee 2017",

@@ -54,6 +54,7 @@ impl LayerFeatureAblation {
         family: Family::Layer,
         summary: "what the output loses without a neuron",
         has_delta: false,
+        has_target: true,
         cost: Cost::PerFeature,
         requires: &[],
         paper: "",

@@ -56,6 +56,7 @@ impl LayerFeaturePermutation {
         family: Family::Layer,
         summary: "what the output loses with a neuron of another row",
         has_delta: false,
+        has_target: true,
         cost: Cost::PerFeature,
         requires: &[Requirement::SeveralRows],
         paper: "",

@@ -61,6 +61,7 @@ impl LayerGradCam {
         family: Family::Layer,
         summary: "the layer's channels, each times the mean of its gradient, added up for each place",
         has_delta: false,
+        has_target: true,
         cost: Cost::ForwardBackward,
         requires: &[Requirement::Gradients],
         paper: "Selvaraju et al. 2017",

@@ -76,6 +76,7 @@ impl LayerGradientShap {
         family: Family::Layer,
         summary: "GradientShap between two activations of a layer",
         has_delta: true,
+        has_target: true,
         cost: Cost::PerSample,
         requires: &[Requirement::Gradients],
         paper: "Erion et al. 2021",

@@ -51,6 +51,7 @@ impl LayerGradientXActivation {
         family: Family::Layer,
         summary: "the layer's output times the gradient with respect to it",
         has_delta: false,
+        has_target: true,
         cost: Cost::ForwardBackward,
         requires: &[Requirement::Gradients],
         paper: "",

@@ -63,6 +63,7 @@ impl LayerIntegratedGradients {
         family: Family::Layer,
         summary: "Integrated Gradients between two activations of a layer",
         has_delta: true,
+        has_target: true,
         cost: Cost::PerStep,
         requires: &[Requirement::Gradients],
         paper: "Sundararajan, Taly and Yan 2017",

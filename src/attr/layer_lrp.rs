@@ -53,6 +53,7 @@ impl LayerLRP {
         family: Family::Layer,
         summary: "the relevance of the layer's output, on its way from the model's output to the inputs",
         has_delta: true,
+        has_target: true,
         cost: Cost::ForwardBackward,
         requires: &[Requirement::Gradients, Requirement::Blocks],
         paper: "Bach et al. 2015; Achtibat et al. 2024",

@@ -74,6 +74,7 @@ impl Lime {
         family: Family::Primary,
         summary: "the coefficients of a linear model that stands for the model near the example",
         has_delta: false,
+        has_target: true,
         cost: Cost::PerSample,
         requires: &[],
         paper: "Ribeiro, Singh and Guestrin 2016",

@@ -74,6 +74,7 @@ impl LRP {
         family: Family::Primary,
         summary: "the output handed down in proportion to what each number contributed",
         has_delta: true,
+        has_target: true,
         cost: Cost::ForwardBackward,
         requires: &[Requirement::Gradients, Requirement::Blocks],
         paper: "Bach et al. 2015; Achtibat et al. 2024",

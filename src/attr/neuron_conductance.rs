@@ -67,6 +67,7 @@ impl NeuronConductance {
         family: Family::Neuron,
         summary: "the part of Integrated Gradients that flows through one neuron, for each input",
         has_delta: false,
+        has_target: true,
         cost: Cost::PerStep,
         requires: &[Requirement::Gradients],
         paper: "Dhamdhere, Sundararajan and Yan 2019",

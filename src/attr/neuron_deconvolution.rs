@@ -53,6 +53,7 @@ impl NeuronDeconvolution {
         family: Family::Neuron,
         summary: "deconvolution of one neuron",
         has_delta: false,
+        has_target: false,
         cost: Cost::ForwardBackward,
         requires: &[Requirement::Gradients, Requirement::Relus],
         paper: "Zeiler and Fergus 2014",
@@ -74,7 +75,8 @@ impl NeuronDeconvolution {
 }
 
 impl Attribute for NeuronDeconvolution {
-    fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
+    fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
+        target.require_none(Self::INFO.name)?;
         self.model.ask(|| {
             let (place, budget) = (self.layers.only()?, Budget::default());
             let question = Question::about_neuron(&self.model, inputs, place, &self.neuron, &budget)?;

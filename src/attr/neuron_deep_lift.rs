@@ -61,6 +61,7 @@ impl NeuronDeepLift {
         family: Family::Neuron,
         summary: "DeepLift of one neuron",
         has_delta: true,
+        has_target: false,
         cost: Cost::ForwardBackward,
         requires: &[Requirement::Gradients, Requirement::Blocks],
         paper: "Shrikumar, Greenside and Kundaje 2017",
@@ -89,7 +90,8 @@ impl NeuronDeepLift {
 }
 
 impl Attribute for NeuronDeepLift {
-    fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
+    fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
+        target.require_none(Self::INFO.name)?;
         self.model.ask(|| {
             let (place, budget) = (self.layers.only()?, Budget::default());
             let question = Question::about_neuron(&self.model, inputs, place, &self.neuron, &budget)?;

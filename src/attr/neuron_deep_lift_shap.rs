@@ -63,6 +63,7 @@ impl NeuronDeepLiftShap {
         family: Family::Neuron,
         summary: "DeepLift of one neuron as a mean over a distribution of baselines",
         has_delta: true,
+        has_target: false,
         cost: Cost::ForwardBackward,
         requires: &[Requirement::Gradients, Requirement::Blocks, Requirement::Distribution],
         paper: "Lundberg and Lee 2017",
@@ -91,7 +92,8 @@ impl NeuronDeepLiftShap {
 }
 
 impl Attribute for NeuronDeepLiftShap {
-    fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
+    fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
+        target.require_none(Self::INFO.name)?;
         self.model.ask(|| {
             self.baseline.require_distribution(Self::INFO.name, "NeuronDeepLift")?;
             let (place, budget) = (self.layers.only()?, Budget::default());

@@ -54,6 +54,7 @@ impl NeuronFeatureAblation {
         family: Family::Neuron,
         summary: "what a neuron loses without a feature",
         has_delta: false,
+        has_target: false,
         cost: Cost::PerFeature,
         requires: &[],
         paper: "",
@@ -82,7 +83,8 @@ impl NeuronFeatureAblation {
 }
 
 impl Attribute for NeuronFeatureAblation {
-    fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
+    fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
+        target.require_none(Self::INFO.name)?;
         self.model.ask(|| {
             self.budget.check()?;
             let place = self.layers.only()?;

@@ -51,6 +51,7 @@ impl NeuronGradient {
         family: Family::Neuron,
         summary: "the gradient of one neuron",
         has_delta: false,
+        has_target: false,
         cost: Cost::ForwardBackward,
         requires: &[Requirement::Gradients],
         paper: "",
@@ -72,7 +73,8 @@ impl NeuronGradient {
 }
 
 impl Attribute for NeuronGradient {
-    fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
+    fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
+        target.require_none(Self::INFO.name)?;
         self.model.ask(|| {
             let (place, budget) = (self.layers.only()?, Budget::default());
             let question = Question::about_neuron(&self.model, inputs, place, &self.neuron, &budget)?;

@@ -66,6 +66,7 @@ impl NeuronGradientShap {
         family: Family::Neuron,
         summary: "GradientShap of one neuron",
         has_delta: true,
+        has_target: false,
         cost: Cost::PerSample,
         requires: &[Requirement::Gradients],
         paper: "Erion et al. 2021",
@@ -96,7 +97,8 @@ impl NeuronGradientShap {
 }
 
 impl Attribute for NeuronGradientShap {
-    fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
+    fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
+        target.require_none(Self::INFO.name)?;
         self.model.ask(|| {
             self.sampling.check()?;
             self.baseline.require_given(Self::INFO.name)?;

@@ -53,6 +53,7 @@ impl NeuronGuidedBackprop {
         family: Family::Neuron,
         summary: "guided backpropagation of one neuron",
         has_delta: false,
+        has_target: false,
         cost: Cost::ForwardBackward,
         requires: &[Requirement::Gradients, Requirement::Relus],
         paper: "Springenberg, Dosovitskiy, Brox and Riedmiller 2014",
@@ -74,7 +75,8 @@ impl NeuronGuidedBackprop {
 }
 
 impl Attribute for NeuronGuidedBackprop {
-    fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
+    fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
+        target.require_none(Self::INFO.name)?;
         self.model.ask(|| {
             let (place, budget) = (self.layers.only()?, Budget::default());
             let question = Question::about_neuron(&self.model, inputs, place, &self.neuron, &budget)?;

@@ -61,6 +61,7 @@ impl NeuronIntegratedGradients {
         family: Family::Neuron,
         summary: "Integrated Gradients of one neuron",
         has_delta: true,
+        has_target: false,
         cost: Cost::PerStep,
         requires: &[Requirement::Gradients],
         paper: "Sundararajan, Taly and Yan 2017",
@@ -88,7 +89,8 @@ impl NeuronIntegratedGradients {
 }
 
 impl Attribute for NeuronIntegratedGradients {
-    fn attribute_to(&self, inputs: &Inputs, _target: &Target) -> Result<Attributions> {
+    fn attribute_to(&self, inputs: &Inputs, target: &Target) -> Result<Attributions> {
+        target.require_none(Self::INFO.name)?;
         self.model.ask(|| {
             self.path.check()?;
             let (place, budget) = (self.layers.only()?, &self.path.budget);

@@ -70,6 +70,7 @@ impl NoiseTunnel {
         family: Family::Primary,
         summary: "any method's attributions averaged over noisy inputs, or their variance",
         has_delta: false,
+        has_target: true,
         cost: Cost::PerSample,
         requires: &[],
         paper: "Smilkov et al. 2017",

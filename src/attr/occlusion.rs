@@ -61,6 +61,7 @@ impl Occlusion {
         family: Family::Primary,
         summary: "what the output loses behind a sliding window",
         has_delta: false,
+        has_target: true,
         cost: Cost::PerFeature,
         requires: &[],
         paper: "Zeiler and Fergus 2014",

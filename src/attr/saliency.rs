@@ -52,6 +52,7 @@ impl Saliency {
         family: Family::Primary,
         summary: "the size of the gradient",
         has_delta: false,
+        has_target: true,
         cost: Cost::ForwardBackward,
         requires: &[Requirement::Gradients],
         paper: "Simonyan, Vedaldi and Zisserman 2013",

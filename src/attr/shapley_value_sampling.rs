@@ -64,6 +64,7 @@ impl ShapleyValueSampling {
         family: Family::Primary,
         summary: "what a feature adds to the others, averaged over random orders in which they come in",
         has_delta: true,
+        has_target: true,
         cost: Cost::PerSample,
         requires: &[],
         paper: "Castro, Gómez and Tejada 2009",

@@ -57,6 +57,7 @@ impl ShapleyValues {
         family: Family::Primary,
         summary: "what a feature adds to the others, averaged over all orders in which they come in",
         has_delta: true,
+        has_target: true,
         cost: Cost::PerCoalition,
         requires: &[],
         paper: "Shapley 1953",

@@ -27,7 +27,7 @@ pub trait Attribute: Send + Sync {
     /// What is the same for all classes is evaluated once. So methods that only evaluate take hardly more forward rows
     /// than for one class; methods by gradient too, and a backward pass for each class. LRP, whose rules keep
     /// accounts of one class, takes a pass for each. DeepLift by `captum_rules`, which looks at the whole batch, takes one
-    /// class.
+    /// class. A method that has no target ([`MethodInfo::has_target`]), such as NeuronGradient, takes no class.
     ///
     /// ```
     /// use candle_explain::prelude::*;
@@ -99,6 +99,8 @@ pub struct MethodInfo {
     pub summary: &'static str,
     /// Whether its attributions add up to a known number, so that it has a convergence delta.
     pub has_delta: bool,
+    /// Whether it explains a number of the output, and so takes a target. A method that wraps another takes that one's.
+    pub has_target: bool,
     /// What it costs.
     pub cost: Cost,
     /// What it requires of the model and the call. A method that wraps another requires what that one does.
@@ -117,6 +119,12 @@ impl MethodInfo {
     /// The names of the settings it takes.
     pub fn option_names(&self) -> impl Iterator<Item = &'static str> {
         self.options.iter().copied().flatten().copied()
+    }
+
+    /// This target, or none for a method that takes none and refuses one: for callers that ask several methods about the
+    /// same class.
+    pub fn target(&self, target: impl Into<Target>) -> Target {
+        if self.has_target { target.into() } else { Target::None }
     }
 
     /// Whether it requires this of the model or the call.

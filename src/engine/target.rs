@@ -13,6 +13,9 @@ use crate::finite::unravel;
 /// | `[batch]` or `[batch, 1]` | `None` |
 /// | `[batch, classes]` | `Class(c)`, `PerExample(vec![...])`, `Predicted` |
 /// | `[batch, a, b, ...]` | `Index(vec![i, j, ...])`, `PerExampleIndex(vec![vec![...], ...])` |
+///
+/// Methods that explain a neuron or an activation take none: a class or a position is an error there, `Predicted` counts
+/// as none ([`MethodInfo::target`](crate::engine::MethodInfo::target)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The output already is one number per example.
@@ -69,6 +72,18 @@ pub(crate) struct Selection {
 }
 
 impl Target {
+    /// An error if a number of the output was chosen, for a method that explains none.
+    pub(crate) fn require_none(&self, method: &str) -> Result<()> {
+        match self {
+            Target::None | Target::Predicted => Ok(()),
+            target => bail!(
+                Input,
+                "{method} explains what is inside the model, whatever the class: it takes no target, and {target:?} came; \
+                 call attribute without one"
+            ),
+        }
+    }
+
     /// An error unless there is a target for each example, or one for all.
     pub(crate) fn check_count(&self, batch: usize) -> Result<()> {
         let count = match self {

@@ -49,12 +49,12 @@ fn classes_get_together_what_they_get_alone() {
     for dtype in TYPES {
         let share = rounding(dtype);
         for subject in subjects(dtype) {
-            for info in subject.methods() {
+            for info in subject.methods().filter(|info| info.has_target) {
                 let method = (info.build)(subject.model.clone(), &subject.options(info)).unwrap();
                 let together = method.attribute_classes(&subject.inputs, [1, 0]).unwrap();
                 assert_eq!(together.len(), 2);
                 for (class, together) in [1, 0].into_iter().zip(&together) {
-                    let alone = method.attribute_to(&subject.inputs, &Target::Class(class)).unwrap();
+                    let alone = method.attribute_to(&subject.inputs, &info.target(class)).unwrap();
                     assert_same(
                         together,
                         &alone,
@@ -71,7 +71,7 @@ fn classes_get_together_what_they_get_alone() {
 fn classes_share_the_forward_passes() {
     const EXAMPLES: usize = 40;
     let inputs = tensor(&rows(3, EXAMPLES));
-    for info in METHODS {
+    for info in METHODS.iter().filter(|info| info.has_target) {
         let model = Counted::new(info, true);
         let method = (info.build)(model.clone(), &options(info)).unwrap();
         let counted = |classes: &[usize]| {
@@ -139,6 +139,45 @@ fn no_classes_and_rules_over_the_whole_batch_are_errors() {
     let error = captum.attribute_classes(&inputs, 0..2).unwrap_err().to_string();
     assert!(error.starts_with("captum_rules looks at the whole batch at once"), "{error}");
     assert_eq!(captum.attribute_classes(&inputs, [1]).unwrap().len(), 1);
+}
+
+#[test]
+fn a_class_is_refused_by_the_methods_without_one() {
+    let inputs = Inputs::from(&tensor(&rows(3, 2)));
+    let mut without = Vec::new();
+    for info in METHODS {
+        let model = Counted::new(info, false);
+        let method = (info.build)(model.clone(), &options(info)).unwrap();
+        assert!(method.attribute_to(&inputs, &info.target(1)).is_ok(), "{}", info.name);
+        model.passes();
+        let wrong = [Target::Class(99), Target::PerExample(vec![99; 2]), Target::Index(vec![99])];
+        let errors = wrong.map(|target| method.attribute_to(&inputs, &target).unwrap_err().to_string());
+        let of_classes = method.attribute_classes(&inputs, [0, 99]).unwrap_err().to_string();
+        if info.has_target {
+            assert!(errors.iter().chain([&of_classes]).all(|error| error.contains("99")), "{}: {errors:?}", info.name);
+            assert_eq!(info.target(1), Target::Class(1));
+            continue;
+        }
+        without.push(info.name);
+        assert!(model.passes().is_empty(), "{}", info.name);
+        let expected = format!(
+            "{} explains what is inside the model, whatever the class: it takes no target, and Class(99) came; call \
+             attribute without one",
+            info.name
+        );
+        assert_eq!((&errors[0], &of_classes), (&expected, &expected));
+        assert!(errors[1].contains("PerExample([99, 99]) came") && errors[2].contains("Index([99]) came"));
+        assert!(method.attribute_classes(&inputs, [0, 1]).is_err() && method.attribute_classes(&inputs, [1]).is_err());
+        // What callers give who choose no class.
+        assert_eq!(info.target(1), Target::None);
+        for target in [Target::None, Target::Predicted] {
+            assert!(method.attribute_to(&inputs, &target).unwrap().targets().is_empty(), "{}", info.name);
+        }
+    }
+    assert_eq!(without.len(), 9, "{without:?}");
+    let tunnel = NoiseTunnel::new(NeuronGradient::new(Plain::new(61).sequential(), "tanh1", 0));
+    let error = tunnel.attribute(&inputs, 1).unwrap_err().to_string();
+    assert!(error.starts_with("NeuronGradient explains what is inside the model"), "{error}");
 }
 
 #[test]

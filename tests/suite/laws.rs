@@ -60,7 +60,7 @@ pub fn network(info: &MethodInfo, seed: u64) -> Sequential {
 
 fn attribute(info: &MethodInfo, options: &Options, inputs: &Tensor) -> Attributions {
     let method = (info.build)(Arc::new(network(info, 21)), options).unwrap();
-    method.attribute_to(&Inputs::from(inputs), &Target::Class(1)).unwrap()
+    method.attribute_to(&Inputs::from(inputs), &info.target(1)).unwrap()
 }
 
 #[test]

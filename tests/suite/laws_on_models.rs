@@ -94,7 +94,7 @@ fn methods_about_relus_say_where_there_are_none() {
         for info in METHODS.iter().filter(|info| rectifies(info) && !subject.rectified) {
             let options = Options { layers: layers_of(subject, info), ..subject.options(info) };
             let method = (info.build)(subject.model.clone(), &options).unwrap();
-            let error = method.attribute_to(&subject.inputs, &Target::Class(1)).unwrap_err();
+            let error = method.attribute_to(&subject.inputs, &info.target(1)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Layer, "{} of {}: {error}", info.name, subject.name);
             assert!(error.to_string().starts_with("the model runs no ReLU as a block"), "{error}");
         }
@@ -188,7 +188,7 @@ macro_rules! shared_by {
     ($workers:expr, $subject:expr, $method:expr, $steps:ident($n:expr)) => {{
         let method = $method.$steps($n).workers($workers).memory_budget(1 << 16);
         let baseline = Baseline::Tensors($subject.baseline.clone());
-        method.baseline(baseline).attribute_to(&$subject.inputs, &Target::Class(1)).unwrap()
+        method.baseline(baseline).attribute_to(&$subject.inputs, &Target::Predicted).unwrap()
     }};
 }
 

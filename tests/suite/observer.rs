@@ -50,7 +50,7 @@ fn attributed(info: &MethodInfo, observer: Arc<dyn Observer>) -> (Result<Attribu
     let model = Counted::of(network(info, 71));
     let options = Options { observer: Some(observer), ..options(info) };
     let method = (info.build)(model.clone(), &options).unwrap();
-    (method.attribute_to(&Inputs::from(&tensor(&rows(72, 6))), &Target::Class(1)), model)
+    (method.attribute_to(&Inputs::from(&tensor(&rows(72, 6))), &info.target(1)), model)
 }
 
 /// What an observer was told that lets all pass.

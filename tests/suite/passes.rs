@@ -111,7 +111,7 @@ fn passes(info: &MethodInfo, model: &Arc<Counted>, examples: usize, baselines: u
     let method = (info.build)(model.clone(), &options).unwrap();
     let inputs = Inputs::from(&tensor(&rows(3, if mixes_rows(info) { examples.max(2) } else { examples })));
     [(); 2].map(|()| {
-        method.attribute_to(&inputs, &Target::Class(1)).unwrap();
+        method.attribute_to(&inputs, &info.target(1)).unwrap();
         model.passes()
     })
 }
@@ -241,7 +241,7 @@ fn a_model_that_takes_one_row_gives_what_one_that_takes_many_does() {
             let of = |model: &Arc<dyn Model>| {
                 let inputs = Inputs::from(&inputs.first().narrow(0, 0, count).unwrap());
                 let method = (info.build)(model.clone(), &options).unwrap();
-                let result = method.attribute_to(&inputs, &Target::Class(1)).unwrap_or_else(|error| {
+                let result = method.attribute_to(&inputs, &info.target(1)).unwrap_or_else(|error| {
                     panic!("{} of {count}: {error}", info.name);
                 });
                 result.tensor().flatten_all().unwrap().to_vec1::<f64>().unwrap()

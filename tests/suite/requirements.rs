@@ -16,7 +16,7 @@ fn methods() -> impl Iterator<Item = &'static MethodInfo> {
 
 fn attribute(info: &MethodInfo, model: Arc<dyn Model>, options: &Options, rows_of: usize) -> Result<Attributions> {
     let inputs = Inputs::from(tensor(&rows(91, rows_of)));
-    (info.build)(model, options)?.attribute_to(&inputs, &Target::Class(1))
+    (info.build)(model, options)?.attribute_to(&inputs, &info.target(1))
 }
 
 #[track_caller]

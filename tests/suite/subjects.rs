@@ -200,7 +200,7 @@ impl Subject {
     /// The same for some of the examples.
     pub fn attribute_rows(&self, info: &MethodInfo, options: &Options, first: usize, count: usize) -> Attributions {
         let method = (info.build)(self.model.clone(), options).unwrap();
-        let result = method.attribute_to(&self.rows(first, count), &Target::Class(1));
+        let result = method.attribute_to(&self.rows(first, count), &info.target(1));
         result.unwrap_or_else(|error| panic!("{} of {}: {error}", info.name, self.name))
     }
 

@@ -557,7 +557,7 @@ fn every_layer_method_takes_texts() {
             ..Default::default()
         };
         let method = (info.build)(std::sync::Arc::new(model.clone()), &options).unwrap();
-        match method.attribute_to(&Inputs::from(&input), &Target::Class(0)) {
+        match method.attribute_to(&Inputs::from(&input), &info.target(0)) {
             Ok(result) => {
                 taken += 1;
                 let words = result.sum_hidden(&input).unwrap().by_word();

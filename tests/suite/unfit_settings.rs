@@ -24,9 +24,10 @@ fn tunnel() -> &'static MethodInfo {
 #[track_caller]
 fn assert_refused(info: &MethodInfo, options: &Options, inputs: &Tensor, parts: &[&str]) {
     let below = Options { method: Some(info.name.to_string()), ..options.clone() };
+    let target = info.target(1);
     for (info, options) in [(info, options), (tunnel(), &below)] {
         let method = (info.build)(Arc::new(network(info, 21)), options).unwrap();
-        let error = method.attribute_to(&Inputs::from(inputs), &Target::Class(1)).map(|_| info.name).unwrap_err();
+        let error = method.attribute_to(&Inputs::from(inputs), &target).map(|_| info.name).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Input, "{}: {error}", info.name);
         for part in parts {
             assert!(error.to_string().contains(part), "{}: \"{error}\" does not say \"{part}\"", info.name);
@@ -53,7 +54,7 @@ fn a_mask_of_another_shape() {
         );
         if !info.requires(Requirement::SeveralRows) {
             let one = (info.build)(Arc::new(network(info, 3)), &wide).unwrap();
-            let one = one.attribute_to(&Inputs::from(&tensor(&rows(1, 1))), &Target::Class(1)).unwrap_err().to_string();
+            let one = one.attribute_to(&Inputs::from(&tensor(&rows(1, 1))), &info.target(1)).unwrap_err().to_string();
             assert!(one.ends_with(&format!("expected [1, {width}]")), "{}: {one}", info.name);
         }
         let mask = Tensor::zeros((1, width), DType::U32, &Device::Cpu).unwrap();
@@ -134,7 +135,7 @@ fn a_rule_for_a_layer_that_is_not_there() {
         let below = Options { method: Some(info.name.to_string()), ..method.clone() };
         for (info, options) in [(info, method), (tunnel(), below)] {
             let method = (info.build)(Arc::new(network(info, 21)), &options).unwrap();
-            let error = method.attribute_to(&Inputs::from(tensor(&rows(7, 2))), &Target::Class(1)).err().unwrap();
+            let error = method.attribute_to(&Inputs::from(tensor(&rows(7, 2))), &info.target(1)).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::Layer, "{}: {error}", info.name);
             let said =
                 "a rule was chosen for a layer: no layer named \"nowhere\" in this model; it has: linear1, tanh1,";

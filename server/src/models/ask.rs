@@ -195,10 +195,11 @@ impl Ask {
             relu_attributions: given.flag("relu_attributions")?,
             ..Options::default()
         };
+        let target = given.read("target", |name, value| target(name, value, model))?;
         let ask = Self {
             method: info.name,
             asked: asked.map(|asked| asked.name),
-            target: given.read("target", |name, value| target(name, value, model))?.unwrap_or(model.target.clone()),
+            target: asked.unwrap_or(info).target(target.unwrap_or(model.target.clone())),
             baseline,
             options,
             groups: of_ids.into_values().filter(|columns| columns.len() > 1).collect(),

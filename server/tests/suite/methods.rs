@@ -112,7 +112,7 @@ fn a_table_gets_the_librarys_numbers_from_every_method() {
             let answer = explained("titanic", json!(MAN), &parameters).unwrap_or_else(|e| panic!("{what}: {e}"));
             let row = &answer["rows"][0];
             let method = (info.build)(network.clone(), &options).unwrap();
-            let expected = method.attribute_to(&man().into(), &Target::Class(1)).unwrap();
+            let expected = method.attribute_to(&man().into(), &info.target(1)).unwrap();
             close(&what, &numbers(&row["attributions"]), &flat(expected.tensor()), EXACT);
             let delta = expected.convergence_delta().ok().map(|delta| delta.values()[0]);
             assert_eq!(row["convergence_delta"].is_null(), delta.is_none(), "{what}");
