@@ -188,7 +188,8 @@ pub(crate) fn allowing_single_rows<T>(passes: Passes, mut run: impl FnMut(Passes
     }
 }
 
-/// `0..count` in blocks of `rows`.
+/// `0..count` in blocks of `rows`, at least one.
 pub(super) fn blocks(count: usize, rows: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..count).step_by(rows.max(1)).map(move |first| first..count.min(first + rows))
+    let rows = rows.max(1);
+    (0..count).step_by(rows).map(move |first| first..count.min(first + rows))
 }

@@ -52,6 +52,22 @@ fn feature_ablation_is_its_formula() {
 }
 
 #[test]
+fn more_numbers_than_are_compared_at_once_are_compared_example_by_example() {
+    const WIDTH: usize = 70_000;
+    let model = from_fn(|input, _| Ok(input.first().sum(1)?));
+    let x = Tensor::ones((2, WIDTH), DType::F64, &Device::Cpu).unwrap();
+    let ids: Vec<u32> = (0..WIDTH as u32).map(|column| column % 2).collect();
+    let halves = FeatureMask::from(Tensor::from_vec(ids, (1, WIDTH), &Device::Cpu).unwrap());
+    for method in [
+        Box::new(FeatureAblation::new(&model).feature_mask(halves.clone())) as Box<dyn Attribute>,
+        Box::new(KernelShap::new(&model).feature_mask(halves)),
+    ] {
+        let result = method.attribute_to(&Inputs::from(&x), &Target::None).unwrap();
+        assert!(numbers(&result).concat().iter().all(|half| (half - WIDTH as f64 / 2.).abs() < 1e-6));
+    }
+}
+
+#[test]
 fn several_baselines_are_averaged() {
     let (plain, xs, bs) = (Plain::new(43), rows(143, 3), rows(144, 4));
     let each = [vec![0], vec![1], vec![2], vec![3]];
