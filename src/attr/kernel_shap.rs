@@ -20,10 +20,11 @@ use crate::seed::Seed;
 /// * **Needs** no gradient: any model, token ids (with baselines that are ids), and closures from rows to numbers
 ///   ([`from_rows`](crate::model::from_rows)).
 /// * **Costs** a forward row for each of the `n_samples` (25) coalitions, the empty and the full one among them; what was
-///   evaluated is not evaluated again. With several baselines each but the full one is evaluated for each. Every example of
-///   a batch gets the same coalitions. Where 2ⁿ samples are allowed, all coalitions are taken, and the numbers are the exact
-///   Shapley values.
-/// * **Differs from Captum** in four ways. Coalitions are drawn in pairs, each with its complement, and the outer sizes are
+///   evaluated is not evaluated again. With several baselines each but the full one is evaluated for each. Features that
+///   equal every baseline of an example get 0 and are left out, as in shap; n counts the others, and examples that differ
+///   in the same features get the same coalitions. Where 2ⁿ samples are allowed, all coalitions are taken: the numbers are
+///   the exact Shapley values, and their standard errors 0.
+/// * **Differs from Captum** in five ways. Features that equal every baseline are left out. Coalitions are drawn in pairs, each with its complement, and the outer sizes are
 ///   enumerated if the samples allow it, so that fewer samples do; [`paired(false)`](Self::paired) draws them one by one,
 ///   as Captum does, and so do fewer than 4n samples. The numbers add up exactly;
 ///   [`captum_rules(true)`](Self::captum_rules) gives the empty and the full coalition a weight of 10⁶ instead. Where the

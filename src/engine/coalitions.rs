@@ -86,9 +86,17 @@ impl<'q> Coalitions<'q> {
 
     /// Tells the observer that about so many coalitions of each example are still to be evaluated, or all that there are.
     pub(super) fn plans(&self, coalitions: usize) {
-        let features = u32::try_from(self.features()).unwrap_or(u32::MAX);
-        let all = 1usize.checked_shl(features).map_or(usize::MAX, |all| all - 1);
-        self.perturbed.plans(coalitions.min(all).saturating_mul(self.whole.len() * self.baselines.count()));
+        let of_example = |equal: &Bits| {
+            let differing = u32::try_from(self.features() - equal.len()).unwrap_or(u32::MAX);
+            coalitions.min(1usize.checked_shl(differing).map_or(usize::MAX, |all| all - 1))
+        };
+        let all = self.equal.iter().map(of_example).fold(0, usize::saturating_add);
+        self.perturbed.plans(all.saturating_mul(self.baselines.count()));
+    }
+
+    /// The features of an example that differ from a baseline.
+    pub(super) fn differing(&self, example: usize) -> Vec<usize> {
+        (0..self.features()).filter(|feature| !self.equal[example].contains(*feature)).collect()
     }
 
     /// What is perturbed, `[batch, ...]` each.

@@ -1,5 +1,7 @@
 //! KernelShap: Shapley values as the regression of F on which features are present.
 
+use std::collections::BTreeMap;
+
 use super::surrogate::{Cholesky, Observations, Surrogate};
 use super::{Coalitions, Estimate, Moments, SamplingSettings, groups_of};
 use crate::error::Result;
@@ -34,11 +36,12 @@ impl Coalitions<'_> {
         let scale = |example: usize, _: &[f64]| ends.difference(example).abs().max(1.);
         sampling.estimate_until_settled(empty.len(), scale, |open, samples| match kernel {
             Kernel::Captum => self.captum_kernel_shap(open, samples, sampling.seed, &ends),
-            _ if self.features() == 1 => Ok(open.iter().map(|example| ends.alone(*example)).collect()),
             _ => self.by_constraint(open, samples, sampling, kernel == Kernel::Paired, &ends),
         })
     }
 
+    /// A feature that equals every baseline is worth nothing: an example's coalitions are of the other features alone, and
+    /// examples that differ in the same ones are asked together.
     fn by_constraint(
         &self,
         examples: &[usize],
@@ -47,14 +50,51 @@ impl Coalitions<'_> {
         paired: bool,
         ends: &Ends,
     ) -> Result<Vec<Estimate>> {
-        let features = self.features();
-        let sample = KernelSample::drawn(features, samples.saturating_sub(2), paired, sampling.seed);
-        let mut asked = sample.rows.clone();
+        let mut alike: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
+        for example in examples {
+            alike.entry(self.differing(*example)).or_default().push(*example);
+        }
+        let mut estimates = BTreeMap::new();
+        for (differing, examples) in alike {
+            let of_differing = match differing.as_slice() {
+                [] => examples.iter().map(|_| Estimate::certain(Vec::new(), 2)).collect(),
+                [_] => examples.iter().map(|example| ends.alone(*example)).collect(),
+                differing => {
+                    let count = samples.saturating_sub(2);
+                    let sample = KernelSample::drawn(differing.len(), count, paired, sampling.seed);
+                    self.regressed(&examples, differing, &sample, sampling.budget.bytes, ends)?
+                }
+            };
+            let of_all = |of_differing: &[f64]| {
+                let mut numbers = vec![0.; self.features()];
+                differing.iter().zip(of_differing).for_each(|(feature, number)| numbers[*feature] = *number);
+                numbers
+            };
+            estimates.extend(examples.into_iter().zip(of_differing.iter().map(|estimate| estimate.map(of_all))));
+        }
+        Ok(examples.iter().filter_map(|example| estimates.remove(example)).collect())
+    }
+
+    /// The regression over coalitions of these features, in which all of these examples differ from their baselines.
+    fn regressed(
+        &self,
+        examples: &[usize],
+        differing: &[usize],
+        sample: &KernelSample,
+        bytes: usize,
+        ends: &Ends,
+    ) -> Result<Vec<Estimate>> {
+        let of_all = |row: &Vec<bool>, complement: bool| {
+            let mut present = vec![false; self.features()];
+            differing.iter().zip(row).for_each(|(feature, is_in)| present[*feature] = *is_in != complement);
+            present
+        };
+        let mut asked: Vec<Vec<bool>> = sample.rows.iter().map(|row| of_all(row, false)).collect();
         if sample.paired {
-            asked.extend(sample.rows.iter().map(|row| row.iter().map(|present| !present).collect()));
+            asked.extend(sample.rows.iter().map(|row| of_all(row, true)));
         }
         let used = 2 + asked.len();
-        let at_once = (sampling.budget.bytes / (size_of::<f64>() * asked.len())).max(1);
+        let at_once = (bytes / (size_of::<f64>() * asked.len())).max(1);
         let mut estimates = Vec::with_capacity(examples.len());
         for block in examples.chunks(at_once) {
             let games = block.iter().zip(self.values(block, &asked)?).map(|(example, values)| {
@@ -68,7 +108,7 @@ impl Coalitions<'_> {
                 };
                 Game { total, responses: (0..sample.rows.len()).map(unexplained).collect() }
             });
-            estimates.extend(sample.estimates(&games.collect::<Vec<_>>(), features, used));
+            estimates.extend(sample.estimates(&games.collect::<Vec<_>>(), differing.len(), used));
         }
         Ok(estimates)
     }

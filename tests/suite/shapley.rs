@@ -238,6 +238,62 @@ fn dummies_get_nothing_and_equals_get_the_same() {
 }
 
 #[test]
+fn kernel_shap_leaves_out_what_equals_the_baseline() {
+    let seen = Arc::new(Mutex::new(0));
+    let counts = seen.clone();
+    let model = from_rows(move |rows: &[Vec<f64>]| -> Vec<f64> {
+        *counts.lock().unwrap() += rows.len();
+        rows.iter().map(|row| function(row)).collect()
+    });
+    let (b, far) = (row(91, 9), row(92, 9));
+    let except = |differing: &[usize]| -> Vec<f64> {
+        (0..9).map(|feature| if differing.contains(&feature) { far[feature] } else { b[feature] }).collect()
+    };
+    // Of so many features: none, one, few and all.
+    let differing: [&[usize]; 6] = [&[0, 2, 5, 8], &[], &[4], &[1, 2, 3, 5, 6, 7], &[0, 2, 5, 8], &EACH];
+    const EACH: [usize; 9] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+    let x = tensor(&differing.map(except));
+    let b = tensor(std::slice::from_ref(&b));
+    let exact = values(&ShapleyValues::new(&model).baseline(&b).attribute(&x, Target::None).unwrap());
+    let kernel = KernelShap::new(&model).baseline(&b).n_samples(16);
+    let together = kernel.attribute(&x, Target::None).unwrap();
+    let [got, errors] = [values(&together), errors(&together)];
+    for (example, differing) in differing.iter().enumerate() {
+        let of_example = example * 9..(example + 1) * 9;
+        let (got, errors) = (&got[of_example.clone()], &errors[of_example.clone()]);
+        let rest = |feature: &usize| !differing.contains(feature);
+        assert!((0..9).filter(rest).all(|feature| (got[feature], errors[feature]) == (0., 0.)));
+        if differing.len() <= 4 {
+            assert_near(got, &exact[of_example], 1e-12);
+            assert!(errors.iter().all(|error| *error == 0.), "{errors:?}");
+        } else {
+            assert!(differing.iter().all(|feature| errors[*feature] > 0.), "{errors:?}");
+        }
+        *seen.lock().unwrap() = 0;
+        let alone = kernel.attribute(&x.narrow(0, example, 1).unwrap(), Target::None).unwrap();
+        assert_eq!((values(&alone).as_slice(), self::errors(&alone).as_slice()), (got, errors));
+        assert_eq!(alone.samples(), &together.samples()[example..=example]);
+        let evaluated = *seen.lock().unwrap();
+        assert!(evaluated <= 16.min(1 << differing.len()).max(2), "{evaluated} rows, {} differ", differing.len());
+    }
+    assert_eq!(together.samples()[..3], [16, 2, 2]);
+    assert!(together.convergence_delta().unwrap().max_abs() < 1e-12);
+    // With a tolerance, and one by one.
+    let all = kernel.tolerance(1e-9).max_samples(512).attribute(&x, Target::None).unwrap();
+    assert_near(&values(&all), &exact, 1e-10);
+    let plain = values(&kernel.paired(false).n_samples(4_000).attribute(&x, Target::None).unwrap());
+    assert!(plain[9..18].iter().all(|value| *value == 0.));
+    assert_near(&plain[18..27], &exact[18..27], 1e-12);
+    // What equals one of several baselines only is not left out.
+    let spread = Tensor::cat(&[&b, &tensor(&[far.clone()])], 0).unwrap();
+    let (x, spread) = (x.narrow(0, 0, 1).unwrap(), Baseline::distribution(&spread));
+    let exact = ShapleyValues::new(&model).baseline(spread.clone()).attribute(&x, Target::None).unwrap();
+    let kernel = KernelShap::new(&model).baseline(spread).n_samples(512).attribute(&x, Target::None).unwrap();
+    assert_near(&values(&kernel), &values(&exact), 1e-10);
+    assert!(values(&exact).iter().all(|value| *value != 0.));
+}
+
+#[test]
 fn sums_of_functions_get_sums_of_values() {
     let (f, g) = (function, |row: &[f64]| row[0] * row[3] - row[1].exp());
     let of = |weights: (f64, f64)| {
