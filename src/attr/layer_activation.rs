@@ -4,7 +4,7 @@ use crate::engine::{
     Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Subject, Target, activations, check_finite, settings,
 };
 use crate::error::Result;
-use crate::model::{Inputs, IntoModel, Place};
+use crate::model::{Inputs, IntoModel};
 
 /// The output of one or more layers.
 ///
@@ -68,7 +68,7 @@ impl Attribute for LayerActivation {
             let places = self.layers.places()?;
             let values = activations(&*self.model.for_call(inputs.examples()), inputs, &places)?;
             check_finite(&values, "activation")?;
-            Ok(Attributions::new(Self::INFO.name, values, places.iter().map(Place::to_string).collect()))
+            Ok(Attributions::activations(Self::INFO.name, inputs, values, &places))
         })
     }
 }

@@ -19,6 +19,10 @@ pub struct Attributions {
     pub(crate) values: Vec<Tensor>,
     /// What each tensor belongs to: `input 0`, or a layer.
     pub(crate) places: Vec<String>,
+    /// Whether they are of the activations of layers, not of the inputs.
+    pub(crate) of_layers: bool,
+    /// Of layers: the inputs, if they have the attributions' shape, so that a picture could take them for activations.
+    pub(crate) alike: Option<Inputs>,
     /// Names along the last axis of the first tensor, empty if there are none.
     pub(crate) names: Arc<Vec<String>>,
     /// What made features of what was attributed: elements of one feature have its number each.
@@ -85,6 +89,8 @@ impl Attributions {
             method,
             values,
             places,
+            of_layers: false,
+            alike: None,
             names: Arc::default(),
             mask: FeatureMask::default(),
             targets: Vec::new(),
@@ -93,6 +99,17 @@ impl Attributions {
             sampling: None,
             warnings: Vec::new(),
         }
+    }
+
+    /// The same as attributions of layers, for these inputs.
+    pub(super) fn of_layers(self, inputs: &Inputs) -> Self {
+        let alike = match (self.values.as_slice(), inputs.tensors()) {
+            ([value], [input, ..]) if value.rank() == 2 && value.dims() == input.dims() => {
+                Some(Inputs::new([input.detach()]).with_names(inputs.names().iter().cloned()))
+            }
+            _ => None,
+        };
+        Self { of_layers: true, alike, ..self }
     }
 
     /// Every `step`-th example from `first` on.
@@ -110,8 +127,12 @@ impl Attributions {
                 tolerance: sampling.tolerance,
             })
         });
+        let alike = self.alike.as_ref().map(|inputs| {
+            Ok::<_, Error>(Inputs::new([of(inputs.first())?]).with_names(inputs.names().iter().cloned()))
+        });
         Ok(Self {
             values: self.values.iter().map(of).collect::<Result<_>>()?,
+            alike: alike.transpose()?,
             targets: of_each(&self.targets, &rows),
             output: self.output.as_ref().map(of).transpose()?,
             convergence,
@@ -224,6 +245,10 @@ impl Attributions {
         let values = self.features()?.mean(0)?.to_vec1::<f64>()?;
         let series = Series::new(format!("mean attribution by {}", self.method), values);
         let series = series.grouped(self.grouping(0)?);
+        let series = match &self.alike {
+            Some(inputs) => series.of_neurons(self.places.join(", "), inputs.names()),
+            None => series,
+        };
         if self.names.is_empty() { Ok(series) } else { series.with_labels(self.names.iter()) }
     }
 

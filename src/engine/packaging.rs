@@ -9,7 +9,7 @@ use super::question::Quantity;
 use super::remarks::is_noteworthy;
 use super::{Attributions, Convergence, Estimate, Integral, Question, Sampled, Sampling, SamplingSettings};
 use crate::error::{Result, bail};
-use crate::model::Place;
+use crate::model::{Inputs, Place};
 
 /// The numbers of a result, how they converged along a path, and how certain they are if they were sampled.
 pub(crate) struct Numbers {
@@ -139,7 +139,13 @@ impl Attributions {
         numbers: impl Into<Numbers>,
         places: &[Place],
     ) -> Result<Attributions> {
-        Self::answering(method, question, numbers.into(), places.iter().map(Place::to_string).collect())
+        let places = places.iter().map(Place::to_string).collect();
+        Ok(Self::answering(method, question, numbers.into(), places)?.of_layers(question.inputs()))
+    }
+
+    /// The activations of layers themselves for these inputs.
+    pub(crate) fn activations(method: &'static str, inputs: &Inputs, values: Vec<Tensor>, places: &[Place]) -> Self {
+        Self::new(method, values, places.iter().map(Place::to_string).collect()).of_layers(inputs)
     }
 
     /// The same call's result with other numbers, by another method.

@@ -14,12 +14,14 @@ pub struct Series {
     labels: Arc<Vec<String>>,
     /// Which numbers are of one feature.
     grouping: Arc<Grouping>,
+    /// Of neurons: where they are, and the names of the inputs, which are not theirs.
+    neurons: Option<Arc<(String, Vec<String>)>>,
 }
 
 impl Series {
     /// A named list of numbers without labels.
     pub fn new(name: impl Into<String>, values: Vec<f64>) -> Self {
-        Self { name: name.into(), values, labels: Arc::default(), grouping: Arc::default() }
+        Self { name: name.into(), values, labels: Arc::default(), grouping: Arc::default(), neurons: None }
     }
 
     /// The same numbers with a label for each.
@@ -34,6 +36,15 @@ impl Series {
                 self.name
             )
         }
+        if let Some((place, inputs)) = self.neurons.as_deref().filter(|(_, inputs)| *inputs == labels) {
+            bail!(
+                Input,
+                "\"{}\" is of the neurons of {place}, and the labels are the names of the {} inputs: give the neurons' \
+                 own names, or numbers",
+                self.name,
+                inputs.len()
+            )
+        }
         self.labels = Arc::new(labels);
         Ok(self)
     }
@@ -41,6 +52,12 @@ impl Series {
     /// The same numbers, of which some are of one feature and then equal.
     pub(super) fn grouped(self, grouping: Grouping) -> Self {
         Self { grouping: Arc::new(grouping), ..self }
+    }
+
+    /// The same numbers of a layer's neurons, which do not take the names of these inputs.
+    pub(super) fn of_neurons(self, place: String, inputs: &[String]) -> Self {
+        let neurons = (!inputs.is_empty()).then(|| Arc::new((place, inputs.to_vec())));
+        Self { neurons, ..self }
     }
 
     /// The same with one number for each feature, under the labels of all its numbers.

@@ -47,7 +47,8 @@ struct Swarm {
 impl Attributions {
     /// The attributions of all examples, with the values of the features in `data`: the table that was attributed, or
     /// the same rows in units that are easier to read. Lines are in the order of the mean size of their attributions.
-    /// Columns that a feature mask joins are one line, without colours: they have no single value.
+    /// Columns that a feature mask joins are one line, without colours: they have no single value. For attributions of a
+    /// layer `data` are its activations, with names for its neurons if it has any; the inputs are an error.
     ///
     /// ```
     /// use candle_explain::prelude::*;

@@ -40,7 +40,8 @@ pub struct Dependence {
 }
 
 impl Attributions {
-    /// How the attribution of a feature depends on its value in `data`, the table that was attributed.
+    /// How the attribution of a feature depends on its value in `data`, the table that was attributed; for a neuron of a
+    /// layer the layer's activations.
     ///
     /// The colours are of the feature that interacts with it most; [`Dependence::coloured_by`] chooses another. To find
     /// it, examples of about the same value of `feature` are compared with each other, 25 at a time: it is the feature

@@ -18,7 +18,7 @@ pub(super) struct Features {
 }
 
 /// An example of a result: its position, or a table and the position in it, `(&test, 0)`, which brings the
-/// features' own values.
+/// features' own values. The table of a layer's attributions has its activations.
 #[derive(Clone, Debug)]
 pub struct Example {
     position: usize,
@@ -81,19 +81,37 @@ impl Features {
         Ok(Self { names, attributions, values: Vec::new(), grouping: result.grouping(0)? })
     }
 
-    /// The same with the features' own values, and their names if there were none.
+    /// The same with the features' own values, and their names if there were none. The values of neurons are their
+    /// activations: the inputs, of the same shape by chance, are an error.
     pub(super) fn with_values(result: &Attributions, data: &Inputs) -> Result<Self> {
         let features = Self::of(result)?;
         let wanted = [features.attributions.len(), features.names.len()];
-        if data.first().dims() != wanted {
-            bail!(
+        let came = data.first().dims();
+        let places = result.places().join(", ");
+        let activations = "give the layer's activations (LayerActivation), or no values: waterfall(0), force(0)";
+        match came == wanted {
+            true => {}
+            false if result.of_layers => bail!(
                 Input,
-                "the values have the shape {:?} and the attributions {wanted:?}: give the examples that were \
-                 attributed, with a value for each feature",
-                data.first().dims()
-            )
+                "the values have the shape {came:?} and the attributions {wanted:?} are of {places}: {activations}"
+            ),
+            false => bail!(
+                Input,
+                "the values have the shape {came:?} and the attributions {wanted:?}: give the examples that were \
+                 attributed, with a value for each feature"
+            ),
         }
         let values = host_rows(&data.tensors()[..1])?;
+        if let Some(inputs) = &result.alike {
+            let names = !data.names().is_empty() && data.names() == inputs.names();
+            if names || values == host_rows(inputs.tensors())? {
+                bail!(
+                    Input,
+                    "the attributions are of {places}, and what came are the inputs, whose names and values are not its \
+                     neurons': {activations}"
+                )
+            }
+        }
         let names = match result.names() {
             [] if data.names().len() == features.names.len() => data.names().to_vec(),
             _ => features.names,

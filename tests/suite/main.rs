@@ -177,6 +177,9 @@ mod snapshots;
 /// Pictures of predictions: waterfall, beeswarm, dependence, force.
 mod pictures;
 
+/// Pictures and remarks of a layer's attributions.
+mod of_layers;
+
 /// Light and dark figures: the same marks in other colours.
 mod themes;
 
