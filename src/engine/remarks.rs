@@ -10,6 +10,9 @@ use super::{Attributions, Sampling};
 /// A convergence delta beyond this share of max(1, |F(input) − F(baseline)|) gets a remark.
 const NOTEWORTHY_DELTA: f64 = 0.01;
 
+/// What else may help where a layer's attributions do not settle.
+const ANOTHER_LAYER: &str = ", or attribute to a layer that all of the output goes through";
+
 /// Errors from fewer independent draws than this get a remark.
 const FEW_DRAWS: usize = 30;
 
@@ -97,11 +100,35 @@ impl Display for Warning {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Shortfall {
     /// They did not settle within the tolerance that was asked for.
-    NotSettled,
+    NotSettled { of_layer: bool },
     /// Their standard errors are not within the tolerance that was asked for.
     Uncertain,
-    /// Their sum misses F's difference by this convergence delta; whether steps were taken that could be more.
-    DoesNotAddUp { delta: f64, has_steps: bool },
+    /// Their sum misses F's difference by this convergence delta.
+    DoesNotAddUp { delta: f64, remedy: Remedy },
+}
+
+/// What may make attributions along a path add up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// There is no path.
+    None,
+    /// More steps.
+    Steps,
+    /// More steps, or a layer that nothing goes past.
+    StepsOrLayer,
+}
+
+impl Display for Remedy {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Remedy::None => Ok(()),
+            Remedy::Steps => f.write_str("take more steps, or tolerance(1e-3)"),
+            Remedy::StepsOrLayer => f.write_str(
+                "take more steps, or tolerance(1e-3); if that changes nothing, a part of the output goes past the layer: \
+                 attribute to one that all of it goes through",
+            ),
+        }
+    }
 }
 
 impl Shortfall {
@@ -110,25 +137,20 @@ impl Shortfall {
         let all = shortfalls.len();
         let count = |is: fn(&Shortfall) -> bool| shortfalls.iter().flatten().filter(|shortfall| is(shortfall)).count();
         let (open, apart) = (
-            count(|shortfall| matches!(shortfall, Shortfall::NotSettled)),
+            count(|shortfall| matches!(shortfall, Shortfall::NotSettled { .. })),
             count(|shortfall| matches!(shortfall, Shortfall::DoesNotAddUp { .. })),
         );
+        let of_layer = shortfalls.contains(&Some(Shortfall::NotSettled { of_layer: true }));
         let open = (open > 0).then(|| {
-            format!(
-                "{open} of {all} did NOT settle within the tolerance: allow more steps, or attribute to a layer that all \
-                 of the output goes through"
-            )
+            let layer = if of_layer { ANOTHER_LAYER } else { "" };
+            format!("{open} of {all} did NOT settle within the tolerance: allow more steps{layer}")
         });
         let apart = (apart > 0).then(|| {
-            let has_steps =
-                |shortfall: &Shortfall| matches!(shortfall, Shortfall::DoesNotAddUp { has_steps: true, .. });
-            let advice = match shortfalls.iter().flatten().any(has_steps) {
-                true => {
-                    ": take more steps, or tolerance(1e-3); if that changes nothing, attribute to a layer that all of \
-                         the output goes through"
-                }
-                false => "",
+            let remedy = |shortfall: &Shortfall| match shortfall {
+                Shortfall::DoesNotAddUp { remedy, .. } if *remedy != Remedy::None => Some(format!(": {remedy}")),
+                _ => None,
             };
+            let advice = shortfalls.iter().flatten().find_map(remedy).unwrap_or_default();
             format!("{apart} of {all} do NOT add up, their delta is beyond {NOTEWORTHY_DELTA}{advice}")
         });
         let uncertain = count(|shortfall| matches!(shortfall, Shortfall::Uncertain));
@@ -142,14 +164,14 @@ impl Shortfall {
 impl Display for Shortfall {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         match self {
-            Shortfall::NotSettled => f.write_str(
-                "the attributions did not settle within the tolerance: allow more, or attribute to a layer that all of \
-                 the output goes through",
-            ),
+            Shortfall::NotSettled { of_layer } => {
+                let layer = if *of_layer { ANOTHER_LAYER } else { "" };
+                write!(f, "the attributions did not settle within the tolerance: allow more steps{layer}")
+            }
             Shortfall::Uncertain => f.write_str("the standard errors are beyond the tolerance: allow more samples"),
-            Shortfall::DoesNotAddUp { delta, has_steps } => {
-                let advice = if *has_steps { ": take more steps, or a tolerance" } else { "" };
-                write!(f, "the attributions add up to what they must only within {delta:.3}{advice}")
+            Shortfall::DoesNotAddUp { delta, remedy } => {
+                let before = if *remedy == Remedy::None { "" } else { ": " };
+                write!(f, "the attributions add up to what they must only within {delta:.3}{before}{remedy}")
             }
         }
     }
@@ -176,11 +198,15 @@ impl Attributions {
             let of = if convergence.baselines > 1 { " of a single baseline" } else { "" };
             remarks.push(match beyond {
                 0 => format!("largest convergence delta{of} {largest:.2e}"),
-                _ => format!(
-                    "largest convergence delta{of} {largest:.4}: beyond {NOTEWORTHY_DELTA} for {beyond} of {} examples{}",
-                    delta.len(),
-                    if convergence.steps.is_empty() { "" } else { "; take more steps, or tolerance(1e-3)" }
-                ),
+                _ => {
+                    let remedy = self.remedy();
+                    let before = if remedy == Remedy::None { "" } else { "; " };
+                    format!(
+                        "largest convergence delta{of} {largest:.4}: beyond {NOTEWORTHY_DELTA} for {beyond} of {} \
+                         examples{before}{remedy}",
+                        delta.len()
+                    )
+                }
             });
         }
         if let Some(refinement) = &convergence.refinement {
@@ -197,10 +223,11 @@ impl Attributions {
                 ));
             }
             if refinement.stalled > 0 {
+                let past = if self.of_layers { "past this layer, or " } else { "" };
                 remarks.push(format!(
                     "{} of {examples} examples do NOT add up within the tolerance {tolerance}, and more steps did not \
-                     help: a part of the output goes past this layer, or through an operation whose backward is wrong, or the \
-                     sum is finer than the model's number type",
+                     help: a part of the output goes {past}through an operation whose backward is wrong, or the sum is finer \
+                     than the model's number type",
                     refinement.stalled
                 ));
             }
@@ -214,6 +241,15 @@ impl Attributions {
         warnings.chain(self.shortfall(example).as_ref().map(Shortfall::to_string)).collect()
     }
 
+    /// What may make these add up, if they do not.
+    fn remedy(&self) -> Remedy {
+        match (self.steps().is_empty(), self.of_layers) {
+            (true, _) => Remedy::None,
+            (false, false) => Remedy::Steps,
+            (false, true) => Remedy::StepsOrLayer,
+        }
+    }
+
     /// How the attributions of an example fall short, if they do.
     pub(crate) fn shortfall(&self, example: usize) -> Option<Shortfall> {
         if self.sampling.as_ref().is_some_and(|sampling| sampling.settled.get(example) == Some(&false)) {
@@ -221,11 +257,13 @@ impl Attributions {
         }
         let convergence = self.convergence.as_ref()?;
         match &convergence.refinement {
-            Some(refinement) => (refinement.settled.get(example) == Some(&false)).then_some(Shortfall::NotSettled),
+            Some(refinement) => {
+                let is_open = refinement.settled.get(example) == Some(&false);
+                is_open.then_some(Shortfall::NotSettled { of_layer: self.of_layers })
+            }
             None if convergence.beyond.get(example) == Some(&true) => {
                 let delta = convergence.delta.as_ref().and_then(|delta| delta.get(example));
-                let has_steps = !convergence.steps.is_empty();
-                delta.map(|delta| Shortfall::DoesNotAddUp { delta: *delta, has_steps })
+                delta.map(|delta| Shortfall::DoesNotAddUp { delta: *delta, remedy: self.remedy() })
             }
             None => None,
         }

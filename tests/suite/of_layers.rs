@@ -1,6 +1,8 @@
-//! What pictures of a layer's attributions say: they are of its neurons.
+//! What pictures and remarks of a layer's attributions say: they are of its neurons, and a part of the output may go past it.
 
 use candle_explain::prelude::*;
+
+use crate::plain::{rows, tensor};
 
 /// The Titanic network, whose first layer is as wide as its input, and passengers.
 fn titanic() -> (Sequential, Dataset) {
@@ -82,4 +84,36 @@ fn neurons_have_their_activations_and_names_of_their_own() {
     let of_neuron = NeuronGradient::new(&net, "sigmoid1", 3).attribute(&test).unwrap();
     assert!(of_neuron.beeswarm(&test).unwrap().text().contains("age"));
     assert!(of_neuron.mean().unwrap().bars(test.feature_names()).is_ok());
+}
+
+#[test]
+fn fixed_steps_past_a_layer_name_both_causes() {
+    let beside = from_fn(|input, layers| {
+        let x = input.first();
+        let hidden = layers.visit("hidden", x.tanh()?)?;
+        Ok((hidden.sum(1)? + x.sum(1)?)?)
+    });
+    let x = tensor(&rows(23, 2));
+    let goes_past = "take more steps, or tolerance(1e-3); if that changes nothing, a part of the output goes past the \
+                     layer: attribute to one that all of it goes through";
+    for result in [
+        LayerConductance::new(&beside, "hidden").attribute(&x, Target::None).unwrap(),
+        LayerIntegratedGradients::new(&beside, "hidden").attribute(&x, Target::None).unwrap(),
+    ] {
+        assert!(result.convergence_delta().unwrap().max_abs() > 0.1);
+        let of_all = result.remarks().join("\n");
+        assert!(of_all.contains(&format!("for 2 of 2 examples; {goes_past}")), "{of_all}");
+        let of_one = result.remarks_of(1).join("\n");
+        assert!(of_one.contains(&format!(": {goes_past}")), "{of_one}");
+    }
+    // Nothing goes past the inputs.
+    let jump = from_fn(|input, _| Ok((input.first() * 40.)?.tanh()?.sum(1)?));
+    let path = IntegratedGradients::new(&jump).baseline(-0.9);
+    for result in
+        [path.n_steps(3), path.tolerance(1e-12).max_steps(300)].map(|method| method.attribute(&x, Target::None))
+    {
+        let result = result.unwrap();
+        let remarks = [result.remarks(), result.remarks_of(0)].concat().join("\n");
+        assert!(remarks.contains("more steps") && !remarks.contains("layer"), "{remarks}");
+    }
 }
