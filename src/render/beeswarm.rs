@@ -138,11 +138,16 @@ impl Beeswarm {
         const WIDEST_NAME: f64 = 220.;
         /// The room for the bar of colours.
         const COLOURS: f64 = 64.;
+        const COLOURS_MEAN: &str = "the feature's value";
+        /// The room above and below the bar of colours.
+        const BESIDE_COLOURS: f64 = 44.;
         /// The room for the number of dots that found none.
         const MORE: f64 = 36.;
         let lines = self.lines();
-        let tall = (760. / lines.len() as f64).clamp(36., 90.);
-        let names: Vec<String> = lines.iter().map(|line| cut(&line.name, WIDEST_NAME)).collect();
+        let all = lines.len() as f64;
+        let tall = (760. / all).clamp(36., 90.).max((wide(COLOURS_MEAN) + BESIDE_COLOURS) / all);
+        let cut = |line: &Swarm| cut(&line.name, lines.iter().map(|line| &line.name), WIDEST_NAME);
+        let names: Vec<String> = lines.iter().map(cut).collect();
         let left = MARGIN + 10. + names.iter().map(|name| wide(name)).fold(30., f64::max);
         let values = lines.iter().flat_map(|line| line.attributions.iter().copied()).chain([0.]);
         let across = Stretch { axis: Axis::new(values, false, 0.04), from: left, to: WIDTH - MARGIN - COLOURS - MORE };
@@ -201,9 +206,9 @@ impl Beeswarm {
             ink,
             "attribution: moves the output down (left) or up (right)",
         );
-        let length = (bottom - TOP - 44.).clamp(30., 260.);
+        let length = (bottom - TOP - BESIDE_COLOURS).min(260.);
         let place = (WIDTH - MARGIN - COLOURS + 26., 0.5 * (TOP + bottom - length));
-        shades::bar(&mut canvas, place, length, ["low", "high"], "the feature's value");
+        shades::bar(&mut canvas, place, length, ["low", "high"], COLOURS_MEAN);
         captioned(canvas.svg(bottom + 46., &self.text()), &self.caption(hidden(&swarms) > 0))
     }
 }

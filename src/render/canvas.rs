@@ -185,7 +185,7 @@ pub(super) fn wide(text: &str) -> f64 {
     measure::room(text) * LETTERS / SIZE
 }
 
-/// A text, cut if it does not fit.
-pub(super) fn cut(text: &str, room: f64) -> String {
-    measure::shortened(text, room * SIZE / LETTERS)
+/// A name among others, cut if it does not fit, so that it is not taken for one of them.
+pub(super) fn cut<'a>(name: &str, all: impl IntoIterator<Item = &'a String>, room: f64) -> String {
+    measure::shortened_among(name, all.into_iter().map(String::as_str), room * SIZE / LETTERS)
 }

@@ -161,7 +161,9 @@ impl Dependence {
             let of_columns = |columns: usize| (across.at(columns as f64) - across.at(0.)).abs();
             let every = (NARROWEST_NAME / of_columns(1)).ceil().max(1.) as usize;
             let names = self.categories.iter().enumerate().step_by(every);
-            return names.map(|(index, name)| (across.at(index as f64), cut(name, of_columns(every) - 8.))).collect();
+            return names
+                .map(|(index, name)| (across.at(index as f64), cut(name, &self.categories, of_columns(every) - 8.)))
+                .collect();
         }
         let ticks: Vec<(f64, String)> =
             few.unwrap_or_default().iter().map(|value| (across.at(*value), number(*value))).collect();
@@ -227,7 +229,7 @@ impl Dependence {
         let zero = upwards.at(0.);
         canvas.line((left, zero), (right, zero), faint, false);
         let middle = 0.5 * (left + right);
-        canvas.text((middle, BOTTOM + 38.), Anchor::Middle, ink, &cut(&self.name, right - left));
+        canvas.text((middle, BOTTOM + 38.), Anchor::Middle, ink, &cut(&self.name, &self.names, right - left));
         canvas.upwards((MARGIN + 10., 0.5 * (TOP + BOTTOM)), ink, "attribution");
         let second = self.second.map(|second| &self.columns[second]);
         let shades = second.map(|values| Shades::of(values));
@@ -240,7 +242,7 @@ impl Dependence {
         canvas.dots(dots, 0.5 * diameter - 0.2);
         if let (Some(shades), Some(second)) = (&shades, self.second) {
             let ends = [number(shades.low), number(shades.high)];
-            let name = cut(&self.names[second], BOTTOM - TOP - 40.);
+            let name = cut(&self.names[second], &self.names, BOTTOM - TOP - 40.);
             let place = (right + 36., TOP + 24.);
             shades::bar(&mut canvas, place, BOTTOM - TOP - 48., [&ends[0], &ends[1]], &name);
         }

@@ -11,7 +11,7 @@ use super::colour::Colour;
 use super::html::number;
 use super::labels::{self, Dot, GAP, Side};
 use super::lettering::SIZE;
-use super::measure::{room, shortened};
+use super::measure::{room, shortened_among};
 use super::palette::plain;
 use super::theme::colours;
 use crate::visible::visible;
@@ -100,7 +100,8 @@ impl Chart {
         // Four decimal places, so that the points line up, unless that shows no digits or far too many.
         let plain = (0.01..1e6).contains(&largest);
         let label = |value: f64| if plain { format!("{:.4}", round(value)) } else { number(value) };
-        let names: Vec<String> = bars.iter().map(|(name, _)| shown(name, WIDEST_NAME - 20)).collect();
+        let names: Vec<String> = bars.iter().map(|(name, _)| visible(name)).collect();
+        let names: Vec<String> = names.iter().map(|name| shown(name, &names, WIDEST_NAME - 20)).collect();
         let beside_names = room_for(names.iter().map(String::as_str));
         // Room for the numbers at the ends of the bars.
         let widest = bars.iter().map(|(_, value)| room(&label(*value))).fold(0., f64::max);
@@ -256,9 +257,9 @@ fn corners(values: &[f64]) -> Vec<usize> {
     (0..PARTS).flat_map(part).collect()
 }
 
-/// A text in a picture, cut if it does not fit.
-fn shown(text: &str, room: u32) -> String {
-    shortened(&visible(text), f64::from(room) * SIZE / LETTERS)
+/// A name among others, cut if it does not fit, so that it is not taken for one of them.
+fn shown(name: &str, all: &[String], room: u32) -> String {
+    shortened_among(name, all.iter().map(String::as_str), f64::from(room) * SIZE / LETTERS)
 }
 
 type Drawn<B> = std::result::Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;

@@ -209,12 +209,15 @@ impl Force {
     }
 
     /// As much of a push's name as fits, nothing if that is not enough to know it by.
-    fn fitted(push: &Push, room: f64) -> String {
+    fn fitted(&self, push: &Push, room: f64) -> String {
         const ENOUGH: f64 = 40.;
         let names = [&push.label, &push.name].map(|name| drawn_alone(name));
         match names.iter().find(|name| wide(name) <= room) {
             Some(name) => name.clone(),
-            None if room >= ENOUGH => cut(&names[1], room),
+            None if room >= ENOUGH => {
+                let all: Vec<String> = self.pushes.iter().map(|push| drawn_alone(&push.name)).collect();
+                cut(&names[1], &all, room)
+            }
             None => String::new(),
         }
     }
@@ -261,7 +264,7 @@ impl Force {
             let Some(push) = piece.push else { continue };
             let room = to - from - 2. * POINT - 2.;
             let place = 0.5 * (from + to) + 0.5 * sign * point;
-            let (name, amount) = (Self::fitted(push, room), signed(push.amount));
+            let (name, amount) = (self.fitted(push, room), signed(push.amount));
             if wide(&amount) <= room && !name.is_empty() {
                 canvas.text((place, middle - 3.), Anchor::Middle, ink, &name);
                 canvas.text((place, middle + 12.), Anchor::Middle, ink, &amount);
@@ -339,7 +342,7 @@ impl Force {
             let sign = if piece.amount < 0. { -1. } else { 1. };
             let side = if piece.amount < 0. { "left" } else { "right" };
             let (left, width) = (percent(piece.from), percent(piece.to) - percent(piece.from));
-            let name = piece.push.map(|push| Self::fitted(push, 0.01 * width * WIDE - 6.)).unwrap_or_default();
+            let name = piece.push.map(|push| self.fitted(push, 0.01 * width * WIDE - 6.)).unwrap_or_default();
             format!(
                 "<div title=\"{}\"{} style=\"position:absolute;left:{left:.2}%;width:{width:.2}%;top:0;height:34px;\
                  box-sizing:border-box;background:{};color:{ink};border-{side}:2px solid {ground};line-height:34px;\

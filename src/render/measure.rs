@@ -39,10 +39,36 @@ fn fitting_by(width_of: fn(&str) -> f64, text: &str, most: f64) -> &str {
     &text[..over.map_or(text.len(), |(start, _)| start)]
 }
 
+/// Stands where a text was cut.
+const CUT: &str = "…";
+
 /// A text, cut and marked as cut if there is not the room that it needs.
 pub(super) fn shortened(text: &str, most: f64) -> String {
-    const CUT: &str = "…";
     if room(text) <= most { text.to_string() } else { format!("{}{CUT}", fitting_by(roomy, text, most - room(CUT))) }
+}
+
+/// The same for a name among several: if another one begins with all that would be left of it, it loses its middle
+/// instead of its end.
+pub(super) fn shortened_among<'a>(name: &str, all: impl IntoIterator<Item = &'a str>, most: f64) -> String {
+    let short = shortened(name, most);
+    let Some(beginning) = short.strip_suffix(CUT).filter(|_| short != name) else { return short };
+    match all.into_iter().any(|other| other != name && other.starts_with(beginning)) {
+        true => without_middle(name, most),
+        false => short,
+    }
+}
+
+/// The beginning and the end of a text, of about the same width.
+fn without_middle(text: &str, most: f64) -> String {
+    let left = most - room(CUT);
+    let beginning = fitting_by(roomy, text, 0.5 * left);
+    let mut wide = room(beginning);
+    let fits = |(_, whole): &(usize, &str)| {
+        wide += roomy(whole);
+        wide <= left
+    };
+    let end = text[beginning.len()..].grapheme_indices(true).rev().take_while(fits).last();
+    format!("{beginning}{CUT}{}", end.map_or("", |(start, _)| &text[beginning.len() + start..]))
 }
 
 /// The width of a character with its marks.
@@ -145,5 +171,23 @@ mod tests {
         assert_eq!((fitting("漢字", 1.), fitting("", 1.)), ("漢", ""));
         let cut = shortened(&"giá ".repeat(30), 100.);
         assert!(cut.ends_with('…') && width(&cut) <= 100. && shortened("giá", 100.) == "giá");
+    }
+
+    #[test]
+    fn names_that_differ_at_their_end_keep_it() {
+        let names = ["a rather long name with 1", "a rather long name with 2", "another rather long name", "a rather"];
+        let cut: Vec<String> = names.iter().map(|name| shortened_among(name, names, 150.)).collect();
+        assert!(cut[0].starts_with("a ra") && cut[0].ends_with("ith 1") && cut[1].ends_with("ith 2"), "{cut:?}");
+        assert!(cut[2].starts_with("another rath") && cut[2].ends_with('…') && cut[3] == names[3], "{cut:?}");
+        assert!(cut.iter().all(|name| room(name) <= 150.));
+        // With less room for one of them.
+        let narrow = shortened_among(names[0], names, 120.);
+        assert!(narrow.ends_with('1') && room(&narrow) <= 120., "{narrow}");
+        // Marks stay on their letters, and a name alone is cut at its end.
+        let marked = ["tệ ".repeat(30), format!("{}sa\u{309}", "tệ ".repeat(29))];
+        let cut = shortened_among(&marked[1], marked.iter().map(String::as_str), 60.);
+        assert!(cut.ends_with("sa\u{309}") && cut.starts_with("t"), "{cut}");
+        assert!(shortened_among(names[0], [names[0]; 2], 150.).ends_with('…'));
+        assert_eq!(shortened_among("漢字", ["漢文"], 1.), "漢…");
     }
 }

@@ -151,7 +151,7 @@ impl Waterfall {
             .iter()
             .map(|bar| {
                 let beside = wide(&bar.value);
-                let name = cut(&bar.name, WIDEST_NAME - beside);
+                let name = cut(&bar.name, bars.iter().map(|bar| &bar.name), WIDEST_NAME - beside);
                 let room = wide(&name) + beside;
                 (name, room)
             })

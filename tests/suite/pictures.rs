@@ -281,6 +281,48 @@ fn long_names_are_cut_and_all_are_escaped() {
 }
 
 #[test]
+fn long_names_that_differ_at_their_end_are_told_apart() {
+    let names: Vec<String> =
+        (1..=3).map(|number| format!("a rather long feature name with the number {number}")).collect();
+    let short: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (inputs, result) = attributions(&[vec![1., -2., 1.5], vec![2., 1., 0.]], &short);
+    let bars = result.mean().unwrap().bars(names.clone()).unwrap();
+    // Of bars the names are glyphs' texts in the same way.
+    for figure in [
+        result.waterfall((&inputs, 0)).unwrap().svg().unwrap(),
+        result.beeswarm(&inputs).unwrap().svg().unwrap(),
+        result.force((&inputs, 0)).unwrap().svg().unwrap(),
+        bars.svg().unwrap(),
+    ] {
+        let texts = figure.split("<text").skip(1);
+        let labels: Vec<&str> =
+            texts.filter_map(|text| text.split(['>', '<']).map(str::trim).find(|part| part.contains('…'))).collect();
+        assert!(labels.len() >= 2, "{labels:?}");
+        for (index, label) in labels.iter().enumerate() {
+            assert!(label.starts_with("a r") && label.ends_with(|end: char| end.is_ascii_digit()), "{labels:?}");
+            assert!(!labels[..index].contains(label), "{labels:?}");
+        }
+    }
+}
+
+#[test]
+fn the_meaning_of_the_colours_has_room_beside_one_feature() {
+    let (inputs, result) = attributions(&[vec![1.], vec![2.]], &["age"]);
+    let svg = result.beeswarm(&inputs).unwrap().svg().unwrap();
+    let height = |text: &str| {
+        let before = svg.split(&format!(">{text}<")).next().unwrap();
+        let tag = before.rsplit("<text").next().unwrap().to_string();
+        match tag.split_once("translate(") {
+            Some((_, place)) => place.split([' ', ')']).nth(1).unwrap().parse::<f64>().unwrap(),
+            None => tag.split("y=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap(),
+        }
+    };
+    let (high, low, middle) = (height("high"), height("low"), height("the feature&#39;s value"));
+    // The text is about 110 pixels long.
+    assert!(middle - 55. > high && middle + 55. < low, "{high}, {middle}, {low}");
+}
+
+#[test]
 fn the_forces_of_words_are_those_before_they_were_normalized() {
     let words = words("Sản phẩm này rất tốt, nhưng giao hàng quá chậm");
     let text = words.force().unwrap().text();
