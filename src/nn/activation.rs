@@ -192,7 +192,10 @@ impl Pointwise for Activation {
                 values,
                 slopes,
                 #[inline(always)]
-                |x| gelu(x),
+                |x| {
+                    let (y, slope) = gelu(x);
+                    (y, slope)
+                },
             ),
             _ if slopes.is_none() => pointwise(
                 values,

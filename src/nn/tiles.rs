@@ -158,8 +158,8 @@ fn tile<S: Simd, const HEIGHT: usize, const V: usize>(
     let mut sums = [[simd.splat_f32s(0.); V]; HEIGHT];
     let width = V * size_of::<S::f32s>() / size_of::<f32>();
     let terms = rows[0].len();
-    for term in 0..terms {
-        let (vectors, _) = S::as_simd_f32s(&panel.values[term * panel.stride..][..width]);
+    for (term, start) in (0..terms).map(|term| (term, term * panel.stride)) {
+        let (vectors, _) = S::as_simd_f32s(&panel.values[start..][..width]);
         let vectors: [S::f32s; V] = std::array::from_fn(|vector| vectors[vector]);
         for row in 0..HEIGHT {
             let factor = simd.splat_f32s(rows[row][..terms][term]);
