@@ -250,8 +250,8 @@ fn a_method_that_draws_gets_fresh_seeds() {
         let method = (info.build)(Arc::new(net.clone()), &options).unwrap();
         let other = method.reseeded(Seed(77));
         let other = other.unwrap_or_else(|| panic!("{} takes a seed, and does not say how", info.name));
-        let [one, other] = [method, other]
-            .map(|method| numbers(method.attribute_to(&inputs, &Target::Class(TARGET)).unwrap().tensor()));
+        let [one, other] =
+            [method, other].map(|method| numbers(method.attribute_to(&inputs, &info.target(TARGET)).unwrap().tensor()));
         assert_ne!(one, other, "{}", info.name);
     }
 }

@@ -270,7 +270,7 @@ fn kernel_shap_leaves_out_what_equals_the_baseline() {
             assert!(differing.iter().all(|feature| errors[*feature] > 0.), "{errors:?}");
         }
         *seen.lock().unwrap() = 0;
-        let alone = kernel.attribute(&x.narrow(0, example, 1).unwrap(), Target::None).unwrap();
+        let alone = kernel.attribute(x.narrow(0, example, 1).unwrap(), Target::None).unwrap();
         assert_eq!((values(&alone).as_slice(), self::errors(&alone).as_slice()), (got, errors));
         assert_eq!(alone.samples(), &together.samples()[example..=example]);
         let evaluated = *seen.lock().unwrap();
@@ -285,7 +285,7 @@ fn kernel_shap_leaves_out_what_equals_the_baseline() {
     assert!(plain[9..18].iter().all(|value| *value == 0.));
     assert_near(&plain[18..27], &exact[18..27], 1e-12);
     // What equals one of several baselines only is not left out.
-    let spread = Tensor::cat(&[&b, &tensor(&[far.clone()])], 0).unwrap();
+    let spread = Tensor::cat(&[&b, &tensor(std::slice::from_ref(&far))], 0).unwrap();
     let (x, spread) = (x.narrow(0, 0, 1).unwrap(), Baseline::distribution(&spread));
     let exact = ShapleyValues::new(&model).baseline(spread.clone()).attribute(&x, Target::None).unwrap();
     let kernel = KernelShap::new(&model).baseline(spread).n_samples(512).attribute(&x, Target::None).unwrap();
