@@ -93,27 +93,24 @@ impl Product<'_> {
         for start in (0..depth).step_by(terms) {
             let terms = start..depth.min(start + terms);
             for start in (0..columns).step_by(PANELS * width) {
-                let columns = start..columns.min(start + PANELS * width);
+                let together = start..columns.min(start + PANELS * width);
                 let in_place =
-                    self.a.rows <= FEW_ROWS && self.b.column_stride == 1 && columns.len().is_multiple_of(lanes);
+                    self.a.rows <= FEW_ROWS && self.b.column_stride == 1 && together.len().is_multiple_of(lanes);
                 if !in_place {
-                    copied.resize(copied.len().max(terms.len() * columns.len().next_multiple_of(lanes)), 0.);
-                    copy(&self.b, terms.clone(), columns.clone(), (width, lanes), &mut copied);
+                    copied.resize(copied.len().max(terms.len() * together.len().next_multiple_of(lanes)), 0.);
+                    copy(&self.b, terms.clone(), together.clone(), (width, lanes), &mut copied);
                 }
                 for start in (0..self.a.rows).step_by(ROWS) {
                     let rows = start..self.a.rows.min(start + ROWS);
-                    for start in columns.clone().step_by(width) {
-                        let columns = start..columns.end.min(start + width);
+                    for start in together.clone().step_by(width) {
+                        let columns = start..together.end.min(start + width);
                         let vectors = columns.len().div_ceil(lanes);
-                        let panel = match in_place {
-                            true => {
-                                let values = &self.b.values[terms.start * self.b.row_stride + start..];
-                                Panel { values, stride: self.b.row_stride }
-                            }
-                            false => {
-                                let values = &copied[terms.len() * (start - columns.start)..];
-                                Panel { values, stride: vectors * lanes }
-                            }
+                        let panel = if in_place {
+                            let values = &self.b.values[terms.start * self.b.row_stride + start..];
+                            Panel { values, stride: self.b.row_stride }
+                        } else {
+                            let values = &copied[terms.len() * (start - together.start)..];
+                            Panel { values, stride: vectors * lanes }
                         };
                         let at = (rows.clone(), terms.clone(), columns);
                         match vectors {
