@@ -197,7 +197,7 @@ const MOST_TENSORS_OF_THE_HEAD: usize = 32;
 
 impl Model for SequenceClassifier {
     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
-        let hidden = self.encoder.forward(input, layers)?;
+        let hidden = self.encoder.states(input, self.head.read(), layers)?;
         let logits = self.head.forward(&hidden, self.encoder.mask(input)?.as_ref(), layers)?;
         match self.output {
             ClassifierOutput::Logits => Ok(logits),

@@ -11,7 +11,7 @@ use super::config::Config;
 use super::convolution::Convolution;
 use super::distances::Distances;
 use super::embeddings::Embeddings;
-use super::layer::Layer;
+use super::layer::{Layer, Read};
 use super::masks::{self, Masks};
 use super::part::{Dense, Norm, Part, made_of};
 use crate::error::{Result, bail};
@@ -152,8 +152,10 @@ impl TransformerEncoder {
 /// The most tensors that the embeddings or a layer make in a forward pass.
 const MOST_TENSORS_OF_A_LAYER: usize = 160;
 
-impl Model for TransformerEncoder {
-    fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
+impl TransformerEncoder {
+    /// The last hidden states `[batch, tokens, width]`; of the first token alone, `[batch, 1, width]`, where only it is
+    /// `read` and that saves work.
+    pub(super) fn states(&self, input: &Inputs, read: Read, layers: &mut Layers) -> Result<Tensor> {
         input.require(1, 2)?;
         let mask = self.mask(input)?;
         let embedded = self.embeddings.forward(input.get(0)?, input.args().get(1), mask.as_ref(), layers)?;
@@ -167,8 +169,10 @@ impl Model for TransformerEncoder {
             None => embedded.clone(),
         };
         let mut convolution = self.convolution.as_ref();
-        for (pass, layer) in &self.passes {
-            x = self.layers[*layer].forward(&x, pass, &shared, layers)?;
+        for (index, (pass, layer)) in self.passes.iter().enumerate() {
+            let is_last = index + 1 == self.passes.len() && convolution.is_none() && self.last_norm.is_none();
+            let read = if is_last { read } else { Read::All };
+            x = self.layers[*layer].forward(&x, pass, &shared, read, layers)?;
             if let Some(convolution) = convolution.take() {
                 x = convolution.forward(&embedded, &x, mask.as_ref(), layers)?;
             }
@@ -177,6 +181,12 @@ impl Model for TransformerEncoder {
             Some(norm) => layers.apply(&norm.name, &norm.norm, &x),
             None => Ok(x),
         }
+    }
+}
+
+impl Model for TransformerEncoder {
+    fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
+        self.states(input, Read::All, layers)
     }
 
     fn parameters(&self) -> Vec<Var> {

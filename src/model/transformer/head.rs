@@ -5,6 +5,7 @@ use candle_core::{D, IndexOp, Tensor};
 use super::architecture::Pooling;
 use super::checkpoint::Checkpoint;
 use super::config::Config;
+use super::layer::Read;
 use super::nonlinearity::Nonlinearity;
 use super::part::{Dense, Norm, made_of};
 use crate::error::Result;
@@ -38,6 +39,14 @@ impl Head {
     /// How many logits it gives.
     pub(super) fn outputs(&self) -> usize {
         self.logits.outputs()
+    }
+
+    /// Which hidden states it reads.
+    pub(super) fn read(&self) -> Read {
+        match self.pooling {
+            Pooling::First => Read::First,
+            Pooling::Mean => Read::All,
+        }
     }
 
     /// Logits of hidden states `[batch, tokens, width]`; `mask` is 1 for tokens and 0 for padding.

@@ -12,6 +12,13 @@ use crate::error::Result;
 use crate::model::Layers;
 use crate::nn::{EncoderLayer, sum};
 
+/// Which tokens of the last hidden states are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    All,
+    First,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
     norms_first: bool,
@@ -43,10 +50,23 @@ impl Layer {
         })
     }
 
-    /// `[batch, tokens, width]` to the same, in the pass of this name.
-    pub(super) fn forward(&self, x: &Tensor, pass: &str, shared: &Shared, layers: &mut Layers) -> Result<Tensor> {
+    /// `[batch, tokens, width]` to the same, in the pass of this name; or to `[batch, 1, width]`, the first token, if no
+    /// other is `read` and the layer is one operation.
+    pub(super) fn forward(
+        &self,
+        x: &Tensor,
+        pass: &str,
+        shared: &Shared,
+        read: Read,
+        layers: &mut Layers,
+    ) -> Result<Tensor> {
         let x = layers.visit_input(pass, x.clone())?;
-        let result = match self.fused(&x, pass, shared, layers)? {
+        let first_only = read == Read::First && layers.may_fuse(&[pass]);
+        let result = match self.fused(&x, pass, shared, first_only, layers)? {
+            Some(result) if first_only => {
+                layers.pass_by(pass, x.dims().to_vec())?;
+                return Ok(result);
+            }
             Some(result) => result,
             None if self.norms_first => self.behind_norms(&x, pass, shared, layers)?,
             None => self.before_norms(&x, pass, shared, layers)?,
@@ -55,7 +75,14 @@ impl Layer {
     }
 
     /// The layer as one operation, if it has the parts for it and nobody looks inside.
-    fn fused(&self, x: &Tensor, pass: &str, shared: &Shared, layers: &mut Layers) -> Result<Option<Tensor>> {
+    fn fused(
+        &self,
+        x: &Tensor,
+        pass: &str,
+        shared: &Shared,
+        first_only: bool,
+        layers: &mut Layers,
+    ) -> Result<Option<Tensor>> {
         let weights = Attention::layer_of_weights(pass);
         if !layers.may_fuse(&[&weights]) {
             return Ok(None);
@@ -69,6 +96,7 @@ impl Layer {
             attention_norm: self.attention_norm.as_ref().map(|norm| norm.norm.clone()),
             feed_forward,
             output_norm: self.output_norm.norm.clone(),
+            first_only,
         };
         if !layer.takes(x) {
             return Ok(None);

@@ -13,6 +13,8 @@ pub(super) struct Heads {
     pub(super) heads: usize,
     pub(super) size: usize,
     pub(super) tokens: usize,
+    /// How many of the first tokens ask.
+    pub(super) queries: usize,
 }
 
 /// The queries, the keys or the values of a head.
@@ -39,16 +41,22 @@ impl Heads {
 
     fn part<'a>(&self, projected: &'a [f32], part: Part, head: usize) -> Matrix<'a, f32> {
         let values = &projected[self.start(part, head)..];
-        Matrix { values, rows: self.tokens, columns: self.size, row_stride: 3 * self.width(), column_stride: 1 }
+        let rows = if let Part::Queries = part { self.queries } else { self.tokens };
+        Matrix { values, rows, columns: self.size, row_stride: 3 * self.width(), column_stride: 1 }
     }
 
-    /// The weights of a head, `[tokens, tokens]`.
-    fn square<'a>(&self, values: &'a [f32]) -> Matrix<'a, f32> {
-        Matrix::of_rows(values, self.tokens, self.tokens)
+    /// How many numbers a head has of what its queries attend to.
+    pub(super) fn pairs(&self) -> usize {
+        self.queries * self.tokens
     }
 
-    /// softmax(QKᵀ/√size + additions)·V for each head: the weights `[heads, tokens, tokens]`, and what they give,
-    /// `[tokens, heads, size]`.
+    /// The weights of a head, `[queries, tokens]`.
+    fn pairs_of<'a>(&self, values: &'a [f32]) -> Matrix<'a, f32> {
+        Matrix::of_rows(values, self.queries, self.tokens)
+    }
+
+    /// softmax(QKᵀ/√size + additions)·V for each head: the weights `[heads, queries, tokens]`, and what they give,
+    /// `[queries, heads, size]`.
     pub(super) fn attend(
         &self,
         projected: &[f32],
@@ -57,7 +65,7 @@ impl Heads {
         context: &mut [f32],
     ) -> Result<()> {
         let (tokens, scale) = (self.tokens, self.scale());
-        for (head, weights) in weights.chunks_exact_mut(tokens * tokens).enumerate() {
+        for (head, weights) in weights.chunks_exact_mut(self.pairs()).enumerate() {
             let [queries, keys, values] =
                 [Part::Queries, Part::Keys, Part::Values].map(|part| self.part(projected, part, head));
             multiply_into(&queries, &keys.turned(), Rows { values: weights, stride: tokens }, false)?;
@@ -78,13 +86,13 @@ impl Heads {
                 },
             );
             let context = Rows { values: &mut context[head * self.size..], stride: self.width() };
-            multiply_into(&self.square(weights), &values, context, false)?;
+            multiply_into(&self.pairs_of(weights), &values, context, false)?;
         }
         Ok(())
     }
 
     /// The gradient of queries, keys and values from that of what attention gives; `square` is room for
-    /// `[tokens, tokens]`.
+    /// `[queries, tokens]`.
     pub(super) fn gradient(
         &self,
         projected: &[f32],
@@ -93,15 +101,17 @@ impl Heads {
         square: &mut [f32],
         out: &mut [f32],
     ) -> Result<()> {
-        let Self { tokens, size, .. } = *self;
+        let Self { tokens, queries: rows, size, .. } = *self;
         let scale = self.scale();
         let stride = 3 * self.width();
-        for (head, weights) in weights.chunks_exact(tokens * tokens).enumerate() {
+        for token in rows..tokens {
+            out[token * stride..][..self.width()].fill(0.);
+        }
+        for (head, weights) in weights.chunks_exact(self.pairs()).enumerate() {
             let [queries, keys, values] =
                 [Part::Queries, Part::Keys, Part::Values].map(|part| self.part(projected, part, head));
             let values_of = &g[head * size..];
-            let g =
-                Matrix { values: values_of, rows: tokens, columns: size, row_stride: self.width(), column_stride: 1 };
+            let g = Matrix { values: values_of, rows, columns: size, row_stride: self.width(), column_stride: 1 };
             multiply_into(&g, &values.turned(), Rows { values: square, stride: tokens }, false)?;
             vectorized(
                 #[inline(always)]
@@ -117,10 +127,10 @@ impl Heads {
             let mut to = |part: Part, a: &Matrix<f32>, b: &Matrix<f32>| {
                 multiply_into(a, b, Rows { values: &mut out[self.start(part, head)..], stride }, false)
             };
-            let of_logits = self.square(square);
+            let of_logits = self.pairs_of(square);
             to(Part::Queries, &of_logits, &keys)?;
             to(Part::Keys, &of_logits.turned(), &queries)?;
-            to(Part::Values, &self.square(weights).turned(), &g)?;
+            to(Part::Values, &self.pairs_of(weights).turned(), &g)?;
         }
         Ok(())
     }

@@ -34,6 +34,8 @@ pub(crate) struct EncoderLayer {
     pub(crate) attention_norm: Option<LayerNorm>,
     pub(crate) feed_forward: TwoLayers,
     pub(crate) output_norm: LayerNorm,
+    /// Whether only the first token's output is computed, as nobody reads the others.
+    pub(crate) first_only: bool,
 }
 
 /// softmax(QKᵀ/√size + additions)·V over heads of equal size, and a dense layer.
@@ -67,11 +69,12 @@ impl EncoderLayer {
         Ok(vec![batch, self.attention.heads, tokens, tokens])
     }
 
-    /// The layer's output, and how many bytes it keeps for the gradient of `x`.
+    /// The layer's output `[batch, tokens or 1, width]`, and how many bytes it keeps for the gradient of `x`.
     pub(crate) fn forward(self, x: &Tensor) -> Result<(Tensor, usize)> {
         let tracked = x.track_op();
         let kept = Arc::new(OnceLock::new());
-        let output = x.contiguous()?.apply_op1(Forward { layer: self, tracked, kept: kept.clone() })?;
+        let (_, tokens, _) = x.dims3()?;
+        let output = x.contiguous()?.apply_op1(Forward { layer: self, tokens, tracked, kept: kept.clone() })?;
         let bytes = kept.get().map_or(0, |kept: &Vec<Kept>| kept.iter().map(Kept::bytes).sum());
         Ok((output, bytes))
     }
@@ -79,6 +82,7 @@ impl EncoderLayer {
 
 struct Forward {
     layer: EncoderLayer,
+    tokens: usize,
     tracked: bool,
     /// What the gradient needs of each chunk.
     kept: Arc<OnceLock<Vec<Kept>>>,
@@ -92,19 +96,20 @@ impl CustomOp1 for Forward {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (batch, tokens, width) = layout.shape().dims3()?;
         let x = numbers(storage, layout)?;
-        let mut out = vec![0.; x.len()];
+        let queries = if self.layer.first_only { 1 } else { tokens };
+        let mut out = vec![0.; batch * queries * width];
         let kept = self.layer.reading(tokens, |layer| {
             let chunk = |room: &mut Room, examples: Range<usize>, x: &[f32], out: &mut [f32]| {
                 layer.apply(room, examples.start, x, self.tracked, out)?;
                 Ok(self.tracked.then(|| std::mem::take(&mut room.kept)))
             };
-            in_chunks([batch, tokens, width], x, &mut out, chunk)
+            in_chunks([batch, tokens], x, &mut out, chunk)
         })?;
         if self.tracked {
             // Each forward pass makes an operation of its own, so nothing is there yet.
             let _ = self.kept.set(kept.into_iter().flatten().collect());
         }
-        Ok((CpuStorage::F32(out), layout.shape().clone()))
+        Ok((CpuStorage::F32(out), (batch, queries, width).into()))
     }
 
     fn bwd(&self, _arg: &Tensor, _res: &Tensor, grad_res: &Tensor) -> Result<Option<Tensor>> {
@@ -120,20 +125,21 @@ impl CustomOp1 for Gradient<'_> {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (batch, tokens, width) = layout.shape().dims3()?;
+        let (batch, _, width) = layout.shape().dims3()?;
+        let tokens = self.0.tokens;
         let Some(kept) = self.0.kept.get() else {
             return Err(Error::Msg("an encoder layer has kept nothing for its gradient".to_string()));
         };
         let g = numbers(storage, layout)?;
-        let mut out = vec![0.; g.len()];
+        let mut out = vec![0.; batch * tokens * width];
         let examples = examples_of_a_chunk(batch, tokens);
         self.0.layer.reading(tokens, |layer| {
             let chunk = |room: &mut Room, range: Range<usize>, g: &[f32], out: &mut [f32]| {
                 layer.gradient(&kept[range.start / examples], room, g, out)
             };
-            in_chunks([batch, tokens, width], g, &mut out, chunk)
+            in_chunks([batch, tokens], g, &mut out, chunk)
         })?;
-        Ok((CpuStorage::F32(out), layout.shape().clone()))
+        Ok((CpuStorage::F32(out), (batch, tokens, width).into()))
     }
 }
 
@@ -147,16 +153,17 @@ fn examples_of_a_chunk(batch: usize, tokens: usize) -> usize {
     batch.div_ceil(chunks)
 }
 
-/// Runs `chunk` over the examples `[batch, tokens, width]`, on the cores that are free.
+/// Runs `chunk` over the examples, from and to the numbers that each has, on the cores that are free.
 fn in_chunks<T: Send>(
-    [batch, tokens, width]: [usize; 3],
+    [batch, tokens]: [usize; 2],
     from: &[f32],
     to: &mut [f32],
     chunk: impl Fn(&mut Room, Range<usize>, &[f32], &mut [f32]) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
-    let (examples, size) = (examples_of_a_chunk(batch, tokens), tokens * width);
+    let examples = examples_of_a_chunk(batch, tokens);
+    let [from_one, to_one] = [from.len(), to.len()].map(|all| all / batch);
     let ranges = (0..batch).step_by(examples).map(|first| first..batch.min(first + examples));
-    let parts = ranges.zip(from.chunks(examples * size).zip(to.chunks_mut(examples * size)));
+    let parts = ranges.zip(from.chunks(examples * from_one).zip(to.chunks_mut(examples * to_one)));
     if cores::free() == 1 || batch <= examples {
         let mut room = Room::default();
         return parts.map(|(range, (from, to))| chunk(&mut room, range, from, to)).collect();
@@ -191,6 +198,7 @@ mod tests {
         joined: bool,
         mask: Option<[usize; 3]>,
         activation: Activation,
+        first_only: bool,
     }
 
     impl Case {
@@ -212,6 +220,7 @@ mod tests {
                 mask: (below(3) > 0).then_some(mask),
                 activation: [Activation::Gelu, Activation::Relu, Activation::Tanh, Activation::Elu { alpha: 0.5 }]
                     [below(4)],
+                first_only: below(3) == 0,
             }
         }
 
@@ -255,6 +264,7 @@ mod tests {
                 attention_norm,
                 feed_forward: TwoLayers { inner, activation: Arc::new(self.activation), outer },
                 output_norm,
+                first_only: self.first_only,
             }
         }
     }
@@ -294,13 +304,14 @@ mod tests {
             dense(&layer.feed_forward.outer, &inner)
         };
         let first = |x: &Tensor| layer.attention_norm.as_ref().map_or(x.clone(), |first| norm(first, x));
-        if layer.norms_first {
+        let all = if layer.norms_first {
             let attended = (attend(&first(x)) + x).unwrap();
             (feed(&norm(&layer.output_norm, &attended)) + attended).unwrap()
         } else {
             let attended = first(&(attend(x) + x).unwrap());
             norm(&layer.output_norm, &(feed(&attended) + &attended).unwrap())
-        }
+        };
+        if layer.first_only { all.narrow(1, 0, 1).unwrap() } else { all }
     }
 
     /// The output and the gradient of a weighted sum of it.
@@ -315,8 +326,9 @@ mod tests {
         for seed in 0..200 {
             let seed = Seed(seed);
             let case = Case::of(seed.child(1));
-            let shape = [case.batch, case.tokens, case.width()];
-            let (x, weights) = (numbers(&shape, seed.child(2)), numbers(&shape, seed.child(3)));
+            let x = numbers(&[case.batch, case.tokens, case.width()], seed.child(2));
+            let read = if case.first_only { 1 } else { case.tokens };
+            let weights = numbers(&[case.batch, read, case.width()], seed.child(3));
             let wide = Var::from_tensor(&x.to_dtype(DType::F64).unwrap()).unwrap();
             let right = both(plain(&case.layer(seed), case.activation, &wide), &wide, &weights);
 
@@ -340,12 +352,13 @@ mod tests {
         let case = Case::of(Seed(5));
         let x = numbers(&[case.batch, case.tokens, case.width()], Seed(1));
         let (output, kept) = case.layer(Seed(2)).forward(&x).unwrap();
-        assert_eq!((kept, output.dims()), (0, x.dims()));
+        let read = if case.first_only { 1 } else { case.tokens };
+        assert_eq!((kept, output.dims()), (0, &[case.batch, read, case.width()][..]));
     }
 
     #[test]
     fn a_chunk_changes_no_number_of_its_neighbours() {
-        let case = Case { batch: 70, tokens: 9, mask: None, ..Case::of(Seed(3)) };
+        let case = Case { batch: 70, tokens: 9, mask: None, first_only: false, ..Case::of(Seed(3)) };
         let x = Var::from_tensor(&numbers(&[70, 9, case.width()], Seed(1))).unwrap();
         let weights = numbers(&[70, 9, case.width()], Seed(2));
         let together = || both(case.layer(Seed(4)).forward(&x).unwrap().0, &x, &weights);

@@ -59,7 +59,12 @@ impl EncoderLayer {
         let (attention, feed_forward) = (&self.attention, &self.feed_forward);
         let output = dense(&[&attention.output])?;
         work(&Parameters {
-            heads: Heads { heads: attention.heads, size: output.inputs / attention.heads, tokens },
+            heads: Heads {
+                heads: attention.heads,
+                size: output.inputs / attention.heads,
+                tokens,
+                queries: if self.first_only { 1 } else { tokens },
+            },
             norms_first: self.norms_first,
             projections: dense(&attention.projections.iter().collect::<Vec<_>>())?,
             output,
@@ -74,8 +79,8 @@ impl EncoderLayer {
 }
 
 impl Parameters<'_> {
-    /// The layer's output of a chunk that begins with this example; with `room.kept` filled for the gradient if it is
-    /// `tracked`.
+    /// The layer's output of a chunk that begins with this example, `[examples, queries, width]`; with `room.kept` filled
+    /// for the gradient if it is `tracked`.
     pub(super) fn apply(
         &self,
         room: &mut Room,
@@ -84,20 +89,22 @@ impl Parameters<'_> {
         tracked: bool,
         out: &mut [f32],
     ) -> Result<()> {
-        let rows = x.len() / self.heads.width();
-        let Room { kept, context, attended, inner, .. } = room;
-        let (context, attended) = (sized(context, x.len()), sized(attended, x.len()));
+        let Room { kept, context, attended, inner, asking, .. } = room;
+        let (context, attended) = (sized(context, out.len()), sized(attended, x.len()));
+        let asking = self.asking(x, asking);
+        let rows = out.len() / self.heads.width();
         if !self.norms_first {
             self.attend(kept, example, x, context)?;
+            let attended = &mut attended[..out.len()];
             match &self.attention_norm {
                 Some(norm) => {
-                    self.output.apply(context, Some(x), sized(&mut kept.attention.rows, x.len()))?;
+                    self.output.apply(context, Some(asking), sized(&mut kept.attention.rows, out.len()))?;
                     norm.apply(&mut kept.attention, attended);
                 }
-                None => self.output.apply(context, Some(x), attended)?,
+                None => self.output.apply(context, Some(asking), attended)?,
             }
             let inner = self.feed(kept, rows, attended, inner, tracked)?;
-            self.outer.apply(inner, Some(attended), sized(&mut kept.output.rows, x.len()))?;
+            self.outer.apply(inner, Some(attended), sized(&mut kept.output.rows, out.len()))?;
             self.output_norm.apply(&mut kept.output, out);
             return Ok(());
         }
@@ -109,11 +116,36 @@ impl Parameters<'_> {
             }
             None => self.attend(kept, example, x, context)?,
         }
-        self.output.apply(context, Some(x), attended)?;
-        sized(&mut kept.output.rows, x.len()).copy_from_slice(attended);
+        let attended = &mut attended[..out.len()];
+        self.output.apply(context, Some(asking), attended)?;
+        sized(&mut kept.output.rows, out.len()).copy_from_slice(attended);
         self.output_norm.apply(&mut kept.output, context);
         let inner = self.feed(kept, rows, context, inner, tracked)?;
         self.outer.apply(inner, Some(attended), out)
+    }
+
+    /// The rows of the tokens that ask.
+    fn asking<'r>(&self, x: &'r [f32], room: &'r mut Vec<f32>) -> &'r [f32] {
+        let Heads { tokens, queries, .. } = self.heads;
+        if queries == tokens {
+            return x;
+        }
+        let width = self.heads.width();
+        room.clear();
+        x.chunks_exact(tokens * width).for_each(|example| room.extend_from_slice(&example[..queries * width]));
+        room
+    }
+
+    /// Puts rows of the tokens that ask in their places, and zeros in those of the others.
+    fn placed(&self, asking: &[f32], out: &mut [f32]) {
+        let Heads { tokens, queries, .. } = self.heads;
+        let width = self.heads.width();
+        let examples = asking.chunks_exact(queries * width).zip(out.chunks_exact_mut(tokens * width));
+        for (from, to) in examples {
+            let (first, others) = to.split_at_mut(from.len());
+            first.copy_from_slice(from);
+            others.fill(0.);
+        }
     }
 
     /// Queries, keys and values, and what attention makes of them.
@@ -121,10 +153,10 @@ impl Parameters<'_> {
         let heads = &self.heads;
         let projected = sized(&mut kept.projected, 3 * x.len());
         self.projections.apply(x, None, projected)?;
-        let pairs = heads.heads * heads.tokens * heads.tokens;
+        let pairs = heads.heads * heads.pairs();
         let size = heads.tokens * heads.width();
         let weights = sized(&mut kept.weights, x.len() / size * pairs);
-        let examples = projected.chunks_exact(3 * size).zip(context.chunks_exact_mut(size));
+        let examples = projected.chunks_exact(3 * size).zip(context.chunks_exact_mut(heads.queries * heads.width()));
         for (index, ((projected, context), weights)) in examples.zip(weights.chunks_exact_mut(pairs)).enumerate() {
             heads.attend(projected, (&self.additions, example + index), weights, context)?;
         }
@@ -149,34 +181,40 @@ impl Parameters<'_> {
 
     /// The gradient of a chunk's input from that of its output.
     pub(super) fn gradient(&self, kept: &Kept, room: &mut Room, g: &[f32], out: &mut [f32]) -> Result<()> {
-        let Room { context, attended, inner, projected, square, .. } = room;
-        let (context, attended) = (sized(context, g.len()), sized(attended, g.len()));
+        let Room { context, attended, inner, projected, square, asking, .. } = room;
+        let (context, attended) = (sized(context, out.len()), sized(attended, g.len()));
+        let of_asking = sized(asking, g.len());
         if !self.norms_first {
+            let context = &mut context[..g.len()];
             self.output_norm.gradient(&kept.output, g, attended);
             self.feed_gradient(kept, attended, inner, context)?;
             add(attended, context);
             match &self.attention_norm {
-                Some(norm) => norm.gradient(&kept.attention, attended, out),
-                None => out.copy_from_slice(attended),
+                Some(norm) => norm.gradient(&kept.attention, attended, of_asking),
+                None => of_asking.copy_from_slice(attended),
             }
-            self.output.gradient(out, context, false)?;
+            self.output.gradient(of_asking, context, false)?;
             let projected = self.attention_gradient(kept, context, projected, square)?;
+            self.placed(of_asking, out);
             return self.projections.gradient(projected, out, true);
         }
-        self.feed_gradient(kept, g, inner, context)?;
-        self.output_norm.gradient(&kept.output, context, attended);
+        let of_context = &mut context[..g.len()];
+        self.feed_gradient(kept, g, inner, of_context)?;
+        self.output_norm.gradient(&kept.output, of_context, attended);
         add(attended, g);
-        self.output.gradient(attended, context, false)?;
-        let projected = self.attention_gradient(kept, context, projected, square)?;
+        self.output.gradient(attended, of_context, false)?;
+        let projected = self.attention_gradient(kept, of_context, projected, square)?;
         match &self.attention_norm {
             Some(norm) => {
                 self.projections.gradient(projected, context, false)?;
                 norm.gradient(&kept.attention, context, out);
-                add(out, attended);
+                let (size, width) = (self.heads.tokens * self.heads.width(), self.heads.queries * self.heads.width());
+                let examples = out.chunks_exact_mut(size).zip(attended.chunks_exact(width));
+                examples.for_each(|(out, attended)| add(&mut out[..width], attended));
                 Ok(())
             }
             None => {
-                out.copy_from_slice(attended);
+                self.placed(attended, out);
                 self.projections.gradient(projected, out, true)
             }
         }
@@ -200,11 +238,12 @@ impl Parameters<'_> {
         square: &mut Vec<f32>,
     ) -> Result<&'r [f32]> {
         let heads = &self.heads;
-        let projected = sized(projected, 3 * g.len());
-        let square = sized(square, heads.tokens * heads.tokens);
+        let projected = sized(projected, kept.projected.len());
+        let square = sized(square, heads.pairs());
         let (pairs, size) = (heads.heads * square.len(), heads.tokens * heads.width());
         let examples = kept.projected.chunks_exact(3 * size).zip(kept.weights.chunks_exact(pairs));
-        let parts = examples.zip(g.chunks_exact(size)).zip(projected.chunks_exact_mut(3 * size));
+        let asking = g.chunks_exact(heads.queries * heads.width());
+        let parts = examples.zip(asking).zip(projected.chunks_exact_mut(3 * size));
         for (((of_example, weights), g), out) in parts {
             heads.gradient(of_example, weights, g, square, out)?;
         }

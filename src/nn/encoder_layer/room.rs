@@ -7,7 +7,7 @@ use super::norm::Normal;
 pub(super) struct Kept {
     /// Queries, keys and values, `[rows, 3, width]`.
     pub(super) projected: Vec<f32>,
-    /// What each token attends to, `[examples, heads, tokens, tokens]`.
+    /// What each token that asks attends to, `[examples, heads, queries, tokens]`.
     pub(super) weights: Vec<f32>,
     pub(super) attention: Normal,
     /// The derivative of the activation, `[rows, inner]`.
@@ -41,8 +41,10 @@ pub(super) struct Room {
     pub(super) inner: Vec<f32>,
     /// Queries, keys and values, `[rows, 3, width]`.
     pub(super) projected: Vec<f32>,
-    /// A number for each pair of tokens.
+    /// A number for each query and token.
     pub(super) square: Vec<f32>,
+    /// The rows of the tokens that ask, `[examples, queries, width]`.
+    pub(super) asking: Vec<f32>,
 }
 
 /// Makes a buffer of this size, whatever is in it.
