@@ -1,0 +1,312 @@
+//! Attributions of a text by a classifier of PhoBERT's size with random weights, beside Captum's on the same checkpoint.
+//!
+//! `CAPTUM_PYTHON=/path/to/python cargo bench --bench speed -- [WORK...]`, where that Python has what
+//! `tests/golden/requirements.txt` lists, and each WORK is the beginning of a line of the table. Without any, all are
+//! measured, which takes an hour on two cores. The two sides take turns, and must agree to 1e-4 of the largest number
+//! where they compute the same.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Instant;
+
+use candle_explain::model::RobertaShape;
+use candle_explain::prelude::*;
+use serde_json::{Value, json};
+
+const ROUNDS: usize = 5;
+const TARGET: usize = 1;
+const STEPS: usize = 48;
+/// Of the Vietnamese walkthrough.
+const ITS_STEPS: usize = 500;
+const ITS_BATCH: usize = 3;
+const DELTA: f64 = 1e-3;
+/// Captum takes the fastest of these.
+const BATCHES: [usize; 4] = [4, 8, 16, 32];
+const COALITIONS: usize = 256;
+const WINDOW: usize = 2;
+const TOGETHER: usize = 16;
+const LARGEST_DIFFERENCE: f64 = 1e-4;
+const TOKENS: usize = 32;
+const END: u32 = 2;
+const PADDING: u32 = 1;
+
+type Failure = Box<dyn std::error::Error>;
+type Outcome<T> = std::result::Result<T, Failure>;
+
+fn main() -> Outcome<()> {
+    let python = std::env::var("CAPTUM_PYTHON")
+        .map_err(|_| "set CAPTUM_PYTHON to a Python that has captum, torch and transformers installed")?;
+    let asked: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("phobert-sized-frozen");
+    let model = SequenceClassifier::untrained(&shape(), Seed(1))?;
+    model.save(&folder)?;
+    let mut captum = Captum::start(&python, &folder)?;
+    let versions = captum.ask(&json!({"method": "versions"}))?;
+    println!(
+        "PhoBERT's size, {} numbers; Captum {}, PyTorch {}, transformers {} on {} threads; medians of {ROUNDS} rounds",
+        model.parameter_count(),
+        text(&versions["captum"]),
+        text(&versions["torch"]),
+        text(&versions["transformers"]),
+        versions["threads"]
+    );
+    println!(
+        "{:<44} {:>10} {:>10} {:>7} {:>8} {:>9}",
+        "work", "Captum, ms", "here, ms", "ratio", "at most", "apart by"
+    );
+    for work in works(&model)? {
+        if asked.is_empty() || asked.iter().any(|asked| work.name.starts_with(asked.as_str())) {
+            work.measure(&mut captum)?;
+        }
+    }
+    let theirs = captum.ask(&json!({"method": "versions"}))?["peak_bytes"].as_f64().unwrap_or_default();
+    println!("peak memory of the processes: Captum {:.0} MB, here {:.0} MB", theirs / 1e6, peak_bytes()? / 1e6);
+    Ok(())
+}
+
+fn shape() -> RobertaShape {
+    RobertaShape {
+        vocabulary: 64001,
+        hidden: 768,
+        layers: 12,
+        heads: 12,
+        intermediate: 3072,
+        tokens: 258,
+        labels: vec!["positive".to_string(), "negative".to_string()],
+        segmented_words: true,
+    }
+}
+
+/// What both sides do.
+struct Work<'a> {
+    name: String,
+    /// The aim: the most of Captum's time that it may take.
+    at_most: f64,
+    /// Captum's side.
+    request: Value,
+    ours: Box<dyn Fn() -> Outcome<Vec<f64>> + 'a>,
+    /// Whether both compute the same numbers.
+    same: bool,
+    rounds: usize,
+}
+
+impl Work<'_> {
+    fn measure(&self, captum: &mut Captum) -> Outcome<()> {
+        let request = self.fastest(captum)?;
+        let (mut here, mut there, mut apart) = (Vec::new(), Vec::new(), 0f64);
+        (self.ours)()?;
+        for _ in 0..self.rounds {
+            let start = Instant::now();
+            let ours = (self.ours)()?;
+            here.push(start.elapsed().as_secs_f64() * 1e3);
+            let answer = captum.ask(&request)?;
+            there.push(answer["seconds"].as_f64().ok_or("no seconds")? * 1e3);
+            let theirs = answer["attributions"].as_array().ok_or("no attributions")?;
+            let theirs: Vec<f64> = theirs.iter().filter_map(Value::as_f64).collect();
+            let largest = theirs.iter().fold(0f64, |largest, value| largest.max(value.abs()));
+            let difference = ours.iter().zip(&theirs).map(|(one, other)| (one - other).abs()).fold(0., f64::max);
+            apart = apart.max(difference / largest);
+            if self.same && (ours.len() != theirs.len() || apart > LARGEST_DIFFERENCE) {
+                return Err(format!("{}: the attributions are {apart:.1e} apart", self.name).into());
+            }
+        }
+        let (here, there) = (median(&mut here), median(&mut there));
+        println!(
+            "{:<44} {there:>10.0} {here:>10.0} {:>7.3} {:>8.2} {apart:>9.1e}",
+            self.name,
+            here / there,
+            self.at_most
+        );
+        Ok(())
+    }
+
+    /// The request with the internal batch that takes Captum the least time, where it has no other.
+    fn fastest(&self, captum: &mut Captum) -> Outcome<Value> {
+        if self.request["internal_batch_size"] != json!(null) || self.request["n_steps"].is_null() {
+            return Ok(self.request.clone());
+        }
+        let mut best = (f64::INFINITY, Value::Null);
+        for rows in BATCHES {
+            let mut request = self.request.clone();
+            request["internal_batch_size"] = json!(rows);
+            let seconds = captum.ask(&request)?["seconds"].as_f64().ok_or("no seconds")?;
+            if seconds < best.0 {
+                best = (seconds, request);
+            }
+        }
+        Ok(best.1)
+    }
+}
+
+fn works(model: &SequenceClassifier) -> Outcome<Vec<Work<'_>>> {
+    let mut works = Vec::new();
+    for tokens in [32, 8, 64, 128, 256] {
+        let text = Text::of(tokens)?;
+        let steps = if tokens > 64 { STEPS / 4 } else { STEPS };
+        works.push(Work {
+            name: format!("path {tokens} tokens, {steps} steps"),
+            at_most: 0.80,
+            request: text.path(json!({"n_steps": steps})),
+            ours: Box::new(move || text.attribute(&text.integrated(model).n_steps(steps))),
+            same: true,
+            rounds: ROUNDS,
+        });
+    }
+    let text = Text::of(TOKENS)?;
+    let of_walkthrough = text.path(json!({"n_steps": ITS_STEPS, "internal_batch_size": ITS_BATCH}));
+    let same = text.clone();
+    works.push(Work {
+        name: format!("walkthrough: {ITS_STEPS} steps, {ITS_BATCH} at once"),
+        at_most: 0.65,
+        request: of_walkthrough.clone(),
+        ours: Box::new(move || {
+            same.attribute(&same.integrated(model).n_steps(ITS_STEPS).internal_batch_size(ITS_BATCH))
+        }),
+        same: true,
+        rounds: 1,
+    });
+    let settled = text.clone();
+    works.push(Work {
+        name: format!("tolerance: a delta below {DELTA} beside {ITS_STEPS} steps"),
+        at_most: 0.03,
+        request: of_walkthrough,
+        ours: Box::new(move || settled.attribute(&settled.integrated(model).tolerance(DELTA))),
+        same: false,
+        rounds: 1,
+    });
+    let (ablated, occluded, sampled) = (text.clone(), text.clone(), text);
+    works.push(Work {
+        name: format!("FeatureAblation of {TOKENS} tokens"),
+        at_most: 0.75,
+        request: ablated.without("FeatureAblation", json!({})),
+        ours: Box::new(move || ablated.attribute(&FeatureAblation::new(model).baseline(&ablated.baseline))),
+        same: true,
+        rounds: ROUNDS,
+    });
+    works.push(Work {
+        name: format!("Occlusion of {WINDOW} of {TOKENS} tokens"),
+        at_most: 0.75,
+        request: occluded.without("Occlusion", json!({"window": WINDOW})),
+        ours: Box::new(move || occluded.attribute(&Occlusion::new(model, WINDOW).baseline(&occluded.baseline))),
+        same: true,
+        rounds: ROUNDS,
+    });
+    works.push(Work {
+        name: format!("KernelShap, {COALITIONS} coalitions of {TOKENS} tokens"),
+        at_most: 0.75,
+        request: sampled.without("KernelShap", json!({"n_samples": COALITIONS})),
+        ours: Box::new(move || {
+            sampled.attribute(&KernelShap::new(model).n_samples(COALITIONS).baseline(&sampled.baseline))
+        }),
+        same: false,
+        rounds: ROUNDS,
+    });
+    Ok(works)
+}
+
+/// A text of token ids, and the padding that it is compared with.
+#[derive(Clone)]
+struct Text {
+    ids: Tensor,
+    baseline: Tensor,
+}
+
+impl Text {
+    fn of(tokens: usize) -> Outcome<Self> {
+        let word = |place: usize| if place == 0 { 0 } else { 100 + 37 * place as u32 };
+        let ids: Vec<u32> = (0..tokens - 1).map(word).chain([END]).collect();
+        let baseline: Vec<u32> = ids.iter().map(|id| if [0, END].contains(id) { *id } else { PADDING }).collect();
+        let [ids, baseline] = [ids, baseline].map(|ids| Tensor::new(ids, &Device::Cpu)?.unsqueeze(0));
+        Ok(Self { ids: ids?, baseline: baseline? })
+    }
+
+    fn request(&self, method: &str, settings: Value) -> Value {
+        let ids = |tensor: &Tensor| tensor.to_vec2::<u32>().unwrap_or_default();
+        let mut request =
+            json!({"method": method, "ids": ids(&self.ids), "baseline": ids(&self.baseline), "target": TARGET});
+        request
+            .as_object_mut()
+            .into_iter()
+            .for_each(|all| all.extend(settings.as_object().cloned().unwrap_or_default()));
+        request
+    }
+
+    fn path(&self, settings: Value) -> Value {
+        self.request("LayerIntegratedGradients", settings)
+    }
+
+    fn without(&self, method: &str, settings: Value) -> Value {
+        let mut request = self.request(method, settings);
+        request["perturbations_per_eval"] = json!(TOGETHER);
+        request
+    }
+
+    fn integrated(&self, model: &SequenceClassifier) -> LayerIntegratedGradients {
+        LayerIntegratedGradients::new(model, "embeddings").baseline(&self.baseline)
+    }
+
+    /// A number for each token.
+    fn attribute(&self, method: &dyn Attribute) -> Outcome<Vec<f64>> {
+        let found = method.attribute_to(&(&self.ids).into(), &Target::Class(TARGET))?;
+        let found = found.tensor().to_dtype(DType::F64)?;
+        let of_tokens = if found.rank() == 3 { found.sum(2)? } else { found };
+        Ok(of_tokens.flatten_all()?.to_vec1()?)
+    }
+}
+
+/// Captum, in a process that answers requests.
+struct Captum {
+    process: Child,
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Captum {
+    fn start(python: &str, model: &Path) -> Outcome<Self> {
+        let threads = std::thread::available_parallelism()?;
+        let mut process = Command::new(python)
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/speed.py"))
+            .args(["--threads", &threads.to_string(), "--model"])
+            .arg(model)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let requests = process.stdin.take().ok_or("no input")?;
+        let answers = BufReader::new(process.stdout.take().ok_or("no output")?);
+        Ok(Self { process, requests, answers })
+    }
+
+    fn ask(&mut self, request: &Value) -> Outcome<Value> {
+        writeln!(self.requests, "{request}")?;
+        let mut line = String::new();
+        if self.answers.read_line(&mut line)? == 0 {
+            return Err("the other side failed".into());
+        }
+        Ok(serde_json::from_str(&line)?)
+    }
+}
+
+impl Drop for Captum {
+    fn drop(&mut self) {
+        // It waits for a request.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The most memory that this process had, on Linux.
+fn peak_bytes() -> Outcome<f64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no peak")?;
+    Ok(1024. * line.trim().trim_end_matches(" kB").parse::<f64>()?)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("?")
+}
+
+fn median(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    0.5 * (times[(times.len() - 1) / 2] + times[times.len() / 2])
+}
