@@ -102,7 +102,7 @@ impl Budget {
     /// held; `two` returns what a pass of two rows holds, if the model takes two.
     pub(super) fn plan(&self, total: usize, one: Footprint, two: impl FnOnce() -> Option<Footprint>) -> (usize, usize) {
         if let Some(rows) = self.rows {
-            return (rows, self.at_once(rows.saturating_mul(one.bytes())).clamp(1, self.most_workers()));
+            return (rows, self.most_workers());
         }
         let pass_bytes = CACHE_BYTES.min(self.bytes / MOST_WORKERS);
         if total.saturating_mul(one.bytes()) <= pass_bytes {
@@ -151,15 +151,16 @@ impl Budget {
         };
         let row = BYTES_PER_INPUT_BYTE * tensors.map(bytes).max().unwrap_or(0).max(1);
         match self.rows {
-            Some(rows) => (rows, self.at_once(rows.saturating_mul(row)).clamp(1, self.most_workers())),
+            Some(rows) => (rows, self.most_workers()),
             None => ((self.bytes / MOST_WORKERS / row).clamp(1, MOST_ROWS), self.most_workers()),
         }
     }
 
-    /// The most passes that may run at once.
+    /// The most passes that may run at once: one of rows that the user has chosen, which takes all cores by itself, so that
+    /// the weights of a large model are read once for all of them.
     fn most_workers(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
-        self.workers.unwrap_or_else(cores).clamp(1, MOST_WORKERS)
+        if self.rows.is_some() { 1 } else { self.workers.unwrap_or_else(cores).clamp(1, MOST_WORKERS) }
     }
 
     /// How many examples, each of `width` numbers, are sampled together: of each number four are kept.

@@ -40,7 +40,7 @@ pub(crate) struct Walk<'a, P, E> {
 }
 
 /// Folds the points of a block of lines, α ascending.
-pub(crate) trait Fold {
+pub(crate) trait Fold: Send {
     /// Whether activations are read as well as gradients.
     const READS_ACTIVATIONS: bool = false;
 
@@ -73,19 +73,20 @@ where
         allowing_single_rows(self.passes, |passes| refine(self, passes, Integrand::GradientTimesSlope))
     }
 
-    /// Evaluates every alpha on every line. Blocks of lines are independent and run on all cores. Within a
-    /// block the passes run in order of ascending alpha and are folded into one state. Sums are taken in
-    /// f64, point after point, so that neither the size of the passes nor the number of cores changes a number.
+    /// Evaluates every alpha on every line. Blocks of lines are independent and run on all cores; where they are fewer than
+    /// these, the passes of a block do. These are folded into one state in the order of ascending alpha. Sums are
+    /// taken in f64, point after point, so that neither the size of the passes nor the number of cores changes a number.
     pub(crate) fn fold<S: Fold>(&self, alphas: &[f64], start: impl Fn() -> S + Sync) -> Result<Integral> {
         allowing_single_rows(self.passes, |passes| {
             let count = self.lines.count();
             let (block, chunk) = self.lines.blocks(passes.rows, alphas.len());
             let mut totals = Totals::new(self.lines, alphas.len());
+            let (of_blocks, within) = passes.shared_by(count.div_ceil(block), alphas.len().div_ceil(chunk));
             let job = |index: usize| {
                 let lines = index * block..count.min((index + 1) * block);
-                self.walk(lines, alphas, chunk, start(), passes.rows)
+                self.walk(lines, alphas, chunk, start(), within)
             };
-            passes.run(count.div_ceil(block), job, |finished| totals.add(finished))?;
+            of_blocks.run(count.div_ceil(block), job, |finished| totals.add(finished))?;
             totals.finish()
         })
         .map_err(|error| match (alphas, error.kind()) {
@@ -100,24 +101,30 @@ where
         alphas: &[f64],
         chunk: usize,
         mut state: S,
-        rows: usize,
+        passes: Passes,
     ) -> Result<Finished> {
-        let path = (self.prepare)(&lines, rows)?;
-        let mut like = Vec::new();
-        for (index, alphas) in alphas.chunks(chunk).enumerate() {
+        let path = (self.prepare)(&lines, passes.rows)?;
+        let points = |index: usize| index * chunk..alphas.len().min((index + 1) * chunk);
+        let evaluate = |index: usize| {
+            let alphas = &alphas[points(index)];
             let sample = (self.evaluate)(path.points(alphas)?, &self.lines.at(&lines, alphas.len()))?;
             let (read, form) = (if S::READS_ACTIVATIONS { sample.activations } else { Vec::new() }, sample.gradients);
             let activations = read.iter().map(host).collect::<Result<Vec<_>>>()?;
             let gradients = form.iter().map(host).collect::<Result<Vec<_>>>()?;
-            for copy in 0..alphas.len() {
-                let activations = of_point(&activations, copy, alphas.len());
-                let gradients = of_point(&gradients, copy, alphas.len());
-                state.add(index * chunk + copy, &activations, &gradients);
+            Ok((points(index), activations, gradients, form))
+        };
+        let mut like = Vec::new();
+        passes.run(alphas.len().div_ceil(chunk), evaluate, |(points, activations, gradients, form)| {
+            for (copy, point) in points.clone().enumerate() {
+                let activations = of_point(&activations, copy, points.len());
+                let gradients = of_point(&gradients, copy, points.len());
+                state.add(point, &activations, &gradients);
             }
             if like.is_empty() {
                 like = form;
             }
-        }
+            Ok(())
+        })?;
         let mut values = state.finish();
         if self.scaled {
             for (values, differences) in values.iter_mut().zip(path.differences()?) {

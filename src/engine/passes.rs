@@ -43,6 +43,13 @@ impl Passes {
         Self { workers: self.workers.min(most).max(1), ..self }
     }
 
+    /// Those that run this many blocks, and those that run the passes of one: all workers are with the blocks or, where
+    /// these are fewer than the workers and than the passes of each, with the passes.
+    pub(crate) fn shared_by(self, blocks: usize, of_each: usize) -> (Self, Self) {
+        let alone = Self::of(self.rows);
+        if blocks < self.workers.min(of_each) { (alone, self) } else { (self, alone) }
+    }
+
     /// Runs the jobs `0..count` on the workers, and folds their results in the order of the jobs. A worker
     /// waits until its result has been folded, so no more results are held than there are workers.
     pub(crate) fn run<T: Send>(

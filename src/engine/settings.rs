@@ -129,8 +129,7 @@ macro_rules! setting {
         }
 
         /// The most rows (examples times steps) that one pass evaluates, at least 1; by default chosen
-        /// from the memory budget, which also decides how many passes run at once. It changes memory and speed, not the
-        /// numbers.
+        /// from the memory budget. It changes memory and speed, not the numbers.
         pub fn internal_batch_size(&self, rows: usize) -> Self {
             self.with_path(|path| path.budget.rows = Some(rows))
         }
@@ -197,8 +196,8 @@ macro_rules! setting {
             self.with_sampling(|sampling| sampling.seed = seed)
         }
 
-        /// The most rows that one pass evaluates, at least 1; by default chosen from the memory budget, which also decides
-        /// how many passes run at once. It changes memory and speed, not the numbers.
+        /// The most rows that one pass evaluates, at least 1; by default chosen from the memory budget. It changes
+        /// memory and speed, not the numbers.
         pub fn internal_batch_size(&self, rows: usize) -> Self {
             self.with_sampling(|sampling| sampling.budget.rows = Some(rows))
         }
@@ -341,8 +340,8 @@ macro_rules! setting {
         }
     };
     (setter passes) => {
-        /// The most rows that one pass evaluates, at least 1; by default chosen from the memory budget, which also decides
-        /// how many passes run at once. It changes memory and speed, not the numbers. Captum's `perturbations_per_eval` counts in batches instead.
+        /// The most rows that one pass evaluates, at least 1; by default chosen from the memory budget. It changes
+        /// memory and speed, not the numbers. Captum's `perturbations_per_eval` counts in batches instead.
         pub fn internal_batch_size(&self, rows: usize) -> Self {
             self.with_budget(|budget| budget.rows = Some(rows))
         }
