@@ -11,8 +11,10 @@ use crate::cores;
 /// Products of fewer multiplications than this are faster on one core.
 const ALONE: usize = 1 << 18;
 
-/// Products of fewer rows for each core are shared out by columns.
-const ROWS_OF_A_CORE: usize = 16;
+/// Products of fewer rows for each core are shared by columns.
+const MANY_ROWS: usize = 128;
+/// The columns of a core are a multiple of these, so that few vectors are not whole.
+const COLUMNS_TOGETHER: usize = 48;
 
 /// A matrix in a slice.
 #[derive(Clone, Copy)]
@@ -120,21 +122,15 @@ pub(super) fn multiply_into<T: Real>(a: &Matrix<T>, b: &Matrix<T>, mut out: Rows
         return Ok(());
     }
     let cores = if rows * columns * depth < ALONE { 1 } else { cores::free() };
-    if cores == 1 && T::in_tiles(a, b, &mut out, added) {
+    if cores > 1 {
+        return match rows >= MANY_ROWS * cores {
+            true => share_rows(a, b, out, added, cores),
+            false => share_columns(a, b, out, added, cores),
+        };
+    }
+    if T::in_tiles(a, b, &mut out, added) {
         return Ok(());
     }
-    if cores > 1 && rows >= ROWS_OF_A_CORE * cores {
-        let part = rows.div_ceil(cores);
-        let of_part = |(index, values): (usize, &mut [T])| {
-            let first = index * part;
-            let (rows, start) = (part.min(rows - first), first * a.row_stride);
-            let of_a = Matrix { values: &a.values[start..], rows, ..*a };
-            cores::beside_others(|| multiply_into(&of_a, b, Rows { values, stride: out.stride }, added))
-        };
-        let end = (rows - 1) * out.stride + columns;
-        return out.values[..end].par_chunks_mut(part * out.stride).enumerate().try_for_each(of_part);
-    }
-    let parallelism = if cores > 1 { Parallelism::Rayon(cores) } else { Parallelism::None };
     // SAFETY: every element of `a`, `b` and `out` is in its slice, `out` overlaps neither other; no slice is longer
     // than `isize::MAX`, so neither is a stride that leads to an element.
     unsafe {
@@ -157,8 +153,47 @@ pub(super) fn multiply_into<T: Real>(a: &Matrix<T>, b: &Matrix<T>, mut out: Rows
             false,
             false,
             false,
-            parallelism,
+            Parallelism::None,
         );
+    }
+    Ok(())
+}
+
+/// The product by parts of the rows, one for each core.
+fn share_rows<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: Rows<T>, added: bool, cores: usize) -> Result<()> {
+    let (stride, part) = (out.stride, a.rows.div_ceil(cores));
+    let of_part = |(index, values): (usize, &mut [T])| {
+        let first = index * part;
+        let of_a = Matrix { values: &a.values[first * a.row_stride..], rows: part.min(a.rows - first), ..*a };
+        cores::beside_others(|| multiply_into(&of_a, b, Rows { values, stride }, added))
+    };
+    let end = (a.rows - 1) * stride + b.columns;
+    out.values[..end].par_chunks_mut(part * stride).enumerate().try_for_each(of_part)
+}
+
+/// The product by parts of the columns, one for each core, which then reads only its part of the right matrix.
+fn share_columns<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: Rows<T>, added: bool, cores: usize) -> Result<()> {
+    let part = b.columns.div_ceil(cores).next_multiple_of(COLUMNS_TOGETHER);
+    let starts: Vec<usize> = (0..b.columns).step_by(part).collect();
+    let before = &*out.values;
+    let of_part = |first: &usize| {
+        let columns = part.min(b.columns - first);
+        let mut of_columns = vec![T::ZERO; a.rows * columns];
+        if added {
+            for (to, from) in of_columns.chunks_exact_mut(columns).zip(before.chunks(out.stride)) {
+                to.copy_from_slice(&from[*first..first + columns]);
+            }
+        }
+        let of_b = Matrix { values: &b.values[first * b.column_stride..], columns, ..*b };
+        let to = Rows { values: &mut of_columns, stride: columns };
+        cores::beside_others(|| multiply_into(a, &of_b, to, added)).map(|()| of_columns)
+    };
+    let parts = starts.par_iter().map(of_part).collect::<Result<Vec<_>>>()?;
+    for (first, part) in starts.iter().zip(parts) {
+        let columns = part.len() / a.rows;
+        for (to, from) in out.values.chunks_mut(out.stride).zip(part.chunks_exact(columns)) {
+            to[*first..first + columns].copy_from_slice(from);
+        }
     }
     Ok(())
 }
