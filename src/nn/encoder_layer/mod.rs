@@ -147,10 +147,12 @@ fn numbers<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     elements(storage.as_slice::<f32>()?, layout)
 }
 
-/// How many examples a chunk has, so that all have about as many.
+/// How many examples a chunk has, so that all have about as many, and two cores as many chunks.
 fn examples_of_a_chunk(batch: usize, tokens: usize) -> usize {
-    let chunks = batch.div_ceil((ROWS / tokens).max(1));
-    batch.div_ceil(chunks)
+    match batch.div_ceil((ROWS / tokens).max(1)) {
+        1 => batch,
+        chunks => batch.div_ceil(chunks.next_multiple_of(2)),
+    }
 }
 
 /// Runs `chunk` over the examples, from and to the numbers that each has, on the cores that are free.
