@@ -79,26 +79,27 @@ fn shape() -> RobertaShape {
 }
 
 /// What both sides do.
-struct Work<'a> {
+struct Work {
     name: String,
     /// The aim: the most of Captum's time that it may take.
     at_most: f64,
     /// Captum's side.
     request: Value,
-    ours: Box<dyn Fn() -> Outcome<Vec<f64>> + 'a>,
+    text: Text,
+    method: Box<dyn Attribute>,
     /// Whether both compute the same numbers.
     same: bool,
     rounds: usize,
 }
 
-impl Work<'_> {
+impl Work {
     fn measure(&self, captum: &mut Captum) -> Outcome<()> {
         let request = self.fastest(captum)?;
         let (mut here, mut there, mut apart) = (Vec::new(), Vec::new(), 0f64);
-        (self.ours)()?;
+        self.text.attribute(&*self.method)?;
         for _ in 0..self.rounds {
             let start = Instant::now();
-            let ours = (self.ours)()?;
+            let ours = self.text.attribute(&*self.method)?;
             here.push(start.elapsed().as_secs_f64() * 1e3);
             let answer = captum.ask(&request)?;
             there.push(answer["seconds"].as_f64().ok_or("no seconds")? * 1e3);
@@ -139,7 +140,7 @@ impl Work<'_> {
     }
 }
 
-fn works(model: &SequenceClassifier) -> Outcome<Vec<Work<'_>>> {
+fn works(model: &SequenceClassifier) -> Outcome<Vec<Work>> {
     let mut works = Vec::new();
     for tokens in [32, 8, 64, 128, 256] {
         let text = Text::of(tokens)?;
@@ -148,60 +149,54 @@ fn works(model: &SequenceClassifier) -> Outcome<Vec<Work<'_>>> {
             name: format!("path {tokens} tokens, {steps} steps"),
             at_most: 0.80,
             request: text.path(json!({"n_steps": steps})),
-            ours: Box::new(move || text.attribute(&text.integrated(model).n_steps(steps))),
+            method: Box::new(text.integrated(model).n_steps(steps)),
+            text,
             same: true,
             rounds: ROUNDS,
         });
     }
     let text = Text::of(TOKENS)?;
-    let of_walkthrough = text.path(json!({"n_steps": ITS_STEPS, "internal_batch_size": ITS_BATCH}));
-    let same = text.clone();
-    works.push(Work {
-        name: format!("walkthrough: {ITS_STEPS} steps, {ITS_BATCH} at once"),
-        at_most: 0.65,
-        request: of_walkthrough.clone(),
-        ours: Box::new(move || {
-            same.attribute(&same.integrated(model).n_steps(ITS_STEPS).internal_batch_size(ITS_BATCH))
-        }),
-        same: true,
+    let of_walkthrough = |name: String, at_most: f64, method: LayerIntegratedGradients, same: bool| Work {
+        name,
+        at_most,
+        request: text.path(json!({"n_steps": ITS_STEPS, "internal_batch_size": ITS_BATCH})),
+        method: Box::new(method),
+        text: text.clone(),
+        same,
         rounds: 1,
-    });
-    let settled = text.clone();
-    works.push(Work {
-        name: format!("tolerance: a delta below {DELTA} beside {ITS_STEPS} steps"),
-        at_most: 0.03,
-        request: of_walkthrough,
-        ours: Box::new(move || settled.attribute(&settled.integrated(model).tolerance(DELTA))),
-        same: false,
-        rounds: 1,
-    });
-    let (ablated, occluded, sampled) = (text.clone(), text.clone(), text);
-    works.push(Work {
-        name: format!("FeatureAblation of {TOKENS} tokens"),
+    };
+    let itself = text.integrated(model).n_steps(ITS_STEPS).internal_batch_size(ITS_BATCH);
+    works.push(of_walkthrough(format!("walkthrough: {ITS_STEPS} steps, {ITS_BATCH} at once"), 0.65, itself, true));
+    let settled = text.integrated(model).tolerance(DELTA);
+    let name = format!("tolerance: a delta below {DELTA} beside {ITS_STEPS} steps");
+    works.push(of_walkthrough(name, 0.03, settled, false));
+    let without = |name: String, request: Value, method: Box<dyn Attribute>, same: bool| Work {
+        name,
         at_most: 0.75,
-        request: ablated.without("FeatureAblation", json!({})),
-        ours: Box::new(move || ablated.attribute(&FeatureAblation::new(model).baseline(&ablated.baseline))),
-        same: true,
+        request,
+        method,
+        text: text.clone(),
+        same,
         rounds: ROUNDS,
-    });
-    works.push(Work {
-        name: format!("Occlusion of {WINDOW} of {TOKENS} tokens"),
-        at_most: 0.75,
-        request: occluded.without("Occlusion", json!({"window": WINDOW})),
-        ours: Box::new(move || occluded.attribute(&Occlusion::new(model, WINDOW).baseline(&occluded.baseline))),
-        same: true,
-        rounds: ROUNDS,
-    });
-    works.push(Work {
-        name: format!("KernelShap, {COALITIONS} coalitions of {TOKENS} tokens"),
-        at_most: 0.75,
-        request: sampled.without("KernelShap", json!({"n_samples": COALITIONS})),
-        ours: Box::new(move || {
-            sampled.attribute(&KernelShap::new(model).n_samples(COALITIONS).baseline(&sampled.baseline))
-        }),
-        same: false,
-        rounds: ROUNDS,
-    });
+    };
+    works.push(without(
+        format!("FeatureAblation of {TOKENS} tokens"),
+        text.without("FeatureAblation", json!({})),
+        Box::new(FeatureAblation::new(model).baseline(&text.baseline)),
+        true,
+    ));
+    works.push(without(
+        format!("Occlusion of {WINDOW} of {TOKENS} tokens"),
+        text.without("Occlusion", json!({"window": WINDOW})),
+        Box::new(Occlusion::new(model, WINDOW).baseline(&text.baseline)),
+        true,
+    ));
+    works.push(without(
+        format!("KernelShap, {COALITIONS} coalitions of {TOKENS} tokens"),
+        text.without("KernelShap", json!({"n_samples": COALITIONS})),
+        Box::new(KernelShap::new(model).n_samples(COALITIONS).baseline(&text.baseline)),
+        false,
+    ));
     Ok(works)
 }
 

@@ -24,9 +24,10 @@ use crate::seed::Seed;
 ///   equal every baseline of an example get 0 and are left out, as in shap; n counts the others, and examples that differ
 ///   in the same features get the same coalitions. Where 2ⁿ samples are allowed, all coalitions are taken: the numbers are
 ///   the exact Shapley values, and their standard errors 0.
-/// * **Differs from Captum** in five ways. Features that equal every baseline are left out. Coalitions are drawn in pairs, each with its complement, and the outer sizes are
-///   enumerated if the samples allow it, so that fewer samples do; [`paired(false)`](Self::paired) draws them one by one,
-///   as Captum does, and so do fewer than 4n samples. The numbers add up exactly;
+/// * **Differs from Captum** in five ways. Features that equal every baseline are left out. Coalitions are drawn in pairs,
+///   each with its complement, and the outer sizes are enumerated if the samples allow it, so that fewer samples do;
+///   [`paired(false)`](Self::paired) draws them one by one, as Captum does, and so do fewer than 4n samples. The numbers
+///   add up exactly;
 ///   [`captum_rules(true)`](Self::captum_rules) gives the empty and the full coalition a weight of 10⁶ instead. Where the
 ///   samples do not determine the regression (fewer than 1.5n), its matrix is replaced by its expectation: the numbers
 ///   are right in the mean and their errors large, where Captum's are the shortest of the many that fit. Several

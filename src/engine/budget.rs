@@ -102,7 +102,7 @@ impl Budget {
     /// held; `two` returns what a pass of two rows holds, if the model takes two.
     pub(super) fn plan(&self, total: usize, one: Footprint, two: impl FnOnce() -> Option<Footprint>) -> (usize, usize) {
         if let Some(rows) = self.rows {
-            return (rows, self.most_workers());
+            return (rows, 1);
         }
         let pass_bytes = CACHE_BYTES.min(self.bytes / MOST_WORKERS);
         if total.saturating_mul(one.bytes()) <= pass_bytes {
@@ -138,9 +138,11 @@ impl Budget {
         rows.min(self.rows.unwrap_or(MOST_ROWS)).max(1)
     }
 
-    /// How many rows of these tensors a pass without a graph takes where several such passes run at once, and how many
-    /// do.
-    pub(super) fn several_passes<'t>(&self, tensors: impl Iterator<Item = &'t Tensor>) -> (usize, usize) {
+    /// How many rows of these tensors a pass without a graph takes where several such passes run at once.
+    pub(super) fn rows_of_several_passes<'t>(&self, tensors: impl Iterator<Item = &'t Tensor>) -> usize {
+        if let Some(rows) = self.rows {
+            return rows;
+        }
         let bytes = |tensor: &Tensor| {
             let row = tensor.elem_count() / tensor.dims()[0].max(1);
             row * if tensor.dtype().is_int() && tensor.rank() > 1 {
@@ -149,16 +151,13 @@ impl Budget {
                 tensor.dtype().size_in_bytes()
             }
         };
-        let row = BYTES_PER_INPUT_BYTE * tensors.map(bytes).max().unwrap_or(0).max(1);
-        match self.rows {
-            Some(rows) => (rows, self.most_workers()),
-            None => ((self.bytes / MOST_WORKERS / row).clamp(1, MOST_ROWS), self.most_workers()),
-        }
+        let row = tensors.map(bytes).max().unwrap_or(0).max(1);
+        (self.bytes / MOST_WORKERS / BYTES_PER_INPUT_BYTE / row).clamp(1, MOST_ROWS)
     }
 
-    /// The most passes that may run at once: one of rows that the user has chosen, which takes all cores by itself, so that
-    /// the weights of a large model are read once for all of them.
-    fn most_workers(&self) -> usize {
+    /// How many passes run at once. One of rows that the user has chosen takes all cores by itself, so that the weights of a
+    /// large model are read once for all of them.
+    pub(super) fn most_workers(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
         if self.rows.is_some() { 1 } else { self.workers.unwrap_or_else(cores).clamp(1, MOST_WORKERS) }
     }

@@ -34,8 +34,7 @@ impl Passes {
 
     /// Passes without a graph over rows of these tensors, on all cores.
     pub(crate) fn without_graph<'t>(budget: &Budget, tensors: impl Iterator<Item = &'t Tensor>) -> Self {
-        let (rows, workers) = budget.several_passes(tensors);
-        Self { rows, workers }
+        Self { rows: budget.rows_of_several_passes(tensors), workers: budget.most_workers() }
     }
 
     /// The same with at most this many workers.

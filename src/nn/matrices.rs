@@ -13,8 +13,6 @@ const ALONE: usize = 1 << 18;
 
 /// Products of fewer rows for each core are shared by columns.
 const MANY_ROWS: usize = 128;
-/// The columns of a core are a multiple of these, so that few vectors are not whole.
-const COLUMNS_TOGETHER: usize = 48;
 
 /// A matrix in a slice.
 #[derive(Clone, Copy)]
@@ -173,7 +171,7 @@ fn share_rows<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: Rows<T>, added: bool, 
 
 /// The product by parts of the columns, one for each core, which then reads only its part of the right matrix.
 fn share_columns<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: Rows<T>, added: bool, cores: usize) -> Result<()> {
-    let part = b.columns.div_ceil(cores).next_multiple_of(COLUMNS_TOGETHER);
+    let part = b.columns.div_ceil(cores).next_multiple_of(tiles::COLUMNS);
     let starts: Vec<usize> = (0..b.columns).step_by(part).collect();
     let before = &*out.values;
     let of_part = |first: &usize| {

@@ -15,7 +15,7 @@ use super::matrices::{Matrix, Rows};
 /// The most vectors side by side in a tile.
 const VECTORS: usize = 3;
 /// The most columns of a tile, for vectors of 64 bytes.
-const COLUMNS: usize = VECTORS * 16;
+pub(super) const COLUMNS: usize = VECTORS * 16;
 /// The terms that are added before a tile's sums are written. The vectors that they read stay in the second cache.
 const TERMS: usize = 1024;
 /// The panels, each of the columns of a tile, that are copied before they are read.
