@@ -17,9 +17,14 @@ pub(crate) fn beside_others<T>(work: impl FnOnce() -> T) -> T {
 
 /// The cores that a computation on this thread may use.
 pub(crate) fn free() -> usize {
+    if SHARED.get() { 1 } else { all() }
+}
+
+/// All cores.
+pub(crate) fn all() -> usize {
     // candle asks the system each time, which takes longer than a small product.
     static ALL: OnceLock<usize> = OnceLock::new();
-    if SHARED.get() { 1 } else { *ALL.get_or_init(candle_core::utils::get_num_threads) }
+    *ALL.get_or_init(candle_core::utils::get_num_threads)
 }
 
 #[cfg(test)]

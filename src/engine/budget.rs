@@ -1,17 +1,17 @@
 //! How much a call may hold at once.
 
-use std::num::NonZero;
-
 use candle_core::Tensor;
 
 use super::kronrod::NODES;
+use crate::cores;
 use crate::error::{Result, bail};
 use crate::model::Inputs;
 
 /// At most this many passes run at once; the budget is divided by it.
 const MOST_WORKERS: usize = 8;
-/// How many bytes one pass should keep, so that its backward finds them in the processor's cache.
-const CACHE_BYTES: usize = 2 << 20;
+/// How many bytes one pass should keep, so that its backward finds them in the processor's cache, and the next pass in
+/// memory that the system need not give again.
+const CACHE_BYTES: usize = 512 << 10;
 /// A pass holds its activations, their gradients and intermediate results: this many times its graph.
 const BYTES_PER_GRAPH_BYTE: usize = 3;
 /// The rows for which a layer that keeps its own intermediate results reads its weights once, where they fit.
@@ -158,8 +158,7 @@ impl Budget {
     /// How many passes run at once. One of rows that the user has chosen takes all cores by itself, so that the weights of a
     /// large model are read once for all of them.
     pub(super) fn most_workers(&self) -> usize {
-        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
-        if self.rows.is_some() { 1 } else { self.workers.unwrap_or_else(cores).clamp(1, MOST_WORKERS) }
+        if self.rows.is_some() { 1 } else { self.workers.unwrap_or_else(cores::all).clamp(1, MOST_WORKERS) }
     }
 
     /// How many examples, each of `width` numbers, are sampled together: of each number four are kept.

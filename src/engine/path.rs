@@ -4,6 +4,7 @@ use candle_core::{DType, Tensor};
 
 use super::host::{difference, host};
 use crate::error::Result;
+use crate::nn;
 
 /// The straight lines of a block from `from` to `to`, for each attributed tensor `[lines, ...]`.
 pub(crate) struct Path {
@@ -76,7 +77,7 @@ impl Path {
                 let ends = Tensor::stack(&[from.flatten_all()?, difference.flatten_all()?], 0)?;
                 let factors: Vec<f64> = alphas.iter().flat_map(|&alpha| [1., alpha]).collect();
                 let factors = Tensor::from_vec(factors, (alphas.len(), 2), ends.device())?.to_dtype(ends.dtype())?;
-                Ok(factors.matmul(&ends)?.reshape(shape)?.to_dtype(like.dtype())?)
+                Ok(nn::product(&factors, &ends)?.reshape(shape)?.to_dtype(like.dtype())?)
             })
             .collect()
     }

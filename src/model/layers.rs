@@ -191,6 +191,11 @@ impl Layers {
         !self.training && self.rule.is_none() && !self.taps.keys().any(is_inside)
     }
 
+    /// Whether something is to be done with the tensor at this place.
+    pub(crate) fn is_tapped(&self, place: &Place) -> bool {
+        self.taps.contains_key(place)
+    }
+
     /// Notes that a block keeps this many bytes for its backward.
     pub(crate) fn keep(&mut self, bytes: usize) {
         self.kept += bytes;

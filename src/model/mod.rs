@@ -4,6 +4,7 @@ mod from_layer;
 mod from_rows;
 mod inputs;
 mod into_model;
+mod joined;
 mod layers;
 mod picked;
 pub mod pickle;

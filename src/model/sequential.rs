@@ -5,6 +5,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor, ToUsize2, Var};
 
+use super::joined::joined;
 use super::{Inputs, Layers, Model};
 use crate::error::{Result, bail, error};
 use crate::file::{cannot_write, write_whole};
@@ -275,9 +276,12 @@ impl Model for Sequential {
                 x.dtype()
             )
         }
-        let mut x = x.clone();
-        for (name, layer) in &self.layers {
-            x = layers.apply(name, layer, &x)?;
+        let (mut x, mut rest) = (x.clone(), self.layers.as_slice());
+        while let [(name, layer), others @ ..] = rest {
+            (x, rest) = match joined(rest, &x, layers)? {
+                Some((output, count)) => (output, &rest[count..]),
+                None => (layers.apply(name, layer, &x)?, others),
+            };
         }
         Ok(x)
     }

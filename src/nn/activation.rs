@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Module, Result, Shape, Tensor};
 
 use super::block::{Block, Operation, only};
-use super::exponential::{self, exp, vectorized};
+use super::exponential::{self, exp, exp_m1, ln_1p, tanh, vectorized};
 use super::on_cpu::{elements, is_fusible, unsupported, widened};
 use crate::error::bail;
 
@@ -123,35 +123,33 @@ impl Activation {
         }
     }
 
-    /// Whether the derivative is told by the input, not by the output.
-    fn tells_by_input(self) -> bool {
-        matches!(self, Activation::Gelu | Activation::LeakyRelu { .. } | Activation::Elu { .. })
-    }
-
-    /// The derivative: from the output `y`, or from the input `x` for kinds whose output does not determine it.
-    fn derivative(self, x_or_y: f64) -> f64 {
-        let y = x_or_y;
+    fn derivative(self, x: f64) -> f64 {
         match self {
-            Activation::Relu => f64::from(u8::from(y > 0.)),
+            Activation::Relu => f64::from(u8::from(x > 0.)),
             Activation::LeakyRelu { slope } => {
-                if x_or_y > 0. {
+                if x > 0. {
                     1.
                 } else {
                     slope
                 }
             }
             Activation::Elu { alpha } => {
-                if x_or_y > 0. {
+                if x > 0. {
                     1.
                 } else {
-                    alpha * x_or_y.exp()
+                    alpha * x.exp()
                 }
             }
-            Activation::Sigmoid => y * (1. - y),
-            Activation::Tanh => 1. - y * y,
-            Activation::Softplus => -(-y).exp_m1(),
+            Activation::Sigmoid => {
+                let y = self.value(x);
+                y * (1. - y)
+            }
+            Activation::Tanh => {
+                let y = x.tanh();
+                1. - y * y
+            }
+            Activation::Softplus => -(-self.value(x)).exp_m1(),
             Activation::Gelu => {
-                let x = x_or_y;
                 let density = (-0.5 * x * x).exp() / (2. * std::f64::consts::PI).sqrt();
                 normal_distribution(x) + x * density
             }
@@ -171,47 +169,93 @@ pub(crate) trait Pointwise: Send + Sync {
 
 impl Pointwise for Activation {
     fn replace(&self, values: &mut [f32], slopes: Option<&mut [f32]>) {
-        let kind = *self;
-        match kind {
-            Activation::Relu => pointwise(
-                values,
-                slopes,
+        self.run(Replace { values, slopes });
+    }
+}
+
+/// A loop over a function of a number that also gives its derivative. The function is a closure that is always inlined:
+/// any other is called for each number, and not vectorised.
+trait Loop {
+    fn run(self, function: impl Fn(f32) -> (f32, f32));
+}
+
+struct Replace<'a> {
+    values: &'a mut [f32],
+    slopes: Option<&'a mut [f32]>,
+}
+
+impl Loop for Replace<'_> {
+    #[inline(always)]
+    fn run(self, function: impl Fn(f32) -> (f32, f32)) {
+        pointwise(self.values, self.slopes, function);
+    }
+}
+
+/// Multiplies gradients by the derivative at these numbers.
+struct Scale<'a> {
+    gradients: &'a mut [f32],
+    at: &'a [f32],
+}
+
+impl Loop for Scale<'_> {
+    #[inline(always)]
+    fn run(self, function: impl Fn(f32) -> (f32, f32)) {
+        vectorized(
+            #[inline(always)]
+            || {
+                for (gradient, x) in self.gradients.iter_mut().zip(self.at) {
+                    *gradient *= function(*x).1;
+                }
+            },
+        );
+    }
+}
+
+impl Activation {
+    fn run(self, work: impl Loop) {
+        match self {
+            Activation::Relu => work.run(
                 #[inline(always)]
-                |x| (relu(x), f32::from(u8::from(x > 0.))),
+                |x| (relu(x), if x > 0. { 1. } else { 0. }),
             ),
-            Activation::Sigmoid => pointwise(
-                values,
-                slopes,
+            Activation::LeakyRelu { slope } => {
+                let slope = slope as f32;
+                work.run(
+                    #[inline(always)]
+                    move |x| if x <= 0. { (slope * x, slope) } else { (x, 1.) },
+                );
+            }
+            Activation::Elu { alpha } => {
+                let alpha = alpha as f32;
+                work.run(
+                    #[inline(always)]
+                    move |x| {
+                        let below = alpha * exp_m1(x);
+                        if x <= 0. { (below, below + alpha) } else { (x, 1.) }
+                    },
+                );
+            }
+            Activation::Sigmoid => work.run(
                 #[inline(always)]
                 |x| {
                     let y = sigmoid(x);
                     (y, y * (1. - y))
                 },
             ),
-            Activation::Gelu => pointwise(
-                values,
-                slopes,
+            Activation::Tanh => work.run(
                 #[inline(always)]
                 |x| {
-                    let (y, slope) = gelu(x);
-                    (y, slope)
+                    let y = tanh(x);
+                    (y, 1. - y * y)
                 },
             ),
-            _ if slopes.is_none() => pointwise(
-                values,
-                None,
+            Activation::Softplus => work.run(
                 #[inline(always)]
-                |x| (kind.value(f64::from(x)) as f32, 0.),
+                |x| (x.max(0.) + ln_1p(exp(-x.abs())), sigmoid(x)),
             ),
-            _ => pointwise(
-                values,
-                slopes,
+            Activation::Gelu => work.run(
                 #[inline(always)]
-                |x| {
-                    let y = kind.value(f64::from(x));
-                    let known = if kind.tells_by_input() { f64::from(x) } else { y };
-                    (y as f32, kind.derivative(known) as f32)
-                },
+                |x| gelu(x),
             ),
         }
     }
@@ -255,19 +299,6 @@ pub(crate) fn pointwise(values: &mut [f32], slopes: Option<&mut [f32]>, function
     );
 }
 
-/// Multiplies gradients by the derivative, which is told by these numbers.
-#[inline(always)]
-fn scale(gradients: &mut [f32], known: &[f32], derivative: impl Fn(f32) -> f32) {
-    vectorized(
-        #[inline(always)]
-        || {
-            for (gradient, known) in gradients.iter_mut().zip(known) {
-                *gradient *= derivative(*known);
-            }
-        },
-    );
-}
-
 struct Applied(Activation);
 
 impl CustomOp1 for Applied {
@@ -291,9 +322,8 @@ impl CustomOp1 for Applied {
         Ok((storage, layout.shape().clone()))
     }
 
-    fn bwd(&self, arg: &Tensor, res: &Tensor, grad_res: &Tensor) -> Result<Option<Tensor>> {
-        let known = if self.0.tells_by_input() { arg } else { res };
-        known.detach().apply_op2_no_bwd(&grad_res.contiguous()?, &PointwiseGradient(self.0)).map(Some)
+    fn bwd(&self, arg: &Tensor, _res: &Tensor, grad_res: &Tensor) -> Result<Option<Tensor>> {
+        arg.detach().apply_op2_no_bwd(&grad_res.contiguous()?, &PointwiseGradient(self.0)).map(Some)
     }
 }
 
@@ -306,40 +336,21 @@ impl CustomOp2 for PointwiseGradient {
 
     fn cpu_fwd(
         &self,
-        known: &CpuStorage,
-        known_layout: &Layout,
+        at: &CpuStorage,
+        at_layout: &Layout,
         grad: &CpuStorage,
         grad_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let kind = self.0;
-        let storage = match (known, grad) {
-            (CpuStorage::F32(known), CpuStorage::F32(grad)) => {
-                let (known, mut grad) = (elements(known, known_layout)?, elements(grad, grad_layout)?.to_vec());
-                match kind {
-                    Activation::Sigmoid => scale(
-                        &mut grad,
-                        known,
-                        #[inline(always)]
-                        |y| y * (1. - y),
-                    ),
-                    Activation::Gelu => scale(
-                        &mut grad,
-                        known,
-                        #[inline(always)]
-                        |x| gelu(x).1,
-                    ),
-                    _ => scale(
-                        &mut grad,
-                        known,
-                        #[inline(always)]
-                        |known| kind.derivative(f64::from(known)) as f32,
-                    ),
-                }
-                CpuStorage::F32(grad)
+        let storage = match (at, grad) {
+            (CpuStorage::F32(at), CpuStorage::F32(grad)) => {
+                let mut gradients = elements(grad, grad_layout)?.to_vec();
+                kind.run(Scale { gradients: &mut gradients, at: elements(at, at_layout)? });
+                CpuStorage::F32(gradients)
             }
-            (CpuStorage::F64(known), CpuStorage::F64(grad)) => {
-                let pairs = elements(known, known_layout)?.iter().zip(elements(grad, grad_layout)?);
-                CpuStorage::F64(pairs.map(|(&k, &g)| kind.derivative(k) * g).collect())
+            (CpuStorage::F64(at), CpuStorage::F64(grad)) => {
+                let pairs = elements(at, at_layout)?.iter().zip(elements(grad, grad_layout)?);
+                CpuStorage::F64(pairs.map(|(&x, &g)| kind.derivative(x) * g).collect())
             }
             (other, _) => return unsupported(other),
         };
@@ -377,6 +388,25 @@ mod tests {
             }
             let nan = Tensor::new(&[f64::NAN], &Device::Cpu).unwrap();
             assert!(kind.composed(&nan).unwrap().to_vec1::<f64>().unwrap()[0].is_nan(), "{kind:?}");
+        }
+    }
+    #[test]
+    fn numbers_and_slopes_in_f32_are_those_in_f64() {
+        for kind in ALL {
+            for step in -9_000..=9_000 {
+                let x = step as f32 / 301.;
+                let (mut y, mut slope) = ([x], [0.]);
+                kind.replace(&mut y, Some(&mut slope));
+                let wide = f64::from(x);
+                for (got, right) in [(y[0], kind.value(wide)), (slope[0], kind.derivative(wide))] {
+                    let allowed = 5e-7 * right.abs().clamp(0.5, 1e3);
+                    assert!((f64::from(got) - right).abs() <= allowed, "{kind:?} of {x}: {got} and {right}");
+                }
+            }
+            let (mut y, mut slope) = ([f32::NAN, 200., -200.], [0.; 3]);
+            kind.replace(&mut y, Some(&mut slope));
+            assert!(y[0].is_nan(), "{kind:?}");
+            assert_eq!(y[1..], [200., -200.].map(|x| kind.value(x) as f32), "{kind:?}");
         }
     }
 }

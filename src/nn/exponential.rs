@@ -15,8 +15,20 @@ pub(super) fn vectorized<T>(work: impl FnOnce() -> T) -> T {
 /// eˣ, to 2 in the last digit; 0 instead of numbers below 1e-37, ∞ above the largest.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
-    /// The coefficients of eʳ for |r| up to ln 2 / 2, to 2e-9.
-    const SERIES: [f32; 7] = [1., 1., 0.499_999_9, 0.166_664_2, 0.041_668_233, 0.008_374_899, 0.001_383_674_2];
+    let (power, beyond) = parts_of_exp(x);
+    // In two steps, as 2¹²⁸ has no place among the numbers.
+    let half = power >> 1;
+    let value = (1. + beyond) * two_to(half) * two_to(power.wrapping_sub(half));
+    let value = if x < -85. { 0. } else { value };
+    let value = if x > 88.722_83 { f32::INFINITY } else { value };
+    if x.is_nan() { x } else { value }
+}
+
+/// A whole number n and eʳ − 1 for the rest r, of which x is n · ln 2 + r.
+#[inline(always)]
+fn parts_of_exp(x: f32) -> (i32, f32) {
+    /// The coefficients of eʳ from r on, for |r| up to ln 2 / 2, to 2e-9.
+    const SERIES: [f32; 6] = [1., 0.499_999_9, 0.166_664_2, 0.041_668_233, 0.008_374_899, 0.001_383_674_2];
     /// Adding it rounds to a whole number, which is then in the last bits.
     const ROUNDING: f32 = 12_582_912.;
     /// ln 2 in two parts, of which the first times a small whole number is exact.
@@ -24,17 +36,44 @@ pub(super) fn exp(x: f32) -> f32 {
     let rounded = x * std::f32::consts::LOG2_E + ROUNDING;
     let power = rounded - ROUNDING;
     let rest = (x - power * LN_2[0]) - power * LN_2[1];
-    let [zeroth, first, second, third, fourth, fifth, sixth] = SERIES;
-    let sum =
-        zeroth + rest * (first + rest * (second + rest * (third + rest * (fourth + rest * (fifth + rest * sixth)))));
-    let power = rounded.to_bits().wrapping_sub(ROUNDING.to_bits()) as i32;
-    // In two steps, as 2¹²⁸ has no place among the numbers.
-    let half = power >> 1;
-    let two_to = |power: i32| f32::from_bits((power.wrapping_add(127) as u32) << 23);
-    let value = sum * two_to(half) * two_to(power.wrapping_sub(half));
-    let value = if x < -85. { 0. } else { value };
-    let value = if x > 88.722_83 { f32::INFINITY } else { value };
+    let [first, second, third, fourth, fifth, sixth] = SERIES;
+    let beyond = rest * (first + rest * (second + rest * (third + rest * (fourth + rest * (fifth + rest * sixth)))));
+    (rounded.to_bits().wrapping_sub(ROUNDING.to_bits()) as i32, beyond)
+}
+
+#[inline(always)]
+fn two_to(power: i32) -> f32 {
+    f32::from_bits((power.wrapping_add(127) as u32) << 23)
+}
+
+/// eˣ − 1, to 3 in the last digit.
+#[inline(always)]
+pub(super) fn exp_m1(x: f32) -> f32 {
+    let (power, beyond) = parts_of_exp(x);
+    let scale = two_to(power);
+    let value = scale * beyond + (scale - 1.);
+    let value = if x < -17. { -1. } else { value };
+    let value = if x > 88. { exp(x) } else { value };
     if x.is_nan() { x } else { value }
+}
+
+/// ln(1 + x) for x from 0 to 1, to 2 in the last digit.
+#[inline(always)]
+pub(super) fn ln_1p(x: f32) -> f32 {
+    // 2 · artanh(s) for s up to 1/3, by its series.
+    let s = x / (2. + x);
+    let mut series = 0.;
+    for odd in [15., 13., 11., 9., 7., 5., 3.] {
+        series = (series + 1. / odd) * (s * s);
+    }
+    2. * s * (1. + series)
+}
+
+/// The hyperbolic tangent, to 4 in the last digit.
+#[inline(always)]
+pub(super) fn tanh(x: f32) -> f32 {
+    let beyond = exp_m1(-2. * x.abs());
+    (-beyond / (2. + beyond)).copysign(x)
 }
 
 /// Φ(x), the share of the normal distribution below x, to 1e-7, and its density φ(x).
@@ -120,6 +159,31 @@ mod tests {
         assert_eq!([exp(0.), exp(-100.), exp(f32::NEG_INFINITY), exp(-1e30)], [1., 0., 0., 0.]);
         assert_eq!([exp(89.), exp(f32::INFINITY), exp(1e30)], [f32::INFINITY; 3]);
         assert!(exp(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn the_functions_made_of_exponentials_are_right_to_the_last_digits() {
+        for step in -200_000..=88_000 {
+            let x = step as f32 / 1000.;
+            let wide = f64::from(x);
+            for (name, got, right) in
+                [("exp_m1", exp_m1(x), wide.exp_m1()), ("exp_m1", exp_m1(x / 1e4), f64::from(x / 1e4).exp_m1())]
+            {
+                assert!((f64::from(got) - right).abs() <= 3.6e-7 * right.abs(), "{name} at {x}: {got} and {right}");
+            }
+            for x in [x / 10., x / 1e5] {
+                let right = f64::from(x).tanh();
+                assert!((f64::from(tanh(x)) - right).abs() <= 4.8e-7 * right.abs(), "tanh({x}) is not {}", tanh(x));
+            }
+        }
+        for step in 0..=100_000 {
+            let x = step as f32 / 100_000.;
+            let right = f64::from(x).ln_1p();
+            assert!((f64::from(ln_1p(x)) - right).abs() <= 2.4e-7 * right, "{x}: {} and {right}", ln_1p(x));
+        }
+        assert_eq!([exp_m1(0.), exp_m1(f32::NEG_INFINITY), exp_m1(f32::INFINITY)], [0., -1., f32::INFINITY]);
+        assert_eq!([tanh(0.), tanh(f32::NEG_INFINITY), tanh(f32::INFINITY)], [0., -1., 1.]);
+        assert!(exp_m1(f32::NAN).is_nan() && tanh(f32::NAN).is_nan());
     }
 
     #[test]

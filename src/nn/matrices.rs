@@ -197,7 +197,7 @@ fn share_columns<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: Rows<T>, added: boo
 }
 
 /// The product over the last two axes of two tensors with the same axes before them.
-pub(super) fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+pub(crate) fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let fits = match (a.dims(), b.dims()) {
         ([of_a @ .., _, depth], [of_b @ .., rows, _]) => of_a == of_b && depth == rows,
         _ => false,

@@ -7,7 +7,6 @@
 mod additions;
 mod attention;
 mod dense;
-mod held;
 mod norm;
 mod parameters;
 mod room;

@@ -8,9 +8,9 @@ use super::EncoderLayer;
 use super::additions::Additions;
 use super::attention::Heads;
 use super::dense::{Dense, Weights};
-use super::held::held;
 use super::norm::Norm;
 use super::room::{Kept, Room, sized};
+use crate::nn::held::held;
 use crate::nn::sum::add;
 use crate::nn::{LayerNorm, Linear, Pointwise};
 

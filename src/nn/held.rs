@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use candle_core::{CpuStorage, Error, Layout, Result, Storage, Tensor};
 
-use crate::nn::on_cpu::elements;
+use super::on_cpu::elements;
 
 /// A tensor's numbers, which nobody can change as long as this lives.
 pub(super) struct Held<'a, S> {
