@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::sync::OnceLock;
 
+use rayon::prelude::*;
+
 thread_local! {
     static SHARED: Cell<bool> = const { Cell::new(false) };
 }
@@ -27,9 +29,40 @@ pub(crate) fn all() -> usize {
     *ALL.get_or_init(candle_core::utils::get_num_threads)
 }
 
+/// Runs `work` on all parts, on the cores that are free.
+pub(crate) fn each<P: Send, E: Send>(
+    parts: impl Iterator<Item = P>,
+    work: impl Fn(P) -> Result<(), E> + Sync,
+) -> Result<(), E> {
+    if free() == 1 {
+        return parts.map(work).collect();
+    }
+    let parts: Vec<P> = parts.collect();
+    parts.into_par_iter().try_for_each(|part| beside_others(|| work(part)))
+}
+
+/// How many numbers each core gets of so many.
+pub(crate) fn share(numbers: usize) -> usize {
+    numbers.div_ceil(free()).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_are_shared_and_the_first_failure_is_told() {
+        let mut numbers = vec![1; 1000];
+        each(numbers.chunks_mut(share(1000)), |part| {
+            assert_eq!(free(), 1);
+            part.iter_mut().for_each(|number| *number += 1);
+            Ok::<_, ()>(())
+        })
+        .unwrap();
+        assert_eq!(numbers, vec![2; 1000]);
+        assert_eq!(each([1, 2].into_iter(), |part| if part == 2 { Err(part) } else { Ok(()) }), Err(2));
+        assert_eq!(beside_others(|| share(1000)), 1000);
+    }
 
     #[test]
     fn who_works_beside_others_has_one_core() {

@@ -1,11 +1,14 @@
 //! Layer normalisation with a backward; candle's own fused form has none.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Error, Layout, Module, Result, Shape, Storage, Tensor, Var};
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, D, Error, Layout, Module, Result, Shape, Storage, Tensor, Var,
+};
 
 use super::block::{Block, Operation, only};
 use super::exponential::vectorized;
 use super::lanes::{sum_of, sum_of_two};
 use super::on_cpu::{elements, is_fusible, map_storage, unsupported, widened};
+use super::sum::add;
 use crate::error::bail;
 
 /// y = (x − mean) / √(variance + ε) · weight + bias over the last axis.
@@ -127,7 +130,13 @@ impl LayerNorm {
 impl Module for LayerNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.check(x)?;
-        Ok(Self::composed_of(x, self.weight.as_tensor(), self.bias.as_deref(), self.eps, true, false)?)
+        match &self.bias {
+            Some(bias) if is_fusible(x) => {
+                let tracked = Tracked { eps: self.eps };
+                x.contiguous()?.apply_op3(&self.weight.contiguous()?, &bias.contiguous()?, tracked)
+            }
+            bias => Ok(Self::composed_of(x, self.weight.as_tensor(), bias.as_deref(), self.eps, true, false)?),
+        }
     }
 }
 
@@ -160,42 +169,127 @@ impl CustomOp1 for Fused {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let Fused { weight, bias, eps } = self;
-        let width = weight.elem_count();
         let elsewhere = || Error::Msg("the weights of a layer norm are not on the CPU as its input is".to_string());
-        let (weight, weight_layout) = weight.storage_and_layout();
+        let (weight, weight_layout) = self.weight.storage_and_layout();
         let Storage::Cpu(weight) = &*weight else { return Err(elsewhere()) };
-        let scaled: Result<CpuStorage> = map_storage!(storage, weight, |x, weight| {
-            let (x, weight) = (elements(x, layout)?, elements(weight, weight_layout)?);
-            let mut result = x.to_vec();
-            vectorized(
-                #[inline(always)]
-                || {
-                    for row in result.chunks_exact_mut(width) {
-                        let (mean, inverse) = moments(row, *eps);
-                        let (mean, inverse) = (mean as Real, inverse as Real);
-                        for (x, weight) in row.iter_mut().zip(weight) {
-                            *x = (*x - mean) * inverse * weight;
-                        }
-                    }
-                },
-            );
-            result
-        });
-        let Some(bias) = bias else { return Ok((scaled?, layout.shape().clone())) };
+        let scaled = scaled((storage, layout), (weight, weight_layout), self.eps)?;
+        let Some(bias) = &self.bias else { return Ok((scaled, layout.shape().clone())) };
         let (bias, bias_layout) = bias.storage_and_layout();
         let Storage::Cpu(bias) = &*bias else { return Err(elsewhere()) };
-        let shifted: Result<CpuStorage> = map_storage!(&scaled?, bias, |scaled, bias| {
-            let bias = elements(bias, bias_layout)?;
-            scaled.chunks_exact(width).flat_map(|row| row.iter().zip(bias).map(|(x, bias)| x + bias)).collect()
-        });
-        Ok((shifted?, layout.shape().clone()))
+        Ok((shifted(&scaled, (bias, bias_layout))?, layout.shape().clone()))
     }
 
     fn bwd(&self, arg: &Tensor, _res: &Tensor, grad_res: &Tensor) -> Result<Option<Tensor>> {
         let weighted = grad_res.broadcast_mul(&self.weight)?.contiguous()?;
         let op = Gradient { width: self.weight.elem_count(), eps: self.eps };
         arg.detach().apply_op2_no_bwd(&weighted, &op).map(Some)
+    }
+}
+
+/// x̂ · weight for each row.
+fn scaled(
+    (x, of_x): (&CpuStorage, &Layout),
+    (weight, of_weight): (&CpuStorage, &Layout),
+    eps: f64,
+) -> Result<CpuStorage> {
+    map_storage!(x, weight, |x, weight| {
+        let (weight, mut result) = (elements(weight, of_weight)?, elements(x, of_x)?.to_vec());
+        vectorized(
+            #[inline(always)]
+            || {
+                for row in result.chunks_exact_mut(weight.len()) {
+                    let (mean, inverse) = moments(row, eps);
+                    let (mean, inverse) = (mean as Real, inverse as Real);
+                    for (x, weight) in row.iter_mut().zip(weight) {
+                        *x = (*x - mean) * inverse * weight;
+                    }
+                }
+            },
+        );
+        result
+    })
+}
+
+/// Rows with the bias added to each.
+fn shifted(scaled: &CpuStorage, (bias, of_bias): (&CpuStorage, &Layout)) -> Result<CpuStorage> {
+    map_storage!(scaled, bias, |scaled, bias| {
+        let bias = elements(bias, of_bias)?;
+        scaled.chunks_exact(bias.len()).flat_map(|row| row.iter().zip(bias).map(|(x, bias)| x + bias)).collect()
+    })
+}
+
+/// x̂ · weight + bias with the weight and the bias in the graph.
+struct Tracked {
+    eps: f64,
+}
+
+impl CustomOp3 for Tracked {
+    fn name(&self) -> &'static str {
+        "tracked-layer-norm"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        of_x: &Layout,
+        weight: &CpuStorage,
+        of_weight: &Layout,
+        bias: &CpuStorage,
+        of_bias: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let scaled = scaled((x, of_x), (weight, of_weight), self.eps)?;
+        Ok((shifted(&scaled, (bias, of_bias))?, of_x.shape().clone()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        _bias: &Tensor,
+        _res: &Tensor,
+        grad_res: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let (x, g, width) = (x.detach(), grad_res.contiguous()?, weight.elem_count());
+        let weighted = g.broadcast_mul(&weight.detach())?.contiguous()?;
+        let of_x = x.apply_op2_no_bwd(&weighted, &Gradient { width, eps: self.eps })?;
+        let of_weights = x.apply_op2_no_bwd(&g, &OfWeights { width, eps: self.eps })?;
+        Ok((Some(of_x), Some(of_weights.get(0)?), Some(of_weights.get(1)?)))
+    }
+}
+
+/// Σ g · x̂ and Σ g over the rows, `[2, width]`: the gradients of the weight and of the bias.
+struct OfWeights {
+    width: usize,
+    eps: f64,
+}
+
+impl CustomOp2 for OfWeights {
+    fn name(&self) -> &'static str {
+        "layer-norm-gradient-of-weights"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, of_x: &Layout, g: &CpuStorage, of_g: &Layout) -> Result<(CpuStorage, Shape)> {
+        let width = self.width;
+        let sums: Result<CpuStorage> = map_storage!(x, g, |x, g| {
+            let (x, g) = (elements(x, of_x)?, elements(g, of_g)?);
+            let mut sums: Vec<Real> = vec![0.; 2 * width];
+            let (of_weight, of_bias) = sums.split_at_mut(width);
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (x, g) in x.chunks_exact(width).zip(g.chunks_exact(width)) {
+                        let (mean, inverse) = moments(x, self.eps);
+                        let (mean, inverse) = (mean as Real, inverse as Real);
+                        for ((sum, x), g) in of_weight.iter_mut().zip(x).zip(g) {
+                            *sum += (x - mean) * inverse * g;
+                        }
+                        add(of_bias, g);
+                    }
+                },
+            );
+            sums
+        });
+        Ok((sums?, (2, width).into()))
     }
 }
 
@@ -253,5 +347,41 @@ impl CustomOp2 for Gradient {
             (other, _) => unsupported(other),
         };
         Ok((storage?, g_layout.shape().clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device, Var};
+
+    use super::*;
+    use crate::seed::Seed;
+
+    #[test]
+    fn gradients_of_rows_weights_and_biases_are_those_of_candles_operations() {
+        for dtype in [DType::F32, DType::F64] {
+            let numbers = |shape: &[usize], child: usize| {
+                let values: Vec<f64> = Seed(5).child(child).uniform(-1., 1.).take(shape.iter().product()).collect();
+                Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
+            };
+            let norm = LayerNorm::new(&numbers(&[9], 1), &numbers(&[9], 2), 1e-5).unwrap();
+            let x = Var::from_tensor(&numbers(&[3, 4, 9], 3)).unwrap();
+            let tensors = [&x, norm.weight(), norm.bias().unwrap()];
+            let (weight, bias) = (norm.weight().as_tensor(), norm.bias().map(|bias| bias.as_tensor()));
+            let composed = LayerNorm::composed_of(&x, weight, bias, 1e-5, true, false).unwrap();
+            let all = [norm.forward(x.as_tensor()).unwrap(), composed].map(|y| {
+                let store = (y.sqr().unwrap() * y).unwrap().sum_all().unwrap().backward().unwrap();
+                let numbers = |var: &&Var| {
+                    let gradient = store.get(var).unwrap();
+                    assert_eq!(gradient.dims(), var.dims());
+                    gradient.flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap()
+                };
+                tensors.iter().flat_map(numbers).collect::<Vec<_>>()
+            });
+            let tolerance = if dtype == DType::F64 { 1e-12 } else { 2e-5 };
+            for (ours, candles) in all[0].iter().zip(&all[1]) {
+                assert!((ours - candles).abs() <= tolerance * candles.abs().max(1.), "{ours} and {candles}");
+            }
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! The dense layer, with a frozen form that computes no gradient of its weights.
 
-use candle_core::{CpuStorage, CustomOp1, Device, Error, Layout, Module, Shape, Storage, Tensor, Var};
+use candle_core::{CpuStorage, CustomOp1, CustomOp3, Device, Error, Layout, Module, Shape, Storage, Tensor, Var};
 
 use super::Reweighting;
 use super::block::{Block, Operation, only};
-use super::matrices::{Matrix, multiply};
-use super::on_cpu::{elements, is_fusible, map_storage, widened};
+use super::matrices::{Matrix, multiply, product};
+use super::on_cpu::{elements, is_fusible, map_storage, unsupported, widened};
 use super::sum::add;
 use crate::error::{Result, bail};
 use crate::seed::Seed;
@@ -115,7 +115,12 @@ impl Linear {
 impl Module for Linear {
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         self.check(x)?;
-        Ok(affine(x, self.weight.as_tensor(), self.bias.as_deref())?)
+        match &self.bias {
+            Some(bias) if is_fusible(x) => {
+                x.contiguous()?.apply_op3(&self.weight.contiguous()?, &bias.contiguous()?, TrackedLinear)
+            }
+            bias => Ok(affine(x, self.weight.as_tensor(), bias.as_deref())?),
+        }
     }
 }
 
@@ -162,43 +167,21 @@ impl CustomOp1 for FrozenLinear {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (outputs, inputs) = self.weight.dims2()?;
-        let rows = layout.shape().elem_count() / inputs;
-        let mut shape = layout.dims().to_vec();
-        shape.pop();
-        shape.push(outputs);
-
         let (weight, weight_layout) = self.weight.storage_and_layout();
         let Storage::Cpu(weight) = &*weight else {
             return Err(candle_core::Error::Msg(
                 "the weight of a linear layer is not on the CPU as its input is".into(),
             ));
         };
-        let (start, end) = layout.contiguous_offsets().ok_or_else(|| Error::Msg("expected contiguous rows".into()))?;
-        let turned = weight_layout.transpose(0, 1)?;
-        let mut product = map_storage!(storage, weight, |x, weight| {
-            let x = Matrix::of_rows(&x[start..end], rows, inputs);
-            let mut product: Vec<Real> = vec![0.; rows * outputs];
-            multiply(&x, &Matrix::of(weight, &turned, turned.start_offset())?, &mut product)?;
-            product
-        })?;
+        let (mut product, shape) = products((storage, layout), (weight, weight_layout))?;
         if let Some(bias) = &self.bias {
             let (bias, bias_layout) = bias.storage_and_layout();
-            match (&mut product, &*bias) {
-                (CpuStorage::F32(product), Storage::Cpu(CpuStorage::F32(bias))) => {
-                    add_to_rows(product, elements(bias, bias_layout)?);
-                }
-                (CpuStorage::F64(product), Storage::Cpu(CpuStorage::F64(bias))) => {
-                    add_to_rows(product, elements(bias, bias_layout)?);
-                }
-                _ => {
-                    return Err(candle_core::Error::Msg(
-                        "the bias of a linear layer is not on the CPU as its input is".into(),
-                    ));
-                }
-            }
+            let Storage::Cpu(bias) = &*bias else {
+                return Err(Error::Msg("the bias of a linear layer is not on the CPU as its input is".into()));
+            };
+            add_to_rows(&mut product, (bias, bias_layout))?;
         }
-        Ok((product, shape.into()))
+        Ok((product, shape))
     }
 
     fn bwd(&self, _arg: &Tensor, _res: &Tensor, grad_res: &Tensor) -> candle_core::Result<Option<Tensor>> {
@@ -206,6 +189,111 @@ impl CustomOp1 for FrozenLinear {
     }
 }
 
-fn add_to_rows<T: Copy + std::ops::AddAssign>(rows: &mut [T], bias: &[T]) {
-    rows.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
+/// x·Wᵀ + b with the weight and the bias in the graph.
+struct TrackedLinear;
+
+impl CustomOp3 for TrackedLinear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        of_x: &Layout,
+        weight: &CpuStorage,
+        of_weight: &Layout,
+        bias: &CpuStorage,
+        of_bias: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (mut product, shape) = products((x, of_x), (weight, of_weight))?;
+        add_to_rows(&mut product, (bias, of_bias))?;
+        Ok((product, shape))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        _bias: &Tensor,
+        _res: &Tensor,
+        grad_res: &Tensor,
+    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let (outputs, inputs) = weight.dims2()?;
+        let g = grad_res.contiguous()?;
+        let below = FrozenLinear { weight: weight.detach().t()?, bias: None };
+        let of_x = x.track_op().then(|| g.apply_op1_no_bwd(&below)).transpose()?;
+        let (g, x) = (g.reshape(((), outputs))?.detach(), x.reshape(((), inputs))?.detach());
+        let ones = Tensor::ones((1, g.dims()[0]), g.dtype(), g.device())?;
+        Ok((of_x, Some(product(&g.t()?, &x)?), Some(product(&ones, &g)?.squeeze(0)?)))
+    }
+}
+
+/// x·Wᵀ of contiguous rows.
+fn products(
+    (x, of_x): (&CpuStorage, &Layout),
+    (weight, of_weight): (&CpuStorage, &Layout),
+) -> candle_core::Result<(CpuStorage, Shape)> {
+    let (outputs, inputs) = of_weight.shape().dims2()?;
+    let rows = of_x.shape().elem_count() / inputs;
+    let mut shape = of_x.dims().to_vec();
+    shape.pop();
+    shape.push(outputs);
+    let turned = of_weight.transpose(0, 1)?;
+    let product: candle_core::Result<CpuStorage> = map_storage!(x, weight, |x, weight| {
+        let x = Matrix::of_rows(elements(x, of_x)?, rows, inputs);
+        let mut product: Vec<Real> = vec![0.; rows * outputs];
+        multiply(&x, &Matrix::of(weight, &turned, turned.start_offset())?, &mut product)?;
+        product
+    });
+    Ok((product?, shape.into()))
+}
+
+fn add_to_rows(rows: &mut CpuStorage, (bias, of_bias): (&CpuStorage, &Layout)) -> candle_core::Result<()> {
+    fn each<T: Copy + std::ops::AddAssign>(rows: &mut [T], bias: &[T]) {
+        rows.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
+    }
+    match (rows, bias) {
+        (CpuStorage::F32(rows), CpuStorage::F32(bias)) => each(rows, elements(bias, of_bias)?),
+        (CpuStorage::F64(rows), CpuStorage::F64(bias)) => each(rows, elements(bias, of_bias)?),
+        (_, other) => return unsupported(other),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::DType;
+
+    use super::*;
+
+    #[test]
+    fn gradients_of_rows_weights_and_biases_are_those_of_candles_operations() {
+        for dtype in [DType::F32, DType::F64] {
+            let numbers = |shape: &[usize], child: usize| {
+                let values: Vec<f64> = Seed(4).child(child).uniform(-1., 1.).take(shape.iter().product()).collect();
+                Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
+            };
+            let linear = Linear::from_weights(&numbers(&[5, 7], 1), Some(&numbers(&[5], 2))).unwrap();
+            let x = Var::from_tensor(&numbers(&[3, 4, 7], 3)).unwrap();
+            let tensors = [&x, linear.weight(), linear.bias().unwrap()];
+            let ways = [
+                linear.forward(x.as_tensor()).unwrap(),
+                affine(&x, linear.weight().as_tensor(), linear.bias().map(|bias| bias.as_tensor())).unwrap(),
+            ];
+            let all = ways.map(|y| {
+                let store = (y.sqr().unwrap() * y).unwrap().sum_all().unwrap().backward().unwrap();
+                let numbers = |var: &&Var| {
+                    let gradient = store.get(var).unwrap();
+                    assert_eq!(gradient.dims(), var.dims());
+                    gradient.flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap()
+                };
+                tensors.iter().flat_map(numbers).collect::<Vec<_>>()
+            });
+            let tolerance = if dtype == DType::F64 { 1e-12 } else { 2e-5 };
+            for (ours, candles) in all[0].iter().zip(&all[1]) {
+                assert!((ours - candles).abs() <= tolerance * candles.abs().max(1.), "{ours} and {candles}");
+            }
+        }
+    }
 }

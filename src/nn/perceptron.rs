@@ -16,6 +16,7 @@ use super::held::held;
 use super::linear::Linear;
 use super::matrices::{Matrix, Rows, multiply_into};
 use super::on_cpu::elements;
+use super::sum::times;
 use super::tiles;
 use crate::cores;
 
@@ -211,14 +212,7 @@ impl Forward {
             let of_step;
             (kept, of_step) = kept.split_at(kept.len() - now.len());
             match step {
-                Step::Each(_) => vectorized(
-                    #[inline(always)]
-                    || {
-                        for (gradient, slope) in now.iter_mut().zip(of_step) {
-                            *gradient *= slope;
-                        }
-                    },
-                ),
+                Step::Each(_) => times(now, of_step),
                 _ => softmax_gradient(of_step, now, rows),
             }
         }

@@ -4,6 +4,7 @@ use std::ops::AddAssign;
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
+use super::exponential::vectorized;
 use super::on_cpu::{elements, is_fusible, map_storage};
 
 /// a + b, of one shape. candle adds large tensors on threads that wait for each other while they spin, which takes longer
@@ -18,6 +19,18 @@ pub(super) fn add<T: Copy + AddAssign>(to: &mut [T], numbers: &[T]) {
     for (sum, number) in to.iter_mut().zip(numbers) {
         *sum += *number;
     }
+}
+
+/// Multiplies numbers by as many others.
+pub(super) fn times(numbers: &mut [f32], by: &[f32]) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for (number, by) in numbers.iter_mut().zip(by) {
+                *number *= by;
+            }
+        },
+    );
 }
 
 struct Sum;

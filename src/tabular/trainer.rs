@@ -10,7 +10,7 @@ use crate::engine::Check;
 use crate::error::{ErrorKind, Result, bail};
 use crate::model::{Inputs, Layers, Model, check_single_copy};
 use crate::progress::Progress;
-use crate::training::{Adam, Effort, Parameters, check_differences, check_reached, cross_entropy};
+use crate::training::{Adam, Effort, Gradients, Parameters, check_differences, check_reached, cross_entropy};
 
 /// The most rows over which the gradient is compared with the loss.
 const ROWS_CHECKED: usize = 32;
@@ -151,7 +151,7 @@ impl Trainer {
                 )
             }
             losses.push(value);
-            adam.step(loss.backward()?)?;
+            adam.step(&Gradients::of_store(loss.backward()?, &vars), 1.)?;
             progress.step(epoch + 1, || format!("loss {value:.4}"));
         }
         Ok(History {

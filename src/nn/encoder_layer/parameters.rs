@@ -10,8 +10,9 @@ use super::attention::Heads;
 use super::dense::{Dense, Weights};
 use super::norm::Norm;
 use super::room::{Kept, Room, sized};
+use crate::cores;
 use crate::nn::held::held;
-use crate::nn::sum::add;
+use crate::nn::sum::{add, times};
 use crate::nn::{LayerNorm, Linear, Pointwise};
 
 /// A layer whose weights are being read.
@@ -157,10 +158,12 @@ impl Parameters<'_> {
         let size = heads.tokens * heads.width();
         let weights = sized(&mut kept.weights, x.len() / size * pairs);
         let examples = projected.chunks_exact(3 * size).zip(context.chunks_exact_mut(heads.queries * heads.width()));
-        for (index, ((projected, context), weights)) in examples.zip(weights.chunks_exact_mut(pairs)).enumerate() {
-            heads.attend(projected, (&self.additions, example + index), weights, context)?;
-        }
-        Ok(())
+        cores::each(
+            examples.zip(weights.chunks_exact_mut(pairs)).enumerate(),
+            |(index, ((projected, context), weights))| {
+                heads.attend(projected, (&self.additions, example + index), weights, context)
+            },
+        )
     }
 
     /// The inside of the feed-forward network.
@@ -174,14 +177,19 @@ impl Parameters<'_> {
     ) -> Result<&'r [f32]> {
         let inner = sized(inner, rows * self.inner.outputs());
         self.inner.apply(x, None, inner)?;
-        let slopes = tracked.then(|| sized(&mut kept.slopes, inner.len()));
-        self.activation.replace(inner, slopes);
+        let part = cores::share(inner.len());
+        let slopes = if tracked { sized(&mut kept.slopes, inner.len()) } else { &mut [] };
+        let mut slopes = slopes.chunks_mut(part);
+        cores::each(inner.chunks_mut(part).map(|values| (values, slopes.next())), |(values, slopes)| {
+            self.activation.replace(values, slopes);
+            Result::Ok(())
+        })?;
         Ok(inner)
     }
 
     /// The gradient of a chunk's input from that of its output.
     pub(super) fn gradient(&self, kept: &Kept, room: &mut Room, g: &[f32], out: &mut [f32]) -> Result<()> {
-        let Room { context, attended, inner, projected, square, asking, .. } = room;
+        let Room { context, attended, inner, projected, asking, .. } = room;
         let (context, attended) = (sized(context, out.len()), sized(attended, g.len()));
         let of_asking = sized(asking, g.len());
         if !self.norms_first {
@@ -194,7 +202,7 @@ impl Parameters<'_> {
                 None => of_asking.copy_from_slice(attended),
             }
             self.output.gradient(of_asking, context, false)?;
-            let projected = self.attention_gradient(kept, context, projected, square)?;
+            let projected = self.attention_gradient(kept, context, projected)?;
             self.placed(of_asking, out);
             return self.projections.gradient(projected, out, true);
         }
@@ -203,7 +211,7 @@ impl Parameters<'_> {
         self.output_norm.gradient(&kept.output, of_context, attended);
         add(attended, g);
         self.output.gradient(attended, of_context, false)?;
-        let projected = self.attention_gradient(kept, of_context, projected, square)?;
+        let projected = self.attention_gradient(kept, of_context, projected)?;
         match &self.attention_norm {
             Some(norm) => {
                 self.projections.gradient(projected, context, false)?;
@@ -223,30 +231,25 @@ impl Parameters<'_> {
     fn feed_gradient(&self, kept: &Kept, g: &[f32], inner: &mut Vec<f32>, out: &mut [f32]) -> Result<()> {
         let inner = sized(inner, kept.slopes.len());
         self.outer.gradient(g, inner, false)?;
-        for (g, slope) in inner.iter_mut().zip(&kept.slopes) {
-            *g *= slope;
-        }
+        let part = cores::share(inner.len());
+        cores::each(inner.chunks_mut(part).zip(kept.slopes.chunks(part)), |(g, slopes)| {
+            times(g, slopes);
+            Result::Ok(())
+        })?;
         self.inner.gradient(inner, out, false)
     }
 
     /// The gradient of queries, keys and values from that of what attention gives.
-    fn attention_gradient<'r>(
-        &self,
-        kept: &Kept,
-        g: &[f32],
-        projected: &'r mut Vec<f32>,
-        square: &mut Vec<f32>,
-    ) -> Result<&'r [f32]> {
+    fn attention_gradient<'r>(&self, kept: &Kept, g: &[f32], projected: &'r mut Vec<f32>) -> Result<&'r [f32]> {
         let heads = &self.heads;
         let projected = sized(projected, kept.projected.len());
-        let square = sized(square, heads.pairs());
-        let (pairs, size) = (heads.heads * square.len(), heads.tokens * heads.width());
+        let (pairs, size) = (heads.heads * heads.pairs(), heads.tokens * heads.width());
         let examples = kept.projected.chunks_exact(3 * size).zip(kept.weights.chunks_exact(pairs));
         let asking = g.chunks_exact(heads.queries * heads.width());
         let parts = examples.zip(asking).zip(projected.chunks_exact_mut(3 * size));
-        for (((of_example, weights), g), out) in parts {
-            heads.gradient(of_example, weights, g, square, out)?;
-        }
+        cores::each(parts, |(((of_example, weights), g), out)| {
+            heads.gradient(of_example, weights, g, &mut vec![0.; heads.pairs()], out)
+        })?;
         Ok(projected)
     }
 }

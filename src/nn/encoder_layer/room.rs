@@ -41,8 +41,6 @@ pub(super) struct Room {
     pub(super) inner: Vec<f32>,
     /// Queries, keys and values, `[rows, 3, width]`.
     pub(super) projected: Vec<f32>,
-    /// A number for each query and token.
-    pub(super) square: Vec<f32>,
     /// The rows of the tokens that ask, `[examples, queries, width]`.
     pub(super) asking: Vec<f32>,
 }

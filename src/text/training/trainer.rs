@@ -3,19 +3,20 @@
 use std::path::Path;
 use std::time::Duration;
 
-use candle_core::backprop::GradStore;
 use candle_core::{D, DType, Device, Tensor, Var};
+use rayon::prelude::*;
 use serde_json::json;
 
 use super::average::Average;
 use super::{batches, vocabulary};
+use crate::cores;
 use crate::error::{Result, bail, error};
 use crate::file::{cannot_write, write_whole};
 use crate::model::{ClassifierOutput, Inputs, Layers, Model, RobertaShape, SequenceClassifier};
 use crate::progress::Progress;
 use crate::seed::Seed;
 use crate::text::{Comment, Comments};
-use crate::training::{Adam, Effort, Parameters, check_differences, check_reached, cross_entropy};
+use crate::training::{Adam, Effort, Gradients, Parameters, check_differences, check_reached, cross_entropy};
 
 const HEADS: usize = 4;
 const TOKENS: usize = 256;
@@ -26,6 +27,8 @@ const LARGEST_GRADIENT: f64 = 1.;
 const AVERAGE_OVER: f64 = 0.995;
 const LEAST_COUNT: u64 = 5;
 const TESTED_AT_ONCE: usize = 64;
+/// The texts whose gradient is computed on one core.
+const TEXTS_OF_A_PART: usize = 8;
 /// The most texts over which the gradient is compared with the loss.
 const TEXTS_CHECKED: usize = 8;
 
@@ -174,11 +177,12 @@ impl SentimentTrainer {
             for batch in &order {
                 step += 1;
                 let seed = self.seed.child(2).child(step);
-                let texts: Vec<&Vec<u32>> = batch.iter().map(|&text| &ids[text]).collect();
-                let input = batches::inputs(&texts, self.word_dropout, seed)?;
-                let mut layers = Layers::for_training().with_dropout(self.dropout, seed.child(0));
-                let loss = loss_of(batch, &input, &mut layers, DType::F32)?;
-                let value = f64::from(loss.to_scalar::<f32>()?);
+                let (value, gradients) = self.step(batch, seed, &weights, &|part, seed| {
+                    let texts: Vec<&Vec<u32>> = part.iter().map(|&text| &ids[text]).collect();
+                    let input = batches::inputs(&texts, self.word_dropout, seed)?;
+                    let mut layers = Layers::for_training().with_dropout(self.dropout, seed.child(0));
+                    loss_of(part, &input, &mut layers, DType::F32)
+                })?;
                 if !value.is_finite() {
                     bail!(
                         NotFinite,
@@ -186,10 +190,8 @@ impl SentimentTrainer {
                         self.learning_rate
                     )
                 }
-                let mut gradients = loss.backward()?;
-                clip(&mut gradients, &weights)?;
                 adam.set_learning_rate(self.learning_rate * warmed_up(step, steps));
-                adam.step(gradients)?;
+                adam.step(&gradients, (LARGEST_GRADIENT / gradients.length(&weights)?).min(1.))?;
                 average.add()?;
                 sum += value;
                 watch(step, steps, value);
@@ -200,6 +202,27 @@ impl SentimentTrainer {
         average.settle()?;
         let classifier = classifier.output(ClassifierOutput::Probabilities);
         Ok(TrainedSentiment { classifier, tokenizer, losses, elapsed: progress.elapsed() })
+    }
+
+    /// The mean loss of a batch, whose parts are computed on all cores, and its gradients.
+    fn step(
+        &self,
+        batch: &[usize],
+        seed: Seed,
+        weights: &[Var],
+        loss: &(dyn Fn(&[usize], Seed) -> Result<Tensor> + Sync),
+    ) -> Result<(f64, Gradients)> {
+        let share = |part: &[usize]| part.len() as f64 / batch.len() as f64;
+        let of_part = |(index, part): (usize, &[usize])| {
+            cores::beside_others(|| {
+                let loss = (loss(part, seed.child(index))? * share(part))?;
+                let value = f64::from(loss.to_scalar::<f32>()?);
+                Ok((value, Gradients::of_store(loss.backward()?, weights)))
+            })
+        };
+        let parts: Vec<_> = batch.par_chunks(TEXTS_OF_A_PART).enumerate().map(of_part).collect::<Result<_>>()?;
+        let total = |(sum, all): (f64, Gradients), (value, gradients)| Ok((sum + value, all.plus(gradients)?));
+        parts.into_iter().try_fold((0., Gradients::default()), total)
     }
 
     fn shape(&self, vocabulary: usize) -> RobertaShape {
@@ -331,23 +354,4 @@ fn warmed_up(step: usize, steps: usize) -> f64 {
     let warm = (WARM_UP * steps as f64).max(1.);
     let step = step as f64;
     if step < warm { step / warm } else { (steps as f64 - step) / (steps as f64 - warm).max(1.) }
-}
-
-/// Shortens the gradient to length 1 if it is longer.
-fn clip(gradients: &mut GradStore, weights: &[Var]) -> Result<()> {
-    let mut square = 0.;
-    for weight in weights {
-        if let Some(gradient) = gradients.get(weight) {
-            square += gradient.sqr()?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-        }
-    }
-    let length = f64::sqrt(square);
-    if length > LARGEST_GRADIENT {
-        for weight in weights {
-            if let Some(gradient) = gradients.remove(weight) {
-                gradients.insert(weight, (gradient * (LARGEST_GRADIENT / length))?);
-            }
-        }
-    }
-    Ok(())
 }
