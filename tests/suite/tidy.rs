@@ -30,12 +30,12 @@ const LIBRARY: Package = Package {
         ("engine", &["error", "seed", "progress", "finite", "deep_stack", "cores", "nn", "model"]),
         ("attr", &["error", "seed", "model", "engine"]),
         ("robust", &["error", "seed", "finite", "model", "engine"]),
-        ("training", &["error", "seed", "finite", "model"]),
+        ("training", &["error", "seed", "finite", "nn", "model"]),
         ("tabular", &["error", "seed", "file", "finite", "progress", "deep_stack", "model", "engine", "training"]),
         (
             "text",
             &[
-                "error", "seed", "file", "finite", "progress", "visible", "script", "model", "engine", "attr",
+                "error", "seed", "file", "finite", "progress", "visible", "script", "cores", "model", "engine", "attr",
                 "training",
             ],
         ),
