@@ -23,15 +23,20 @@ pub(super) fn joined(from: &[(String, Layer)], x: &Tensor, layers: &mut Layers) 
     let perceptron = Perceptron { steps };
     let [inside @ .., (last, _)] = &from[..perceptron.steps.len()] else { return Ok(None) };
     let Some((first, _)) = inside.first() else { return Ok(None) };
-    if !layers.may_fuse(&[]) || !perceptron.takes(x) {
+    if layers.follows_rule() || !perceptron.takes(x) {
         return Ok(None);
     }
     let x = layers.visit_input(first, x.clone())?;
     for ((name, _), width) in inside.iter().zip(&perceptron.widths()[1..]) {
         layers.pass_by(name, vec![x.dims()[0], *width])?;
     }
-    let (output, kept) = perceptron.forward(&x)?;
-    layers.keep(kept);
+    let output = if layers.training() {
+        perceptron.forward_tracked(&x)?
+    } else {
+        let (output, kept) = perceptron.forward(&x)?;
+        layers.keep(kept);
+        output
+    };
     Ok(Some((layers.visit(last, output)?, inside.len() + 1)))
 }
 

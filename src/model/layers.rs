@@ -191,6 +191,11 @@ impl Layers {
         !self.training && self.rule.is_none() && !self.taps.keys().any(is_inside)
     }
 
+    /// Whether the backward of this pass follows a rule.
+    pub(crate) fn follows_rule(&self) -> bool {
+        self.rule.is_some()
+    }
+
     /// Whether something is to be done with the tensor at this place.
     pub(crate) fn is_tapped(&self, place: &Place) -> bool {
         self.taps.contains_key(place)
