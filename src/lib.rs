@@ -67,6 +67,8 @@
 pub mod attr;
 mod cores;
 mod deep_stack;
+#[doc(hidden)]
+pub mod device;
 pub mod engine;
 mod error;
 pub mod file;

@@ -17,6 +17,22 @@ fn every_case_of_the_project() {
     run_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden"));
 }
 
+/// The operations of candle that a model runs on another device, for which the CPU stands: in a process of its own, because
+/// it stands for it in all of a process.
+#[test]
+fn every_case_of_the_project_as_on_another_device() {
+    const STANDS: &str = "CANDLE_EXPLAIN_STANDS";
+    if std::env::var_os(STANDS).is_some() {
+        candle_explain::device::stand_in(Some(1 << 30));
+        return every_case_of_the_project();
+    }
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    let child = child.args(["every_case_of_the_project_as_on_another_device", "--exact", "--nocapture"]);
+    let output = child.env(STANDS, "1").output().unwrap();
+    let shown = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    assert!(output.status.success() && shown[0].contains("1 passed"), "{}", shown.concat());
+}
+
 #[test]
 fn every_case_of_another_folder() {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/golden");

@@ -16,7 +16,7 @@ pub(crate) fn activations(model: &dyn Model, inputs: &Inputs, places: &[Place]) 
     check_inputs(inputs)?;
     let at = Expansion::new((0..inputs.batch_size()?).collect(), 1);
     let at = at.folded(inputs, inputs.tensors())?;
-    let rows = Budget::default().rows_without_graph(inputs);
+    let rows = Budget::default().on(inputs.first().device())?.rows_without_graph(inputs);
     allowing_single_rows(Passes::of(rows), |passes| {
         let found = capture(model, &at.expand_inputs(inputs)?, places, passes.rows)?;
         found.iter().map(|activation| at.unfold(activation)).collect()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::remarks::Warning;
 use super::{FeatureMask, Grouping, Sampling, Series};
@@ -297,7 +297,7 @@ impl Attributions {
                 tensor.dims()
             )
         }
-        Ok(tensor.to_dtype(DType::F64)?)
+        Ok(tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)?)
     }
 }
 

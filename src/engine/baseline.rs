@@ -67,7 +67,7 @@ impl Baseline {
         }
     }
 
-    /// The baselines, checked against the inputs and brought into their types.
+    /// The baselines, checked against the inputs and brought into their types and onto their devices.
     pub(crate) fn resolve(&self, inputs: &Inputs) -> Result<Baselines> {
         let call = inputs;
         let inputs = inputs.tensors();
@@ -79,7 +79,9 @@ impl Baseline {
             Baseline::Value(value) => {
                 let filled = inputs.iter().enumerate().map(|(index, input)| {
                     require_fits(*value, input.dtype(), index)?;
-                    Ok(input.narrow(0, 0, 1)?.zeros_like()?.affine(1., *value)?)
+                    let shape = [&[1], &input.dims()[1..]].concat();
+                    let filled = Tensor::zeros(shape, input.dtype(), &Device::Cpu)?.affine(1., *value)?;
+                    Ok(filled.to_device(input.device())?)
                 });
                 Ok(Baselines { tensors: filled.collect::<Result<_>>()?, rows: Rows::Shared })
             }
@@ -249,7 +251,7 @@ fn fitted(tensor: &Tensor, input: &Tensor, what: &str, index: usize) -> Result<T
         )
     }
     finite::check(tensor).map_err(|e| e.at(format!("{what} of input {index}")))?;
-    let fitted = tensor.detach().to_dtype(input.dtype())?.contiguous()?;
+    let fitted = tensor.detach().to_dtype(input.dtype())?.contiguous()?.to_device(input.device())?;
     finite::check(&fitted).map_err(|e| {
         e.at(format!(
             "{what} of input {index} is {:?}, and the input {:?} cannot hold it",

@@ -1,9 +1,10 @@
 //! How much a call may hold at once.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use super::kronrod::NODES;
 use crate::cores;
+use crate::device;
 use crate::error::{Result, bail};
 use crate::model::Inputs;
 
@@ -25,6 +26,12 @@ const MOST_IDS: usize = 1 << 13;
 const BYTES_PER_INPUT_BYTE: usize = 32;
 /// The bytes that an id becomes in an embedding, as a guess.
 const BYTES_OF_AN_ID: usize = 1024;
+/// The share of the memory of a device other than the CPU that a pass takes unless the user has chosen another.
+const SHARE_OF_DEVICE: f64 = 0.5;
+/// The largest graph of a pass there, so that candle's kernels, which count in 32 bits, reach all numbers of a tensor.
+const LARGEST_GRAPH_ON_DEVICE: usize = 8 << 30;
+/// The most rows that one pass without a graph evaluates there.
+const MOST_ROWS_ON_DEVICE: usize = 1 << 12;
 /// How many estimates of parts of a line are always kept, however large they are.
 const FEWEST_PARTS: usize = 8;
 
@@ -78,11 +85,15 @@ pub(crate) struct Budget {
     pub(crate) rows: Option<usize>,
     /// The most passes that run at once; as many as there are cores unless the user has chosen.
     pub(crate) workers: Option<usize>,
+    /// The share of its memory that a pass takes on a device other than the CPU.
+    pub(crate) share_of_device: f64,
+    /// The bytes that this comes to, if the passes run on such a device.
+    on_device: Option<usize>,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { bytes: 256 << 20, rows: None, workers: None }
+        Self { bytes: 256 << 20, rows: None, workers: None, share_of_device: SHARE_OF_DEVICE, on_device: None }
     }
 }
 
@@ -95,7 +106,17 @@ impl Budget {
         if let Some(workers) = self.workers.filter(|workers| !(1..=MOST_WORKERS).contains(workers)) {
             bail!(Input, "workers is {workers}: expected 1 to {MOST_WORKERS} passes at once")
         }
+        let share = self.share_of_device;
+        if !(share > 0. && share <= 1.) {
+            bail!(Input, "device_memory_share is {share}: expected a number above 0, up to 1, for all of the memory")
+        }
         Ok(())
+    }
+
+    /// The same for passes on this device.
+    pub(super) fn on(self, device: &Device) -> Result<Self> {
+        let of_share = |memory: usize| (memory as f64 * self.share_of_device) as usize;
+        Ok(Self { on_device: device::memory(device)?.map(of_share), ..self })
     }
 
     /// How many rows a pass takes, and how many passes run at once, for `total` rows. `one` is what a pass of one row
@@ -103,6 +124,9 @@ impl Budget {
     pub(super) fn plan(&self, total: usize, one: Footprint, two: impl FnOnce() -> Option<Footprint>) -> (usize, usize) {
         if let Some(rows) = self.rows {
             return (rows, 1);
+        }
+        if let Some(bytes) = self.on_device {
+            return (rows_on_device(bytes, total, one, two), 1);
         }
         let pass_bytes = CACHE_BYTES.min(self.bytes / MOST_WORKERS);
         if total.saturating_mul(one.bytes()) <= pass_bytes {
@@ -129,6 +153,9 @@ impl Budget {
 
     /// How many rows of these inputs a pass without a graph takes.
     pub(super) fn rows_without_graph(&self, inputs: &Inputs) -> usize {
+        if self.on_device.is_some() {
+            return self.rows_of_several_passes(inputs.tensors().iter());
+        }
         let rows = |tensor: &Tensor| {
             let most = if tensor.dtype().is_int() && tensor.rank() > 1 { MOST_IDS } else { MOST_NUMBERS };
             let row = tensor.elem_count() / tensor.dims()[0].max(1);
@@ -152,13 +179,21 @@ impl Budget {
             }
         };
         let row = tensors.map(bytes).max().unwrap_or(0).max(1);
-        (self.bytes / MOST_WORKERS / BYTES_PER_INPUT_BYTE / row).clamp(1, MOST_ROWS)
+        let (bytes, most) = match self.on_device {
+            Some(bytes) => (bytes.min(LARGEST_GRAPH_ON_DEVICE), MOST_ROWS_ON_DEVICE),
+            None => (self.bytes / MOST_WORKERS, MOST_ROWS),
+        };
+        (bytes / BYTES_PER_INPUT_BYTE / row).clamp(1, most)
     }
 
     /// How many passes run at once. One of rows that the user has chosen takes all cores by itself, so that the weights of a
-    /// large model are read once for all of them.
+    /// large model are read once for all of them. A device other than the CPU computes one pass after another.
     pub(super) fn most_workers(&self) -> usize {
-        if self.rows.is_some() { 1 } else { self.workers.unwrap_or_else(cores::all).clamp(1, MOST_WORKERS) }
+        if self.rows.is_some() || self.on_device.is_some() {
+            1
+        } else {
+            self.workers.unwrap_or_else(cores::all).clamp(1, MOST_WORKERS)
+        }
     }
 
     /// How many examples, each of `width` numbers, are sampled together: of each number four are kept.
@@ -182,7 +217,76 @@ impl Budget {
     }
 }
 
+/// The rows of a pass on a device other than the CPU: as many as fit into these bytes, in passes of about the same size.
+fn rows_on_device(bytes: usize, total: usize, one: Footprint, two: impl FnOnce() -> Option<Footprint>) -> usize {
+    let fits = |footprint: Footprint| footprint.bytes() <= bytes && footprint.graph <= LARGEST_GRAPH_ON_DEVICE;
+    if total.checked_mul(one.bytes()).is_some() && fits(one.times(total)) {
+        return total.max(1);
+    }
+    let Some(two) = two() else { return 1 };
+    let row = two.beyond(one);
+    let rows = (bytes / row.bytes().max(1)).min(LARGEST_GRAPH_ON_DEVICE / row.graph.max(1)).max(1);
+    total.div_ceil(total.div_ceil(rows).max(1)).max(1)
+}
+
 /// The bytes of this many numbers on the host.
 fn numbers(width: usize) -> usize {
     size_of::<f64>() * width.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    /// A budget for a device with so much memory.
+    fn budget_of(memory: usize, share: f64) -> Budget {
+        let on_device = Some((memory as f64 * share) as usize);
+        Budget { share_of_device: share, on_device, ..Budget::default() }
+    }
+
+    /// What so many rows hold, of 4 MiB each beside weights of 100.
+    fn held(rows: usize) -> Footprint {
+        Footprint { graph: (100 + 4 * rows) * MIB, kept: 0 }
+    }
+
+    #[test]
+    fn on_a_device_one_pass_takes_what_fits_into_the_share_of_its_memory() {
+        // A row holds 12 MiB.
+        for (gib, share, fit) in [(16, 0.5, 682), (16, 1., 1365), (4, 0.25, 85)] {
+            let budget = budget_of(gib << 30, share);
+            for total in [1, 7, 500, 5000, 100_000] {
+                let (rows, workers) = budget.plan(total, held(1), || Some(held(2)));
+                assert_eq!(workers, 1);
+                assert!(rows <= fit.min(total), "{rows} rows of {total}, where {fit} fit");
+                assert_eq!(total.div_ceil(rows), total.div_ceil(fit), "{rows} rows of {total}, where {fit} fit");
+            }
+        }
+    }
+
+    #[test]
+    fn no_tensor_on_a_device_has_more_numbers_than_32_bits_count() {
+        let (rows, _) = budget_of(1 << 40, 1.).plan(1 << 20, held(1), || Some(held(2)));
+        assert!(rows * 4 * MIB <= LARGEST_GRAPH_ON_DEVICE && rows > 1500, "{rows}");
+    }
+
+    #[test]
+    fn a_row_at_least_is_taken_and_what_the_user_has_chosen() {
+        let small = budget_of(MIB, 0.5);
+        assert_eq!(small.plan(50, held(1), || Some(held(2))), (1, 1));
+        assert_eq!(small.plan(50, held(1), || None), (1, 1));
+        assert_eq!(small.plan(50, Footprint::default(), || Some(Footprint::default())), (50, 1));
+        let chosen = Budget { rows: Some(3), ..small };
+        assert_eq!(chosen.plan(50, held(1), || Some(held(2))), (3, 1));
+    }
+
+    #[test]
+    fn the_cpu_has_no_share_and_a_share_is_a_part() {
+        assert_eq!(Budget::default().on(&Device::Cpu).unwrap().on_device, None);
+        for share in [0., -0.5, 1.5, f64::NAN] {
+            let error = Budget { share_of_device: share, ..Budget::default() }.check().unwrap_err().to_string();
+            assert!(error.contains("device_memory_share") && error.contains("up to 1"), "{error}");
+        }
+    }
 }

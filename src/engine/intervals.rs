@@ -53,8 +53,9 @@ impl Attributions {
         let ends = |(value, error): (&Tensor, &Tensor)| {
             let mut shape = vec![1; error.rank()];
             shape[0] = factors.len();
-            let factors = Tensor::from_slice(&factors, shape, &Device::Cpu)?.to_device(error.device())?;
-            let margin = error.to_dtype(DType::F64)?.broadcast_mul(&factors)?.to_dtype(value.dtype())?;
+            let factors = Tensor::from_slice(&factors, shape, &Device::Cpu)?;
+            let error = error.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
+            let margin = error.broadcast_mul(&factors)?.to_dtype(value.dtype())?.to_device(value.device())?;
             Ok(((value - &margin)?, (value + &margin)?))
         };
         self.values.iter().zip(&sampling.errors).map(ends).collect()

@@ -1,6 +1,6 @@
 //! The straight lines between baselines and inputs.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::host::{difference, host};
 use crate::error::Result;
@@ -76,8 +76,8 @@ impl Path {
                 shape[0] *= alphas.len();
                 let ends = Tensor::stack(&[from.flatten_all()?, difference.flatten_all()?], 0)?;
                 let factors: Vec<f64> = alphas.iter().flat_map(|&alpha| [1., alpha]).collect();
-                let factors = Tensor::from_vec(factors, (alphas.len(), 2), ends.device())?.to_dtype(ends.dtype())?;
-                Ok(nn::product(&factors, &ends)?.reshape(shape)?.to_dtype(like.dtype())?)
+                let factors = Tensor::from_vec(factors, (alphas.len(), 2), &Device::Cpu)?.to_dtype(ends.dtype())?;
+                Ok(nn::product(&factors.to_device(ends.device())?, &ends)?.reshape(shape)?.to_dtype(like.dtype())?)
             })
             .collect()
     }
@@ -91,7 +91,8 @@ impl Path {
             let (from, difference) = (from.index_select(&rows, 0)?, difference.index_select(&rows, 0)?);
             let mut column = vec![1; from.rank()];
             column[0] = alphas.len();
-            let alphas = Tensor::new(alphas, from.device())?.to_dtype(from.dtype())?.reshape(column)?;
+            let alphas = Tensor::new(alphas, &Device::Cpu)?.to_dtype(from.dtype())?.reshape(column)?;
+            let alphas = alphas.to_device(from.device())?;
             Ok((from + difference.broadcast_mul(&alphas)?)?.to_dtype(like.dtype())?)
         })
         .collect()

@@ -13,6 +13,7 @@ use super::remarks::Warning;
 use super::subject::Subject;
 use super::target::Selection;
 use super::{Baseline, Budget, Expansion, FeatureMask, Features, Neuron, Target};
+use crate::device;
 use crate::error::{Result, bail};
 use crate::finite;
 use crate::model::{Inputs, Layers, Model, Place, Tap};
@@ -53,7 +54,8 @@ impl<'a> Question<'a> {
         budget: &Budget,
     ) -> Result<Self> {
         target.check_count(check_inputs(inputs)?)?;
-        let question = Self::new(subject, inputs, Quantity::Output(target.clone()), budget);
+        let budget = budget.on(inputs.first().device())?;
+        let question = Self::new(subject, inputs, Quantity::Output(target.clone()), &budget);
         Ok(Self { watched: subject.watched(), ..question })
     }
 
@@ -66,7 +68,8 @@ impl<'a> Question<'a> {
         budget: &Budget,
     ) -> Result<Self> {
         check_inputs(inputs)?;
-        let question = Self::new(subject, inputs, Quantity::Neuron { place, neuron: neuron.clone() }, budget);
+        let budget = budget.on(inputs.first().device())?;
+        let question = Self::new(subject, inputs, Quantity::Neuron { place, neuron: neuron.clone() }, &budget);
         Ok(Self { watched: subject.watched(), ..question })
     }
 
@@ -325,6 +328,11 @@ impl<'a> Question<'a> {
 
 pub(super) fn check_inputs(inputs: &Inputs) -> Result<usize> {
     let batch = inputs.batch_size()?;
+    for (kind, tensors) in [("input", inputs.tensors()), ("extra argument", inputs.args())] {
+        for (index, tensor) in tensors.iter().enumerate() {
+            device::check_beside(&format!("{kind} {index}"), tensor.device(), "input 0", inputs.first().device())?;
+        }
+    }
     for (index, tensor) in inputs.tensors().iter().enumerate() {
         require_known(tensor.dtype(), index)?;
         finite::check(tensor).map_err(|e| e.at(format!("input {index}")))?;

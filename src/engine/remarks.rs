@@ -2,10 +2,10 @@
 
 use std::fmt::{Display, Formatter};
 
-use candle_core::DType;
-
+use super::host::host;
 use super::intervals::errors_in_interval;
 use super::{Attributions, Sampling};
+use crate::error::Result;
 
 /// A convergence delta beyond this share of max(1, |F(input) − F(baseline)|) gets a remark.
 const NOTEWORTHY_DELTA: f64 = 0.01;
@@ -278,8 +278,8 @@ fn of_samples(sampling: &Sampling) -> Vec<String> {
         true => format!("{most} samples for each example"),
         false => format!("{fewest} to {most} samples for an example"),
     }];
-    let errors = sampling.errors.iter().map(|error| error.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>());
-    let errors = errors.collect::<candle_core::Result<Vec<_>>>().unwrap_or_default().concat();
+    let errors = sampling.errors.iter().map(host).collect::<Result<Vec<_>>>();
+    let errors = errors.unwrap_or_default().concat();
     let unknown = errors.iter().any(|error| error.is_nan());
     remarks.push(match unknown {
         false => format!("largest standard error {:.2e}", errors.into_iter().fold(0., f64::max)),

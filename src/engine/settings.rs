@@ -134,9 +134,15 @@ macro_rules! setting {
             self.with_path(|path| path.budget.rows = Some(rows))
         }
 
-        /// How many bytes of activations all running passes may hold together; 256 MiB by default.
+        /// How many bytes of activations all passes that run on the CPU may hold together; 256 MiB by default.
         pub fn memory_budget(&self, bytes: usize) -> Self {
             self.with_path(|path| path.budget.bytes = bytes)
+        }
+
+        /// The share of a GPU's memory that a pass may take, above 0 and up to 1; 0.5 by default. There passes are as large
+        /// as it allows, and run one after another. It changes memory and speed, not the numbers.
+        pub fn device_memory_share(&self, share: f64) -> Self {
+            self.with_path(|path| path.budget.share_of_device = share)
         }
 
         /// The most passes that run at once, each on its own thread: 1 to 8, by default as many as there are cores.
@@ -202,9 +208,15 @@ macro_rules! setting {
             self.with_sampling(|sampling| sampling.budget.rows = Some(rows))
         }
 
-        /// How many bytes of activations all running passes may hold together; 256 MiB by default.
+        /// How many bytes of activations all passes that run on the CPU may hold together; 256 MiB by default.
         pub fn memory_budget(&self, bytes: usize) -> Self {
             self.with_sampling(|sampling| sampling.budget.bytes = bytes)
+        }
+
+        /// The share of a GPU's memory that a pass may take, above 0 and up to 1; 0.5 by default. There passes are as large
+        /// as it allows, and run one after another. It changes memory and speed, not the numbers.
+        pub fn device_memory_share(&self, share: f64) -> Self {
+            self.with_sampling(|sampling| sampling.budget.share_of_device = share)
         }
 
         /// The most passes that run at once, each on its own thread: 1 to 8, by default as many as there are cores.
@@ -349,6 +361,12 @@ macro_rules! setting {
         /// How many bytes all running passes may hold together; 256 MiB by default.
         pub fn memory_budget(&self, bytes: usize) -> Self {
             self.with_budget(|budget| budget.bytes = bytes)
+        }
+
+        /// The share of a GPU's memory that a pass may take, above 0 and up to 1; 0.5 by default. There passes are as large
+        /// as it allows, and run one after another. It changes memory and speed, not the numbers.
+        pub fn device_memory_share(&self, share: f64) -> Self {
+            self.with_budget(|budget| budget.share_of_device = share)
         }
 
         /// The most passes that run at once, each on its own thread: 1 to 8, by default as many as there are cores.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use candle_core::op::BackpropOp;
-use candle_core::{CpuStorage, Storage, Tensor};
+use candle_core::{CpuStorage, Device, Storage, Tensor};
 
 use super::picked;
 use crate::error::{Result, bail, error};
@@ -71,6 +71,24 @@ impl Inputs {
     pub fn with_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.names = Arc::new(names.into_iter().map(Into::into).collect());
         self
+    }
+
+    /// The same inputs, arguments included, on another device.
+    ///
+    /// ```
+    /// use candle_explain::prelude::*;
+    ///
+    /// let device = Device::Cpu; // or Device::new_cuda(0)?
+    /// let x = Tensor::zeros((4, 3), DType::F32, &Device::Cpu)?;
+    /// let inputs = Inputs::from(&x).to_device(&device)?;
+    /// assert!(inputs.first().device().same_device(&device));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        let moved = |tensors: &[Tensor]| tensors.iter().map(|tensor| tensor.to_device(device)).collect();
+        let (tensors, args): (candle_core::Result<_>, candle_core::Result<_>) =
+            (moved(&self.tensors), moved(&self.args));
+        Ok(self.replaced(tensors?, args?))
     }
 
     /// The first tensor; most models have only this one. If there is none it is an empty tensor, and

@@ -6,6 +6,7 @@ mod inputs;
 mod into_model;
 mod joined;
 mod layers;
+mod on_device;
 mod picked;
 pub mod pickle;
 mod sequential;

@@ -130,8 +130,8 @@ impl Block for Layer {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Sequential {
-    input_shape: Vec<usize>,
-    layers: Vec<(String, Layer)>,
+    pub(super) input_shape: Vec<usize>,
+    pub(super) layers: Vec<(String, Layer)>,
 }
 
 impl Sequential {
@@ -218,7 +218,7 @@ impl Sequential {
                 )
             }
             crate::finite::check(&tensor).map_err(|e| e.at(format!("{place}: \"{name}\"")))?;
-            loaded.push((var, tensor.to_dtype(var.dtype())?));
+            loaded.push((var, tensor.to_dtype(var.dtype())?.to_device(var.device())?));
         }
         if let Some(extra) = found.keys().min() {
             bail!(File, "{place} holds \"{extra}\", which this network has no place for")
@@ -239,8 +239,12 @@ impl Sequential {
         self.parameters().first().map_or(DType::F32, |var| var.dtype())
     }
 
+    fn device(&self) -> Device {
+        self.parameters().first().map_or(Device::Cpu, |var| var.device().clone())
+    }
+
     fn layer_shapes(&self) -> Result<Vec<Vec<usize>>> {
-        let mut x = Tensor::zeros([&[1], self.input_shape.as_slice()].concat(), self.dtype(), &Device::Cpu)?;
+        let mut x = Tensor::zeros([&[1], self.input_shape.as_slice()].concat(), self.dtype(), &self.device())?;
         let mut shapes = Vec::new();
         for (index, (name, layer)) in self.layers.iter().enumerate() {
             if self.layers[..index].iter().any(|(other, _)| other == name) {

@@ -2,9 +2,9 @@
 
 use candle_core::{Module, Tensor, ToUsize2, Var};
 
-use super::Reweighting;
 use super::block::{Block, Operation, only};
 use super::correlation::Correlation;
+use super::{Conversion, Reweighting, converted};
 use crate::error::{Result, bail};
 use crate::seed::Seed;
 
@@ -124,6 +124,31 @@ impl Conv2d {
             bail!(Input, "a convolution of {outputs} output channels in {groups} groups: expected a divisor")
         }
         Ok(Self { correlation: Correlation { groups, ..self.correlation }, ..self })
+    }
+
+    /// The same layer in another type, with weights of its own.
+    pub fn to_dtype(&self, dtype: candle_core::DType) -> Result<Self> {
+        Ok(self.converted(&|weight| weight.to_dtype(dtype))?)
+    }
+
+    /// The same layer on another device, with weights of its own.
+    ///
+    /// ```
+    /// use candle_explain::prelude::*;
+    ///
+    /// let device = Device::Cpu; // or Device::new_cuda(0)?
+    /// let conv = Conv2d::new(1, 4, 3, 1, 0, Seed(1))?.to_device(&device)?;
+    /// let x = Tensor::zeros((2, 1, 8, 8), DType::F32, &device)?;
+    /// assert!(conv.forward(&x)?.device().same_device(&device));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn to_device(&self, device: &candle_core::Device) -> Result<Self> {
+        Ok(self.converted(&|weight| weight.to_device(device))?)
+    }
+
+    fn converted(&self, by: Conversion) -> candle_core::Result<Self> {
+        let bias = self.bias.as_ref().map(|bias| converted(bias, by)).transpose()?;
+        Ok(Self { weight: converted(&self.weight, by)?, bias, correlation: self.correlation })
     }
 
     /// The weight `[out, in / groups, kernel, kernel]`.

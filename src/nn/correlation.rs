@@ -22,7 +22,7 @@ impl Correlation {
             &[batch, inputs, _, _] if inputs == channels && batch > 0 => {}
             dims => bail!(Input, "a convolution got {dims:?}: expected [batch, {channels}, height, width]"),
         }
-        super::same_type("a convolution", x, weight)?;
+        super::same_kind("a convolution", x, weight)?;
         widened(x, |x| {
             let weight = weight.to_dtype(x.dtype())?;
             let result = self.correlate(x, &weight)?;

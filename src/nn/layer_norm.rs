@@ -9,6 +9,7 @@ use super::exponential::vectorized;
 use super::lanes::{sum_of, sum_of_two};
 use super::on_cpu::{elements, is_fusible, map_storage, unsupported, widened};
 use super::sum::add;
+use super::{Conversion, converted};
 use crate::error::bail;
 
 /// y = (x − mean) / √(variance + ε) · weight + bias over the last axis.
@@ -54,9 +55,28 @@ impl LayerNorm {
 
     /// The same layer in another type.
     pub fn to_dtype(&self, dtype: candle_core::DType) -> Result<Self> {
-        let convert = |var: &Var| Var::from_tensor(&var.as_detached_tensor().to_dtype(dtype)?);
-        let bias = self.bias.as_ref().map(convert).transpose()?;
-        Ok(Self { weight: convert(&self.weight)?, bias, eps: self.eps })
+        self.converted(&|weight| weight.to_dtype(dtype))
+    }
+
+    /// The same layer on another device, with weights of its own.
+    ///
+    /// ```
+    /// use candle_explain::nn::LayerNorm;
+    /// use candle_explain::prelude::*;
+    ///
+    /// let device = Device::Cpu; // or Device::new_cuda(0)?
+    /// let ones = Tensor::ones(2, DType::F32, &Device::Cpu)?;
+    /// let norm = LayerNorm::without_bias(&ones, 1e-5)?.to_device(&device)?;
+    /// assert!(norm.weight().device().same_device(&device));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn to_device(&self, device: &candle_core::Device) -> Result<Self> {
+        self.converted(&|weight| weight.to_device(device))
+    }
+
+    pub(crate) fn converted(&self, by: Conversion) -> Result<Self> {
+        let bias = self.bias.as_ref().map(|bias| converted(bias, by)).transpose()?;
+        Ok(Self { weight: converted(&self.weight, by)?, bias, eps: self.eps })
     }
 
     /// The weight `[width]`.
@@ -101,7 +121,7 @@ impl LayerNorm {
         if x.dims().last() != Some(&width) {
             bail!(Input, "a layer norm over {width} values got {:?}: expected [..., {width}]", x.dims())
         }
-        super::same_type("a layer norm", x, &self.weight)
+        super::same_kind("a layer norm", x, &self.weight)
     }
 
     /// The normalisation composed of candle's operations, around the mean or, for RMS norm, around 0; the deviation

@@ -1,12 +1,16 @@
 //! The dense layer, with a frozen form that computes no gradient of its weights.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp3, Device, Error, Layout, Module, Shape, Storage, Tensor, Var};
+use candle_core::backend::BackendStorage;
+use candle_core::{
+    CpuStorage, CudaStorage, CustomOp1, CustomOp3, Device, Error, Layout, MetalStorage, Module, Shape, Storage, Tensor,
+    Var,
+};
 
-use super::Reweighting;
 use super::block::{Block, Operation, only};
 use super::matrices::{Matrix, multiply, product};
 use super::on_cpu::{elements, is_fusible, map_storage, unsupported, widened};
 use super::sum::add;
+use super::{Conversion, Reweighting, converted};
 use crate::error::{Result, bail};
 use crate::seed::Seed;
 
@@ -76,8 +80,27 @@ impl Linear {
 
     /// The same layer in another type, with weights of its own.
     pub fn to_dtype(&self, dtype: candle_core::DType) -> candle_core::Result<Self> {
-        let convert = |var: &Var| Var::from_tensor(&var.as_detached_tensor().to_dtype(dtype)?);
-        Ok(Self { weight: convert(&self.weight)?, bias: self.bias.as_ref().map(convert).transpose()? })
+        self.converted(&|weight| weight.to_dtype(dtype))
+    }
+
+    /// The same layer on another device, with weights of its own.
+    ///
+    /// ```
+    /// use candle_explain::prelude::*;
+    ///
+    /// let device = Device::Cpu; // or Device::new_cuda(0)?
+    /// let linear = Linear::new(3, 2, Seed(1))?.to_device(&device)?;
+    /// let x = Tensor::zeros((5, 3), DType::F32, &device)?;
+    /// assert!(linear.forward(&x)?.device().same_device(&device));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn to_device(&self, device: &Device) -> candle_core::Result<Self> {
+        self.converted(&|weight| weight.to_device(device))
+    }
+
+    pub(crate) fn converted(&self, by: Conversion) -> candle_core::Result<Self> {
+        let bias = self.bias.as_ref().map(|bias| converted(bias, by)).transpose()?;
+        Ok(Self { weight: converted(&self.weight, by)?, bias })
     }
 
     /// The weights that training may change.
@@ -99,7 +122,7 @@ impl Linear {
         Ok(if is_fusible(x) {
             x.contiguous()?.apply_op1(FrozenLinear { weight, bias })?
         } else {
-            affine(x, &weight, bias.as_ref())?
+            affine(x, &weight, bias.as_ref(), |x, turned| x.contiguous()?.apply_op1(FrozenProduct(turned.clone())))?
         })
     }
 
@@ -108,7 +131,7 @@ impl Linear {
         if x.rank() == 0 || x.dims().last() != Some(&inputs) {
             bail!(Input, "a linear layer of {inputs} inputs got {:?}: expected [..., {inputs}]", x.dims())
         }
-        super::same_type("a linear layer", x, &self.weight)
+        super::same_kind("a linear layer", x, &self.weight)
     }
 }
 
@@ -119,7 +142,7 @@ impl Module for Linear {
             Some(bias) if is_fusible(x) => {
                 x.contiguous()?.apply_op3(&self.weight.contiguous()?, &bias.contiguous()?, TrackedLinear)
             }
-            bias => Ok(affine(x, self.weight.as_tensor(), bias.as_deref())?),
+            bias => Ok(affine(x, self.weight.as_tensor(), bias.as_deref(), Tensor::matmul)?),
         }
     }
 }
@@ -143,17 +166,70 @@ impl Block for Linear {
     }
 }
 
-fn affine(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+/// The layer composed of candle's operations: `multiply` gives the product of rows `[rows, in]` and Wᵀ `[in, out]`.
+fn affine(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    multiply: impl Fn(&Tensor, &Tensor) -> candle_core::Result<Tensor>,
+) -> Result<Tensor> {
     widened(x, |x| {
-        // candle does not multiply a vector without a batch axis.
-        let rows = if x.rank() == 1 { x.unsqueeze(0)? } else { x.clone() };
-        let product = rows.broadcast_matmul(&weight.to_dtype(x.dtype())?.t()?)?;
-        let product = if x.rank() == 1 { product.squeeze(0)? } else { product };
+        let (outputs, inputs) = weight.dims2()?;
+        // As one matrix: candle would copy the weights for each example of a batch of matrices.
+        let product = multiply(&x.reshape((x.elem_count() / inputs, inputs))?, &weight.to_dtype(x.dtype())?.t()?)?;
+        let product = product.reshape([&x.dims()[..x.rank() - 1], &[outputs]].concat())?;
         match bias {
             Some(bias) => Ok(product.broadcast_add(&bias.to_dtype(x.dtype())?)?),
             None => Ok(product),
         }
     })
+}
+
+/// The product of rows `[rows, in]` and weights `[in, out]` by candle, on any device; candle's own backward would compute the
+/// gradient of the weights as well.
+struct FrozenProduct(Tensor);
+
+impl FrozenProduct {
+    fn of<S: BackendStorage>(
+        (rows, layout): (&S, &Layout),
+        (weight, of_weight): (&S, &Layout),
+    ) -> candle_core::Result<(S, Shape)> {
+        let ((count, inputs), (_, outputs)) = (layout.shape().dims2()?, of_weight.shape().dims2()?);
+        let product = rows.matmul(weight, (1, count, outputs, inputs), layout, of_weight)?;
+        Ok((product, (count, outputs).into()))
+    }
+}
+
+impl CustomOp1 for FrozenProduct {
+    fn name(&self) -> &'static str {
+        "frozen-product"
+    }
+
+    fn cpu_fwd(&self, rows: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (weight, of_weight) = self.0.storage_and_layout();
+        let Storage::Cpu(weight) = &*weight else { return Err(elsewhere("weight")) };
+        Self::of((rows, layout), (weight, of_weight))
+    }
+
+    fn cuda_fwd(&self, rows: &CudaStorage, layout: &Layout) -> candle_core::Result<(CudaStorage, Shape)> {
+        let (weight, of_weight) = self.0.storage_and_layout();
+        let Storage::Cuda(weight) = &*weight else { return Err(elsewhere("weight")) };
+        Self::of((rows, layout), (weight, of_weight))
+    }
+
+    fn metal_fwd(&self, rows: &MetalStorage, layout: &Layout) -> candle_core::Result<(MetalStorage, Shape)> {
+        let (weight, of_weight) = self.0.storage_and_layout();
+        let Storage::Metal(weight) = &*weight else { return Err(elsewhere("weight")) };
+        Self::of((rows, layout), (weight, of_weight))
+    }
+
+    fn bwd(&self, _rows: &Tensor, _product: &Tensor, gradient: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        gradient.contiguous()?.apply_op1(Self(self.0.t()?)).map(Some)
+    }
+}
+
+fn elsewhere(what: &str) -> Error {
+    Error::Msg(format!("the {what} of a linear layer is not on the device of its input"))
 }
 
 struct FrozenLinear {
@@ -169,15 +245,13 @@ impl CustomOp1 for FrozenLinear {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
         let (weight, weight_layout) = self.weight.storage_and_layout();
         let Storage::Cpu(weight) = &*weight else {
-            return Err(candle_core::Error::Msg(
-                "the weight of a linear layer is not on the CPU as its input is".into(),
-            ));
+            return Err(elsewhere("weight"));
         };
         let (mut product, shape) = products((storage, layout), (weight, weight_layout))?;
         if let Some(bias) = &self.bias {
             let (bias, bias_layout) = bias.storage_and_layout();
             let Storage::Cpu(bias) = &*bias else {
-                return Err(Error::Msg("the bias of a linear layer is not on the CPU as its input is".into()));
+                return Err(elsewhere("bias"));
             };
             add_to_rows(&mut product, (bias, bias_layout))?;
         }

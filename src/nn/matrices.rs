@@ -202,7 +202,7 @@ pub(crate) fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         ([of_a @ .., _, depth], [of_b @ .., rows, _]) => of_a == of_b && depth == rows,
         _ => false,
     };
-    if fits && is_fusible(a) && b.device().is_cpu() && a.dtype() == b.dtype() {
+    if fits && is_fusible(a) && is_fusible(b) && a.dtype() == b.dtype() {
         a.apply_op2(b, Products)
     } else {
         a.matmul(b)

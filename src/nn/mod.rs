@@ -9,6 +9,9 @@
 //! that they can be trained; `forward_frozen` leaves them out, which is faster if only the gradient of the
 //! input is needed. Half precision is computed in `f32` and rounded at the end of each block.
 //!
+//! On the CPU blocks have forms of their own in `f32` and `f64`; on other devices they are composed of candle's operations.
+//! Weights and inputs must be on the same device: layers have `to_device`.
+//!
 //! A [`Block`] is an operation to which a method's rule can give another backward.
 
 mod activation;
@@ -54,6 +57,7 @@ pub(crate) use ruled::{At, Call, Rule, ordinary, run as run_ruled};
 pub use softmax::{Softmax, softmax};
 pub(crate) use sum::sum;
 
+use crate::device;
 use crate::error::{Result, bail};
 
 /// A block's weight and bias under its name.
@@ -62,8 +66,17 @@ fn named(name: &str, weight: &Var, bias: Option<&Var>) -> Vec<(String, Var)> {
     std::iter::once((format!("{name}.weight"), weight.clone())).chain(bias).collect()
 }
 
-/// An error if an input has another type than the weights.
-fn same_type(block: &str, x: &Tensor, weight: &Tensor) -> Result<()> {
+/// What makes another of a weight: of another type, or on another device.
+pub(crate) type Conversion<'a> = &'a dyn Fn(&Tensor) -> candle_core::Result<Tensor>;
+
+/// What a conversion makes of a weight, as a weight of its own.
+pub(crate) fn converted(weight: &Var, by: Conversion) -> candle_core::Result<Var> {
+    Var::from_tensor(&by(&weight.as_detached_tensor())?)
+}
+
+/// An error if an input has another type than the weights, or is on another device.
+fn same_kind(block: &str, x: &Tensor, weight: &Tensor) -> Result<()> {
+    device::check_same(block, weight.device(), x.device())?;
     if x.dtype() != weight.dtype() {
         bail!(
             Input,

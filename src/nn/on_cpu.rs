@@ -2,9 +2,11 @@
 
 use candle_core::{CpuStorage, DType, Error, Layout, Result, Tensor};
 
+use crate::device;
+
 /// Whether the fused CPU form of a block applies; elsewhere it is composed of candle's operations.
 pub(super) fn is_fusible(tensor: &Tensor) -> bool {
-    tensor.device().is_cpu() && matches!(tensor.dtype(), DType::F32 | DType::F64)
+    device::is_cpu(tensor.device()) && matches!(tensor.dtype(), DType::F32 | DType::F64)
 }
 
 /// Computes half precision in `f32` and rounds once, as PyTorch does; other types are computed as they are.

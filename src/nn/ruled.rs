@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Storage, Tensor, Var};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CudaStorage, CustomOp1, Layout, MetalStorage, Shape, Storage, Tensor, Var};
 
 use super::Block;
 use crate::error::{Result, bail};
@@ -111,14 +112,28 @@ impl CustomOp1 for Ruled {
     }
 
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        let output = &self.call.output;
-        match &*output.storage_and_layout().0 {
-            Storage::Cpu(storage) => Ok((storage.clone(), output.shape().clone())),
-            _ => Err(candle_core::Error::Msg("a pass that follows a rule is computed on the CPU".to_string())),
-        }
+        let (storage, layout) = self.call.output.storage_and_layout();
+        let Storage::Cpu(storage) = &*storage else { return Err(moved()) };
+        Ok((storage.clone(), layout.shape().clone()))
+    }
+
+    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> candle_core::Result<(CudaStorage, Shape)> {
+        let (storage, layout) = self.call.output.storage_and_layout();
+        let Storage::Cuda(storage) = &*storage else { return Err(moved()) };
+        Ok((storage.try_clone(layout)?, layout.shape().clone()))
+    }
+
+    fn metal_fwd(&self, _: &MetalStorage, _: &Layout) -> candle_core::Result<(MetalStorage, Shape)> {
+        let (storage, layout) = self.call.output.storage_and_layout();
+        let Storage::Metal(storage) = &*storage else { return Err(moved()) };
+        Ok((storage.try_clone(layout)?, layout.shape().clone()))
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, gradient: &Tensor) -> candle_core::Result<Option<Tensor>> {
         Ok(Some(self.pull_back(gradient)?))
     }
+}
+
+fn moved() -> candle_core::Error {
+    candle_core::Error::Msg("a block gave a tensor on another device than its inputs".to_string())
 }

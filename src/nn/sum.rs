@@ -10,7 +10,7 @@ use super::on_cpu::{elements, is_fusible, map_storage};
 /// a + b, of one shape. candle adds large tensors on threads that wait for each other while they spin, which takes longer
 /// than the sum where passes run side by side.
 pub(crate) fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    let fits = is_fusible(a) && b.device().is_cpu() && a.dtype() == b.dtype() && a.dims() == b.dims();
+    let fits = is_fusible(a) && is_fusible(b) && a.dtype() == b.dtype() && a.dims() == b.dims();
     if fits && a.is_contiguous() && b.is_contiguous() { a.apply_op2(b, Sum) } else { a + b }
 }
 

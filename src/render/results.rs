@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use candle_core::DType;
+use candle_core::{DType, Device};
 
 use super::html::number;
 use super::{Figure, Table};
@@ -98,7 +98,7 @@ fn attributions(result: &Attributions) -> Table {
 fn sum_of_features(result: &Attributions, index: usize) -> Result<f64> {
     let (value, grouping) = (&result.values()[index], result.grouping(index)?);
     if grouping.is_trivial() {
-        return Ok(value.to_dtype(DType::F64)?.sum_all()?.to_scalar()?);
+        return Ok(value.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.sum_all()?.to_scalar()?);
     }
     let rows = host_rows(std::slice::from_ref(value))?;
     let of_row = |(example, row): (usize, &Vec<f64>)| {

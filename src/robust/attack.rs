@@ -103,7 +103,7 @@ impl Attack {
                     input.dims()
                 )
             }
-            let mask = mask.to_dtype(DType::F64)?;
+            let mask = mask.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
             let inner = mask.ne(0.)?.mul(&mask.ne(1.)?)?.flatten_all()?;
             if inner.to_vec1::<u8>()?.contains(&1) {
                 bail!(Input, "mask {index} has other values than 0 (stays) and 1 (moves)")
@@ -138,7 +138,7 @@ impl Attack {
     /// A change of an input, without that of what stays.
     pub(super) fn masked(&self, index: usize, change: &Tensor) -> Result<Tensor> {
         match self.masks.as_ref().and_then(|masks| masks.get(index)) {
-            Some(mask) => Ok((change * mask.to_dtype(change.dtype())?)?),
+            Some(mask) => Ok((change * mask.to_dtype(change.dtype())?.to_device(change.device())?)?),
             None => Ok(change.clone()),
         }
     }
@@ -262,9 +262,14 @@ macro_rules! attack_settings {
             self.with(|attack| attack.budget.rows = Some(rows))
         }
 
-        /// How many bytes all running passes may hold together; 256 MiB by default.
+        /// How many bytes all passes that run on the CPU may hold together; 256 MiB by default.
         pub fn memory_budget(&self, bytes: usize) -> Self {
             self.with(|attack| attack.budget.bytes = bytes)
+        }
+
+        /// The share of a GPU's memory that a pass may take, above 0 and up to 1; 0.5 by default.
+        pub fn device_memory_share(&self, share: f64) -> Self {
+            self.with(|attack| attack.budget.share_of_device = share)
         }
 
         /// The most passes that run at once, each on its own thread: 1 to 8, by default as many as there are cores.

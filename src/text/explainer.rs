@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use candle_core::Device;
+
 use super::{
     BatchAttributions, Comment, Comments, TextClassifier, TextInput, TextRecord, TokenAttributions, TokenizedText,
 };
@@ -53,6 +55,21 @@ impl Explainer {
         }
     }
 
+    /// The same explainer with its model on another device: a GPU takes many steps of a path at once.
+    ///
+    /// ```
+    /// use candle_explain::prelude::*;
+    ///
+    /// let device = Device::Cpu; // or Device::new_cuda(0)?
+    /// let explain = Explainer::from_pretrained("data/sentiment-vi")?.to_device(&device)?;
+    /// let words = explain.visualize("Sản phẩm này rất tốt, nhưng giao hàng quá chậm")?;
+    /// assert_eq!(words.records().len(), 1);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        Ok(Self { model: self.model.to_device(device)?, ..self.clone() })
+    }
+
     /// The class that is explained; the predicted one by default.
     pub fn target(&self, target: impl Into<Target>) -> Self {
         Self { target: target.into(), ..self.clone() }
@@ -79,6 +96,13 @@ impl Explainer {
     pub fn internal_batch_size(&self, rows: usize) -> Self {
         let mut changed = self.clone();
         changed.path.budget.rows = Some(rows);
+        changed
+    }
+
+    /// The share of a GPU's memory that a pass may take; see [`LayerIntegratedGradients::device_memory_share`].
+    pub fn device_memory_share(&self, share: f64) -> Self {
+        let mut changed = self.clone();
+        changed.path.budget.share_of_device = share;
         changed
     }
 
@@ -160,7 +184,7 @@ impl Explainer {
 
     /// The words of each text: all texts together or, if that fails, in halves, down to the texts that fail.
     fn each(&self, texts: &[TokenizedText]) -> Vec<Result<TextRecord>> {
-        let together = TextInput::new(texts.to_vec(), self.model.classifier().pad_token_id());
+        let together = self.model.input(texts.to_vec());
         match together.and_then(|input| self.words_of(&input)) {
             Ok(words) => words.records.into_iter().map(Ok).collect(),
             Err(error) if texts.len() < 2 => vec![Err(error)],

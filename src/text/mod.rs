@@ -6,6 +6,7 @@ mod explainer;
 #[cfg(feature = "hub")]
 mod hub;
 mod of_texts;
+mod on_device;
 mod quotes;
 mod segmenter;
 mod shipped;

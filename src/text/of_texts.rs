@@ -1,6 +1,6 @@
 //! From the attributions of a model to those of its texts' tokens and words.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::text_classifier::{class_probabilities, most_probable};
 use super::text_record::Attributed;
@@ -97,7 +97,7 @@ impl Attributions {
         let mut records = Vec::new();
         for (place, value) in self.places().iter().zip(self.values()) {
             let longest = input.ids().dims()[1];
-            let Some(sums) = to_tokens(&value.to_dtype(DType::F64)?)? else {
+            let Some(sums) = to_tokens(&value.to_device(&Device::Cpu)?.to_dtype(DType::F64)?)? else {
                 bail!(Input, "the attributions of {place} are {:?}: expected {expected}", value.dims())
             };
             let tokens = sums.dims()[1];

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{DType, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 
 use super::shipped::find;
 use super::{Comment, Segmenter, TextInput, TokenizedText, Tokenizer};
@@ -34,7 +34,7 @@ use crate::visible::visible;
 /// ```
 #[derive(Clone)]
 pub struct TextClassifier {
-    model: Arc<SequenceClassifier>,
+    pub(super) model: Arc<SequenceClassifier>,
     tokenizer: Tokenizer,
     labels: Arc<Vec<String>>,
     segmenter: Option<Segmenter>,
@@ -218,7 +218,7 @@ impl TextClassifier {
     ///
     /// An error if the text is empty, has no token that the model knows, or has too many tokens.
     pub fn tokenize(&self, text: impl Into<Comment>) -> Result<TextInput> {
-        TextInput::new(vec![self.read(&text.into())?], self.model.pad_token_id())
+        self.input(vec![self.read(&text.into())?])
     }
 
     /// The input for two texts that the model was trained to read as a pair: a question and its answer, or two
@@ -238,7 +238,7 @@ impl TextClassifier {
         }
         let [first, second] = [first, second].map(|text| self.segmented(text));
         let pair = self.fitted(self.tokenizer.encode_pair(&first, &second)?, &first)?;
-        TextInput::new(vec![pair], self.model.pad_token_id())
+        self.input(vec![pair])
     }
 
     /// The input for several texts at once, padded to the longest.
@@ -251,7 +251,7 @@ impl TextClassifier {
         if texts.is_empty() {
             bail!(Input, "there are no texts: give at least one")
         }
-        TextInput::new(texts, self.model.pad_token_id())
+        self.input(texts)
     }
 
     /// The prediction for one text.
@@ -268,7 +268,7 @@ impl TextClassifier {
     /// The prediction for each row of a model's output.
     pub fn predictions_from(&self, output: &Tensor) -> Result<Vec<Prediction>> {
         finite::check(output).map_err(|e| e.at("the model's output (check the weights)"))?;
-        let rows = output.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+        let rows = output.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec2::<f64>()?;
         rows.into_iter().map(|row| self.prediction(&row)).collect()
     }
 

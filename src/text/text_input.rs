@@ -38,6 +38,22 @@ impl TextInput {
         Ok(Self { texts, padding, inputs })
     }
 
+    /// The same input on another device, where the model is. [`TextClassifier::tokenize`](super::TextClassifier::tokenize)
+    /// makes its inputs there by itself.
+    ///
+    /// ```
+    /// use candle_explain::prelude::*;
+    ///
+    /// let device = Device::Cpu; // or Device::new_cuda(0)?
+    /// let model = TextClassifier::from_pretrained("data/sentiment-vi")?;
+    /// let input = model.tokenize("Sản phẩm này rất tốt")?.to_device(&device)?;
+    /// assert!(input.ids().device().same_device(&device));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        Ok(Self { inputs: self.inputs.to_device(device)?, ..self.clone() })
+    }
+
     /// The texts with their tokens and words.
     pub fn texts(&self) -> &[TokenizedText] {
         &self.texts
@@ -56,7 +72,7 @@ impl TextInput {
             token.piece = "<pad>".to_string();
             token.unknown = false;
         }
-        Self::new(texts, self.padding)
+        Self::new(texts, self.padding)?.to_device(self.ids().device())
     }
 
     /// Each word as one feature, for methods that leave features out: the pieces of a word go together. Special tokens

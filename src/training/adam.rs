@@ -8,6 +8,7 @@ use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 
 use super::Gradients;
 use super::in_place::pair;
+use crate::device;
 use crate::error::Result;
 
 /// Steps Adam on variables of any floating-point type. `f32` on the CPU is stepped in one go over its numbers, all else by
@@ -33,7 +34,7 @@ impl Adam {
         let settings = ParamsAdamW { lr: learning_rate, weight_decay, ..ParamsAdamW::default() };
         let (mut in_place, mut others) = (Vec::new(), Vec::new());
         for var in vars {
-            if var.dtype() == DType::F32 && var.device().is_cpu() && var.is_contiguous() {
+            if var.dtype() == DType::F32 && device::is_cpu(var.device()) && var.is_contiguous() {
                 in_place.push((var.clone(), Mutex::new(Moments::of(var.elem_count()))));
                 continue;
             }

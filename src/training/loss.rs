@@ -2,6 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, D, DType, Error, Layout, Result as Tensors, Shape, Tensor};
 
+use crate::device;
 use crate::error::Result;
 
 /// −mean over the rows of Σ q·log softmax, where q has 1 − s on the label and the smoothing s spread
@@ -11,7 +12,7 @@ pub(crate) fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) ->
         DType::F64 => logits.clone(),
         _ => logits.to_dtype(DType::F32)?,
     };
-    if logits.dtype() == DType::F32 && logits.device().is_cpu() && logits.rank() == 2 {
+    if logits.dtype() == DType::F32 && device::is_cpu(logits.device()) && logits.rank() == 2 {
         let labels = labels.flatten_all()?.to_vec1::<u32>()?;
         return Ok(logits.contiguous()?.apply_op1(CrossEntropy { labels, smoothing: smoothing as f32 })?);
     }

@@ -87,6 +87,9 @@ mod observer;
 /// How many passes each method takes, and of how many rows.
 mod passes;
 
+/// Other devices than the CPU.
+mod devices;
+
 /// Sums, means and differences in any number type.
 mod sums;
 

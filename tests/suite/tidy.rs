@@ -24,10 +24,11 @@ const LIBRARY: Package = Package {
         ("finite", &["error"]),
         ("file", &["error"]),
         ("deep_stack", &["error"]),
+        ("device", &["error"]),
         ("cores", &[]),
-        ("nn", &["error", "seed", "cores"]),
-        ("model", &["error", "seed", "file", "finite", "deep_stack", "nn"]),
-        ("engine", &["error", "seed", "progress", "finite", "deep_stack", "cores", "nn", "model"]),
+        ("nn", &["error", "seed", "cores", "device"]),
+        ("model", &["error", "seed", "file", "finite", "deep_stack", "device", "nn"]),
+        ("engine", &["error", "seed", "progress", "finite", "deep_stack", "device", "cores", "nn", "model"]),
         ("attr", &["error", "seed", "model", "engine"]),
         ("robust", &["error", "seed", "finite", "model", "engine"]),
         ("training", &["error", "seed", "finite", "nn", "model"]),
@@ -236,6 +237,35 @@ fn the_library_neither_panics_nor_prints() {
             for call in forbidden {
                 assert!(!line.contains(call), "{}: {call} in {line}", path.display());
             }
+        }
+    }
+}
+
+/// Whether an operation has a form of its own for the CPU is decided in one place, and what is not on every device is only
+/// used there.
+#[test]
+fn operations_for_the_cpu_alone_are_used_there_alone() {
+    for (path, text) in LIBRARY.files() {
+        let text: String = code(text.split("#[cfg(test)]").next().unwrap()).collect::<Vec<_>>().join("\n");
+        assert!(!text.contains(".is_cpu()") || path.ends_with("src/device.rs"), "{} asks for the CPU", path.display());
+        let operation = text.contains("fn cpu_fwd(");
+        let fits = text.contains("is_fusible(") || text.contains("fn cuda_fwd(") && text.contains("fn metal_fwd(");
+        assert!(!operation || fits, "{} has an operation for the CPU and does not ask for it", path.display());
+    }
+}
+
+/// Metal has no f64, so numbers become f64 on the host. Models are loaded and trained there.
+#[test]
+fn numbers_become_f64_on_the_host() {
+    const ON_THE_HOST: [&str; 4] = ["src/training", "src/tabular", "src/text/training", "transformer/checkpoint.rs"];
+    for (path, text) in LIBRARY.files() {
+        let shown = path.display().to_string();
+        if ON_THE_HOST.iter().any(|place| shown.contains(place)) {
+            continue;
+        }
+        for line in code(text.split("#[cfg(test)]").next().unwrap()) {
+            let fine = !line.contains("to_dtype(DType::F64)") || line.contains("&Device::Cpu");
+            assert!(fine, "{shown}: {line}");
         }
     }
 }

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::gradient::gradient_at;
 use super::pair::{Ends, in_upper_rows};
-use crate::engine::host::host;
+use crate::engine::host::{host, to_device};
 use crate::error::Result;
 
 /// What reaches the input of a block that takes the largest of each window: the share of the straight line on
@@ -18,7 +18,7 @@ pub(super) fn shares(windows: &dyn Fn(&Tensor) -> Result<Tensor>, input: &Ends, 
         for ((shares, to), from) in shares.chunks_mut(window).zip(to.chunks(window)).zip(from.chunks(window)) {
             share_out(from, to, shares);
         }
-        let shares = Tensor::from_vec(shares, numbers.dims(), gradient.device())?.to_dtype(gradient.dtype())?;
+        let shares = to_device(shares, numbers.dims(), gradient)?.to_dtype(gradient.dtype())?;
         Ok((numbers * shares.broadcast_mul(&gradient.unsqueeze(gradient.rank())?)?)?)
     })?;
     in_upper_rows(&reached)

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use candle_core::{DType, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 
 use super::checkpoint::Checkpoint;
 use super::config::Config;
@@ -123,7 +123,23 @@ impl SequenceClassifier {
 
     /// The same classifier computing in another type, `f64` for example.
     pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
-        Part::to_dtype(self, dtype)
+        Part::converted(self, &|weight| weight.to_dtype(dtype))
+    }
+
+    /// The same classifier on another device, with weights of its own. Its inputs must be there as well: ids and masks by
+    /// [`Inputs::to_device`].
+    ///
+    /// ```
+    /// use candle_explain::prelude::*;
+    ///
+    /// let device = Device::Cpu; // or Device::new_cuda(0)?
+    /// let model = SequenceClassifier::from_pretrained("data/sentiment-vi")?.to_device(&device)?;
+    /// let ids = Tensor::new(&[[0u32, 5, 6, 2]], &device)?;
+    /// assert!(model.predict(&ids)?.device().same_device(&device));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        Part::converted(self, &|weight| weight.to_device(device))
     }
 
     /// The encoder below the head.

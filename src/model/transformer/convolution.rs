@@ -1,6 +1,6 @@
 //! A convolution over the embeddings that is added to the first layer's output.
 
-use candle_core::{D, DType, Tensor, Var};
+use candle_core::{D, Tensor, Var};
 use candle_nn::{Conv1d, Conv1dConfig};
 
 use super::architecture::{ConvolutionPlan, Norms};
@@ -8,6 +8,7 @@ use super::checkpoint::Checkpoint;
 use super::part::{Norm, Part};
 use crate::error::Result;
 use crate::model::Layers;
+use crate::nn::{Conversion, converted};
 
 #[derive(Clone, Debug)]
 pub(super) struct Convolution {
@@ -65,13 +66,12 @@ impl Part for Convolution {
         weights
     }
 
-    fn to_dtype(&self, dtype: DType) -> Result<Self> {
-        let convert = |var: &Var| Var::from_tensor(&var.as_detached_tensor().to_dtype(dtype)?);
+    fn converted(&self, by: Conversion) -> Result<Self> {
         Ok(Self {
             plan: self.plan.clone(),
-            weight: convert(&self.weight)?,
-            bias: convert(&self.bias)?,
-            norm: self.norm.to_dtype(dtype)?,
+            weight: converted(&self.weight, by)?,
+            bias: converted(&self.bias, by)?,
+            norm: self.norm.converted(by)?,
         })
     }
 }

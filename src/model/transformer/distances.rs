@@ -1,6 +1,6 @@
 //! What all layers of an encoder know about the distance of two tokens.
 
-use candle_core::{DType, Tensor, Var};
+use candle_core::{Tensor, Var};
 
 use super::architecture::DistancesPlan;
 use super::biases::Biases;
@@ -10,6 +10,7 @@ use super::disentangled::Vectors;
 use super::part::Part;
 use crate::error::Result;
 use crate::model::Layers;
+use crate::nn::Conversion;
 
 #[derive(Clone, Debug)]
 pub(super) enum Distances {
@@ -48,10 +49,10 @@ impl Part for Distances {
         }
     }
 
-    fn to_dtype(&self, dtype: DType) -> Result<Self> {
+    fn converted(&self, by: Conversion) -> Result<Self> {
         Ok(match self {
-            Self::Biases(biases) => Self::Biases(biases.to_dtype(dtype)?),
-            Self::Vectors(vectors) => Self::Vectors(vectors.to_dtype(dtype)?),
+            Self::Biases(biases) => Self::Biases(biases.converted(by)?),
+            Self::Vectors(vectors) => Self::Vectors(vectors.converted(by)?),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Words, positions and token types to vectors.
 
-use candle_core::{D, DType, Tensor};
+use candle_core::{D, DType, Device, Tensor};
 
 use super::architecture::{Positions, TokenTypes};
 use super::checkpoint::Checkpoint;
@@ -70,6 +70,10 @@ impl Embeddings {
         self.words.rows.dtype()
     }
 
+    pub(super) fn device(&self) -> &Device {
+        self.words.rows.device()
+    }
+
     /// How many tokens a text may have.
     pub(super) fn capacity(&self) -> usize {
         let rows = self.positions.as_ref().map_or(0, Table::count);
@@ -108,7 +112,7 @@ impl Embeddings {
         if tokens == 0 || tokens > self.capacity() {
             bail!(Input, "{tokens} tokens: this model takes 1 to {}; shorten the text", self.capacity())
         }
-        let host = ids.to_dtype(DType::I64)?.to_vec2::<i64>()?;
+        let host = ids.to_device(&Device::Cpu)?.to_dtype(DType::I64)?.to_vec2::<i64>()?;
         let vocabulary = self.vocabulary_size();
         if let Some(id) = host.iter().flatten().find(|id| !(0..vocabulary as i64).contains(id)) {
             bail!(Input, "token id {id} is not in the vocabulary of {vocabulary}: is it this model's tokenizer?")
@@ -154,7 +158,7 @@ impl Embeddings {
         if self.types == TokenTypes::Ignored {
             return Ok(Vec::new());
         }
-        let types = types.to_dtype(DType::I64)?.flatten_all()?.to_vec1::<i64>()?;
+        let types = types.to_device(&Device::Cpu)?.to_dtype(DType::I64)?.flatten_all()?.to_vec1::<i64>()?;
         let count = self.type_count();
         match types.iter().find(|kind| !(0..count as i64).contains(kind)) {
             Some(kind) => bail!(

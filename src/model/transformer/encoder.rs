@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use candle_core::{DType, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 
 use super::architecture::{Architecture, TokenTypes};
 use super::attention::Shared;
@@ -14,6 +14,7 @@ use super::embeddings::Embeddings;
 use super::layer::{Layer, Read};
 use super::masks::{self, Masks};
 use super::part::{Dense, Norm, Part, made_of};
+use crate::device;
 use crate::error::{Result, bail};
 use crate::model::{Inputs, Layers, Model};
 
@@ -85,7 +86,28 @@ impl TransformerEncoder {
 
     /// The same encoder computing in another type, `f64` for example.
     pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
-        Part::to_dtype(self, dtype)
+        Part::converted(self, &|weight| weight.to_dtype(dtype))
+    }
+
+    /// The same encoder on another device, with weights of its own. Its inputs must be there as well: ids and masks by
+    /// [`Inputs::to_device`].
+    ///
+    /// ```
+    /// use candle_explain::prelude::*;
+    ///
+    /// let device = Device::Cpu; // or Device::new_cuda(0)?
+    /// let model = TransformerEncoder::from_pretrained("data/sentiment-vi")?.to_device(&device)?;
+    /// let ids = Tensor::new(&[[0u32, 5, 6, 2]], &device)?;
+    /// assert!(model.predict(&ids)?.device().same_device(&device));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        Part::converted(self, &|weight| weight.to_device(device))
+    }
+
+    /// The device of its weights.
+    pub(crate) fn device(&self) -> &Device {
+        self.embeddings.device()
     }
 
     /// How many tokens a text may have, the special ones included.
@@ -157,6 +179,9 @@ impl TransformerEncoder {
     /// `read` and that saves work.
     pub(super) fn states(&self, input: &Inputs, read: Read, layers: &mut Layers) -> Result<Tensor> {
         input.require(1, 2)?;
+        for tensor in input.tensors().iter().chain(input.args()) {
+            device::check_same("this encoder", self.device(), tensor.device())?;
+        }
         let mask = self.mask(input)?;
         let embedded = self.embeddings.forward(input.get(0)?, input.args().get(1), mask.as_ref(), layers)?;
         let distances = self.distances.as_ref().map(|distances| distances.forward(embedded.dim(1)?, layers));

@@ -13,7 +13,7 @@ pub(super) fn tokens(input: &Inputs, dtype: DType) -> Result<Option<Tensor>> {
     if mask.dims() != ids.dims() {
         bail!(Input, "the attention mask has the shape {:?}, and the ids {:?}", mask.dims(), ids.dims())
     }
-    let values = mask.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+    let values = mask.to_device(&Device::Cpu)?.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
     if let Some(value) = values.iter().find(|value| **value != 0. && **value != 1.) {
         bail!(Input, "the attention mask has the value {value}: expected 1 for tokens and 0 for padding")
     }

@@ -1,18 +1,18 @@
 //! The parts of an encoder: layers that know the names of their weights in a checkpoint.
 
-use candle_core::{DType, Module, Tensor, Var};
+use candle_core::{Module, Tensor, Var};
 
 use crate::error::Result;
 use crate::model::Layers;
-use crate::nn::{LayerNorm, Linear};
+use crate::nn::{Conversion, LayerNorm, Linear, converted};
 
 /// A part of an encoder, which holds weights of a checkpoint.
 pub(super) trait Part: Sized {
     /// Every weight with its name in the checkpoint.
     fn weights(&self) -> Vec<(String, Var)>;
 
-    /// The same in another type.
-    fn to_dtype(&self, dtype: DType) -> Result<Self>;
+    /// The same with what a conversion makes of its weights.
+    fn converted(&self, by: Conversion) -> Result<Self>;
 }
 
 /// Makes a struct a part: its weights are those of these fields; other fields have none.
@@ -23,9 +23,9 @@ macro_rules! made_of {
                 [$($crate::model::transformer::part::Part::weights(&self.$field)),+].concat()
             }
 
-            fn to_dtype(&self, dtype: candle_core::DType) -> $crate::error::Result<Self> {
+            fn converted(&self, by: $crate::nn::Conversion) -> $crate::error::Result<Self> {
                 let mut part = self.clone();
-                $(part.$field = $crate::model::transformer::part::Part::to_dtype(&self.$field, dtype)?;)+
+                $(part.$field = $crate::model::transformer::part::Part::converted(&self.$field, by)?;)+
                 Ok(part)
             }
         }
@@ -39,8 +39,8 @@ impl<P: Part> Part for Option<P> {
         self.iter().flat_map(P::weights).collect()
     }
 
-    fn to_dtype(&self, dtype: DType) -> Result<Self> {
-        self.as_ref().map(|part| part.to_dtype(dtype)).transpose()
+    fn converted(&self, by: Conversion) -> Result<Self> {
+        self.as_ref().map(|part| part.converted(by)).transpose()
     }
 }
 
@@ -49,8 +49,8 @@ impl<P: Part> Part for Vec<P> {
         self.iter().flat_map(P::weights).collect()
     }
 
-    fn to_dtype(&self, dtype: DType) -> Result<Self> {
-        self.iter().map(|part| part.to_dtype(dtype)).collect()
+    fn converted(&self, by: Conversion) -> Result<Self> {
+        self.iter().map(|part| part.converted(by)).collect()
     }
 }
 
@@ -82,8 +82,8 @@ impl Part for Dense {
         self.linear.named_parameters(&self.name)
     }
 
-    fn to_dtype(&self, dtype: DType) -> Result<Self> {
-        Ok(Self { name: self.name.clone(), linear: self.linear.to_dtype(dtype)? })
+    fn converted(&self, by: Conversion) -> Result<Self> {
+        Ok(Self { name: self.name.clone(), linear: self.linear.converted(by)? })
     }
 }
 
@@ -110,8 +110,8 @@ impl Part for Norm {
         self.norm.named_parameters(&self.name)
     }
 
-    fn to_dtype(&self, dtype: DType) -> Result<Self> {
-        Ok(Self { name: self.name.clone(), norm: self.norm.to_dtype(dtype)? })
+    fn converted(&self, by: Conversion) -> Result<Self> {
+        Ok(Self { name: self.name.clone(), norm: self.norm.converted(by)? })
     }
 }
 
@@ -145,8 +145,7 @@ impl Part for Table {
         vec![(format!("{}.weight", self.name), self.rows.clone())]
     }
 
-    fn to_dtype(&self, dtype: DType) -> Result<Self> {
-        let rows = Var::from_tensor(&self.rows.as_detached_tensor().to_dtype(dtype)?)?;
-        Ok(Self { name: self.name.clone(), rows })
+    fn converted(&self, by: Conversion) -> Result<Self> {
+        Ok(Self { name: self.name.clone(), rows: converted(&self.rows, by)? })
     }
 }

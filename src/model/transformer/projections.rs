@@ -1,13 +1,13 @@
 //! The dense layers that give queries, keys and values.
 
-use candle_core::{D, DType, Tensor, Var};
+use candle_core::{D, Tensor, Var};
 
 use super::architecture::ProjectionsPlan;
 use super::checkpoint::Checkpoint;
 use super::part::{Dense, Part};
 use crate::error::Result;
 use crate::model::Layers;
-use crate::nn::Linear;
+use crate::nn::{Conversion, Linear};
 
 #[derive(Clone, Debug)]
 pub(super) enum Projections {
@@ -67,14 +67,14 @@ impl Part for Projections {
         }
     }
 
-    fn to_dtype(&self, dtype: DType) -> Result<Self> {
+    fn converted(&self, by: Conversion) -> Result<Self> {
         Ok(match self {
             Self::Apart { queries, keys, values } => Self::Apart {
-                queries: queries.to_dtype(dtype)?,
-                keys: keys.to_dtype(dtype)?,
-                values: values.to_dtype(dtype)?,
+                queries: queries.converted(by)?,
+                keys: keys.converted(by)?,
+                values: values.converted(by)?,
             },
-            Self::Joined(all) => Self::Joined(all.to_dtype(dtype)?),
+            Self::Joined(all) => Self::Joined(all.converted(by)?),
         })
     }
 }

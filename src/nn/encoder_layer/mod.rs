@@ -18,7 +18,7 @@ use candle_core::{CpuStorage, CustomOp1, DType, Error, Layout, Result, Shape, Te
 use rayon::prelude::*;
 
 use self::room::{Kept, Room};
-use super::on_cpu::elements;
+use super::on_cpu::{elements, is_fusible};
 use super::{LayerNorm, Linear, Pointwise};
 use crate::cores;
 
@@ -57,8 +57,7 @@ pub(crate) struct TwoLayers {
 impl EncoderLayer {
     /// Whether it can take this input `[batch, tokens, width]`.
     pub(crate) fn takes(&self, x: &Tensor) -> bool {
-        let is_plain =
-            |tensor: &Tensor| tensor.device().is_cpu() && tensor.dtype() == DType::F32 && tensor.elem_count() > 0;
+        let is_plain = |tensor: &Tensor| is_fusible(tensor) && tensor.dtype() == DType::F32 && tensor.elem_count() > 0;
         is_plain(x) && self.tensors().into_iter().all(|tensor| is_plain(tensor) && tensor.is_contiguous())
     }
 

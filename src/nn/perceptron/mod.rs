@@ -19,6 +19,7 @@ use self::network::Network;
 use self::trained::Trained;
 use super::activation::Activation;
 use super::linear::Linear;
+use crate::device;
 
 /// Layers that take rows of numbers `[rows, inputs]` to `[rows, outputs]`.
 pub(crate) struct Perceptron {
@@ -36,7 +37,7 @@ pub(crate) enum Step {
 impl Perceptron {
     /// Whether it can take these rows.
     pub(crate) fn takes(&self, x: &Tensor) -> bool {
-        let is_plain = |tensor: &Tensor| tensor.device().is_cpu() && tensor.dtype() == DType::F32;
+        let is_plain = |tensor: &Tensor| device::is_cpu(tensor.device()) && tensor.dtype() == DType::F32;
         let width = self.linears().next().map(inputs);
         let joined = self.linears().zip(self.linears().skip(1)).all(|(one, next)| outputs(one) == inputs(next));
         matches!(x.dims(), [rows, of_row] if *rows > 0 && Some(*of_row) == width)

@@ -2,6 +2,7 @@
 
 use candle_core::{CpuStorage, DType, InplaceOp2, Layout, Tensor, Var};
 
+use crate::device;
 use crate::error::Result;
 use crate::training::pair;
 
@@ -24,7 +25,7 @@ impl Average {
         self.steps += 1;
         let decay = self.limit.min((1. + self.steps as f64) / (10. + self.steps as f64));
         for (weight, average) in &mut self.weights {
-            if weight.dtype() == DType::F32 && weight.device().is_cpu() && weight.is_contiguous() {
+            if weight.dtype() == DType::F32 && device::is_cpu(weight.device()) && weight.is_contiguous() {
                 average.inplace_op2(&weight.as_detached_tensor(), &Mixed { decay: decay as f32 })?;
             } else {
                 *average = ((&*average * decay)? + (weight.as_detached_tensor() * (1. - decay))?)?;
