@@ -5,22 +5,26 @@ import sys
 from collections.abc import Callable
 
 from lab import console, crates, installation, template, walkthrough
-from lab.place import BIN, NOTEBOOKS, PYTHON, ROOT, TEST_NOTEBOOKS, shown
+from lab.place import BIN, NOTEBOOKS, PYTHON, ROOT, STAND_INS, TEST_NOTEBOOKS, shown
 from lab.problem import Problem
 
 # Given each file by name: `cargo fmt` does not find those that a macro declares.
 FORMAT = "rustfmt --check"
+# All features but those of devices: `metal` needs macOS, and `cuda` is compiled by itself, with an `nvcc` that does nothing.
+FEATURES = "--features candle-explain/hub,candle-explain/png"
 RUST = (
-    ("cargo clippy --release --workspace --all-targets --all-features -- -D warnings", {}),
-    ("cargo doc --no-deps --workspace --all-features", {"RUSTDOCFLAGS": "-Dwarnings"}),
+    (f"cargo clippy --release --workspace --all-targets {FEATURES} -- -D warnings", {}),
+    (f"cargo doc --no-deps --workspace {FEATURES}", {"RUSTDOCFLAGS": "-Dwarnings"}),
     # The library as notebooks compile it: what it does must not follow from a feature that another package wants.
     ("cargo test --release", {}),
-    ("cargo test --release --workspace --all-features", {}),
+    (f"cargo test --release --workspace {FEATURES}", {}),
+    ("cargo check --release --features cuda",
+     {"PATH": f"{STAND_INS}{os.pathsep}{os.environ['PATH']}", "CUDA_COMPUTE_CAP": "80"}),
 )
 # Each with the program that runs it: name, version, what it is, minutes to install it.
 WITH_TOOLS = (
-    # Every choice of features compiles by itself.
-    ("cargo hack clippy --workspace --feature-powerset -- -D warnings",
+    # Every choice of them compiles by itself.
+    ("cargo hack clippy --workspace --feature-powerset --exclude-features cuda,metal -- -D warnings",
      ("cargo-hack", "0.6.46", "the check of features", 1)),
     ("cargo deny --locked check licenses bans sources", ("cargo-deny", "0.20.2", "the check of licences", 3)),
 )

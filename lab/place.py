@@ -5,6 +5,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 TEST_NOTEBOOKS = ROOT / "tests" / "notebooks"
+# Programs that only seem to do what a check needs.
+STAND_INS = ROOT / "lab" / "stand_ins"
 
 # Fetched when a notebook first wants it, and never part of the project.
 PASSENGERS = ROOT / "data" / "titanic3.csv"
