@@ -3,6 +3,7 @@
 //! `CAPTUM_PYTHON=/path/to/python cargo bench --bench training`, where that Python has what `tests/golden/requirements.txt`
 //! lists. The two sides take turns. PyTorch's classifier gets random tokens in texts of the same lengths.
 
+mod median;
 mod rival;
 
 use std::time::Instant;
@@ -10,7 +11,8 @@ use std::time::Instant;
 use candle_explain::prelude::*;
 use serde_json::{Value, json};
 
-use rival::{Outcome, Rival, median};
+use median::median;
+use rival::{Outcome, Rival};
 
 const ROUNDS: usize = 5;
 const EPOCHS: usize = 200;

@@ -58,8 +58,3 @@ impl Drop for Rival {
         let _ = self.process.wait();
     }
 }
-
-pub fn median(times: &mut [f64]) -> f64 {
-    times.sort_by(f64::total_cmp);
-    0.5 * (times[(times.len() - 1) / 2] + times[times.len() / 2])
-}

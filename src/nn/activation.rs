@@ -3,8 +3,9 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Module, Result, Shape, Tensor};
 
 use super::block::{Block, Operation, only};
-use super::exponential::{self, exp, exp_m1, ln_1p, tanh, vectorized};
+use super::exponential::{self, exp, exp_m1, ln_1p, tanh};
 use super::on_cpu::{elements, is_fusible, unsupported, widened};
+use super::vectors::vectorized;
 use crate::error::bail;
 
 /// An elementwise nonlinearity.

@@ -1,16 +1,8 @@
-//! The exponential and the normal distribution in `f32`, without branches or calls, so that loops over them are
-//! vectorised, and such loops with what the processor has.
+//! The exponential, functions made of it and the normal distribution in `f32`, without branches or calls, so that loops
+//! over them are vectorised.
 
 use std::iter::Sum;
 use std::ops::{AddAssign, Div, Mul, Sub};
-
-use pulp::Arch;
-
-/// Runs a loop with the widest vectors of this processor.
-#[inline(always)]
-pub(super) fn vectorized<T>(work: impl FnOnce() -> T) -> T {
-    Arch::new().dispatch(work)
-}
 
 /// eˣ, to 2 in the last digit; 0 instead of numbers below 1e-37, ∞ above the largest.
 #[inline(always)]
@@ -148,6 +140,7 @@ impl Exponential for f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::vectors::vectorized;
 
     #[test]
     fn exponentials_are_right_to_the_last_digits() {

@@ -5,10 +5,10 @@ use candle_core::{
 };
 
 use super::block::{Block, Operation, only};
-use super::exponential::vectorized;
 use super::lanes::{sum_of, sum_of_two};
 use super::on_cpu::{elements, is_fusible, map_storage, unsupported, widened};
 use super::sum::add;
+use super::vectors::vectorized;
 use super::{Conversion, converted};
 use crate::error::bail;
 

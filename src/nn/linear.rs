@@ -353,7 +353,8 @@ mod tests {
             let tensors = [&x, linear.weight(), linear.bias().unwrap()];
             let ways = [
                 linear.forward(x.as_tensor()).unwrap(),
-                affine(&x, linear.weight().as_tensor(), linear.bias().map(|bias| bias.as_tensor())).unwrap(),
+                affine(&x, linear.weight().as_tensor(), linear.bias().map(|bias| bias.as_tensor()), Tensor::matmul)
+                    .unwrap(),
             ];
             let all = ways.map(|y| {
                 let store = (y.sqr().unwrap() * y).unwrap().sum_all().unwrap().backward().unwrap();

@@ -36,6 +36,7 @@ mod ruled;
 mod softmax;
 mod sum;
 mod tiles;
+mod vectors;
 
 use candle_core::{Tensor, Var};
 
@@ -56,6 +57,8 @@ pub use reweighting::Reweighting;
 pub(crate) use ruled::{At, Call, Rule, ordinary, run as run_ruled};
 pub use softmax::{Softmax, softmax};
 pub(crate) use sum::sum;
+#[doc(hidden)]
+pub use vectors::without_vectors;
 
 use crate::device;
 use crate::error::{Result, bail};

@@ -4,9 +4,10 @@ use candle_core::shape::Dim;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 
 use super::block::{Block, Operation, only};
-use super::exponential::{Exponential, vectorized};
+use super::exponential::Exponential;
 use super::lanes::{largest, sum_of, sum_of_two};
 use super::on_cpu::{elements, is_fusible, map_storage, widened};
+use super::vectors::vectorized;
 use crate::error::bail;
 
 /// Softmax along an axis: eˣ divided by its sum, computed relative to the largest value.

@@ -4,8 +4,8 @@ use std::ops::AddAssign;
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
-use super::exponential::vectorized;
 use super::on_cpu::{elements, is_fusible, map_storage};
+use super::vectors::vectorized;
 
 /// a + b, of one shape. candle adds large tensors on threads that wait for each other while they spin, which takes longer
 /// than the sum where passes run side by side.

@@ -8,9 +8,10 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::matrices::{Matrix, Rows};
+use super::vectors::arch;
 
 /// The most vectors side by side in a tile.
 const VECTORS: usize = 3;
@@ -37,10 +38,10 @@ thread_local! {
 pub(super) fn multiply(a: &Matrix<f32>, b: &Matrix<f32>, out: &mut Rows<f32>, added: bool) -> bool {
     let to = Tiles { values: &mut *out.values, stride: out.stride, turned: false };
     if a.column_stride == 1 && b.column_stride == 1 {
-        Arch::new().dispatch(Product { a: *a, b: *b, out: to, added })
+        arch().dispatch(Product { a: *a, b: *b, out: to, added })
     } else if b.row_stride == 1 {
         let to = Tiles { turned: true, ..to };
-        Arch::new().dispatch(Product { a: b.turned(), b: a.turned(), out: to, added })
+        arch().dispatch(Product { a: b.turned(), b: a.turned(), out: to, added })
     } else {
         false
     }

@@ -3,9 +3,9 @@
 use candle_core::Result;
 
 use super::additions::Additions;
-use crate::nn::exponential::vectorized;
 use crate::nn::matrices::{Matrix, Rows, multiply_into};
 use crate::nn::softmax;
+use crate::nn::vectors::vectorized;
 
 /// How queries, keys and values `[tokens, 3, heads, size]` lie in a slice.
 #[derive(Clone, Copy)]

@@ -1,7 +1,7 @@
 //! Layer normalisation of rows, and the gradient of the rows.
 
-use crate::nn::exponential::vectorized;
 use crate::nn::lanes::{sum_of, sum_of_two};
+use crate::nn::vectors::vectorized;
 
 /// The weight and bias `[width]` of a layer norm, and what is added to the variance.
 pub(super) struct Norm<'a> {

@@ -1,7 +1,8 @@
 //! Numbers `[features, rows]`: the numbers of a feature lie together, one for each row.
 
-use crate::nn::exponential::{exp, vectorized};
+use crate::nn::exponential::exp;
 use crate::nn::lanes::sum_of;
+use crate::nn::vectors::vectorized;
 
 /// Writes rows of this width as columns.
 pub(super) fn turn(from: &[f32], width: usize, to: &mut [f32]) {

@@ -1,0 +1,26 @@
+//! The vectors of the processor.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pulp::Arch;
+
+static WITHOUT: AtomicBool = AtomicBool::new(false);
+
+/// Computes from now on as on a processor that has no wide vectors, or with those of this one again. For measurements: no
+/// method gets other numbers than to rounding.
+#[doc(hidden)]
+pub fn without_vectors(without: bool) {
+    WITHOUT.store(without, Ordering::Relaxed);
+}
+
+/// What this processor has.
+#[inline(always)]
+pub(super) fn arch() -> Arch {
+    if WITHOUT.load(Ordering::Relaxed) { Arch::Scalar } else { Arch::new() }
+}
+
+/// Runs a loop with the widest vectors of this processor.
+#[inline(always)]
+pub(super) fn vectorized<T>(work: impl FnOnce() -> T) -> T {
+    arch().dispatch(work)
+}
