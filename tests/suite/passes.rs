@@ -129,6 +129,20 @@ fn every_method_takes_the_passes_that_it_needs() {
 }
 
 #[test]
+fn of_a_model_of_known_operations_one_row_tells_what_others_keep() {
+    let network = Sequential::builder(4).linear("linear1", 3_000).tanh("tanh1").linear("linear2", 2).build(Seed(3));
+    let network = network.unwrap();
+    let x = tensor(&rows(3, 1)).to_dtype(DType::F32).unwrap();
+    for (known, pairs) in [(true, 0), (false, 1)] {
+        let model = Arc::new(Counted { network: network.clone(), known, passes: Mutex::default() });
+        let method = IntegratedGradients::new(model.clone()).n_steps(400).gradient_check(Check::Off);
+        method.attribute(&x, Target::Class(1)).unwrap();
+        let passes = model.passes();
+        assert_eq!(passes.iter().filter(|rows| **rows == 2).count(), pairs, "{passes:?}");
+    }
+}
+
+#[test]
 fn the_gradient_check_is_three_rows_once_for_each_gradient() {
     for (info, (name, one, _)) in METHODS.iter().zip(PASSES.iter().copied()) {
         let gradients = match name {
