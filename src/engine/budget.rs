@@ -2,7 +2,6 @@
 
 use candle_core::{Device, Tensor};
 
-use super::kronrod::NODES;
 use crate::cores;
 use crate::device;
 use crate::error::{Result, bail};
@@ -209,11 +208,6 @@ impl Budget {
     /// The most estimates of parts that each of these lines keeps.
     pub(super) fn parts_of_a_line(&self, width: usize, lines: usize) -> usize {
         self.at_once(numbers(width) * lines).max(FEWEST_PARTS)
-    }
-
-    /// How many workers may each hold the activations and gradients of all nodes of a part.
-    pub(super) fn workers_with_nodes(&self, width: usize) -> usize {
-        self.at_once(2 * NODES * numbers(width)).max(1)
     }
 }
 

@@ -41,6 +41,11 @@ impl Lines {
         self.examples
     }
 
+    /// How many examples in a row are the same one.
+    pub(crate) fn repeats(self) -> usize {
+        self.repeats
+    }
+
     /// How many baselines each example is compared with.
     pub(crate) fn baselines(self) -> usize {
         self.baselines

@@ -1,6 +1,6 @@
 //! What every method along a path lets its user choose.
 
-use super::kronrod::NODES;
+use super::patterson::{CLOSE, points};
 use super::{Baseline, Budget, Lines, Quadrature};
 use crate::error::{Result, bail};
 
@@ -46,11 +46,12 @@ impl PathSettings {
         }
         self.budget.check()?;
         check_tolerance(self.tolerance)?;
-        if self.tolerance.is_some() && self.max_steps < NODES {
+        if self.tolerance.is_some() && self.max_steps < points(CLOSE) {
             bail!(
                 Input,
-                "max_steps is {}: with a tolerance the first estimate alone takes {NODES} steps",
-                self.max_steps
+                "max_steps is {}: with a tolerance the first estimate alone may take {} steps",
+                self.max_steps,
+                points(CLOSE)
             )
         }
         Ok(())

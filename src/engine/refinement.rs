@@ -1,17 +1,18 @@
-//! Adaptive steps: nested quadrature, halved where the error is largest.
+//! Adaptive steps: nested quadrature, with more points where that helps and halves where it does not.
 
 use std::ops::Range;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use super::gradient::Sample;
-use super::host::{host, host_rows, product};
+use super::host::{host, host_rows};
 use super::integral::{Integral, Walk};
-use super::kronrod::{NODES, Rule};
+use super::part::{Measure, Nodes, Part, PartEstimate};
 use super::passes::Passes;
+use super::patterson::{CLOSE, FIRST, Rules, points};
 use super::totals::{Ending, Finished, Refined, Totals};
 use super::{Expansion, Path};
-use crate::error::{Result, bail};
+use crate::error::Result;
 
 /// What is integrated along a line.
 #[derive(Clone, Copy, PartialEq)]
@@ -24,29 +25,30 @@ pub(crate) enum Integrand {
 
 /// After this many rounds that halved every interval but hardly lowered the error, refinement stops: more steps
 /// would not help.
-const MOST_STALLS: usize = 5;
+const MOST_STALLS: usize = 6;
 
 /// How many parts to begin with if no sum of the attributions is known: then no sum can reveal a jump
 /// between the nodes, so they are closer from the start.
 const PARTS_WITHOUT_SUM: usize = 16;
 
-/// A part of a line that is to be estimated.
-#[derive(Clone, Copy)]
-struct Part {
-    line: usize,
-    start: f64,
-    end: f64,
-    /// F at both ends, where attributions must add up to its difference.
-    ends: Option<(f64, f64)>,
-}
-
 /// A part of a line with its estimate.
 struct Interval {
     part: Part,
+    estimate: PartEstimate,
+    /// What the next rule will use again; nothing if the part is not to be raised.
+    nodes: Nodes,
     /// F in the middle.
     middle: f64,
-    value: Vec<f64>,
-    error: f64,
+}
+
+/// A part whose estimate by a rule is asked for.
+struct Task {
+    part: Part,
+    rule: usize,
+    nodes: Nodes,
+    last: Option<PartEstimate>,
+    /// Whether F at its start is asked for too.
+    with_start: bool,
 }
 
 /// A line and the intervals it was cut into.
@@ -71,16 +73,13 @@ where
 {
     let tolerance = walk.settings.tolerance.unwrap_or_default();
     let mut totals = Totals::new(walk.lines, 0);
-    let budget = &walk.settings.budget;
-    let passes = match integrand {
-        Integrand::Gradient => passes,
-        Integrand::GradientTimesSlope => passes.with_workers(budget.workers_with_nodes(walk.width)),
-    };
-    let group = budget.lines_at_once(walk.width);
+    let rules = Rules::new()?;
+    let of_a_node = if integrand == Integrand::GradientTimesSlope { 2 * walk.width } else { walk.width };
+    let group = walk.settings.budget.lines_at_once(2 * of_a_node);
     for first in (0..walk.lines.count()).step_by(group) {
         let lines = first..walk.lines.count().min(first + group);
         let path = (walk.prepare)(&lines, passes.rows)?;
-        let estimator = Estimator { rule: Rule::new(), walk, path: &path, first, integrand, passes };
+        let estimator = Estimator { rules: &rules, walk, path: &path, first, integrand, of_a_node, passes };
         totals.add(estimator.refine(lines, tolerance)?)?;
     }
     totals.finish_refined(tolerance)
@@ -90,19 +89,19 @@ impl Line {
     fn total(&self) -> Vec<f64> {
         let mut total = self.accepted.clone();
         for interval in &self.intervals {
-            total.resize(interval.value.len(), 0.);
-            total.iter_mut().zip(&interval.value).for_each(|(sum, value)| *sum += value);
+            total.resize(interval.estimate.value.len(), 0.);
+            total.iter_mut().zip(&interval.estimate.value).for_each(|(sum, value)| *sum += value);
         }
         total
     }
 
     fn error(&self) -> f64 {
-        self.accepted_error + self.intervals.iter().map(|interval| interval.error).sum::<f64>()
+        self.accepted_error + self.intervals.iter().map(|interval| interval.estimate.error).sum::<f64>()
     }
 
-    /// Decides whether the line has settled. If not, removes the intervals to halve and returns their
-    /// halves. At most `most` intervals are kept; the best of the others are added up.
-    fn judge(&mut self, tolerance: f64, difference: Option<f64>, max_steps: usize, most: usize) -> Vec<Part> {
+    /// Decides whether the line has settled. If not, removes the intervals to refine and returns what to ask for
+    /// instead. At most `most` intervals are kept; the best of the others are added up.
+    fn judge(&mut self, tolerance: f64, difference: Option<f64>, max_steps: usize, most: usize) -> Vec<Task> {
         if self.ending.is_some() {
             return Vec::new();
         }
@@ -114,15 +113,22 @@ impl Line {
         let allowed = tolerance * size.max(1.);
         let error = self.error();
         let delta = difference.map_or(0., |difference| total.iter().sum::<f64>() - difference);
-        let affordable = max_steps.saturating_sub(self.steps) / (2 * NODES);
         let share = allowed / self.intervals.len().max(1) as f64;
-        self.intervals.sort_by(|a, b| b.error.total_cmp(&a.error));
-        let wanted = self.intervals.iter().take_while(|interval| interval.error > share).count().max(1);
+        self.intervals.sort_by(|a, b| b.estimate.error.total_cmp(&a.estimate.error));
+        let wanted = self.intervals.iter().take_while(|interval| interval.estimate.error > share).count().max(1);
+        let mut left = max_steps.saturating_sub(self.steps);
+        let fits = |interval: &&Interval| {
+            let cost = interval.cost();
+            let fits = cost <= left;
+            left = left.saturating_sub(cost);
+            fits
+        };
+        let affordable = self.intervals.iter().take_while(fits).count();
         self.ending = if error <= allowed && delta.abs() <= allowed {
             Some(Ending::Settled)
         } else if error <= allowed || self.stalls == MOST_STALLS {
             Some(Ending::Stalled)
-        } else if affordable == 0 || self.intervals.is_empty() {
+        } else if affordable == 0 {
             Some(Ending::Exhausted)
         } else {
             None
@@ -133,35 +139,88 @@ impl Line {
         let hardly_lower = error > 0.9 * self.last_error;
         self.stalls = if wanted == self.intervals.len() && hardly_lower { self.stalls + 1 } else { 0 };
         self.last_error = error;
-        let halved = wanted.min(affordable).min((most / 2).max(1)).min(self.intervals.len());
-        let kept = halved + most.saturating_sub(2 * halved);
+        let refined = wanted.min(affordable).min((most / 2).max(1)).min(self.intervals.len());
+        let kept = refined + most.saturating_sub(2 * refined);
         for interval in self.intervals.split_off(kept.min(self.intervals.len())) {
-            self.accepted.resize(interval.value.len(), 0.);
-            self.accepted.iter_mut().zip(&interval.value).for_each(|(sum, value)| *sum += value);
-            self.accepted_error += interval.error;
+            self.accepted.resize(interval.estimate.value.len(), 0.);
+            self.accepted.iter_mut().zip(&interval.estimate.value).for_each(|(sum, value)| *sum += value);
+            self.accepted_error += interval.estimate.error;
         }
-        self.intervals.drain(..halved).flat_map(|interval| interval.halves()).collect()
+        let tasks = self.intervals.drain(..refined).flat_map(Interval::refined).collect();
+        self.intervals.iter_mut().for_each(|interval| interval.nodes = Nodes::default());
+        tasks
     }
 }
 
 impl Interval {
-    fn halves(&self) -> [Part; 2] {
-        let Part { line, start, end, ends } = self.part;
-        let middle = 0.5 * (start + end);
-        let left = ends.map(|(first, _)| (first, self.middle));
-        let right = ends.map(|(_, last)| (self.middle, last));
-        [Part { line, start, end: middle, ends: left }, Part { line, start: middle, end, ends: right }]
+    fn is_raised(&self) -> bool {
+        !self.nodes.values.is_empty()
     }
+
+    /// How many points refining it takes.
+    fn cost(&self) -> usize {
+        let rule = self.estimate.rule;
+        if self.is_raised() { points(rule + 1) - points(rule) } else { 2 * points(self.estimate.rule_of_halves()) }
+    }
+
+    /// The part by the next rule, or its halves.
+    fn refined(self) -> Vec<Task> {
+        let Part { line, start, end, ends } = self.part;
+        if self.is_raised() {
+            let rule = self.estimate.rule + 1;
+            return vec![Task {
+                part: self.part,
+                rule,
+                nodes: self.nodes,
+                last: Some(self.estimate),
+                with_start: false,
+            }];
+        }
+        let (middle, rule) = (self.part.middle(), self.estimate.rule_of_halves());
+        let left = Part { line, start, end: middle, ends: ends.map(|(first, _)| (first, self.middle)) };
+        let right = Part { line, start: middle, end, ends: ends.map(|(_, last)| (self.middle, last)) };
+        vec![Task::new(left, rule), Task::new(right, rule)]
+    }
+}
+
+impl Task {
+    fn new(part: Part, rule: usize) -> Self {
+        Self { part, rule, nodes: Nodes::default(), last: None, with_start: false }
+    }
+
+    /// How many points are asked for.
+    fn asks_for(&self) -> usize {
+        points(self.rule) - self.nodes.values.len() + usize::from(self.with_start)
+    }
+}
+
+/// A point that is asked for, of a task: F at the start, or a node.
+struct Point {
+    task: usize,
+    line: usize,
+    alpha: f64,
+    node: Option<usize>,
+}
+
+/// What a pass over some points gave, row by row.
+struct Answer {
+    scalars: Vec<f64>,
+    gradients: Vec<Vec<f64>>,
+    activations: Vec<Vec<f64>>,
+    rounding: f64,
+    like: Vec<Tensor>,
 }
 
 /// Estimates the integral over parts of a group's lines.
 struct Estimator<'a, 'w, P, E> {
-    rule: Rule,
+    rules: &'a Rules,
     walk: &'a Walk<'w, P, E>,
     path: &'a Path,
     /// The first line of the group.
     first: usize,
     integrand: Integrand,
+    /// How many numbers are kept of a node.
+    of_a_node: usize,
     passes: Passes,
 }
 
@@ -175,178 +234,159 @@ where
         let settings = self.walk.settings;
         let differences = self.walk.line_differences(&lines, self.path);
         let mut states: Vec<Line> = lines.clone().map(|_| Line::default()).collect();
-        let mut pending = self.first_parts(&lines, &mut states)?;
+        let mut tasks = self.first_tasks(&lines);
         let mut like: Vec<Tensor> = Vec::new();
         let most = settings.budget.parts_of_a_line(self.walk.width, lines.len());
-        while !pending.is_empty() {
-            let jobs: Vec<&[Part]> = pending.chunks((self.passes.rows / NODES).max(1)).collect();
-            let fold = |(intervals, forms): (Vec<Interval>, Vec<Tensor>)| {
-                like = forms;
-                for interval in intervals {
-                    let line = &mut states[interval.part.line];
-                    line.steps += NODES;
-                    line.intervals.push(interval);
-                }
-                Ok(())
-            };
-            self.passes.run(jobs.len(), |job| self.measure(jobs[job]), fold)?;
-            pending = Vec::new();
+        while !tasks.is_empty() {
+            self.measure(tasks, &mut states, &mut like)?;
+            tasks = Vec::new();
             for (index, state) in states.iter_mut().enumerate() {
                 let difference = differences.as_ref().map(|differences| differences[index]);
-                pending.extend(state.judge(tolerance, difference, settings.max_steps, most));
+                tasks.extend(state.judge(tolerance, difference, settings.max_steps, most));
             }
         }
-        let refined = |state: &Line| Refined {
+        let totals: Vec<Vec<f64>> = states.iter().map(Line::total).collect();
+        let delta = |index: usize| {
+            let difference = differences.as_ref().map(|differences| differences[index]);
+            difference.map_or(0., |difference| (totals[index].iter().sum::<f64>() - difference).abs())
+        };
+        let refined = |(index, state): (usize, &Line)| Refined {
             steps: state.steps,
-            error: state.error(),
+            error: state.error().max(delta(index)),
             ending: state.ending.unwrap_or(Ending::Exhausted),
         };
-        let refined = states.iter().map(refined).collect();
-        let totals: Vec<Vec<f64>> = states.iter().map(Line::total).collect();
+        let refined = states.iter().enumerate().map(refined).collect();
         let finished = Finished::new(lines, by_tensor(&totals, &like), &like, differences);
         Ok(finished.with_refined(refined))
     }
 
     /// The first parts of each line.
-    fn first_parts(&self, lines: &Range<usize>, states: &mut [Line]) -> Result<Vec<Part>> {
-        if let Some(mut ends) = self.walk.line_ends(lines, self.path) {
-            if self.path.is_within_model() {
-                let starts = self.starts(lines.len())?;
-                ends.iter_mut().zip(starts).for_each(|((start, _), own)| *start = own);
-                states.iter_mut().for_each(|state| state.steps += 1);
-            }
-            let part = |(line, ends)| Part { line, start: 0., end: 1., ends: Some(ends) };
-            return Ok(ends.into_iter().enumerate().map(part).collect());
+    fn first_tasks(&self, lines: &Range<usize>) -> Vec<Task> {
+        if let Some(ends) = self.walk.line_ends(lines, self.path) {
+            let with_start = self.path.is_within_model();
+            let task = |(line, ends)| {
+                let part = Part { line, start: 0., end: 1., ends: Some(ends) };
+                Task { with_start, ..Task::new(part, FIRST) }
+            };
+            return ends.into_iter().enumerate().map(task).collect();
         }
-        let parts = PARTS_WITHOUT_SUM.min(self.walk.settings.max_steps / NODES).max(1);
+        let parts = PARTS_WITHOUT_SUM.min(self.walk.settings.max_steps / points(CLOSE)).max(1);
         let edge = |index: usize| index as f64 / parts as f64;
-        let part =
-            |line| (0..parts).map(move |index| Part { line, start: edge(index), end: edge(index + 1), ends: None });
-        Ok((0..lines.len()).flat_map(part).collect())
+        let task = |line, index| Task::new(Part { line, start: edge(index), end: edge(index + 1), ends: None }, CLOSE);
+        (0..lines.len()).flat_map(|line| (0..parts).map(move |index| task(line, index))).collect()
     }
 
-    /// F where each line begins.
-    fn starts(&self, count: usize) -> Result<Vec<f64>> {
-        let rows = self.passes.rows;
-        let mut values = Vec::new();
-        let job = |block: usize| {
-            let lines: Vec<usize> = (block * rows..count.min((block + 1) * rows)).collect();
-            host(&self.sample(&lines, &vec![0.; lines.len()])?.scalars)
-        };
-        self.passes.run(count.div_ceil(rows), job, |block| {
-            values.extend(block);
-            Ok(())
-        })?;
-        Ok(values)
-    }
-
-    /// The pass over some points, each on one of these lines of the group, line-minor.
-    fn sample(&self, lines: &[usize], alphas: &[f64]) -> Result<Sample> {
-        let examples = lines.iter().map(|line| self.walk.lines.example(self.first + line)).collect();
-        let at = Expansion::new(examples, alphas.len() / lines.len());
-        (self.walk.evaluate)(self.path.scattered_points(lines, alphas)?, &at)
-    }
-
-    /// The estimates of several parts, and a tensor like each of the attributed ones.
-    fn measure(&self, parts: &[Part]) -> Result<(Vec<Interval>, Vec<Tensor>)> {
-        let nodes_at_once = (self.passes.rows / parts.len()).clamp(1, NODES);
-        let lines: Vec<usize> = parts.iter().map(|part| part.line).collect();
-        let mut estimates: Vec<Estimate> = parts.iter().map(|_| Estimate::default()).collect();
-        let mut ahead = Ahead::default();
-        let mut middles = Vec::new();
-        let mut like = Vec::new();
-        for (chunk, nodes) in self.rule.abscissae.chunks(nodes_at_once).enumerate() {
-            let alpha = |x: f64, part: &Part| 0.5 * (part.start + part.end) + 0.5 * (part.end - part.start) * x;
-            let alphas: Vec<f64> = nodes.iter().flat_map(|&x| parts.iter().map(move |part| alpha(x, part))).collect();
-            let sample = self.sample(&lines, &alphas)?;
-            middles.extend(host(&sample.scalars)?);
-            let gradients = host_rows(&sample.gradients)?;
-            match self.integrand {
-                Integrand::Gradient => {
-                    for (position, row) in gradients.iter().enumerate() {
-                        let (node, part) = (chunk * nodes_at_once + position / parts.len(), position % parts.len());
-                        self.add(&mut estimates[part], node, &parts[part], row);
+    /// Evaluates what the tasks ask for, in full passes over points of any of them, and adds their intervals to the lines.
+    fn measure(&self, tasks: Vec<Task>, states: &mut [Line], like: &mut Vec<Tensor>) -> Result<()> {
+        let asked = self.asked_for(&tasks);
+        let most_with_nodes = self.most_with_nodes(states.len());
+        let mut tasks: Vec<Option<Task>> = tasks.into_iter().map(Some).collect();
+        let jobs = asked.len().div_ceil(self.passes.rows);
+        // As many on each of two cores.
+        let jobs = if jobs > 1 { jobs.next_multiple_of(2) } else { jobs };
+        let size = asked.len().div_ceil(jobs);
+        let of_job = |job: usize| &asked[(job * size).min(asked.len())..((job + 1) * size).min(asked.len())];
+        let mut done = 0;
+        self.passes.run(
+            asked.len().div_ceil(size),
+            |job| self.evaluate(of_job(job)),
+            |answer| {
+                let Answer { scalars, gradients, activations, rounding, like: form } = answer;
+                let mut activations = activations.into_iter();
+                for (value, gradient) in scalars.into_iter().zip(gradients) {
+                    let point = &asked[done];
+                    done += 1;
+                    let own = activations.next();
+                    let Some(task) = &mut tasks[point.task] else { continue };
+                    states[point.line].steps += 1;
+                    if point.node.is_none() {
+                        task.part.ends = task.part.ends.map(|(_, end)| (value, end));
+                        continue;
+                    }
+                    task.nodes.values.push(value);
+                    task.nodes.gradients.push(gradient);
+                    task.nodes.activations.extend(own);
+                    if task.nodes.values.len() < points(task.rule) {
+                        continue;
+                    }
+                    if let Some(task) = tasks[point.task].take() {
+                        let line = &mut states[point.line];
+                        let keeps = line.intervals.iter().filter(|interval| interval.is_raised()).count();
+                        line.intervals.push(self.interval(task, rounding, keeps < most_with_nodes)?);
                     }
                 }
-                Integrand::GradientTimesSlope => {
-                    ahead.activations.extend(host_rows(&sample.activations)?);
-                    ahead.gradients.extend(gradients);
-                }
-            }
-            like = sample.gradients;
-        }
-        if self.integrand == Integrand::GradientTimesSlope {
-            for (index, part) in parts.iter().enumerate() {
-                for node in 0..NODES {
-                    let product = ahead.product(&self.rule, node, index, parts);
-                    self.add(&mut estimates[index], node, part, &product);
-                }
-            }
-        }
-        let middles = &middles[NODES / 2 * parts.len()..];
-        let finish = |((estimate, part), middle): ((Estimate, &Part), &f64)| self.interval(estimate, *part, *middle);
-        let intervals = estimates.into_iter().zip(parts).zip(middles).map(finish).collect::<Result<_>>()?;
-        Ok((intervals, like))
+                *like = form;
+                Ok(())
+            },
+        )
     }
 
-    fn add(&self, estimate: &mut Estimate, node: usize, part: &Part, integrand: &[f64]) {
-        let half = 0.5 * (part.end - part.start);
-        let (fine, rough) = (half * self.rule.kronrod[node], half * self.rule.gauss[node]);
-        estimate.value.resize(integrand.len(), 0.);
-        estimate.rough.resize(integrand.len(), 0.);
-        for (position, sample) in integrand.iter().enumerate() {
-            estimate.value[position] += fine * sample;
-            estimate.rough[position] += rough * sample;
+    /// The points that the tasks ask for. Those of equal lines, which go through the model once, come together.
+    fn asked_for(&self, tasks: &[Task]) -> Vec<Point> {
+        let mut asked = Vec::with_capacity(tasks.iter().map(Task::asks_for).sum());
+        for (index, task) in tasks.iter().enumerate() {
+            let point = |alpha, node| Point { task: index, line: task.part.line, alpha, node };
+            asked.extend(task.with_start.then(|| point(task.part.start, None)));
+            let nodes = task.nodes.values.len()..points(task.rule);
+            asked.extend(nodes.map(|node| point(task.part.alpha(self.rules.abscissae[node]), Some(node))));
         }
+        let lines = self.walk.lines;
+        if lines.repeats() > 1 {
+            let equal = lines.repeats() * lines.baselines();
+            asked.sort_by_key(|point| {
+                let line = self.first + point.line;
+                (line / equal, tasks[point.task].part.start.to_bits(), point.node, line % lines.baselines())
+            });
+        }
+        asked
     }
 
-    /// The integral over one part and its error estimate, the largest of three differences: between the two rules in
-    /// any attribution, between them in the sum of all, and between that sum and F's difference.
-    fn interval(&self, estimate: Estimate, part: Part, middle: f64) -> Result<Interval> {
-        let Estimate { mut value, mut rough } = estimate;
-        if self.walk.scaled {
-            let scale = self.path.differences_of(part.line)?;
-            value.iter_mut().zip(&scale).for_each(|(value, scale)| *value = product(*value, *scale));
-            rough.iter_mut().zip(&scale).for_each(|(rough, scale)| *rough = product(*rough, *scale));
-        }
-        if let Some(value) = value.iter().find(|value| !value.is_finite()) {
-            bail!(NotFinite, "the gradient along the path is not finite although the inputs are: it comes to {value}")
-        }
-        let differences = value.iter().zip(&rough).map(|(value, rough)| value - rough);
-        let largest = differences.clone().fold(0., |largest: f64, difference| largest.max(difference.abs()));
-        let missing = part.ends.map_or(0., |(first, last)| value.iter().sum::<f64>() - (last - first));
-        let error = largest.max(differences.sum::<f64>().abs()).max(missing.abs());
-        Ok(Interval { part, middle, value, error })
+    /// How many parts of a line may keep their nodes.
+    fn most_with_nodes(&self, lines: usize) -> usize {
+        let of_a_part = points(CLOSE) * self.of_a_node;
+        (self.walk.settings.budget.parts_of_a_line(of_a_part, lines) / 8).max(1)
     }
-}
 
-/// The two rules' sums over the nodes so far.
-#[derive(Default)]
-struct Estimate {
-    value: Vec<f64>,
-    rough: Vec<f64>,
-}
-
-/// Activations Y and gradients G at all nodes: the slope of Y at one node needs all the others.
-#[derive(Default)]
-struct Ahead {
-    activations: Vec<Vec<f64>>,
-    gradients: Vec<Vec<f64>>,
-}
-
-impl Ahead {
-    /// G · dY/dα at a node of a part, dY/dα by differentiating the polynomial through the nodes.
-    fn product(&self, rule: &Rule, node: usize, index: usize, parts: &[Part]) -> Vec<f64> {
-        let half = 0.5 * (parts[index].end - parts[index].start);
-        let slope = |element: usize| {
-            let at = |other: usize| self.activations[other * parts.len() + index][element];
-            if (0..NODES).all(|other| at(other) == f64::NEG_INFINITY) {
-                return 0.;
-            }
-            (0..NODES).map(|other| rule.differentiation[node][other] * at(other)).sum::<f64>() / half
+    /// The pass over some points.
+    fn evaluate(&self, points: &[Point]) -> Result<Answer> {
+        let lines: Vec<usize> = points.iter().map(|point| point.line).collect();
+        let alphas: Vec<f64> = points.iter().map(|point| point.alpha).collect();
+        let examples = lines.iter().map(|line| self.walk.lines.example(self.first + line)).collect();
+        let at = Expansion::new(examples, 1);
+        let sample = (self.walk.evaluate)(self.path.scattered_points(&lines, &alphas)?, &at)?;
+        let activations = match self.integrand {
+            Integrand::Gradient => Vec::new(),
+            Integrand::GradientTimesSlope => host_rows(&sample.activations)?,
         };
-        let gradients = self.gradients[node * parts.len() + index].iter().enumerate();
-        gradients.map(|(element, gradient)| product(*gradient, slope(element))).collect()
+        Ok(Answer {
+            scalars: host(&sample.scalars)?,
+            gradients: host_rows(&sample.gradients)?,
+            activations,
+            rounding: rounding(sample.scalars.dtype()),
+            like: sample.gradients,
+        })
+    }
+
+    /// The estimate that a task asked for. Its nodes are kept where the next rule is to use them.
+    fn interval(&self, task: Task, rounding: f64, may_keep: bool) -> Result<Interval> {
+        let Task { part, rule, nodes, last, .. } = task;
+        let scale = self.walk.scaled.then(|| self.path.differences_of(part.line)).transpose()?;
+        let of_slopes = self.integrand == Integrand::GradientTimesSlope;
+        let measure = Measure { rules: self.rules, of_slopes, scale, rounding };
+        let estimate = measure.estimate(&part, &nodes, rule, last)?;
+        let middle = nodes.values[0];
+        let nodes = if may_keep && estimate.is_to_be_raised() { nodes } else { Nodes::default() };
+        Ok(Interval { part, estimate, nodes, middle })
+    }
+}
+
+/// The relative distance between numbers of a type.
+fn rounding(dtype: DType) -> f64 {
+    match dtype {
+        DType::F64 => f64::EPSILON,
+        DType::F16 => 2f64.powi(-10),
+        DType::BF16 => 2f64.powi(-7),
+        _ => f64::from(f32::EPSILON),
     }
 }
 

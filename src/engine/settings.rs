@@ -151,11 +151,12 @@ macro_rules! setting {
             self.with_path(|path| path.budget.workers = Some(workers))
         }
 
-        /// Chooses the steps automatically, instead of `n_steps` and the quadrature. The path of
-        /// each example is halved where the error is largest, by nested Gauss-Kronrod rules of 7
-        /// and 15 points, until the error estimate of every attribution and the convergence delta
-        /// are at most `tolerance * max(1, |F(input) - F(baseline)|)`. If no such sum is known, the
-        /// largest attribution replaces `|F(input) - F(baseline)|`.
+        /// Chooses the steps automatically, instead of `n_steps` and the quadrature. The path of each example begins with
+        /// 7 points, to which come 8 and 16 more (Patterson's nested rules) while that helps; else it is halved
+        /// where the error is largest. It ends when the error estimate of every attribution and the convergence delta
+        /// are at most `tolerance * max(1, |F(input) - F(baseline)|)`. The estimate compares two rules and, between the
+        /// points, the attributions' sum with F's differences. If no such sum is known, the largest attribution replaces
+        /// `|F(input) - F(baseline)|`.
         pub fn tolerance(&self, tolerance: f64) -> Self {
             self.with_path(|path| path.tolerance = Some(tolerance))
         }

@@ -12,6 +12,9 @@ mod twins;
 /// What counts as a model, and how its layers are named, tapped and trained.
 mod models;
 
+/// How many points a tolerance takes, and what its estimates are worth.
+mod refinement;
+
 /// What every method obeys, and identities between methods.
 mod laws;
 
