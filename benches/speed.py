@@ -8,6 +8,8 @@ FOLDER holds a RoBERTa classifier. Each line of the standard input is a request 
     {"method": "LayerIntegratedGradients", "ids": [[tokens]], "baseline": [[tokens]], "target": 1,
      "n_steps": 50, "internal_batch_size": 16}
         -> {"seconds": 3.1, "attributions": [tokens]}, summed over the hidden units
+    {"method": "LayerConductance", ...}, of every encoder layer between the embeddings
+        -> {"seconds": 9.5, "attributions": [layers * tokens]}, one layer after another
     {"method": "FeatureAblation" or "KernelShap" or "Occlusion", ..., "perturbations_per_eval": 16, "n_samples": 256}
         -> {"seconds": 1.2, "attributions": [tokens]}
     {"method": "versions"} -> {"captum": ..., "torch": ..., "transformers": ..., "threads": 2, "peak_bytes": ...}
@@ -25,7 +27,7 @@ import time
 import captum
 import torch
 import transformers
-from captum.attr import FeatureAblation, KernelShap, LayerIntegratedGradients, Occlusion
+from captum.attr import FeatureAblation, KernelShap, LayerConductance, LayerIntegratedGradients, Occlusion
 from transformers import RobertaForSequenceClassification
 
 
@@ -44,6 +46,9 @@ def main():
     def probabilities(ids):
         return model(ids).logits.softmax(dim=1)
 
+    def above_embeddings(embedded):
+        return model.classifier(model.roberta.encoder(embedded).last_hidden_state).softmax(dim=1)
+
     def attributions(request):
         ids, baseline = torch.tensor(request["ids"]), torch.tensor(request["baseline"])
         common = {"target": request["target"], "baselines": baseline}
@@ -52,6 +57,13 @@ def main():
                 steps = {name: request[name] for name in ("n_steps", "internal_batch_size")}
                 found = LayerIntegratedGradients(probabilities, embeddings).attribute(ids, **common, **steps)
                 return found.sum(dim=2)[0]
+            case "LayerConductance":
+                steps = {name: request[name] for name in ("n_steps", "internal_batch_size")}
+                with torch.no_grad():
+                    ends = {"inputs": embeddings(ids), "baselines": embeddings(baseline)}
+                layers = [LayerConductance(above_embeddings, layer) for layer in model.roberta.encoder.layer]
+                found = [layer.attribute(**ends, target=request["target"], **steps) for layer in layers]
+                return torch.cat([layer.detach().sum(dim=2)[0] for layer in found])
             case "FeatureAblation":
                 together = request["perturbations_per_eval"]
                 return FeatureAblation(probabilities).attribute(ids, **common, perturbations_per_eval=together)[0]
@@ -72,7 +84,7 @@ def main():
             versions = {module.__name__: module.__version__ for module in (captum, torch, transformers)}
             answer = {**versions, "threads": torch.get_num_threads(), "peak_bytes": peak}
         else:
-            with torch.set_grad_enabled(request["method"] == "LayerIntegratedGradients"):
+            with torch.set_grad_enabled(request["method"] in ("LayerIntegratedGradients", "LayerConductance")):
                 start = time.perf_counter()
                 found = attributions(request)
                 answer = {"seconds": time.perf_counter() - start, "attributions": found.tolist()}

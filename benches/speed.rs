@@ -21,6 +21,7 @@ const STEPS: usize = 48;
 const ITS_STEPS: usize = 500;
 const ITS_BATCH: usize = 3;
 const DELTA: f64 = 1e-3;
+const STEPS_OF_LAYERS: usize = 16;
 /// Captum takes the fastest of these.
 const BATCHES: [usize; 4] = [4, 8, 16, 32];
 const COALITIONS: usize = 256;
@@ -170,6 +171,7 @@ fn works(model: &SequenceClassifier) -> Outcome<Vec<Work>> {
     let settled = text.integrated(model).tolerance(DELTA);
     let name = format!("tolerance: a delta below {DELTA} beside {ITS_STEPS} steps");
     works.push(of_walkthrough(name, 0.03, settled, false));
+    works.push(of_layers(model)?);
     let without = |name: String, request: Value, method: Box<dyn Attribute>, same: bool| Work {
         name,
         at_most: 0.75,
@@ -200,10 +202,29 @@ fn works(model: &SequenceClassifier) -> Outcome<Vec<Work>> {
     Ok(works)
 }
 
-/// A text of token ids, and the padding that it is compared with.
+/// The conductance of every encoder layer, which Captum takes one after another.
+fn of_layers(model: &SequenceClassifier) -> Outcome<Work> {
+    let text = Text::of(TOKENS)?;
+    let upper = FromLayer::new(model, "embeddings");
+    let names = model.encoder().encoder_layers();
+    let name = format!("LayerConductance of {} layers, {STEPS_OF_LAYERS} steps", names.len());
+    let method = LayerConductance::new(&upper, names).baseline(upper.inputs(&text.baseline)?).n_steps(STEPS_OF_LAYERS);
+    Ok(Work {
+        name,
+        at_most: 0.75,
+        request: text.request("LayerConductance", json!({"n_steps": STEPS_OF_LAYERS})),
+        method: Box::new(method),
+        text: Text { inputs: upper.inputs(&text.ids)?, ..text },
+        same: true,
+        rounds: ROUNDS,
+    })
+}
+
+/// A text of token ids, what a method is given of it, and the padding that it is compared with.
 #[derive(Clone)]
 struct Text {
     ids: Tensor,
+    inputs: Inputs,
     baseline: Tensor,
 }
 
@@ -213,7 +234,8 @@ impl Text {
         let ids: Vec<u32> = (0..tokens - 1).map(word).chain([END]).collect();
         let baseline: Vec<u32> = ids.iter().map(|id| if [0, END].contains(id) { *id } else { PADDING }).collect();
         let [ids, baseline] = [ids, baseline].map(|ids| Tensor::new(ids, &Device::Cpu)?.unsqueeze(0));
-        Ok(Self { ids: ids?, baseline: baseline? })
+        let ids = ids?;
+        Ok(Self { inputs: Inputs::from(&ids), ids, baseline: baseline? })
     }
 
     fn request(&self, method: &str, settings: Value) -> Value {
@@ -241,12 +263,15 @@ impl Text {
         LayerIntegratedGradients::new(model, "embeddings").baseline(&self.baseline)
     }
 
-    /// A number for each token.
+    /// A number for each token, of one layer after another.
     fn attribute(&self, method: &dyn Attribute) -> Outcome<Vec<f64>> {
-        let found = method.attribute_to(&(&self.ids).into(), &Target::Class(TARGET))?;
-        let found = found.tensor().to_dtype(DType::F64)?;
-        let of_tokens = if found.rank() == 3 { found.sum(2)? } else { found };
-        Ok(of_tokens.flatten_all()?.to_vec1()?)
+        let mut numbers = Vec::new();
+        for found in method.attribute_to(&self.inputs, &Target::Class(TARGET))?.values() {
+            let found = found.to_dtype(DType::F64)?;
+            let of_tokens = if found.rank() == 3 { found.sum(2)? } else { found };
+            numbers.extend(of_tokens.flatten_all()?.to_vec1::<f64>()?);
+        }
+        Ok(numbers)
     }
 }
 

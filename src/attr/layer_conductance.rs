@@ -1,8 +1,12 @@
 //! Conductance: how much of the attribution flows through each neuron of a layer.
 
+use std::ops::Range;
+
+use candle_core::Tensor;
+
 use crate::engine::{
-    Attribute, Attributed, Attributions, Cost, Expansion, Family, Fold, LayerNames, MethodInfo, PathSettings, Question,
-    Requirement, Subject, Sums, Target, difference, product, settings,
+    Attribute, Attributed, Attributions, Cost, EachLayer, Expansion, Family, Fold, Integral, LayerNames, MethodInfo, Path,
+    PathSettings, Question, Requirement, Sample, Subject, Sums, Target, Walk, difference, product, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -16,9 +20,12 @@ use crate::model::{Inputs, IntoModel};
 ///   everything between input and output passes through the layer they add up to F(x) − F(b),
 ///   and the convergence delta says how closely.
 /// * **Needs** a layer between input and output; the inputs must be floating-point.
-/// * **Costs** a forward and a backward pass (down to the layer) for each of `n_steps` + 1 points; for the delta, a forward
-///   pass for the input and for each baseline.
-/// * **Differs from Captum** in nothing by default: its sum of differences leaves out the ends of
+/// * **Several layers** are each attributed by themselves, and each has its own delta
+///   ([`Attributions::each_layer`]): the numbers are those of a call for each. The points of the path are evaluated once
+///   for all of them.
+/// * **Costs** a forward and a backward pass (down to the lowest layer) for each of `n_steps` + 1 points; for the delta, a
+///   forward pass for the input and for each baseline.
+/// * **Differs from Captum** in taking several layers, and in nothing else by default: its sum of differences leaves out the ends of
 ///   the path beyond the first and last Gauss-Legendre node, which the delta shows. `tolerance`
 ///   integrates the whole path with dy/dα by spectral differentiation, which converges far faster.
 /// * **Errors** if there is no such layer (the message lists those there are), a shape, the
@@ -46,7 +53,7 @@ pub struct LayerConductance {
 }
 
 settings! {
-    LayerConductance(layer) {
+    LayerConductance(layers) {
         path,
         gradient_check,
         attribute_to_layer_input =
@@ -69,14 +76,25 @@ impl LayerConductance {
         build: Self::build,
     };
 
-    /// The method for a model and a layer's name.
-    pub fn new<Marker>(model: impl IntoModel<Marker>, layer: impl Into<String>) -> Self {
-        Self { model: Subject::new(model), layers: LayerNames::from(layer.into()), path: PathSettings::default() }
+    /// The method for a model and a layer's name, or several.
+    pub fn new<Marker>(model: impl IntoModel<Marker>, layers: impl Into<LayerNames>) -> Self {
+        Self { model: Subject::new(model), layers: layers.into(), path: PathSettings::default() }
     }
 
     /// The method with these settings.
     pub(crate) fn with_settings(self, path: PathSettings) -> Self {
         Self { path, ..self }
+    }
+
+    fn integral<P, E>(&self, walk: &Walk<P, E>, alphas: &[f64]) -> Result<Integral>
+    where
+        P: Fn(&Range<usize>, usize) -> Result<Path> + Sync,
+        E: Fn(Vec<Tensor>, &Expansion) -> Result<Sample> + Sync,
+    {
+        match self.path.tolerance {
+            Some(_) => walk.integrate_product(),
+            None => walk.fold(alphas, Flow::default),
+        }
     }
 }
 
@@ -90,6 +108,12 @@ impl Attribute for LayerConductance {
             let baselines = self.path.baseline.resolve(inputs)?;
             let nodes = self.path.quadrature.nodes(self.path.n_steps.saturating_add(1))?;
             let alphas: Vec<f64> = nodes.iter().map(|node| node.alpha).collect();
+            if places.len() > 1 {
+                let layers = EachLayer::new(&question, &places);
+                let survey = layers.survey(&baselines, alphas.len())?;
+                let integral = self.integral(&layers.walk(&self.path, &baselines, &survey), &alphas)?;
+                return Attributions::to_layers(Self::INFO.name, &question, layers.numbers(integral)?, &places);
+            }
             let survey = question.survey(&baselines, alphas.len(), Attributed::Layers(&places), &|question, at| {
                 question.layer_gradients(&places, question.input_points(at)?, at)
             })?;
@@ -97,12 +121,7 @@ impl Attribute for LayerConductance {
             let walk = question.input_walk(&self.path, &baselines, &survey, sums, |points, at: &Expansion| {
                 question.layer_gradients(&places, points, at)
             });
-            let integral = if self.path.tolerance.is_some() {
-                walk.integrate_product()
-            } else {
-                walk.fold(&alphas, Flow::default)
-            }?;
-            Attributions::to_layers(Self::INFO.name, &question, integral, &places)
+            Attributions::to_layers(Self::INFO.name, &question, self.integral(&walk, &alphas)?, &places)
         })
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
+use super::convergence::{Convergence, of_each};
 use super::remarks::Warning;
 use super::{FeatureMask, Grouping, Sampling, Series};
 use crate::error::{Error, Result, bail, error};
@@ -34,52 +35,6 @@ pub struct Attributions {
     pub(crate) sampling: Option<Sampling>,
     /// Faults that did not end the call.
     pub(crate) warnings: Vec<Warning>,
-}
-
-/// How an integral along the path went, for each example.
-#[derive(Clone, Debug)]
-pub(crate) struct Convergence {
-    /// The convergence delta; with several baselines, the one farthest from 0.
-    pub(crate) delta: Option<Vec<f64>>,
-    /// Whether one of the example's deltas is large enough for a remark.
-    pub(crate) beyond: Vec<bool>,
-    /// How many baselines each example is compared with.
-    pub(crate) baselines: usize,
-    pub(crate) steps: Vec<usize>,
-    pub(crate) refinement: Option<Refinement>,
-}
-
-/// How choosing the steps by a tolerance ended, for each example.
-#[derive(Clone, Debug)]
-pub(crate) struct Refinement {
-    pub(crate) tolerance: f64,
-    pub(crate) errors: Vec<f64>,
-    pub(crate) settled: Vec<bool>,
-    /// How many examples settled on attributions that do not add up.
-    pub(crate) stalled: usize,
-}
-
-impl Convergence {
-    /// That of these examples.
-    fn of(&self, rows: &[usize]) -> Self {
-        Self {
-            delta: self.delta.as_ref().map(|delta| of_each(delta, rows)),
-            beyond: of_each(&self.beyond, rows),
-            baselines: self.baselines,
-            steps: of_each(&self.steps, rows),
-            refinement: self.refinement.as_ref().map(|refinement| Refinement {
-                tolerance: refinement.tolerance,
-                errors: of_each(&refinement.errors, rows),
-                settled: of_each(&refinement.settled, rows),
-                stalled: refinement.stalled,
-            }),
-        }
-    }
-}
-
-/// What belongs to these examples; nothing where nothing is kept for examples.
-fn of_each<T: Clone>(of_examples: &[T], rows: &[usize]) -> Vec<T> {
-    rows.iter().filter_map(|row| of_examples.get(*row).cloned()).collect()
 }
 
 impl Attributions {
@@ -141,6 +96,52 @@ impl Attributions {
         })
     }
 
+    /// The attributions of each layer, or input, by itself. Where each layer adds up by itself, as LayerConductance's do,
+    /// each has its own convergence delta, steps and error estimates. Where several add up only together, none has.
+    ///
+    /// ```
+    /// use candle_explain::prelude::*;
+    ///
+    /// let net = Sequential::builder(3).linear("hidden", 4).tanh("tanh").linear("out", 2).build(Seed(7))?;
+    /// let x = Tensor::new(&[[1f32, 2., 3.]], &Device::Cpu)?;
+    /// let both = LayerConductance::new(&net, ["hidden", "tanh"]).tolerance(1e-5).attribute(&x, 1)?;
+    /// for layer in both.each_layer() {
+    ///     assert!(layer.convergence_delta()?.max_abs() < 1e-5, "{}", layer.places()[0]);
+    /// }
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn each_layer(&self) -> Vec<Attributions> {
+        let of = |index: usize| {
+            let alone = self.values.len() == 1;
+            let own = self.converging_as(index);
+            let convergence = own.convergence.filter(|_| alone || self.adds_up_by_layer());
+            Self {
+                values: vec![self.values[index].clone()],
+                places: vec![self.places[index].clone()],
+                names: if index == 0 { self.names.clone() } else { Arc::default() },
+                mask: self.mask.of_tensor(index),
+                convergence,
+                sampling: self
+                    .sampling
+                    .clone()
+                    .map(|sampling| Sampling { errors: vec![sampling.errors[index].clone()], ..sampling }),
+                ..own
+            }
+        };
+        (0..self.values.len()).map(of).collect()
+    }
+
+    /// Whether each layer adds up by itself.
+    fn adds_up_by_layer(&self) -> bool {
+        self.convergence.as_ref().is_some_and(|convergence| !convergence.of_layers.is_empty())
+    }
+
+    /// The same with the convergence of one layer, where each has its own.
+    pub(crate) fn converging_as(&self, index: usize) -> Self {
+        let own = self.convergence.as_ref().and_then(|all| all.of_layers.get(index).cloned());
+        Self { convergence: own.or_else(|| self.convergence.clone()), ..self.clone() }
+    }
+
     /// The name of the method that made them.
     pub fn method(&self) -> &'static str {
         self.method
@@ -196,7 +197,9 @@ impl Attributions {
 
     /// For each example the sum of its attributions minus what they must add up to,
     /// F(input) − F(baseline). 0 is perfect. With several baselines it is the delta farthest from 0, since in a mean
-    /// deltas could cancel. LRP's is F(input) minus the sum, as in Captum. An error for a method without such a sum.
+    /// deltas could cancel; so it is with several layers that each add up by themselves
+    /// ([`each_layer`](Self::each_layer)). LRP's is F(input) minus the sum, as in Captum. An error for a method without
+    /// such a sum.
     pub fn convergence_delta(&self) -> Result<Series> {
         let delta = self.convergence.as_ref().and_then(|convergence| convergence.delta.clone());
         match delta {
@@ -205,7 +208,8 @@ impl Attributions {
         }
     }
 
-    /// How many points of the path were evaluated for each example; empty for a method without a path.
+    /// How many points of the path were evaluated for each example, of several layers for the one that took most; empty for
+    /// a method without a path.
     pub fn steps(&self) -> &[usize] {
         self.convergence.as_ref().map_or(&[], |convergence| &convergence.steps)
     }

@@ -209,6 +209,12 @@ impl Budget {
     pub(super) fn parts_of_a_line(&self, width: usize, lines: usize) -> usize {
         self.at_once(numbers(width) * lines).max(FEWEST_PARTS)
     }
+
+    /// How many points, each of `width` numbers, are held together, with activations and gradients as tensors and as
+    /// numbers.
+    pub(super) fn points_at_once(&self, width: usize) -> usize {
+        self.at_once(4 * numbers(width)).max(1)
+    }
 }
 
 /// The rows of a pass on a device other than the CPU: as many as fit into these bytes, in passes of about the same size.

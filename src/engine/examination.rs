@@ -125,6 +125,12 @@ impl Question<'_> {
             below.check_gradient(Attributed::Inputs, &of_neuron(&below, &at)?, &of_neuron)?;
             below.hand_warnings_to(self);
         }
+        self.check_layer(place)
+    }
+
+    /// The check of the output's gradient with respect to a layer.
+    pub(super) fn check_layer(&self, place: &Place) -> Result<()> {
+        let at = Expansion::of_inputs(vec![0]);
         let places = std::slice::from_ref(place);
         let above =
             |question: &Question, at: &Expansion| question.layer_gradients(places, question.input_points(at)?, at);

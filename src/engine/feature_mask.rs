@@ -119,6 +119,14 @@ impl FeatureMask {
         Self { kind: Kind::Segments(labels.clone()) }
     }
 
+    /// That of one of several tensors.
+    pub(super) fn of_tensor(&self, index: usize) -> Self {
+        match &self.kind {
+            Kind::Tensors(ids) if ids.len() > 1 => Self { kind: Kind::Tensors(vec![ids[index].clone()]) },
+            _ => self.clone(),
+        }
+    }
+
     /// The feature of every element of these tensors of a call; `what` names one of them in errors.
     pub(crate) fn resolve(&self, call: &Inputs, tensors: &[Tensor], names: &[String], what: &str) -> Result<Features> {
         match &self.kind {

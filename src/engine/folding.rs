@@ -25,20 +25,12 @@ impl Folding {
         if origins.len() < 2 {
             return Ok(None);
         }
-        let mut known: HashMap<(u32, Vec<u64>), usize> = HashMap::new();
-        let (mut evaluated, mut of) = (Vec::new(), Vec::new());
+        let (evaluated, of) = distinct(origins, contents)?;
         let mut turns: Vec<Vec<u32>> = Vec::new();
-        let mut rows_of: Vec<usize> = Vec::new();
-        for (row, (origin, numbers)) in origins.iter().zip(host_rows(contents)?).enumerate() {
-            let bits = numbers.into_iter().map(f64::to_bits).collect();
-            let evaluation = *known.entry((*origin, bits)).or_insert(evaluated.len());
-            if evaluation == evaluated.len() {
-                evaluated.push(row as u32);
-                rows_of.push(0);
-            }
-            of.push(evaluation as u32);
-            let turn = rows_of[evaluation];
-            rows_of[evaluation] += 1;
+        let mut rows_of = vec![0; evaluated.len()];
+        for (row, evaluation) in of.iter().enumerate() {
+            let turn = rows_of[*evaluation as usize];
+            rows_of[*evaluation as usize] += 1;
             if turn == turns.len() {
                 turns.push(Vec::new());
             }
@@ -99,4 +91,20 @@ impl Folding {
         };
         (0..tensors).map(join).collect()
     }
+}
+
+/// The first of the rows that are equal, for each that is different, and for each row which of these it equals. Only rows of
+/// one origin are compared.
+pub(super) fn distinct(origins: &[u32], contents: &[Tensor]) -> Result<(Vec<u32>, Vec<u32>)> {
+    let mut known: HashMap<(u32, Vec<u64>), usize> = HashMap::new();
+    let (mut first, mut of) = (Vec::new(), Vec::new());
+    for (row, (origin, numbers)) in origins.iter().zip(host_rows(contents)?).enumerate() {
+        let bits = numbers.into_iter().map(f64::to_bits).collect();
+        let place = *known.entry((*origin, bits)).or_insert(first.len());
+        if place == first.len() {
+            first.push(row as u32);
+        }
+        of.push(place as u32);
+    }
+    Ok((first, of))
 }

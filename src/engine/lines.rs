@@ -23,6 +23,11 @@ impl Lines {
         Self { repeats, ..self }
     }
 
+    /// Each example this many times, one right after another, as many lines each time.
+    pub(crate) fn repeated(self, times: usize) -> Self {
+        Self { examples: self.examples * times, repeats: self.repeats * times, ..self }
+    }
+
     /// How many lines are walked together in passes of `rows` rows, with `points` points each, and how many points a pass
     /// takes. Equal lines go together, as they are evaluated once.
     pub(crate) fn blocks(self, rows: usize, points: usize) -> (usize, usize) {

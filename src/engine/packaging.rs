@@ -48,7 +48,11 @@ impl Numbers {
     /// The same with each example's convergence delta over the samples that it was given.
     pub(crate) fn with_delta(self, delta: Vec<f64>) -> Self {
         let beyond = vec![false; delta.len()];
-        let convergence = Convergence { delta: Some(delta), beyond, baselines: 1, steps: Vec::new(), refinement: None };
+        self.converging(Convergence::without_steps(delta, beyond, 1))
+    }
+
+    /// The same with how they converged.
+    pub(super) fn converging(self, convergence: Convergence) -> Self {
         Self { convergence: Some(convergence), ..self }
     }
 
@@ -86,8 +90,7 @@ impl Numbers {
         let delta: Vec<f64> = sums.iter().zip(differences).map(|(sum, difference)| sum - difference).collect();
         let beyond = delta.iter().zip(differences).map(|(delta, difference)| is_noteworthy(*delta, *difference));
         let beyond = beyond.collect();
-        let convergence = Convergence { delta: Some(delta), beyond, baselines, steps: Vec::new(), refinement: None };
-        Self { convergence: Some(convergence), ..self }
+        self.converging(Convergence::without_steps(delta, beyond, baselines))
     }
 }
 

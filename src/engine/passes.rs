@@ -37,6 +37,11 @@ impl Passes {
         Self { rows: budget.rows_of_several_passes(tensors), workers: budget.most_workers() }
     }
 
+    /// The same with at most this many workers.
+    pub(crate) fn with_workers(self, most: usize) -> Self {
+        Self { workers: self.workers.min(most).max(1), ..self }
+    }
+
     /// Those that run this many blocks, and those that run the passes of one: all workers are with the blocks or, where
     /// these are fewer than the workers and than the passes of each, with the passes.
     pub(crate) fn shared_by(self, blocks: usize, of_each: usize) -> (Self, Self) {

@@ -212,7 +212,8 @@ impl Attributions {
         if let Some(refinement) = &convergence.refinement {
             let (tolerance, examples) = (refinement.tolerance, refinement.settled.len());
             let open = refinement.settled.iter().filter(|settled| !**settled).count();
-            let short_of_steps = open.saturating_sub(refinement.stalled);
+            let stalled = refinement.stalled.iter().filter(|stalled| **stalled).count();
+            let short_of_steps = open.saturating_sub(stalled);
             if open == 0 {
                 remarks.push(format!("settled within the tolerance {tolerance}"));
             }
@@ -222,13 +223,12 @@ impl Attributions {
                      more with max_steps"
                 ));
             }
-            if refinement.stalled > 0 {
+            if stalled > 0 {
                 let past = if self.of_layers { "past this layer, or " } else { "" };
                 remarks.push(format!(
-                    "{} of {examples} examples do NOT add up within the tolerance {tolerance}, and more steps did not \
+                    "{stalled} of {examples} examples do NOT add up within the tolerance {tolerance}, and more steps did not \
                      help: a part of the output goes {past}through an operation whose backward is wrong, or the sum is finer \
-                     than the model's number type",
-                    refinement.stalled
+                     than the model's number type"
                 ));
             }
         }

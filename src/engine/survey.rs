@@ -129,8 +129,13 @@ impl Question<'_> {
     ) -> Result<Path> {
         let at = lines.at(block, 1);
         let from = baselines.starts(block)?;
-        let starts = adds_up.then(|| self.values_at(&from, &at, rows)).transpose().map_err(|e| e.at(AT_BASELINE))?;
+        let starts = adds_up.then(|| self.values_at_starts(&from, &at, rows)).transpose()?;
         Ok(Path::new(from, self.input_points(&at)?)?.with_starts(starts))
+    }
+
+    /// F where lines start.
+    pub(super) fn values_at_starts(&self, from: &[Tensor], at: &Expansion, rows: usize) -> Result<Vec<f64>> {
+        self.values_at(from, at, rows).map_err(|e| e.at(AT_BASELINE))
     }
 
     /// The same between the outputs of layers for the baselines and for the inputs.
@@ -145,7 +150,7 @@ impl Question<'_> {
     ) -> Result<Path> {
         let at = lines.at(block, 1);
         let below = baselines.starts(block)?;
-        let starts = adds_up.then(|| self.values_at(&below, &at, rows)).transpose().map_err(|e| e.at(AT_BASELINE))?;
+        let starts = adds_up.then(|| self.values_at_starts(&below, &at, rows)).transpose()?;
         let from = self.activations_at(places, &below, &at, rows).map_err(|e| e.at(AT_BASELINE))?;
         let to = self.activations_at(places, &self.input_points(&at)?, &at, rows)?;
         Ok(Path::new(from, to)?.with_starts(starts).within_model())

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::attributions::Refinement;
+use super::convergence::Refinement;
 use super::gradient::check_finite;
 use super::host::delivered;
 use super::remarks::is_noteworthy;
@@ -208,6 +208,7 @@ impl Totals {
             baselines: self.lines.baselines(),
             steps: self.steps,
             refinement: None,
+            of_layers: Vec::new(),
         };
         Ok(Integral { values, convergence })
     }
@@ -218,7 +219,7 @@ impl Totals {
             tolerance,
             errors: self.errors.clone(),
             settled: self.endings.iter().map(|ending| *ending == Ending::Settled).collect(),
-            stalled: self.endings.iter().filter(|ending| **ending == Ending::Stalled).count(),
+            stalled: self.endings.iter().map(|ending| *ending == Ending::Stalled).collect(),
         };
         let Integral { values, convergence } = self.finish()?;
         Ok(Integral { values, convergence: Convergence { refinement: Some(refinement), ..convergence } })

@@ -161,25 +161,17 @@ impl Explainer {
     }
 
     /// The layer x word picture: LayerConductance through every encoder layer, along the path
-    /// from the reference's embeddings to the text's. It computes the path once for each layer.
+    /// from the reference's embeddings to the text's. The points of the path are evaluated once for all layers.
     pub fn layers(&self, text: impl Into<Comment>) -> Result<TokenAttributions> {
         let input = self.model.tokenize(text)?;
         let upper = FromLayer::new(&self.model, "embeddings");
         let (embedded, reference) = (upper.inputs(&input)?, upper.inputs(input.reference()?)?);
         let names = self.model.classifier().encoder().encoder_layers();
-        let mut progress = Progress::new("layer", names.len());
-        let mut all: Option<TokenAttributions> = None;
-        for (index, name) in names.iter().enumerate() {
-            let method = LayerConductance::new(&upper, name.as_str()).with_settings(self.against(&reference));
-            let attributions = method.attribute(&embedded, self.target.clone())?;
-            let layer = self.summarized(attributions.sum_hidden(&input)?)?;
-            all = Some(all.map_or(layer.clone(), |all| all.with(&layer)));
-            progress.step(index + 1, || name.clone());
+        if names.is_empty() {
+            bail!(Layer, "the model has no layers above its embeddings")
         }
-        match all {
-            Some(all) => Ok(all),
-            None => bail!(Layer, "the model has no layers above its embeddings"),
-        }
+        let method = LayerConductance::new(&upper, names).with_settings(self.against(&reference));
+        self.summarized(method.attribute(&embedded, self.target.clone())?.sum_hidden(&input)?)
     }
 
     /// The words of each text: all texts together or, if that fails, in halves, down to the texts that fail.

@@ -92,10 +92,11 @@ impl Attributions {
                 texts.len()
             )
         }
-        let deltas = self.convergence_delta().ok();
         let outputs = self.output().map(|output| host_rows(std::slice::from_ref(output))).transpose()?;
         let mut records = Vec::new();
-        for (place, value) in self.places().iter().zip(self.values()) {
+        for (index, (place, value)) in self.places().iter().zip(self.values()).enumerate() {
+            let own = self.converging_as(index);
+            let deltas = own.convergence_delta().ok();
             let longest = input.ids().dims()[1];
             let Some(sums) = to_tokens(&value.to_device(&Device::Cpu)?.to_dtype(DType::F64)?)? else {
                 bail!(Input, "the attributions of {place} are {:?}: expected {expected}", value.dims())
@@ -126,8 +127,8 @@ impl Attributions {
                     output: output.and_then(|output| output.get(target.unwrap_or(0)).copied()),
                     norm: 1.,
                     delta: deltas.as_ref().and_then(|deltas| deltas.values().get(row).copied()),
-                    steps: self.steps().get(row).copied(),
-                    shortfall: self.shortfall(row),
+                    steps: own.steps().get(row).copied(),
+                    shortfall: own.shortfall(row),
                     words: text.words.clone(),
                     cut: text.cut,
                     unknown: text.unknown(),

@@ -75,6 +75,9 @@ mod black_boxes;
 /// Attributions of several classes in one call.
 mod classes;
 
+/// Layers that are attributed each by itself, together in one call.
+mod each_layer;
+
 /// Relevance by LRP's rules.
 mod lrp;
 
