@@ -5,14 +5,16 @@
 //! measured, which takes an hour on two cores. The two sides take turns, and must agree to 1e-4 of the largest number
 //! where they compute the same.
 
-use std::io::{BufRead, BufReader, Write};
+mod captum;
+
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use candle_explain::model::RobertaShape;
 use candle_explain::prelude::*;
 use serde_json::{Value, json};
+
+use crate::captum::{Captum, Outcome, apart, median, peak_bytes};
 
 const ROUNDS: usize = 5;
 const TARGET: usize = 1;
@@ -32,26 +34,13 @@ const TOKENS: usize = 32;
 const END: u32 = 2;
 const PADDING: u32 = 1;
 
-type Failure = Box<dyn std::error::Error>;
-type Outcome<T> = std::result::Result<T, Failure>;
-
 fn main() -> Outcome<()> {
-    let python = std::env::var("CAPTUM_PYTHON")
-        .map_err(|_| "set CAPTUM_PYTHON to a Python that has captum, torch and transformers installed")?;
     let asked: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("phobert-sized-frozen");
     let model = SequenceClassifier::untrained(&shape(), Seed(1))?;
     model.save(&folder)?;
-    let mut captum = Captum::start(&python, &folder)?;
-    let versions = captum.ask(&json!({"method": "versions"}))?;
-    println!(
-        "PhoBERT's size, {} numbers; Captum {}, PyTorch {}, transformers {} on {} threads; medians of {ROUNDS} rounds",
-        model.parameter_count(),
-        text(&versions["captum"]),
-        text(&versions["torch"]),
-        text(&versions["transformers"]),
-        versions["threads"]
-    );
+    let mut captum = Captum::start(&folder)?;
+    println!("PhoBERT's size, {} numbers; {}; medians of {ROUNDS} rounds", model.parameter_count(), captum.versions()?);
     println!(
         "{:<44} {:>10} {:>10} {:>7} {:>8} {:>9}",
         "work", "Captum, ms", "here, ms", "ratio", "at most", "apart by"
@@ -61,7 +50,7 @@ fn main() -> Outcome<()> {
             work.measure(&mut captum)?;
         }
     }
-    let theirs = captum.ask(&json!({"method": "versions"}))?["peak_bytes"].as_f64().unwrap_or_default();
+    let theirs = captum.peak_bytes()?;
     println!("peak memory of the processes: Captum {:.0} MB, here {:.0} MB", theirs / 1e6, peak_bytes()? / 1e6);
     Ok(())
 }
@@ -96,26 +85,22 @@ struct Work {
 impl Work {
     fn measure(&self, captum: &mut Captum) -> Outcome<()> {
         let request = self.fastest(captum)?;
-        let (mut here, mut there, mut apart) = (Vec::new(), Vec::new(), 0f64);
+        let (mut here, mut there, mut furthest) = (Vec::new(), Vec::new(), 0f64);
         self.text.attribute(&*self.method)?;
         for _ in 0..self.rounds {
             let start = Instant::now();
             let ours = self.text.attribute(&*self.method)?;
             here.push(start.elapsed().as_secs_f64() * 1e3);
-            let answer = captum.ask(&request)?;
-            there.push(answer["seconds"].as_f64().ok_or("no seconds")? * 1e3);
-            let theirs = answer["attributions"].as_array().ok_or("no attributions")?;
-            let theirs: Vec<f64> = theirs.iter().filter_map(Value::as_f64).collect();
-            let largest = theirs.iter().fold(0f64, |largest, value| largest.max(value.abs()));
-            let difference = ours.iter().zip(&theirs).map(|(one, other)| (one - other).abs()).fold(0., f64::max);
-            apart = apart.max(difference / largest);
-            if self.same && (ours.len() != theirs.len() || apart > LARGEST_DIFFERENCE) {
-                return Err(format!("{}: the attributions are {apart:.1e} apart", self.name).into());
+            let (seconds, theirs) = captum.timed(&request)?;
+            there.push(seconds * 1e3);
+            furthest = furthest.max(apart(&ours, &theirs));
+            if self.same && furthest > LARGEST_DIFFERENCE {
+                return Err(format!("{}: the attributions are {furthest:.1e} apart", self.name).into());
             }
         }
         let (here, there) = (median(&mut here), median(&mut there));
         println!(
-            "{:<44} {there:>10.0} {here:>10.0} {:>7.3} {:>8.2} {apart:>9.1e}",
+            "{:<44} {there:>10.0} {here:>10.0} {:>7.3} {:>8.2} {furthest:>9.1e}",
             self.name,
             here / there,
             self.at_most
@@ -132,7 +117,7 @@ impl Work {
         for rows in BATCHES {
             let mut request = self.request.clone();
             request["internal_batch_size"] = json!(rows);
-            let seconds = captum.ask(&request)?["seconds"].as_f64().ok_or("no seconds")?;
+            let (seconds, _) = captum.timed(&request)?;
             if seconds < best.0 {
                 best = (seconds, request);
             }
@@ -273,60 +258,4 @@ impl Text {
         }
         Ok(numbers)
     }
-}
-
-/// Captum, in a process that answers requests.
-struct Captum {
-    process: Child,
-    requests: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Captum {
-    fn start(python: &str, model: &Path) -> Outcome<Self> {
-        let threads = std::thread::available_parallelism()?;
-        let mut process = Command::new(python)
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/speed.py"))
-            .args(["--threads", &threads.to_string(), "--model"])
-            .arg(model)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let requests = process.stdin.take().ok_or("no input")?;
-        let answers = BufReader::new(process.stdout.take().ok_or("no output")?);
-        Ok(Self { process, requests, answers })
-    }
-
-    fn ask(&mut self, request: &Value) -> Outcome<Value> {
-        writeln!(self.requests, "{request}")?;
-        let mut line = String::new();
-        if self.answers.read_line(&mut line)? == 0 {
-            return Err("the other side failed".into());
-        }
-        Ok(serde_json::from_str(&line)?)
-    }
-}
-
-impl Drop for Captum {
-    fn drop(&mut self) {
-        // It waits for a request.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// The most memory that this process had, on Linux.
-fn peak_bytes() -> Outcome<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no peak")?;
-    Ok(1024. * line.trim().trim_end_matches(" kB").parse::<f64>()?)
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or("?")
-}
-
-fn median(times: &mut [f64]) -> f64 {
-    times.sort_by(f64::total_cmp);
-    0.5 * (times[(times.len() - 1) / 2] + times[times.len() / 2])
 }
