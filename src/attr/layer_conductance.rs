@@ -111,7 +111,10 @@ impl Attribute for LayerConductance {
             if places.len() > 1 {
                 let layers = EachLayer::new(&question, &places);
                 let survey = layers.survey(&baselines, alphas.len())?;
-                let integral = self.integral(&layers.walk(&self.path, &baselines, &survey), &alphas)?;
+                let walk = layers.walk(&self.path, &baselines, &survey, |points, at: &Expansion| {
+                    layers.evaluate(&points, at, &survey)
+                });
+                let integral = self.integral(&walk, &alphas)?;
                 return Attributions::to_layers(Self::INFO.name, &question, layers.numbers(integral)?, &places);
             }
             let survey = question.survey(&baselines, alphas.len(), Attributed::Layers(&places), &|question, at| {

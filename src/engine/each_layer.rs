@@ -51,17 +51,17 @@ impl<'q, 'm> EachLayer<'q, 'm> {
         Ok(Survey { ends, ..survey })
     }
 
-    /// The walk from the baselines to the inputs, for every layer.
-    pub(crate) fn walk<'w>(
+    /// The walk from the baselines to the inputs, for every layer. What it evaluates is [`evaluate`](Self::evaluate).
+    pub(crate) fn walk<'w, E>(
         &'w self,
         settings: &'w PathSettings,
         baselines: &'w Baselines,
         survey: &'w Survey,
-    ) -> Walk<
-        'w,
-        impl Fn(&Range<usize>, usize) -> Result<Path> + Sync,
-        impl Fn(Vec<Tensor>, &Expansion) -> Result<Sample> + Sync,
-    > {
+        evaluate: E,
+    ) -> Walk<'w, impl Fn(&Range<usize>, usize) -> Result<Path> + Sync, E>
+    where
+        E: Fn(Vec<Tensor>, &Expansion) -> Result<Sample> + Sync,
+    {
         let lines = baselines.lines(self.question.inputs());
         self.question.plans(settings.points_of(lines));
         let rows = survey.passes.rows;
@@ -92,12 +92,12 @@ impl<'q, 'm> EachLayer<'q, 'm> {
                 let path = Path::new(baselines.starts_of(&own)?, self.question.input_points(&at(&own))?)?;
                 Ok(path.with_starts(Some(starts)))
             },
-            evaluate: move |points: Vec<Tensor>, at: &Expansion| self.evaluate(&points, at, rows),
+            evaluate,
         }
     }
 
-    /// The activations and gradients of each row's own layer, from passes of at most so many rows.
-    fn evaluate(&self, points: &[Tensor], at: &Expansion, rows: usize) -> Result<Sample> {
+    /// The activations and gradients of each row's own layer, in passes of at most as many rows as were planned.
+    pub(crate) fn evaluate(&self, points: &[Tensor], at: &Expansion, survey: &Survey) -> Result<Sample> {
         let (layers, lines) = (self.places.len(), at.rows().len());
         let line = |row: usize| at.rows()[row % lines];
         let examples: Vec<u32> = (0..at.len()).map(|row| (line(row) / layers) as u32).collect();
@@ -107,7 +107,7 @@ impl<'q, 'm> EachLayer<'q, 'm> {
         let mut order: Vec<u32> = Vec::new();
         let mut footprint = Footprint::default();
         let mut first = 0;
-        for block in even_chunks(&evaluated, rows * repeats.max(1)) {
+        for block in even_chunks(&evaluated, survey.passes.rows * repeats.max(1)) {
             let at = Expansion::new(block.iter().map(|row| examples[*row as usize] as usize).collect(), 1);
             let points = points.iter().map(|tensor| picked(tensor, block)).collect::<Result<_>>()?;
             let sample = self.question.layer_gradients(self.places, points, &at)?;

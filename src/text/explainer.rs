@@ -15,6 +15,8 @@ use crate::progress::Progress;
 
 /// How many texts go through the model together.
 const TEXTS_AT_ONCE: usize = 16;
+/// How many more tokens the longest of them may have than the shortest: this many, and a quarter of the shortest's.
+const MORE_TOKENS: usize = 4;
 
 /// Explains a text classifier's predictions word by word: LayerIntegratedGradients on its
 /// embeddings with padding as baseline, summed over the hidden axis, normalised, joined into words.
@@ -146,7 +148,7 @@ impl Explainer {
         texts.sort_by_key(|(_, text)| text.tokens.len());
         let mut progress = Progress::new("comment", texts.len());
         let (mut done, mut failures) = (0, Vec::new());
-        for block in texts.chunks(TEXTS_AT_ONCE) {
+        for block in of_similar_length(&texts, |(_, text)| text.tokens.len()) {
             let alone: Vec<TokenizedText> = block.iter().map(|(_, text)| text.clone()).collect();
             let explained = self.each(&alone);
             failures.extend(explained.iter().filter_map(|row| row.as_ref().err().cloned()));
@@ -203,7 +205,35 @@ impl Explainer {
     }
 }
 
+/// Blocks of texts that are sorted by their length: padded to the longest, none of a block is much longer than it was.
+fn of_similar_length<T>(texts: &[T], length: impl Fn(&T) -> usize) -> impl Iterator<Item = &[T]> {
+    let mut left = texts;
+    std::iter::from_fn(move || {
+        let shortest = length(left.first()?);
+        let most = shortest + shortest / 4 + MORE_TOKENS;
+        let count = left.iter().take(TEXTS_AT_ONCE).take_while(|text| length(text) <= most).count();
+        let (block, others) = left.split_at(count);
+        left = others;
+        Some(block)
+    })
+}
+
 /// Whether all errors say the same: then the texts are not their cause.
 fn same(errors: &[Error]) -> bool {
     errors.windows(2).all(|pair| pair[0].to_string() == pair[1].to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_similar_length_go_together() {
+        let blocks = |lengths: &[usize]| -> Vec<Vec<usize>> {
+            of_similar_length(lengths, |length| *length).map(<[usize]>::to_vec).collect()
+        };
+        assert_eq!(blocks(&[]), Vec::<Vec<usize>>::new());
+        assert_eq!(blocks(&[3, 7, 8, 14, 15, 168]), [vec![3, 7], vec![8, 14], vec![15], vec![168]]);
+        assert_eq!(blocks(&[20; 40]).iter().map(Vec::len).collect::<Vec<_>>(), [16, 16, 8]);
+    }
 }

@@ -57,8 +57,11 @@ fn assert_same(one: &Attributions, other: &Attributions, what: &str) {
     assert_eq!(words(one), words(other), "{what}");
 }
 
+/// Sets how the path is walked.
+type Set = fn(LayerConductance) -> LayerConductance;
+
 /// Ways to walk the path.
-fn ways() -> Vec<(&'static str, fn(LayerConductance) -> LayerConductance)> {
+fn ways() -> Vec<(&'static str, Set)> {
     vec![
         ("50 steps", |method| method),
         ("one step", |method| method.n_steps(1)),
@@ -120,7 +123,7 @@ fn classes_and_layers_share_a_path() {
 #[test]
 fn layers_share_the_passes() {
     let inputs = tensor(&rows(3, 4));
-    let rows_of = |set: fn(LayerConductance) -> LayerConductance, layers: &[&str], classes: usize| {
+    let rows_of = |set: Set, layers: &[&str], classes: usize| {
         let net = Noting::new();
         set(LayerConductance::new(net.clone(), layers)).attribute_classes(&inputs, 0..classes).unwrap();
         net.passes().iter().sum::<usize>()
@@ -147,7 +150,7 @@ fn passes_are_of_no_more_rows_than_were_chosen() {
     for set in [|method: LayerConductance| method.n_steps(20), |method: LayerConductance| method.tolerance(1e-12)] {
         let net = Noting::new();
         let method = set(LayerConductance::new(net.clone(), LAYERS)).internal_batch_size(3);
-        method.attribute(&tensor(&rows(3, 4)), 0).unwrap();
+        method.attribute(tensor(&rows(3, 4)), 0).unwrap();
         assert!(net.passes().iter().all(|rows| *rows <= 3));
     }
 }
@@ -217,7 +220,7 @@ fn layers_that_only_add_up_together_have_no_delta_of_their_own() {
         let right = layers.visit("right", input.first().sqr()?)?;
         Ok((left.sqr()? + right)?.sum(1)?)
     });
-    let both = LayerIntegratedGradients::new(model, ["left", "right"]).attribute(&tensor(&rows(3, 2)), Target::None);
+    let both = LayerIntegratedGradients::new(model, ["left", "right"]).attribute(tensor(&rows(3, 2)), Target::None);
     let both = both.unwrap();
     assert!(both.convergence_delta().unwrap().max_abs() < 1e-9);
     for (index, layer) in both.each_layer().iter().enumerate() {
