@@ -31,11 +31,11 @@ pub(crate) fn all() -> usize {
 
 /// Runs `work` on all parts, on the cores that are free.
 pub(crate) fn each<P: Send, E: Send>(
-    parts: impl Iterator<Item = P>,
+    mut parts: impl Iterator<Item = P>,
     work: impl Fn(P) -> Result<(), E> + Sync,
 ) -> Result<(), E> {
     if free() == 1 {
-        return parts.map(work).collect();
+        return parts.try_for_each(work);
     }
     let parts: Vec<P> = parts.collect();
     parts.into_par_iter().try_for_each(|part| beside_others(|| work(part)))

@@ -16,7 +16,7 @@ const ADDED: [&[f64]; 5] = [
         0.836_725_938_168_868_7,
         0.702_496_206_491_527_1,
         0.531_319_743_644_375_6,
-        0.331_135_393_257_976_83,
+        0.331_135_393_257_976_8,
         0.112_488_943_133_186_63,
     ],
 ];
@@ -112,7 +112,7 @@ mod tests {
         let all = Rules::new().unwrap();
         assert_eq!(all.abscissae.len(), points(RULES - 1));
         for (index, rule) in all.rules.iter().enumerate() {
-            let degree = if index == 0 { 1 } else { (3 * points(index) + 1) / 2 };
+            let degree = if index == 0 { 1 } else { (3 * points(index)).div_ceil(2) };
             let mut integrals = vec![0.; degree + 1];
             for (x, weight) in all.abscissae.iter().zip(&rule.weights) {
                 integrals.iter_mut().zip(legendre(degree, *x)).for_each(|(sum, value)| *sum += weight * value);

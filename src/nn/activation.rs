@@ -257,7 +257,10 @@ impl Activation {
             ),
             Activation::Gelu => work.run(
                 #[inline(always)]
-                |x| gelu(x),
+                |x| {
+                    let (y, slope) = gelu(x);
+                    (y, slope)
+                },
             ),
         }
     }

@@ -135,6 +135,8 @@ impl InplaceOp2 for Step<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use candle_core::{Device, Tensor};
 
     use super::*;
@@ -146,14 +148,14 @@ mod tests {
         let (ours, theirs) = (var(), var());
         let settings = ParamsAdamW { lr: 0.05, weight_decay: 0.01, ..ParamsAdamW::default() };
         let (mut adam, mut other) =
-            (Adam::new(&[ours.clone()], 0.1, 0.01).unwrap(), AdamW::new(vec![theirs.clone()], settings).unwrap());
+            (Adam::new(from_ref(&ours), 0.1, 0.01).unwrap(), AdamW::new(vec![theirs.clone()], settings).unwrap());
         adam.set_learning_rate(0.05);
         for step in 0..30 {
             let loss = |var: &Var| {
                 let wave = ((var.as_tensor() * 3.).unwrap().sin().unwrap() * (1. + f64::from(step))).unwrap();
                 wave.sum_all().unwrap().backward().unwrap()
             };
-            adam.step(&Gradients::of_store(loss(&ours), &[ours.clone()]), 1.).unwrap();
+            adam.step(&Gradients::of_store(loss(&ours), from_ref(&ours)), 1.).unwrap();
             other.step(&loss(&theirs)).unwrap();
             let numbers = |var: &Var| var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
             for (ours, theirs) in numbers(&ours).iter().zip(numbers(&theirs)) {
@@ -166,10 +168,10 @@ mod tests {
     fn half_precision_moves_by_steps_smaller_than_its_digits() {
         let var =
             Var::from_tensor(&Tensor::new(&[1f32], &Device::Cpu).unwrap().to_dtype(DType::BF16).unwrap()).unwrap();
-        let mut adam = Adam::new(&[var.clone()], 1e-3, 0.).unwrap();
+        let mut adam = Adam::new(from_ref(&var), 1e-3, 0.).unwrap();
         for _ in 0..10 {
             let store = (var.as_tensor() * 2.).unwrap().sum_all().unwrap().backward().unwrap();
-            adam.step(&Gradients::of_store(store, &[var.clone()]), 0.5).unwrap();
+            adam.step(&Gradients::of_store(store, from_ref(&var)), 0.5).unwrap();
         }
         let now = var.to_dtype(DType::F32).unwrap().to_vec1::<f32>().unwrap()[0];
         assert!((now - 0.99).abs() < 0.004, "{now}");

@@ -127,7 +127,7 @@ fn passes_on_a_device_fill_the_share_of_its_memory_and_run_one_after_another() {
     let [all, some, few, chosen, ablated, few_ablated] = found.try_into().unwrap();
     assert_eq!((all, chosen), (2. * STEPS as f64, 7.));
     assert!(few < 10. && few < some && some < all, "{few}, {some}, {all}");
-    assert!(few_ablated < 20. && ablated >= 1200. && ablated <= 1201., "{few_ablated}, {ablated}");
+    assert!(few_ablated < 20. && (1200. ..=1201.).contains(&ablated), "{few_ablated}, {ablated}");
 }
 
 #[test]

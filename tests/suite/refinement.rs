@@ -186,7 +186,7 @@ fn points_of_one_rule_are_those_of_the_next() {
     for (end, tolerance, steps) in [(1., 1e-3, 7), (1., 1e-8, 15), (3., 1e-6, 15), (6., 1e-9, 31)] {
         let model = noted(waves());
         let method = IntegratedGradients::new(model.clone()).gradient_check(Check::Off).tolerance(tolerance);
-        let result = method.attribute(&tensor(&[vec![end]]), Target::None).unwrap();
+        let result = method.attribute(tensor(&[vec![end]]), Target::None).unwrap();
         assert_eq!(result.steps(), [steps], "{end} to {tolerance}");
         // The input, the baseline.
         assert_eq!(model.passes.lock().unwrap().iter().sum::<usize>(), 2 + steps, "{end} to {tolerance}");
@@ -198,7 +198,7 @@ fn points_of_one_rule_are_those_of_the_next() {
 fn f_at_the_start_of_a_layers_line_comes_with_its_first_points() {
     let model = noted(waves());
     let method = LayerIntegratedGradients::new(model.clone(), "hidden").gradient_check(Check::Off).tolerance(1e-2);
-    let result = method.attribute(&tensor(&[vec![1.]]), Target::None).unwrap();
+    let result = method.attribute(tensor(&[vec![1.]]), Target::None).unwrap();
     assert_eq!(result.steps(), [8]);
     assert_eq!(model.passes.lock().unwrap().last(), Some(&8));
 }
@@ -211,11 +211,11 @@ fn what_has_settled_leaves_the_batch_and_the_others_fill_the_passes() {
     let method = IntegratedGradients::new(model.clone()).gradient_check(Check::Off).tolerance(1e-4);
     let alone: Vec<usize> = ends
         .iter()
-        .map(|end| method.attribute(&tensor(std::slice::from_ref(end)), Target::None).unwrap().steps()[0])
+        .map(|end| method.attribute(tensor(std::slice::from_ref(end)), Target::None).unwrap().steps()[0])
         .collect();
     model.passes.lock().unwrap().clear();
     let rows = 16;
-    let result = method.internal_batch_size(rows).attribute(&tensor(&ends), Target::None).unwrap();
+    let result = method.internal_batch_size(rows).attribute(tensor(&ends), Target::None).unwrap();
     assert_eq!(result.steps(), alone);
     assert!(alone.iter().enumerate().all(|(row, steps)| (*steps == 7) == (row % 4 != 0)), "{alone:?}");
     let passes = model.passes.lock().unwrap().clone();
