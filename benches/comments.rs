@@ -3,11 +3,14 @@
 //!
 //! `CAPTUM_PYTHON=/path/to/python cargo bench --bench comments -- [FILE.csv] [beside] [sizes]`, where that Python has what
 //! `tests/golden/requirements.txt` lists. FILE.csv has a column `text`; without it, the comments of `data/comments.csv` are
-//! taken. `beside` is the comparison, `sizes` the cost for ever more comments; without either, both are measured. Captum explains one comment after another with the walkthrough's settings, a sample in each
-//! round, and so does the crate where it takes as many steps; their times are scaled to all comments. Captum is given ids;
-//! the crate's time is that from the texts to their words.
+//! taken. `beside` is the comparison, `sizes` the cost for ever more comments; without either, both are measured. Captum
+//! explains one comment after another with the walkthrough's settings, a sample in each round, and so does the crate where
+//! it takes as many steps; their times are scaled to all comments. Captum is given ids; the crate's time is that from the
+//! texts to their words.
 
 mod captum;
+mod median;
+mod rival;
 
 use std::path::Path;
 use std::time::Instant;
@@ -15,7 +18,9 @@ use std::time::Instant;
 use candle_explain::prelude::*;
 use serde_json::{Value, json};
 
-use crate::captum::{Captum, Outcome, apart, median, peak_bytes};
+use crate::captum::{Captum, apart, peak_bytes};
+use crate::median::median;
+use crate::rival::Outcome;
 
 const MODEL: &str = "data/sentiment-vi";
 const COMMENTS: usize = 1_000;

@@ -6,18 +6,22 @@
 //! where they compute the same.
 
 mod captum;
+mod median;
+mod passage;
+mod rival;
 
 use std::path::Path;
 use std::time::Instant;
 
-use candle_explain::model::RobertaShape;
 use candle_explain::prelude::*;
 use serde_json::{Value, json};
 
-use crate::captum::{Captum, Outcome, apart, median, peak_bytes};
+use crate::captum::{Captum, apart, peak_bytes};
+use crate::median::median;
+use crate::passage::{Text, shape};
+use crate::rival::Outcome;
 
 const ROUNDS: usize = 5;
-const TARGET: usize = 1;
 const STEPS: usize = 48;
 /// Of the Vietnamese walkthrough.
 const ITS_STEPS: usize = 500;
@@ -31,8 +35,6 @@ const WINDOW: usize = 2;
 const TOGETHER: usize = 16;
 const LARGEST_DIFFERENCE: f64 = 1e-4;
 const TOKENS: usize = 32;
-const END: u32 = 2;
-const PADDING: u32 = 1;
 
 fn main() -> Outcome<()> {
     let asked: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -53,19 +55,6 @@ fn main() -> Outcome<()> {
     let theirs = captum.peak_bytes()?;
     println!("peak memory of the processes: Captum {:.0} MB, here {:.0} MB", theirs / 1e6, peak_bytes()? / 1e6);
     Ok(())
-}
-
-fn shape() -> RobertaShape {
-    RobertaShape {
-        vocabulary: 64001,
-        hidden: 768,
-        layers: 12,
-        heads: 12,
-        intermediate: 3072,
-        tokens: 258,
-        labels: vec!["positive".to_string(), "negative".to_string()],
-        segmented_words: true,
-    }
 }
 
 /// What both sides do.
@@ -168,19 +157,19 @@ fn works(model: &SequenceClassifier) -> Outcome<Vec<Work>> {
     };
     works.push(without(
         format!("FeatureAblation of {TOKENS} tokens"),
-        text.without("FeatureAblation", json!({})),
+        asked(&text, "FeatureAblation", json!({})),
         Box::new(FeatureAblation::new(model).baseline(&text.baseline)),
         true,
     ));
     works.push(without(
         format!("Occlusion of {WINDOW} of {TOKENS} tokens"),
-        text.without("Occlusion", json!({"window": WINDOW})),
+        asked(&text, "Occlusion", json!({"window": WINDOW})),
         Box::new(Occlusion::new(model, WINDOW).baseline(&text.baseline)),
         true,
     ));
     works.push(without(
         format!("KernelShap, {COALITIONS} coalitions of {TOKENS} tokens"),
-        text.without("KernelShap", json!({"n_samples": COALITIONS})),
+        asked(&text, "KernelShap", json!({"n_samples": COALITIONS})),
         Box::new(KernelShap::new(model).n_samples(COALITIONS).baseline(&text.baseline)),
         false,
     ));
@@ -205,57 +194,9 @@ fn of_layers(model: &SequenceClassifier) -> Outcome<Work> {
     })
 }
 
-/// A text of token ids, what a method is given of it, and the padding that it is compared with.
-#[derive(Clone)]
-struct Text {
-    ids: Tensor,
-    inputs: Inputs,
-    baseline: Tensor,
-}
-
-impl Text {
-    fn of(tokens: usize) -> Outcome<Self> {
-        let word = |place: usize| if place == 0 { 0 } else { 100 + 37 * place as u32 };
-        let ids: Vec<u32> = (0..tokens - 1).map(word).chain([END]).collect();
-        let baseline: Vec<u32> = ids.iter().map(|id| if [0, END].contains(id) { *id } else { PADDING }).collect();
-        let [ids, baseline] = [ids, baseline].map(|ids| Tensor::new(ids, &Device::Cpu)?.unsqueeze(0));
-        let ids = ids?;
-        Ok(Self { inputs: Inputs::from(&ids), ids, baseline: baseline? })
-    }
-
-    fn request(&self, method: &str, settings: Value) -> Value {
-        let ids = |tensor: &Tensor| tensor.to_vec2::<u32>().unwrap_or_default();
-        let mut request =
-            json!({"method": method, "ids": ids(&self.ids), "baseline": ids(&self.baseline), "target": TARGET});
-        request
-            .as_object_mut()
-            .into_iter()
-            .for_each(|all| all.extend(settings.as_object().cloned().unwrap_or_default()));
-        request
-    }
-
-    fn path(&self, settings: Value) -> Value {
-        self.request("LayerIntegratedGradients", settings)
-    }
-
-    fn without(&self, method: &str, settings: Value) -> Value {
-        let mut request = self.request(method, settings);
-        request["perturbations_per_eval"] = json!(TOGETHER);
-        request
-    }
-
-    fn integrated(&self, model: &SequenceClassifier) -> LayerIntegratedGradients {
-        LayerIntegratedGradients::new(model, "embeddings").baseline(&self.baseline)
-    }
-
-    /// A number for each token, of one layer after another.
-    fn attribute(&self, method: &dyn Attribute) -> Outcome<Vec<f64>> {
-        let mut numbers = Vec::new();
-        for found in method.attribute_to(&self.inputs, &Target::Class(TARGET))?.values() {
-            let found = found.to_dtype(DType::F64)?;
-            let of_tokens = if found.rank() == 3 { found.sum(2)? } else { found };
-            numbers.extend(of_tokens.flatten_all()?.to_vec1::<f64>()?);
-        }
-        Ok(numbers)
-    }
+/// What Captum is asked of a method that leaves tokens out.
+fn asked(text: &Text, method: &str, settings: Value) -> Value {
+    let mut request = text.request(method, settings);
+    request["perturbations_per_eval"] = json!(TOGETHER);
+    request
 }

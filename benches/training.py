@@ -5,9 +5,9 @@
 
 Reads a request a line, as JSON, and answers with the seconds that it took:
 
-* `{"work": "titanic", "features": [[...]], "labels": [...], "epochs": 200, "learning_rate": 0.1}`: the whole table at each
+* `{"method": "titanic", "features": [[...]], "labels": [...], "epochs": 200, "learning_rate": 0.1}`: the whole table at each
   step.
-* `{"work": "classifier", "lengths": [...], "batch": 32, ...}`: one epoch over texts of these lengths with random tokens,
+* `{"method": "classifier", "lengths": [...], "batch": 32, ...}`: one epoch over texts of these lengths with random tokens,
   those of similar length together, by a RoBERTa classifier of the sizes that the request names.
 """
 
@@ -80,10 +80,10 @@ def main():
     works = {"titanic": titanic, "classifier": classifier}
     for line in sys.stdin:
         request = json.loads(line)
-        if request["work"] == "versions":
+        if request["method"] == "versions":
             answer = {"torch": torch.__version__, "transformers": transformers.__version__}
         else:
-            answer = {"seconds": works[request["work"]](request)}
+            answer = {"seconds": works[request["method"]](request)}
         print(json.dumps(answer), flush=True)
 
 

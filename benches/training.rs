@@ -21,7 +21,9 @@ const TEXTS: usize = 1600;
 
 fn main() -> Outcome<()> {
     let mut torch = Rival::start("training.py", &[])?;
-    println!("{}; medians of {ROUNDS} rounds", torch.versions()?);
+    let versions = torch.ask(&json!({"method": "versions"}))?;
+    let [torch_version, transformers] = ["torch", "transformers"].map(|name| versions[name].as_str().unwrap_or("?"));
+    println!("PyTorch {torch_version}, transformers {transformers}; medians of {ROUNDS} rounds");
     println!("{:<46} {:>12} {:>10} {:>7} {:>8}", "work", "PyTorch, ms", "here, ms", "ratio", "at most");
     titanic(&mut torch)?;
     classifier(&mut torch)
@@ -31,7 +33,7 @@ fn titanic(torch: &mut Rival) -> Outcome<()> {
     let (train, _) = Titanic::load()?.split(Split::Tutorial)?;
     let features = train.features().first().to_vec2::<f32>()?;
     let request = json!({
-        "work": "titanic", "features": features, "labels": train.labels(), "epochs": EPOCHS, "learning_rate": LEARNING_RATE,
+        "method": "titanic", "features": features, "labels": train.labels(), "epochs": EPOCHS, "learning_rate": LEARNING_RATE,
     });
     let run = || {
         let net = Titanic::network(Seed(1))?;
@@ -50,7 +52,7 @@ fn classifier(torch: &mut Rival) -> Outcome<()> {
     let lengths = comments.rows().iter().map(|comment| Ok(tokenizer.ids(&comment.text)?.len()));
     let lengths = lengths.collect::<Result<Vec<_>>>()?;
     let request = json!({
-        "work": "classifier", "lengths": lengths, "batch": 32, "vocabulary": 3000, "hidden": 128, "layers": 2, "heads": 4,
+        "method": "classifier", "lengths": lengths, "batch": 32, "vocabulary": 3000, "hidden": 128, "layers": 2, "heads": 4,
         "tokens": 256, "dropout": 0.2,
     });
     // Without what comes before the first step, which learns the vocabulary and checks the gradient.

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub type Outcome<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -38,16 +38,6 @@ impl Rival {
             return Err("the other side failed".into());
         }
         Ok(serde_json::from_str(&line)?)
-    }
-
-    /// The names and versions of what it runs.
-    pub fn versions(&mut self) -> Outcome<String> {
-        let answer = self.ask(&json!({"work": "versions"}))?;
-        let versions = answer.as_object().ok_or("no versions")?.iter();
-        Ok(versions
-            .map(|(name, version)| format!("{name} {}", version.as_str().unwrap_or("?")))
-            .collect::<Vec<_>>()
-            .join(", "))
     }
 }
 

@@ -25,8 +25,8 @@ use crate::model::{Inputs, IntoModel};
 ///   for all of them.
 /// * **Costs** a forward and a backward pass (down to the lowest layer) for each of `n_steps` + 1 points; for the delta, a
 ///   forward pass for the input and for each baseline.
-/// * **Differs from Captum** in taking several layers, and in nothing else by default: its sum of differences leaves out the ends of
-///   the path beyond the first and last Gauss-Legendre node, which the delta shows. `tolerance`
+/// * **Differs from Captum** in taking several layers, and in nothing else by default: its sum of differences leaves out
+///   the ends of the path beyond the first and last Gauss-Legendre node, which the delta shows. `tolerance`
 ///   integrates the whole path with dy/dα by spectral differentiation, which converges far faster.
 /// * **Errors** if there is no such layer (the message lists those there are), a shape, the
 ///   target or the baseline does not fit, a value is not finite, or the output does not depend

@@ -31,6 +31,28 @@ pub(crate) fn gradients(
     activations: Vec<Tensor>,
     at: &Expansion,
 ) -> Result<Sample> {
+    let footprint = footprint((scalars, kept), wanted, at)?;
+    let gradients = match at.folding() {
+        None => backward(scalars, wanted)?,
+        Some(folding) => folding.in_turns(|rows: &[u32]| backward(&picked(scalars, rows)?, wanted))?,
+    };
+    Ok(Sample { activations, gradients, scalars: scalars.detach(), footprint })
+}
+
+/// The same with zeros as gradients: for what the pass holds, without its backward.
+pub(crate) fn measured(
+    (scalars, kept): (&Tensor, usize),
+    wanted: &[(String, Var)],
+    activations: Vec<Tensor>,
+    at: &Expansion,
+) -> Result<Sample> {
+    let footprint = footprint((scalars, kept), wanted, at)?;
+    let gradients = activations.iter().map(Tensor::zeros_like).collect::<candle_core::Result<_>>()?;
+    Ok(Sample { activations, gradients, scalars: scalars.detach(), footprint })
+}
+
+/// What a pass holds for its backward; an error that names a tensor that no gradient reaches.
+fn footprint((scalars, kept): (&Tensor, usize), wanted: &[(String, Var)], at: &Expansion) -> Result<Footprint> {
     let nodes = scalars.sorted_nodes();
     for (name, var) in wanted {
         if !nodes.iter().any(|node| node.id() == var.id()) {
@@ -43,15 +65,7 @@ pub(crate) fn gradients(
         }
     }
     let graph = nodes.iter().map(|node| node.elem_count() * node.dtype().size_in_bytes()).sum();
-    let footprint = Footprint { graph, kept };
-    let (gradients, footprint) = match at.folding() {
-        None => (backward(scalars, wanted)?, footprint),
-        Some(folding) => {
-            let one = |rows: &[u32]| backward(&picked(scalars, rows)?, wanted);
-            (folding.in_turns(one)?, footprint.times(folding.share()))
-        }
-    };
-    Ok(Sample { activations, gradients, scalars: scalars.detach(), footprint })
+    Ok(Footprint { graph, kept }.times(at.folding().map_or(1, |folding| folding.share())))
 }
 
 fn backward(scalars: &Tensor, wanted: &[(String, Var)]) -> Result<Vec<Tensor>> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{Tensor, Var};
 
 use super::forward::take;
-use super::gradient::{Sample, gradients};
+use super::gradient::{Sample, gradients, measured};
 use super::{Expansion, Neuron, Question};
 use crate::error::{Error, ErrorKind, Result, error};
 use crate::model::{Place, Tap};
@@ -28,7 +28,7 @@ impl Question<'_> {
         let vars = input_vars(&at.fold_all(&points)?)?;
         let tracked = vars.iter().map(|(_, var)| var.as_tensor().clone()).collect();
         let (scalars, layers) = self.scalars_under(rule, &at.with_tensors(self.inputs(), tracked)?, [], at)?;
-        gradients((&scalars, layers.kept()), &vars, points, at)
+        self.gradients((&scalars, layers.kept()), &vars, points, at)
     }
 
     /// The gradient with respect to layers whose activations are replaced, while the inputs stay the same.
@@ -47,7 +47,7 @@ impl Question<'_> {
         let taps =
             places.iter().zip(&vars).map(|(place, (_, var))| (place.clone(), Tap::Replace(var.as_tensor().clone())));
         let (scalars, layers) = self.scalars(&at.expand_inputs(self.inputs())?, taps, at)?;
-        match gradients((&scalars, layers.kept()), &vars, activations.clone(), at) {
+        match self.gradients((&scalars, layers.kept()), &vars, activations.clone(), at) {
             Err(error) if error.kind() == ErrorKind::Gradient && places.len() > 1 => {
                 for (place, activation) in places.iter().zip(activations) {
                     self.replaced_layer_gradients(std::slice::from_ref(place), vec![activation], at)?;
@@ -71,7 +71,7 @@ impl Question<'_> {
             activations.push(at.unfold(&caught.activation.detach())?);
             vars.extend(caught.var.map(|var| (place.to_string(), var)));
         }
-        gradients((&scalars, layers.kept()), &vars, activations, at)
+        self.gradients((&scalars, layers.kept()), &vars, activations, at)
     }
 
     /// (dF/dy)(dy/dx) for one neuron y of a layer, or the sum of it over several, at these points of the inputs.
@@ -91,11 +91,23 @@ impl Question<'_> {
         let caught = take(&mut layers, place, at)?;
         let upper: Vec<_> = caught.var.map(|var| (place.to_string(), var)).into_iter().collect();
         let activation = at.unfold(&caught.activation)?;
-        let above = gradients((&scalars, layers.kept()), &upper, vec![activation.clone()], at)?;
+        let above = self.gradients((&scalars, layers.kept()), &upper, vec![activation.clone()], at)?;
         let weigh = if captum { Neuron::weighted_by_captum } else { Neuron::weighted };
         let weighted = weigh(neuron, &activation, &above.gradients[0], place.layer(), at)?;
-        let below = gradients((&weighted, 0), &inputs, points, at)?;
+        let below = self.gradients((&weighted, 0), &inputs, points, at)?;
         Ok(Sample { scalars: above.scalars, footprint: above.footprint.beside(below.footprint), ..below })
+    }
+
+    /// The gradients, or zeros where this question only measures.
+    fn gradients(
+        &self,
+        held: (&Tensor, usize),
+        wanted: &[(String, Var)],
+        activations: Vec<Tensor>,
+        at: &Expansion,
+    ) -> Result<Sample> {
+        let of_pass = if self.measures() { measured } else { gradients };
+        of_pass(held, wanted, activations, at)
     }
 
     /// These rows, of which equal ones are evaluated once: equal in their inputs and in the layers' activations.

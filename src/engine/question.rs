@@ -1,5 +1,6 @@
 //! A checked call: which model, which inputs, which number of the output.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{DType, Tensor};
@@ -43,6 +44,8 @@ pub(crate) struct Question<'a> {
     warnings: Mutex<Vec<Warning>>,
     /// What makes features of the inputs.
     mask: Mutex<FeatureMask>,
+    /// Whether passes are for what they hold, and not for their gradients.
+    measures: AtomicBool,
 }
 
 impl<'a> Question<'a> {
@@ -106,6 +109,7 @@ impl<'a> Question<'a> {
             answers: Mutex::new(Answers::of(batch)),
             warnings: Mutex::default(),
             mask: Mutex::default(),
+            measures: AtomicBool::new(false),
         }
     }
 
@@ -118,6 +122,18 @@ impl<'a> Question<'a> {
             Some(watched) => &**watched,
             None => self.subject.model(),
         }
+    }
+
+    /// Runs a pass for what it holds, not for its gradients, which are zeros.
+    pub(super) fn measuring<T>(&self, pass: impl FnOnce(&Self) -> T) -> T {
+        self.measures.store(true, Ordering::Relaxed);
+        let result = pass(self);
+        self.measures.store(false, Ordering::Relaxed);
+        result
+    }
+
+    pub(super) fn measures(&self) -> bool {
+        self.measures.load(Ordering::Relaxed)
     }
 
     /// Tells the observer how many rows are still to be evaluated, where that is known.

@@ -78,9 +78,14 @@ impl Subject {
         }
     }
 
+    /// Whether gradients are ever compared with the function.
+    pub(super) fn checks_gradients(&self) -> bool {
+        self.check != Check::Off && self.model.known_operations().is_none()
+    }
+
     /// How a gradient of this kind must still be compared with the function; `None` if it need not be.
     pub(super) fn look(&self, kind: &str) -> Option<Look> {
-        if self.check == Check::Off || self.model.known_operations().is_some() {
+        if !self.checks_gradients() {
             return None;
         }
         match self.findings().get(kind) {

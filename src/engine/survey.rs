@@ -70,7 +70,11 @@ impl Question<'_> {
             let width = self.inputs().tensors().iter().map(numbers).sum();
             return Ok(Survey { passes: Passes::of(rows), width, ends });
         }
-        let sample = evaluate(self, &first)?;
+        let of = of.filter(|_| self.subject.checks_gradients());
+        let sample = match of {
+            Some(_) => evaluate(self, &first)?,
+            None => self.measuring(|question| evaluate(question, &first))?,
+        };
         if let Some(of) = of {
             self.check_gradient(of, &sample, evaluate)?;
         }
