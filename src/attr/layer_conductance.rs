@@ -5,8 +5,8 @@ use std::ops::Range;
 use candle_core::Tensor;
 
 use crate::engine::{
-    Attribute, Attributed, Attributions, Cost, EachLayer, Expansion, Family, Fold, Integral, LayerNames, MethodInfo, Path,
-    PathSettings, Question, Requirement, Sample, Subject, Sums, Target, Walk, difference, product, settings,
+    Attribute, Attributed, Attributions, Cost, EachLayer, Expansion, Family, Fold, Integral, LayerNames, MethodInfo,
+    Path, PathSettings, Question, Requirement, Sample, Subject, Sums, Target, Walk, difference, product, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
