@@ -42,10 +42,10 @@ fn main() -> Outcome<()> {
     let model = SequenceClassifier::untrained(&shape(), Seed(1))?;
     model.save(&folder)?;
     let mut captum = Captum::start(&folder)?;
-    println!("PhoBERT's size, {} numbers; {}; medians of {ROUNDS} rounds", model.parameter_count(), captum.versions()?);
+    println!("PhoBERT's size, {} numbers; {}; medians", model.parameter_count(), captum.versions()?);
     println!(
-        "{:<44} {:>10} {:>10} {:>7} {:>8} {:>9}",
-        "work", "Captum, ms", "here, ms", "ratio", "at most", "apart by"
+        "{:<50} {:>6} {:>10} {:>10} {:>7} {:>8} {:>9}",
+        "work", "rounds", "Captum, ms", "here, ms", "ratio", "at most", "apart by"
     );
     for work in works(&model)? {
         if asked.is_empty() || asked.iter().any(|asked| work.name.starts_with(asked.as_str())) {
@@ -89,8 +89,9 @@ impl Work {
         }
         let (here, there) = (median(&mut here), median(&mut there));
         println!(
-            "{:<44} {there:>10.0} {here:>10.0} {:>7.3} {:>8.2} {furthest:>9.1e}",
+            "{:<50} {:>6} {there:>10.0} {here:>10.0} {:>7.3} {:>8.2} {furthest:>9.1e}",
             self.name,
+            self.rounds,
             here / there,
             self.at_most
         );

@@ -21,7 +21,7 @@ pub(crate) fn is_cpu(device: &Device) -> bool {
     device.is_cpu() && STAND_IN.load(Ordering::Relaxed) == 0
 }
 
-/// How many bytes of memory a device has that is not the CPU.
+/// The bytes of memory of a device other than the CPU.
 pub(crate) fn memory(device: &Device) -> Result<Option<usize>> {
     match device {
         Device::Cpu => Ok(Some(STAND_IN.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)),

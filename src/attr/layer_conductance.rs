@@ -22,7 +22,8 @@ use crate::model::{Inputs, IntoModel};
 /// * **Needs** a layer between input and output; the inputs must be floating-point.
 /// * **Several layers** are each attributed by themselves, and each has its own delta
 ///   ([`Attributions::each_layer`]): the numbers are those of a call for each. The points of the path are evaluated once
-///   for all of them.
+///   for all of them; for some of them at a time, where there are more baselines than a pass has rows, or where under a
+///   `tolerance` the layers are too large to be held together.
 /// * **Costs** a forward and a backward pass (down to the lowest layer) for each of `n_steps` + 1 points; for the delta, a
 ///   forward pass for the input and for each baseline.
 /// * **Differs from Captum** in taking several layers, and in nothing else by default: its sum of differences leaves out

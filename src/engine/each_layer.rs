@@ -155,7 +155,8 @@ fn chosen(layers: &[Tensor], rows: &[u32]) -> Result<Tensor> {
     if types.iter().any(|dtype| *dtype != types[0]) {
         bail!(Layer, "the layers are of the types {types:?}: attribute to those of one type at a time")
     }
-    let flat = layers.iter().map(|layer| layer.flatten_from(1)).collect::<candle_core::Result<Vec<_>>>()?;
+    let flat =
+        layers.iter().map(|layer| layer.reshape((layer.dim(0)?, ()))).collect::<candle_core::Result<Vec<_>>>()?;
     let widths = flat.iter().map(|layer| layer.dim(1)).collect::<candle_core::Result<Vec<_>>>()?;
     let width = widths.iter().copied().max().unwrap_or(0);
     let filled = flat.iter().zip(&widths).map(|(layer, own)| layer.pad_with_zeros(1, 0, width - own));

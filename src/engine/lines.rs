@@ -29,10 +29,10 @@ impl Lines {
     }
 
     /// How many lines are walked together in passes of `rows` rows, with `points` points each, and how many points a pass
-    /// takes. Equal lines go together, as they are evaluated once.
+    /// takes. Equal lines go together, as they are evaluated once, where a pass has room for all baselines of one.
     pub(crate) fn blocks(self, rows: usize, points: usize) -> (usize, usize) {
         let (count, equal) = (self.count(), self.repeats * self.baselines);
-        let rows = rows * self.repeats;
+        let rows = if self.baselines > rows { rows } else { rows * self.repeats };
         let block = (rows / points).clamp(1, count);
         let block = if equal > rows { block } else { block.next_multiple_of(equal).min(count) };
         (block, (rows / block).clamp(1, points))

@@ -106,6 +106,7 @@ pub use observer::{Observer, Progress};
 pub use options::Options;
 pub(crate) use packaging::Numbers;
 pub(crate) use pairs::Pairing;
+pub(crate) use passes::Passes;
 pub(crate) use path::Path;
 pub use path_settings::PathSettings;
 pub(crate) use permutation::Rearrangement;

@@ -37,6 +37,11 @@ impl Passes {
         Self { rows: budget.rows_of_several_passes(tensors), workers: budget.most_workers() }
     }
 
+    /// Passes of this many rows, as many at once as there are cores.
+    pub(crate) fn on_all_cores(rows: usize) -> Self {
+        Self { rows, workers: cores::all() }
+    }
+
     /// The same with at most this many workers.
     pub(crate) fn with_workers(self, most: usize) -> Self {
         Self { workers: self.workers.min(most).max(1), ..self }

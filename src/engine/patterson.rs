@@ -24,7 +24,7 @@ const ADDED: [&[f64]; 5] = [
 pub(super) const RULES: usize = ADDED.len();
 /// The first rule that may settle, of 7 points.
 pub(super) const FIRST: usize = 2;
-/// The rule of 15 points, for what F's differences tell nothing of.
+/// The rule of 15 points, for errors that F's differences do not show.
 pub(super) const CLOSE: usize = 3;
 
 /// How many points a rule has.

@@ -23,8 +23,8 @@ pub(crate) enum Integrand {
     GradientTimesSlope,
 }
 
-/// After this many rounds that halved every interval but hardly lowered the error, refinement stops: more steps
-/// would not help.
+/// After this many rounds that raised or halved every interval but hardly lowered the error, refinement stops: more steps
+/// would not help. The first round has nothing to be compared with, and counts.
 const MOST_STALLS: usize = 6;
 
 /// How many parts to begin with if no sum of the attributions is known: then no sum can reveal a jump

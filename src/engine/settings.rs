@@ -155,7 +155,8 @@ macro_rules! setting {
         /// 7 points, to which come 8 and 16 more (Patterson's nested rules) while that helps; else it is halved
         /// where the error is largest. It ends when the error estimate of every attribution and the convergence delta
         /// are at most `tolerance * max(1, |F(input) - F(baseline)|)`. The estimate compares two rules and, between the
-        /// points, the attributions' sum with F's differences. If no such sum is known, the largest attribution replaces
+        /// points, the attributions' sum with F's differences. What cancels in that sum and lies between all points, such as a
+        /// narrow peak of two attributions of opposite sign, can be missed. If no such sum is known, the largest attribution replaces
         /// `|F(input) - F(baseline)|`.
         pub fn tolerance(&self, tolerance: f64) -> Self {
             self.with_path(|path| path.tolerance = Some(tolerance))

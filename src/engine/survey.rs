@@ -81,7 +81,7 @@ impl Question<'_> {
         let ends = self.values()?;
         let width = sample.gradients.iter().map(Tensor::elem_count).sum();
         // Two rows are measured at the start of the lines: the inputs were computed already. A model of known operations
-        // tracks none of its weights, so that a row of it holds what one row did.
+        // tracks none of its weights, so each further row holds as much as the first.
         let two = || {
             if self.model().known_operations().is_some() {
                 return Some(sample.footprint.times(2));

@@ -81,7 +81,7 @@ pub trait Model: Send + Sync {
     }
 
     /// The most tensors that a forward pass makes, for a model made only of operations with a correct
-    /// backward, such as those of [`nn`](crate::nn).
+    /// backward, such as those of [`nn`](crate::nn), that leaves its weights out of the graph but in training.
     ///
     /// `None`, the default, says that nothing is known. Then methods compare the model's gradient with
     /// its outputs before they trust it ([`Check`](crate::engine::Check)), and run its passes on a

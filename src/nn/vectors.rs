@@ -6,8 +6,8 @@ use pulp::Arch;
 
 static WITHOUT: AtomicBool = AtomicBool::new(false);
 
-/// Computes from now on as on a processor that has no wide vectors, or with those of this one again. For measurements: no
-/// method gets other numbers than to rounding.
+/// Computes from now on as on a processor that has no wide vectors, or with those of this one again. For measurements: the
+/// numbers change by rounding only.
 #[doc(hidden)]
 pub fn without_vectors(without: bool) {
     WITHOUT.store(without, Ordering::Relaxed);

@@ -163,7 +163,8 @@ impl Explainer {
     }
 
     /// The layer x word picture: LayerConductance through every encoder layer, along the path
-    /// from the reference's embeddings to the text's. The points of the path are evaluated once for all layers.
+    /// from the reference's embeddings to the text's. The points of the path are evaluated once for all layers,
+    /// or for some at a time if the text is long.
     pub fn layers(&self, text: impl Into<Comment>) -> Result<TokenAttributions> {
         let input = self.model.tokenize(text)?;
         let upper = FromLayer::new(&self.model, "embeddings");

@@ -23,8 +23,8 @@ impl Gradients {
         self.0.get(&var.id())
     }
 
-    /// The sum of these and others.
-    pub(crate) fn plus(mut self, others: Self) -> Result<Self> {
+    /// Adds others to these.
+    pub(crate) fn add(&mut self, others: Self) -> Result<()> {
         for (id, other) in others.0 {
             let total = match self.0.remove(&id) {
                 Some(own) => sum(&own, &other)?,
@@ -32,7 +32,7 @@ impl Gradients {
             };
             self.0.insert(id, total);
         }
-        Ok(self)
+        Ok(())
     }
 
     /// The length of all together as one vector.

@@ -146,7 +146,7 @@ fn what_is_moved_has_weights_of_its_own_and_gives_the_same() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/checkpoints");
     let ids = Tensor::new(&[[3u32, 10, 17, 24]], &Device::Cpu).unwrap();
     for folder in std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
-        let Ok(classifier) = SequenceClassifier::from_pretrained(&folder) else { continue };
+        let classifier = SequenceClassifier::from_pretrained(&folder).unwrap();
         let moved = classifier.to_device(&Device::Cpu).unwrap();
         assert_eq!(
             numbers(&moved.predict(&ids).unwrap()),

@@ -229,3 +229,38 @@ fn layers_that_only_add_up_together_have_no_delta_of_their_own() {
         assert!(layer.convergence_delta().is_err() && layer.steps().is_empty());
     }
 }
+
+/// A network with a layer of one number for each row, which may take only one row at a time.
+struct Scored {
+    network: Sequential,
+    one_row_only: bool,
+}
+
+impl Model for Scored {
+    fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
+        let rows = input.batch_size()?;
+        if self.one_row_only && rows > 1 {
+            return Err(candle_explain::candle_core::Error::Msg(format!("{rows} rows")).into());
+        }
+        let output = self.network.forward(input, layers)?;
+        let score = layers.visit("score", output.sum(1)?)?;
+        Ok(score.sqr()?)
+    }
+}
+
+#[test]
+fn layers_of_one_number_and_models_of_one_row_are_taken() {
+    let inputs = tensor(&rows(5, 2));
+    let baselines = Baseline::distribution(&tensor(&rows(6, 3)));
+    let of = |one_row_only: bool| {
+        let model = Arc::new(Scored { network: Plain::new(61).sequential(), one_row_only });
+        let names = [LAYERS[0], "score"];
+        let method = LayerConductance::new(model, names).baseline(baselines.clone()).gradient_check(Check::Off);
+        method.n_steps(20).attribute(&inputs, Target::None).unwrap()
+    };
+    let (many, one) = (of(false), of(true));
+    assert_eq!(many.values()[1].dims(), [2]);
+    for (many, one) in many.values().iter().zip(one.values()) {
+        assert!(numbers(many).iter().zip(numbers(one)).all(|(many, one)| (many - one).abs() < 1e-12));
+    }
+}

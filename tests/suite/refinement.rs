@@ -148,6 +148,7 @@ fn trouble_that_cancels_in_the_sum_is_mostly_found() {
         for tolerance in [1e-2, 1e-3, 1e-5] {
             let found = find(trouble, true, tolerance);
             assert!(found.within[1] >= share, "{trouble:?} to {tolerance}: {:?}", found.within);
+            assert!(found.wrong <= 1. - share, "{trouble:?} to {tolerance}: {} wrong", found.wrong);
             println!(
                 "{trouble:?} {tolerance:e}: {} steps, within {:?}, wrong {}",
                 found.steps, found.within, found.wrong

@@ -1,8 +1,9 @@
 //! The operation with weights that are left out of the graph.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use candle_core::{CpuStorage, CustomOp1, Error, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Error, Layout, Result, Shape, Tensor, Var};
 
 use super::columns::turned;
 use super::network::{Affine, Chunk, Keeps, Network};
@@ -23,18 +24,20 @@ impl Frozen {
     /// Runs `work` while nobody can change the weights, which are turned for the gradient.
     fn reading<T>(&self, is_turned: bool, work: impl FnOnce(&[Affine]) -> Result<T>) -> Result<T> {
         let linears = || self.network.perceptron.linears();
-        let held: Vec<_> =
-            linears().map(|linear| (held(linear.weight()), linear.bias().map(|bias| held(bias)))).collect();
-        let weights = held.iter().map(|(weight, _)| weight.values()).collect::<Result<Vec<_>>>()?;
+        let weights = self.network.perceptron.weights();
+        let held: HashMap<_, _> = weights.map(|weight| (weight.id(), held(weight))).collect();
+        let values = |weight: &Var| held[&weight.id()].values();
         let copies: Vec<Vec<f32>> = match is_turned {
-            true => linears().zip(&weights).map(|(linear, weight)| turned(weight, inputs(linear))).collect(),
+            true => {
+                linears().map(|linear| Ok(turned(values(linear.weight())?, inputs(linear)))).collect::<Result<_>>()?
+            }
             false => Vec::new(),
         };
         let affine = |(index, linear): (usize, &Linear)| match copies.get(index) {
             Some(copy) => Ok(Affine { weight: Matrix::of_rows(copy, inputs(linear), outputs(linear)), bias: None }),
             None => {
-                let weight = Matrix::of_rows(weights[index], outputs(linear), inputs(linear));
-                Ok(Affine { weight, bias: held[index].1.as_ref().map(|bias| bias.values()).transpose()? })
+                let weight = Matrix::of_rows(values(linear.weight())?, outputs(linear), inputs(linear));
+                Ok(Affine { weight, bias: linear.bias().map(|bias| values(bias)).transpose()? })
             }
         };
         work(&linears().enumerate().map(affine).collect::<Result<Vec<_>>>()?)

@@ -21,6 +21,9 @@ use super::activation::Activation;
 use super::linear::Linear;
 use crate::device;
 
+/// Weights of more numbers than this fill the vectors of the processor by themselves, and their products all cores.
+const MOST_WEIGHTS: usize = 1 << 16;
+
 /// Layers that take rows of numbers `[rows, inputs]` to `[rows, outputs]`.
 pub(crate) struct Perceptron {
     pub(crate) steps: Vec<Step>,
@@ -35,7 +38,7 @@ pub(crate) enum Step {
 }
 
 impl Perceptron {
-    /// Whether it can take these rows.
+    /// Whether it can take these rows, and its layers are narrow enough that it pays.
     pub(crate) fn takes(&self, x: &Tensor) -> bool {
         let is_plain = |tensor: &Tensor| device::is_cpu(tensor.device()) && tensor.dtype() == DType::F32;
         let width = self.linears().next().map(inputs);
@@ -44,6 +47,7 @@ impl Perceptron {
             && is_plain(x)
             && joined
             && self.weights().all(|weight| is_plain(weight) && weight.is_contiguous())
+            && self.weights().all(|weight| weight.elem_count() <= MOST_WEIGHTS)
     }
 
     fn linears(&self) -> impl Iterator<Item = &Linear> {
@@ -271,6 +275,8 @@ mod tests {
         assert!(!perceptron.takes(&numbers(&[5, 1, 3], seed)));
         assert!(!perceptron.takes(&numbers(&[0, 3], seed)));
         assert!(!perceptron.takes(&numbers(&[5, 3], seed).to_dtype(DType::F64).unwrap()));
+        let wide = Perceptron { steps: vec![linear(3, 300), linear(300, 300)] };
+        assert!(!wide.takes(&numbers(&[5, 3], seed)));
         let apart = Perceptron { steps: vec![linear(3, 4), linear(5, 2)] };
         assert!(!apart.takes(&numbers(&[5, 3], seed)));
     }

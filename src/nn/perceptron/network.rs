@@ -127,8 +127,8 @@ impl Network {
         Ok(())
     }
 
-    /// The gradient of a chunk's rows from that of its output, of which nothing is computed where nobody wants it, and that of
-    /// the weights, one after another, added to `of_weights`.
+    /// The gradient of a chunk's rows from that of its output, unless there is no place for it. The gradient of the weights is
+    /// added to `of_weights`, one layer after another.
     pub(super) fn gradient(
         &self,
         affine: &[Affine],

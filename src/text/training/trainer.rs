@@ -4,12 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use candle_core::{D, DType, Device, Tensor, Var};
-use rayon::prelude::*;
 use serde_json::json;
 
 use super::average::Average;
 use super::{batches, vocabulary};
-use crate::cores;
+use crate::engine::Passes;
 use crate::error::{Result, bail, error};
 use crate::file::{cannot_write, write_whole};
 use crate::model::{ClassifierOutput, Inputs, Layers, Model, RobertaShape, SequenceClassifier};
@@ -191,7 +190,16 @@ impl SentimentTrainer {
                     )
                 }
                 adam.set_learning_rate(self.learning_rate * warmed_up(step, steps));
-                adam.step(&gradients, (LARGEST_GRADIENT / gradients.length(&weights)?).min(1.))?;
+                let length = gradients.length(&weights)?;
+                if !length.is_finite() {
+                    bail!(
+                        NotFinite,
+                        "the gradient is not finite after {step} steps although the loss is: take a smaller learning \
+                         rate than {}",
+                        self.learning_rate
+                    )
+                }
+                adam.step(&gradients, (LARGEST_GRADIENT / length).min(1.))?;
                 average.add()?;
                 sum += value;
                 watch(step, steps, value);
@@ -212,17 +220,23 @@ impl SentimentTrainer {
         weights: &[Var],
         loss: &(dyn Fn(&[usize], Seed) -> Result<Tensor> + Sync),
     ) -> Result<(f64, Gradients)> {
-        let share = |part: &[usize]| part.len() as f64 / batch.len() as f64;
-        let of_part = |(index, part): (usize, &[usize])| {
-            cores::beside_others(|| {
-                let loss = (loss(part, seed.child(index))? * share(part))?;
-                let value = f64::from(loss.to_scalar::<f32>()?);
-                Ok((value, Gradients::of_store(loss.backward()?, weights)))
-            })
+        let part = |index: usize| {
+            let part = &batch[index * TEXTS_OF_A_PART..batch.len().min((index + 1) * TEXTS_OF_A_PART)];
+            let share = part.len() as f64 / batch.len() as f64;
+            let loss = (loss(part, seed.child(index))? * share)?;
+            let value = f64::from(loss.to_scalar::<f32>()?);
+            Ok((value, Gradients::of_store(loss.backward()?, weights)))
         };
-        let parts: Vec<_> = batch.par_chunks(TEXTS_OF_A_PART).enumerate().map(of_part).collect::<Result<_>>()?;
-        let total = |(sum, all): (f64, Gradients), (value, gradients)| Ok((sum + value, all.plus(gradients)?));
-        parts.into_iter().try_fold((0., Gradients::default()), total)
+        let (mut sum, mut all) = (0., Gradients::default());
+        Passes::on_all_cores(TEXTS_OF_A_PART).run(
+            batch.len().div_ceil(TEXTS_OF_A_PART),
+            part,
+            |(value, gradients)| {
+                sum += value;
+                all.add(gradients)
+            },
+        )?;
+        Ok((sum, all))
     }
 
     fn shape(&self, vocabulary: usize) -> RobertaShape {
