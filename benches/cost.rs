@@ -22,10 +22,10 @@ use crate::median::median;
 use crate::passage::{Text, shape};
 use crate::rival::Outcome;
 
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 2;
 const TOKENS: usize = 32;
 const STEPS: usize = 12;
-const NUMBERS_OF_STEPS: [usize; 6] = [6, 12, 24, 48, 96, 192];
+const NUMBERS_OF_STEPS: [usize; 5] = [6, 12, 24, 48, 96];
 const NUMBERS_OF_TOKENS: [usize; 6] = [8, 16, 32, 64, 128, 256];
 const NUMBERS_OF_COMMENTS: [usize; 4] = [10, 100, 1_000, 10_000];
 const BATCHES: [usize; 2] = [8, 16];
@@ -71,7 +71,7 @@ fn path(
     model: &SequenceClassifier,
     captum: &mut Captum,
     title: &'static str,
-    works: [(usize, usize, usize); 6],
+    works: impl IntoIterator<Item = (usize, usize, usize)>,
 ) -> Outcome<Lines> {
     let mut points = Vec::new();
     for (grows, tokens, steps) in works {
