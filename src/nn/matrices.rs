@@ -30,7 +30,7 @@ pub(super) trait Real: Copy + Send + Sync + 'static {
     const ONE: Self;
 
     /// The product by tiles of this type, on one core: whether there are any, and they can take these matrices.
-    fn in_tiles(_a: &Matrix<Self>, _b: &Matrix<Self>, _out: &mut Rows<Self>, _added: bool) -> bool {
+    fn in_tiles(_a: &Matrix<Self>, _b: &Matrix<Self>, _out: &mut Rows<Self>, _start: Start<Self>) -> bool {
         false
     }
 }
@@ -39,8 +39,8 @@ impl Real for f32 {
     const ZERO: Self = 0.;
     const ONE: Self = 1.;
 
-    fn in_tiles(a: &Matrix<Self>, b: &Matrix<Self>, out: &mut Rows<Self>, added: bool) -> bool {
-        tiles::multiply(a, b, out, added)
+    fn in_tiles(a: &Matrix<Self>, b: &Matrix<Self>, out: &mut Rows<Self>, start: Start<Self>) -> bool {
+        tiles::multiply(a, b, out, start)
     }
 }
 
@@ -90,6 +90,16 @@ pub(super) struct Rows<'a, T> {
     pub(super) stride: usize,
 }
 
+/// What the sums of a product begin with.
+#[derive(Clone, Copy)]
+pub(super) enum Start<'a, T> {
+    Zero,
+    /// What is there.
+    There,
+    /// A number for each column.
+    Bias(&'a [T]),
+}
+
 /// out = a·b, row-major.
 pub(super) fn multiply<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: &mut [T]) -> Result<()> {
     if out.len() != a.rows * b.columns {
@@ -99,35 +109,43 @@ pub(super) fn multiply<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: &mut [T]) -> 
 }
 
 /// out = a·b, or out + a·b if the product is `added`.
-pub(super) fn multiply_into<T: Real>(a: &Matrix<T>, b: &Matrix<T>, mut out: Rows<T>, added: bool) -> Result<()> {
+pub(super) fn multiply_into<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: Rows<T>, added: bool) -> Result<()> {
+    multiply_from(a, b, out, if added { Start::There } else { Start::Zero })
+}
+
+/// out = start + a·b.
+pub(super) fn multiply_from<T: Real>(a: &Matrix<T>, b: &Matrix<T>, mut out: Rows<T>, start: Start<T>) -> Result<()> {
     let (rows, columns, depth) = (a.rows, b.columns, a.columns);
     let fits = columns <= out.stride
         && Matrix { values: &*out.values, rows, columns, row_stride: out.stride, column_stride: 1 }.is_whole();
-    if depth != b.rows || !fits || !a.is_whole() || !b.is_whole() {
+    let has_bias = if let Start::Bias(bias) = start { bias.len() == columns } else { true };
+    if depth != b.rows || !fits || !has_bias || !a.is_whole() || !b.is_whole() {
         return Err(Error::Msg(format!(
             "a product of [{rows}, {depth}] and [{}, {columns}] into {} numbers",
             b.rows,
             out.values.len()
         )));
     }
-    if rows * columns == 0 || (depth == 0 && added) {
+    if rows * columns == 0 {
         return Ok(());
     }
     if depth == 0 {
-        for row in out.values.chunks_mut(out.stride).take(rows) {
-            row[..columns].fill(T::ZERO);
-        }
+        out.begin(rows, columns, start);
         return Ok(());
     }
     let cores = if rows * columns * depth < ALONE { 1 } else { cores::free() };
     if cores > 1 {
         return match rows >= MANY_ROWS * cores {
-            true => share_rows(a, b, out, added, cores),
-            false => share_columns(a, b, out, added, cores),
+            true => share_rows(a, b, out, start, cores),
+            false => share_columns(a, b, out, start, cores),
         };
     }
-    if T::in_tiles(a, b, &mut out, added) {
+    if T::in_tiles(a, b, &mut out, start) {
         return Ok(());
+    }
+    let added = !matches!(start, Start::Zero);
+    if added {
+        out.begin(rows, columns, start);
     }
     // SAFETY: every element of `a`, `b` and `out` is in its slice, `out` overlaps neither other; no slice is longer
     // than `isize::MAX`, so neither is a stride that leads to an element.
@@ -157,34 +175,52 @@ pub(super) fn multiply_into<T: Real>(a: &Matrix<T>, b: &Matrix<T>, mut out: Rows
     Ok(())
 }
 
+impl<T: Real> Rows<'_, T> {
+    /// Puts what sums begin with into the first of these rows and columns.
+    fn begin(&mut self, rows: usize, columns: usize, start: Start<T>) {
+        for row in self.values.chunks_mut(self.stride).take(rows) {
+            match start {
+                Start::Zero => row[..columns].fill(T::ZERO),
+                Start::There => {}
+                Start::Bias(bias) => row[..columns].copy_from_slice(bias),
+            }
+        }
+    }
+}
+
 /// The product by parts of the rows, one for each core.
-fn share_rows<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: Rows<T>, added: bool, cores: usize) -> Result<()> {
+fn share_rows<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: Rows<T>, start: Start<T>, cores: usize) -> Result<()> {
     let (stride, part) = (out.stride, a.rows.div_ceil(cores));
     let of_part = |(index, values): (usize, &mut [T])| {
         let first = index * part;
         let of_a = Matrix { values: &a.values[first * a.row_stride..], rows: part.min(a.rows - first), ..*a };
-        cores::beside_others(|| multiply_into(&of_a, b, Rows { values, stride }, added))
+        cores::beside_others(|| multiply_from(&of_a, b, Rows { values, stride }, start))
     };
     let end = (a.rows - 1) * stride + b.columns;
     out.values[..end].par_chunks_mut(part * stride).enumerate().try_for_each(of_part)
 }
 
 /// The product by parts of the columns, one for each core, which then reads only its part of the right matrix.
-fn share_columns<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: Rows<T>, added: bool, cores: usize) -> Result<()> {
+fn share_columns<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: Rows<T>, start: Start<T>, cores: usize) -> Result<()> {
     let part = b.columns.div_ceil(cores).next_multiple_of(tiles::COLUMNS);
     let starts: Vec<usize> = (0..b.columns).step_by(part).collect();
     let before = &*out.values;
     let of_part = |first: &usize| {
         let columns = part.min(b.columns - first);
         let mut of_columns = vec![T::ZERO; a.rows * columns];
-        if added {
-            for (to, from) in of_columns.chunks_exact_mut(columns).zip(before.chunks(out.stride)) {
-                to.copy_from_slice(&from[*first..first + columns]);
+        let start = match start {
+            Start::Zero => Start::Zero,
+            Start::Bias(bias) => Start::Bias(&bias[*first..first + columns]),
+            Start::There => {
+                for (to, from) in of_columns.chunks_exact_mut(columns).zip(before.chunks(out.stride)) {
+                    to.copy_from_slice(&from[*first..first + columns]);
+                }
+                Start::There
             }
-        }
+        };
         let of_b = Matrix { values: &b.values[first * b.column_stride..], columns, ..*b };
         let to = Rows { values: &mut of_columns, stride: columns };
-        cores::beside_others(|| multiply_into(a, &of_b, to, added)).map(|()| of_columns)
+        cores::beside_others(|| multiply_from(a, &of_b, to, start)).map(|()| of_columns)
     };
     let parts = starts.par_iter().map(of_part).collect::<Result<Vec<_>>>()?;
     for (first, part) in starts.iter().zip(parts) {
@@ -352,6 +388,39 @@ mod tests {
             };
             assert_eq!(out, [at(0, 0), at(0, 1), 10., at(1, 0), at(1, 1), 10.]);
         }
+    }
+
+    #[test]
+    fn a_product_begins_with_a_bias_on_any_number_of_cores() {
+        let seed = Seed(8);
+        let numbers = |count: usize, child: usize| -> Vec<f32> {
+            seed.child(child).uniform(-1., 1.).take(count).map(|x| x as f32).collect()
+        };
+        for [rows, depth, columns] in [[1, 3, 2], [60, 1100, 70], [600, 40, 97], [5, 0, 4]] {
+            let (a, b, bias) = (numbers(rows * depth, 1), numbers(depth * columns, 2), numbers(columns, 3));
+            let a = Matrix::of_rows(&a, rows, depth);
+            for b in [Matrix::of_rows(&b, depth, columns), Matrix::of_rows(&b, columns, depth).turned()] {
+                let (mut plain, stride) = (vec![0.; rows * columns], columns + 3);
+                multiply(&a, &b, &mut plain).unwrap();
+                let run = || {
+                    let mut out = vec![7.; rows * stride];
+                    multiply_from(&a, &b, Rows { values: &mut out, stride }, Start::Bias(&bias)).unwrap();
+                    out
+                };
+                let out = run();
+                assert_eq!(out, cores::beside_others(run));
+                for (row, plain) in out.chunks(stride).zip(plain.chunks(columns)) {
+                    assert_eq!(row[columns..], [7.; 3]);
+                    for ((got, sum), bias) in row.iter().zip(plain).zip(&bias) {
+                        assert!((got - (sum + bias)).abs() < 1e-5, "{rows} {depth} {columns}: {got}");
+                    }
+                }
+            }
+        }
+        let (matrix, mut out) =
+            (Matrix { values: &[1f32], rows: 1, columns: 1, row_stride: 1, column_stride: 1 }, [0.]);
+        let to = Rows { values: &mut out, stride: 1 };
+        assert!(multiply_from(&matrix, &matrix, to, Start::Bias(&[1., 2.])).is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use super::matrices::{Matrix, Rows};
+use super::matrices::{Matrix, Rows, Start};
 use super::vectors::arch;
 
 /// The most vectors side by side in a tile.
@@ -33,15 +33,15 @@ thread_local! {
     static COPIED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// out = a·b, or out + a·b if the product is `added`: true, or false if another way must be taken, because rows of the
-/// left matrix are not together or the processor has only small vectors. Every element must be in its slice.
-pub(super) fn multiply(a: &Matrix<f32>, b: &Matrix<f32>, out: &mut Rows<f32>, added: bool) -> bool {
+/// out = start + a·b: true, or false if another way must be taken, because rows of the left matrix are not together or the
+/// processor has only small vectors. Every element must be in its slice.
+pub(super) fn multiply(a: &Matrix<f32>, b: &Matrix<f32>, out: &mut Rows<f32>, start: Start<f32>) -> bool {
     let to = Tiles { values: &mut *out.values, stride: out.stride, turned: false };
     if a.column_stride == 1 && b.column_stride == 1 {
-        arch().dispatch(Product { a: *a, b: *b, out: to, added })
+        arch().dispatch(Product { a: *a, b: *b, out: to, start })
     } else if b.row_stride == 1 {
         let to = Tiles { turned: true, ..to };
-        arch().dispatch(Product { a: b.turned(), b: a.turned(), out: to, added })
+        arch().dispatch(Product { a: b.turned(), b: a.turned(), out: to, start })
     } else {
         false
     }
@@ -52,7 +52,7 @@ struct Product<'a> {
     a: Matrix<'a, f32>,
     b: Matrix<'a, f32>,
     out: Tiles<'a>,
-    added: bool,
+    start: Start<'a, f32>,
 }
 
 /// Where tiles go: rows `stride` apart, or columns if they are `turned`.
@@ -122,7 +122,7 @@ impl Product<'_> {
                     }
                 }
             }
-            self.added = true;
+            self.start = Start::There;
         }
         COPIED.set(copied);
     }
@@ -141,7 +141,7 @@ impl Product<'_> {
                 *from = &self.a.values[row.min(rows.end - 1) * self.a.row_stride..][terms.clone()];
             }
             let sums = tile::<S, HEIGHT, V>(simd, from, panel);
-            self.out.write(&sums[..HEIGHT.min(rows.end - first)], first, columns.clone(), self.added);
+            self.out.write(&sums[..HEIGHT.min(rows.end - first)], first, columns.clone(), self.start);
         }
     }
 }
@@ -226,28 +226,32 @@ fn copy(
 }
 
 impl Tiles<'_> {
-    /// Writes the tile whose first row is `first`, or adds it.
+    /// Writes the tile whose first row is `first`, added to what the sums begin with.
     #[inline(always)]
-    fn write(&mut self, tile: &[[f32; COLUMNS]], first: usize, columns: Range<usize>, added: bool) {
+    fn write(&mut self, tile: &[[f32; COLUMNS]], first: usize, columns: Range<usize>, start: Start<f32>) {
         if self.turned {
             for (index, column) in columns.enumerate() {
                 let to = &mut self.values[column * self.stride + first..][..tile.len()];
-                for (to, row) in to.iter_mut().zip(tile) {
-                    put(to, row[index], added);
-                }
+                put(to, tile.iter().map(|row| row[index]), start, first);
             }
         } else {
             for (row, tile) in (first..).zip(tile) {
                 let to = &mut self.values[row * self.stride..][columns.clone()];
-                for (to, sum) in to.iter_mut().zip(tile) {
-                    put(to, *sum, added);
-                }
+                put(to, tile.iter().copied(), start, columns.start);
             }
         }
     }
 }
 
+/// Writes sums, the first of which is in this column, added to what they begin with.
 #[inline(always)]
-fn put(to: &mut f32, sum: f32, added: bool) {
-    *to = if added { *to + sum } else { sum };
+fn put(to: &mut [f32], sums: impl Iterator<Item = f32>, start: Start<f32>, column: usize) {
+    match start {
+        Start::Zero => to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum),
+        Start::There => to.iter_mut().zip(sums).for_each(|(to, sum)| *to += sum),
+        Start::Bias(bias) => {
+            let bias = &bias[column..][..to.len()];
+            to.iter_mut().zip(sums).zip(bias).for_each(|((to, sum), bias)| *to = sum + bias);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use candle_core::Result;
 
-use crate::nn::matrices::{Matrix, Rows, multiply_into};
+use crate::nn::matrices::{Matrix, Rows, Start, multiply_from, multiply_into};
 use crate::nn::sum::add;
 
 /// Dense layers of one width that take the same rows; their outputs stand side by side.
@@ -35,16 +35,21 @@ impl<'a> Dense<'a> {
     /// out = x·Wᵀ + b, and `residual`, if there is one.
     pub(super) fn apply(&self, x: &[f32], residual: Option<&[f32]>, out: &mut [f32]) -> Result<()> {
         let (rows, width) = (x.len() / self.inputs, self.outputs());
-        match residual {
-            Some(residual) => out.copy_from_slice(residual),
-            None => out.fill(0.),
+        if let Some(residual) = residual {
+            out.copy_from_slice(residual);
         }
         let x = Matrix::of_rows(x, rows, self.inputs);
         for (weight, bias, first) in self.placed() {
-            if let Some(bias) = bias {
-                out.chunks_exact_mut(width).for_each(|row| add(&mut row[first..first + bias.len()], bias));
-            }
-            multiply_into(&x, &weight.turned(), Rows { values: &mut out[first..], stride: width }, true)?;
+            let start = match (residual, bias) {
+                (None, Some(bias)) => Start::Bias(bias),
+                (None, None) => Start::Zero,
+                (Some(_), bias) => {
+                    let bias = bias.unwrap_or_default();
+                    out.chunks_exact_mut(width).for_each(|row| add(&mut row[first..first + bias.len()], bias));
+                    Start::There
+                }
+            };
+            multiply_from(&x, &weight.turned(), Rows { values: &mut out[first..], stride: width }, start)?;
         }
         Ok(())
     }
