@@ -153,7 +153,11 @@ fn draw(all: &[Lines], place: &Path) -> Outcome<()> {
             .x_label_area_size(30)
             .y_label_area_size(48)
             .build_cartesian_2d(range(&mut counts()), range(&mut seconds()))?;
-        let number = |number: &f64| format!("{number}");
+        // The others would run into each other.
+        let number = |number: &f64| match number / 10f64.powf(number.log10().floor()) {
+            leading if [1, 2, 5].contains(&(leading.round() as i32)) => format!("{number}"),
+            _ => String::new(),
+        };
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)

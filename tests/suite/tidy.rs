@@ -305,7 +305,7 @@ fn every_picture_and_page_is_shown_or_linked_somewhere() {
         std::fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect()
     };
     let read = |path: &PathBuf| std::fs::read_to_string(path).unwrap();
-    let pages = [root().join("README.md"), root().join("ARCHITECTURE.md"), root().join("server/README.md")];
+    let pages = ["README.md", "ARCHITECTURE.md", "BENCHMARKS.md", "server/README.md"].map(|page| root().join(page));
     let notebooks = files("notebooks").into_iter().filter(|path| path.is_file());
     let pages: Vec<(PathBuf, String)> =
         pages.into_iter().chain(files("docs")).chain(notebooks).map(|path| (path.clone(), read(&path))).collect();
