@@ -37,7 +37,7 @@ impl Frozen {
             Some(copy) => Ok(Affine { weight: Matrix::of_rows(copy, inputs(linear), outputs(linear)), bias: None }),
             None => {
                 let weight = Matrix::of_rows(values(linear.weight())?, outputs(linear), inputs(linear));
-                Ok(Affine { weight, bias: linear.bias().map(|bias| values(bias)).transpose()? })
+                Ok(Affine { weight, bias: linear.bias().map(&values).transpose()? })
             }
         };
         work(&linears().enumerate().map(affine).collect::<Result<Vec<_>>>()?)
