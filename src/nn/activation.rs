@@ -393,6 +393,7 @@ mod tests {
             assert!(kind.composed(&nan).unwrap().to_vec1::<f64>().unwrap()[0].is_nan(), "{kind:?}");
         }
     }
+
     #[test]
     fn numbers_and_slopes_in_f32_are_those_in_f64() {
         for kind in ALL {

@@ -28,6 +28,12 @@ pub(super) fn elements<'a, T>(values: &'a [T], layout: &Layout) -> Result<&'a [T
     }
 }
 
+/// Makes a buffer of this size, whatever is in it.
+pub(super) fn sized(buffer: &mut Vec<f32>, size: usize) -> &mut [f32] {
+    buffer.resize(size, 0.);
+    buffer
+}
+
 /// Runs the same code over `f32` and `f64` storages; the code calls the element type `Real`.
 macro_rules! map_storage {
     ($storage:expr, |$values:ident| $body:expr) => {

@@ -9,9 +9,10 @@ use super::additions::Additions;
 use super::attention::Heads;
 use super::dense::{Dense, Weights};
 use super::norm::Norm;
-use super::room::{Kept, Room, sized};
+use super::room::{Kept, Room};
 use crate::cores;
 use crate::nn::held::held;
+use crate::nn::on_cpu::sized;
 use crate::nn::sum::{add, times};
 use crate::nn::{LayerNorm, Linear, Pointwise};
 

@@ -44,9 +44,3 @@ pub(super) struct Room {
     /// The rows of the tokens that ask, `[examples, queries, width]`.
     pub(super) asking: Vec<f32>,
 }
-
-/// Makes a buffer of this size, whatever is in it.
-pub(super) fn sized(buffer: &mut Vec<f32>, size: usize) -> &mut [f32] {
-    buffer.resize(size, 0.);
-    buffer
-}

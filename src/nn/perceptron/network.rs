@@ -8,6 +8,7 @@ use super::{Perceptron, Step};
 use crate::cores;
 use crate::nn::activation::Pointwise;
 use crate::nn::matrices::{Matrix, Rows, multiply_into};
+use crate::nn::on_cpu::sized;
 use crate::nn::sum::times;
 use crate::nn::tiles;
 
@@ -200,10 +201,4 @@ fn add_gradient(g: &[f32], x: &[f32], (outputs, inputs): (usize, usize), to: &mu
     multiply_into(&Matrix::of_rows(g, outputs, rows), &turned, Rows { values: of_weight, stride: inputs }, true)?;
     add_sums(g, rows, of_bias);
     Ok(())
-}
-
-/// Makes a buffer of this size, whatever is in it.
-fn sized(buffer: &mut Vec<f32>, size: usize) -> &mut [f32] {
-    buffer.resize(size, 0.);
-    buffer
 }
