@@ -46,7 +46,7 @@ pub(crate) struct Footprint {
 impl Footprint {
     /// All that the pass holds at its peak.
     fn bytes(self) -> usize {
-        self.graph * BYTES_PER_GRAPH_BYTE + self.kept
+        self.graph.saturating_mul(BYTES_PER_GRAPH_BYTE).saturating_add(self.kept)
     }
 
     /// That of a pass whose blocks compute their gradients by rules, at both ends of a line: a third more.
@@ -56,7 +56,7 @@ impl Footprint {
 
     /// This many of it.
     pub(super) fn times(self, count: usize) -> Self {
-        Self { graph: self.graph * count, kept: self.kept * count }
+        Self { graph: self.graph.saturating_mul(count), kept: self.kept.saturating_mul(count) }
     }
 
     /// That of two passes of which one follows the other while both graphs are held.
@@ -80,6 +80,8 @@ impl Footprint {
 pub(crate) struct Budget {
     /// Bytes of activations that the passes under way hold together.
     pub(crate) bytes: usize,
+    /// The same where layers keep intermediate results of their own.
+    of_large_layers: usize,
     /// The rows of a pass, where the user has chosen them.
     pub(crate) rows: Option<usize>,
     /// The most passes that run at once; as many as there are cores unless the user has chosen.
@@ -92,7 +94,15 @@ pub(crate) struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { bytes: 256 << 20, rows: None, workers: None, share_of_device: SHARE_OF_DEVICE, on_device: None }
+        Self {
+            bytes: 256 << 20,
+            // Two passes of 256 tokens at BERT's size.
+            of_large_layers: 384 << 20,
+            rows: None,
+            workers: None,
+            share_of_device: SHARE_OF_DEVICE,
+            on_device: None,
+        }
     }
 }
 
@@ -112,6 +122,11 @@ impl Budget {
         Ok(())
     }
 
+    /// Has the passes under way hold this many bytes together.
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        (self.bytes, self.of_large_layers) = (bytes, bytes);
+    }
+
     /// The same for passes on this device.
     pub(super) fn on(self, device: &Device) -> Result<Self> {
         let of_share = |memory: usize| (memory as f64 * self.share_of_device) as usize;
@@ -121,28 +136,38 @@ impl Budget {
     /// How many rows a pass takes, and how many passes run at once, for `total` rows. `one` is what a pass of one row
     /// held; `two` returns what a pass of two rows holds, if the model takes two.
     pub(super) fn plan(&self, total: usize, one: Footprint, two: impl FnOnce() -> Option<Footprint>) -> (usize, usize) {
-        if let Some(rows) = self.rows {
-            return (rows, 1);
-        }
         if let Some(bytes) = self.on_device {
-            return (rows_on_device(bytes, total, one, two), 1);
+            return (self.rows.unwrap_or_else(|| rows_on_device(bytes, total, one, two)), 1);
+        }
+        if let Some(rows) = self.rows {
+            return (rows, self.workers_of(one.times(rows)));
         }
         let pass_bytes = CACHE_BYTES.min(self.bytes / MOST_WORKERS);
         if total.saturating_mul(one.bytes()) <= pass_bytes {
             return (total.max(1), 1);
         }
         // Tracked weights are in every graph once: what two rows keep beyond one row is a row's own.
-        let Some(two) = two() else { return (1, self.at_once(one.bytes()).clamp(1, self.most_workers())) };
+        let Some(two) = two() else { return (1, self.workers_of(one)) };
         let row = two.beyond(one);
-        let row_bytes = row.bytes().max(1);
-        let mut rows = (pass_bytes / row_bytes).max(1);
-        if row.kept > 0 {
-            // Whatever the number of workers, so that it changes no bit; and an even number of passes, so that two
-            // workers have as many.
-            rows = rows.max(ROWS_OF_LARGE_LAYERS.min(self.at_once(row_bytes) / 2));
-            rows = total.div_ceil(total.div_ceil(rows).next_multiple_of(2)).max(1);
+        let rows = (pass_bytes / row.bytes().max(1)).max(1);
+        if row.kept == 0 {
+            return (rows, self.workers_of(row.times(rows)));
         }
-        (rows, self.at_once(rows * row_bytes).clamp(1, self.most_workers()))
+        // Whatever the number of workers, so that it changes no bit; and an even number of passes, so that two workers
+        // have as many.
+        let rows = rows.max(ROWS_OF_LARGE_LAYERS.min(self.passes_at_once(row) / 2));
+        let rows = total.div_ceil(total.div_ceil(rows).next_multiple_of(2)).max(1);
+        (rows, self.workers_of(row.times(rows)))
+    }
+
+    /// How many passes that each hold so much fit.
+    fn passes_at_once(&self, pass: Footprint) -> usize {
+        (if pass.kept > 0 { self.of_large_layers } else { self.bytes }) / pass.bytes().max(1)
+    }
+
+    /// How many of them run at once.
+    fn workers_of(&self, pass: Footprint) -> usize {
+        self.passes_at_once(pass).clamp(1, self.most_workers())
     }
 
     /// How many things of this size fit.
@@ -185,13 +210,17 @@ impl Budget {
         (bytes / BYTES_PER_INPUT_BYTE / row).clamp(1, most)
     }
 
-    /// How many passes run at once. One of rows that the user has chosen takes all cores by itself, so that the weights of a
-    /// large model are read once for all of them. A device other than the CPU computes one pass after another.
-    pub(super) fn most_workers(&self) -> usize {
-        if self.rows.is_some() || self.on_device.is_some() {
-            1
-        } else {
-            self.workers.unwrap_or_else(cores::all).clamp(1, MOST_WORKERS)
+    /// How many passes without a graph run at once. One of rows that the user has chosen takes all cores by itself, as
+    /// nothing tells what several hold.
+    pub(super) fn workers_without_graph(&self) -> usize {
+        if self.rows.is_some() { 1 } else { self.most_workers() }
+    }
+
+    /// The most passes that run at once. A device other than the CPU computes one after another.
+    fn most_workers(&self) -> usize {
+        match self.on_device {
+            Some(_) => 1,
+            None => self.workers.unwrap_or_else(cores::all).clamp(1, MOST_WORKERS),
         }
     }
 
@@ -279,6 +308,20 @@ mod tests {
         assert_eq!(small.plan(50, Footprint::default(), || Some(Footprint::default())), (50, 1));
         let chosen = Budget { rows: Some(3), ..small };
         assert_eq!(chosen.plan(50, held(1), || Some(held(2))), (3, 1));
+    }
+
+    #[test]
+    fn passes_of_rows_that_the_user_has_chosen_run_beside_each_other_where_they_fit() {
+        let row = Footprint { graph: MIB, kept: 97 * MIB };
+        for (rows, bytes, workers) in
+            [(1, None, 3), (2, None, 1), (3, None, 1), (1, Some(200 * MIB), 2), (1, Some(1), 1)]
+        {
+            let mut budget = Budget { rows: Some(rows), workers: Some(4), ..Budget::default() };
+            bytes.into_iter().for_each(|bytes| budget.hold(bytes));
+            assert_eq!(budget.plan(50, row, || None), (rows, workers), "{rows} rows, {bytes:?} bytes");
+        }
+        let all = Budget { rows: Some(usize::MAX), workers: Some(4), ..Budget::default() };
+        assert_eq!(all.plan(50, row, || None), (usize::MAX, 1));
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Passes {
 
     /// Passes without a graph over rows of these tensors, on all cores.
     pub(crate) fn without_graph<'t>(budget: &Budget, tensors: impl Iterator<Item = &'t Tensor>) -> Self {
-        Self { rows: budget.rows_of_several_passes(tensors), workers: budget.most_workers() }
+        Self { rows: budget.rows_of_several_passes(tensors), workers: budget.workers_without_graph() }
     }
 
     /// Passes of this many rows, as many at once as there are cores.

@@ -129,14 +129,16 @@ macro_rules! setting {
         }
 
         /// The most rows (examples times steps) that one pass evaluates, at least 1; by default chosen
-        /// from the memory budget. It changes memory and speed, not the numbers.
+        /// from the memory budget. Passes run beside each other where they fit the budget; `workers(1)` runs one at a
+        /// time. It changes memory and speed, not the numbers.
         pub fn internal_batch_size(&self, rows: usize) -> Self {
             self.with_path(|path| path.budget.rows = Some(rows))
         }
 
-        /// How many bytes of activations all passes that run on the CPU may hold together; 256 MiB by default.
+        /// How many bytes of activations all passes that run on the CPU may hold together; 256 MiB by
+        /// default, 384 for encoder layers, which keep what their gradient needs.
         pub fn memory_budget(&self, bytes: usize) -> Self {
-            self.with_path(|path| path.budget.bytes = bytes)
+            self.with_path(|path| path.budget.hold(bytes))
         }
 
         /// The share of a GPU's memory that a pass may take, above 0 and up to 1; 0.5 by default. There passes are as large
@@ -210,9 +212,10 @@ macro_rules! setting {
             self.with_sampling(|sampling| sampling.budget.rows = Some(rows))
         }
 
-        /// How many bytes of activations all passes that run on the CPU may hold together; 256 MiB by default.
+        /// How many bytes of activations all passes that run on the CPU may hold together; 256 MiB by
+        /// default, 384 for encoder layers, which keep what their gradient needs.
         pub fn memory_budget(&self, bytes: usize) -> Self {
-            self.with_sampling(|sampling| sampling.budget.bytes = bytes)
+            self.with_sampling(|sampling| sampling.budget.hold(bytes))
         }
 
         /// The share of a GPU's memory that a pass may take, above 0 and up to 1; 0.5 by default. There passes are as large
@@ -360,9 +363,10 @@ macro_rules! setting {
             self.with_budget(|budget| budget.rows = Some(rows))
         }
 
-        /// How many bytes all running passes may hold together; 256 MiB by default.
+        /// How many bytes all running passes may hold together; 256 MiB by
+        /// default, 384 for encoder layers, which keep what their gradient needs.
         pub fn memory_budget(&self, bytes: usize) -> Self {
-            self.with_budget(|budget| budget.bytes = bytes)
+            self.with_budget(|budget| budget.hold(bytes))
         }
 
         /// The share of a GPU's memory that a pass may take, above 0 and up to 1; 0.5 by default. There passes are as large

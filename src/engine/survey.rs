@@ -11,9 +11,6 @@ use super::{Baselines, Expansion, Lines, Path, PathSettings, Question, Walk};
 use crate::error::Result;
 use crate::model::Place;
 
-/// A guess at how many numbers the embedding of an id has.
-const EMBEDDING: usize = 1024;
-
 /// The place in an error where a model may fail although it takes the inputs.
 const AT_BASELINE: &str = "at the baseline";
 
@@ -58,18 +55,6 @@ impl Question<'_> {
     fn plan(&self, baselines: &Baselines, points: usize, of: Option<Attributed>, evaluate: Evaluate) -> Result<Survey> {
         let lines = baselines.lines(self.inputs());
         let first = Expansion::of_inputs(vec![0]);
-        if let Some(rows) = self.budget.rows {
-            let ends = self.values()?;
-            if let Some(of) = of.filter(|of| self.needs_check(*of)) {
-                self.check_gradient(of, &evaluate(self, &first)?, evaluate)?;
-            }
-            let numbers = |input: &Tensor| {
-                let row = input.elem_count() / self.batch_size();
-                if input.dtype().is_int() { EMBEDDING * row } else { row }
-            };
-            let width = self.inputs().tensors().iter().map(numbers).sum();
-            return Ok(Survey { passes: Passes::of(rows), width, ends });
-        }
         let of = of.filter(|_| self.subject.checks_gradients());
         let sample = match of {
             Some(_) => evaluate(self, &first)?,

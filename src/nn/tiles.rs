@@ -2,8 +2,8 @@
 //!
 //! A tile of the product, some rows by a few vectors of columns, stays in registers while its terms are added. The left
 //! matrix is read number by number, along its rows; the right one vector by vector. Weights `[out, in]` can be either:
-//! for g·W they are on the right. For x·Wᵀ, whose transpose is W·xᵀ, they are on the left, and only the smaller x is
-//! copied, a few columns of xᵀ at a time.
+//! for g·W they are on the right. For x·Wᵀ, whose transpose is W·xᵀ, they are on the left, and only x is copied, a few
+//! columns of xᵀ at a time, unless W is smaller.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -37,7 +37,7 @@ thread_local! {
 /// processor has only small vectors. Every element must be in its slice.
 pub(super) fn multiply(a: &Matrix<f32>, b: &Matrix<f32>, out: &mut Rows<f32>, start: Start<f32>) -> bool {
     let to = Tiles { values: &mut *out.values, stride: out.stride, turned: false };
-    if a.column_stride == 1 && b.column_stride == 1 {
+    if a.column_stride == 1 && (b.column_stride == 1 || b.columns <= a.rows) {
         arch().dispatch(Product { a: *a, b: *b, out: to, start })
     } else if b.row_stride == 1 {
         let to = Tiles { turned: true, ..to };

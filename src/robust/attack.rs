@@ -262,9 +262,10 @@ macro_rules! attack_settings {
             self.with(|attack| attack.budget.rows = Some(rows))
         }
 
-        /// How many bytes all passes that run on the CPU may hold together; 256 MiB by default.
+        /// How many bytes all passes that run on the CPU may hold together; 256 MiB by
+        /// default, 384 for encoder layers, which keep what their gradient needs.
         pub fn memory_budget(&self, bytes: usize) -> Self {
-            self.with(|attack| attack.budget.bytes = bytes)
+            self.with(|attack| attack.budget.hold(bytes))
         }
 
         /// The share of a GPU's memory that a pass may take, above 0 and up to 1; 0.5 by default.
