@@ -132,6 +132,17 @@ fn works(model: &SequenceClassifier) -> Outcome<Vec<Work>> {
         });
     }
     let text = Text::of(TOKENS)?;
+    if let Ok(coarse) = model.precision(Precision::Bf16) {
+        works.push(Work {
+            name: format!("bf16 {TOKENS} tokens, {STEPS} steps"),
+            at_most: 0.45,
+            request: text.path(json!({"n_steps": STEPS})),
+            method: Box::new(text.integrated(&coarse).n_steps(STEPS)),
+            text: text.clone(),
+            same: false,
+            rounds: ROUNDS,
+        });
+    }
     let of_walkthrough = |name: String, at_most: f64, method: LayerIntegratedGradients, same: bool| Work {
         name,
         at_most,

@@ -15,7 +15,7 @@ pub use crate::model::{
     ClassifierOutput, FromLayer, Inputs, IntoModel, Layer, Layers, Model, SequenceClassifier, Sequential,
     TransformerEncoder, from_fn, from_rows,
 };
-pub use crate::nn::{Activation, Block, Conv2d, Linear, block};
+pub use crate::nn::{Activation, Block, Conv2d, Linear, Precision, block};
 pub use crate::render::{
     Beeswarm, Chart, Dependence, Figure, Force, Heatmap, LayerMap, Palette, Row, Show, Table, Theme, Themed, Waterfall,
     set_theme,

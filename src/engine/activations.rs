@@ -18,7 +18,7 @@ pub(crate) fn activations(model: &dyn Model, inputs: &Inputs, places: &[Place]) 
     let at = at.folded(inputs, inputs.tensors())?;
     let rows = Budget::default().on(inputs.first().device())?.rows_without_graph(inputs);
     allowing_single_rows(Passes::of(rows), |passes| {
-        let found = capture(model, &at.expand_inputs(inputs)?, places, passes.rows)?;
+        let found = capture(model, &at.expand_inputs(inputs)?, places, passes.rows, false)?;
         found.iter().map(|activation| at.unfold(activation)).collect()
     })
 }
@@ -39,15 +39,19 @@ impl Question<'_> {
     ) -> Result<Vec<Tensor>> {
         let at = at.folded_wherever_equal(self.inputs(), tensors)?;
         let all = at.with_tensors(self.inputs(), at.fold_all(tensors)?)?;
-        capture(self.model(), &all, places, rows)?.iter().map(|activation| at.unfold(activation)).collect()
+        capture(self.model(), &all, places, rows, self.is_exact())?
+            .iter()
+            .map(|activation| at.unfold(activation))
+            .collect()
     }
 }
 
-fn capture(model: &dyn Model, inputs: &Inputs, places: &[Place], rows: usize) -> Result<Vec<Tensor>> {
+fn capture(model: &dyn Model, inputs: &Inputs, places: &[Place], rows: usize, exact: bool) -> Result<Vec<Tensor>> {
     let block = |rows: Range<usize>| {
         let at = Expansion::new(rows.collect(), 1);
         let taps = places.iter().map(|place| (place.clone(), Tap::Capture));
-        let mut pass = Pass::run(model, &at.expand_inputs(inputs)?, Layers::with_taps(taps).stop_when_caught())?;
+        let layers = Layers::with_taps(taps).stop_when_caught().exact(exact);
+        let mut pass = Pass::run(model, &at.expand_inputs(inputs)?, layers)?;
         places.iter().map(|place| Ok(pass.caught(place, &at)?.activation.detach().contiguous()?)).collect()
     };
     join_blocks(blocks(inputs.batch_size()?, rows).map(block).collect::<Result<_>>()?)

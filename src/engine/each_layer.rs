@@ -105,7 +105,7 @@ impl<'q, 'm> EachLayer<'q, 'm> {
         let repeats = self.question.batch_size() / self.question.inputs().examples().max(1);
         let mut parts: [Vec<Tensor>; 3] = Default::default();
         let mut order: Vec<u32> = Vec::new();
-        let mut footprint = Footprint::default();
+        let (mut footprint, mut rounded_to) = (Footprint::default(), DType::F32);
         let mut first = 0;
         for block in even_chunks(&evaluated, survey.passes.rows * repeats.max(1)) {
             let at = Expansion::new(block.iter().map(|row| examples[*row as usize] as usize).collect(), 1);
@@ -122,10 +122,12 @@ impl<'q, 'm> EachLayer<'q, 'm> {
             parts[2].push(picked(&sample.scalars, &places)?);
             order.extend(own.iter().map(|row| *row as u32));
             footprint = footprint.largest(sample.footprint);
+            rounded_to = sample.rounded_to;
             first += block.len();
         }
         let [activations, gradients, scalars] = parts.map(|parts| in_order(parts, &order));
-        Ok(Sample { activations: vec![activations?], gradients: vec![gradients?], scalars: scalars?, footprint })
+        let (activations, gradients) = (vec![activations?], vec![gradients?]);
+        Ok(Sample { activations, gradients, scalars: scalars?, rounded_to, footprint })
     }
 
     /// A tensor for each layer, and how each converged.

@@ -14,6 +14,7 @@ impl Question<'_> {
     /// function.
     pub(crate) fn at_every_row(&self, of: Attributed, evaluate: Evaluate) -> Result<Sample> {
         let sample = self.joined(of, evaluate, |first| self.check_gradient(of, first, evaluate))?;
+        self.compare_precisions(evaluate)?;
         self.check_other_targets(of, evaluate)?;
         Ok(sample)
     }
@@ -37,7 +38,7 @@ impl Question<'_> {
         see: impl Fn(&Sample) -> Result<()> + Send + Sync,
     ) -> Result<Sample> {
         let (mut activations, mut gradients, mut scalars) = (Vec::new(), Vec::new(), Vec::new());
-        let mut footprint = Footprint::default();
+        let (mut footprint, mut rounded_to) = (Footprint::default(), None);
         self.plans(Some(self.batch_size()));
         let block = |rows: Range<usize>| {
             let sample = evaluate(self, &Expansion::of_inputs(rows.collect()))?;
@@ -49,6 +50,7 @@ impl Question<'_> {
                 see(&sample)?;
             }
             footprint = footprint.largest(sample.footprint);
+            rounded_to.get_or_insert(sample.rounded_to);
             activations.push(sample.activations);
             gradients.push(sample.gradients);
             scalars.push(vec![sample.scalars]);
@@ -59,6 +61,7 @@ impl Question<'_> {
             Attributed::Layers(_) | Attributed::Replaced(_) => join_blocks(activations)?,
         };
         let scalars = join_blocks(scalars)?.swap_remove(0);
-        Ok(Sample { activations, gradients: join_blocks(gradients)?, scalars, footprint })
+        let rounded_to = rounded_to.unwrap_or(scalars.dtype());
+        Ok(Sample { activations, gradients: join_blocks(gradients)?, scalars, rounded_to, footprint })
     }
 }

@@ -72,7 +72,8 @@ impl Question<'_> {
         let kind = self.kind(of);
         if let Some(look) = self.subject.look(&kind) {
             let (point, gradient) = (&sample.activations, &sample.gradients);
-            let claim = Claim { point, gradient, value: host(&sample.scalars)?[0] };
+            let (value, rounded_to) = (host(&sample.scalars)?[0], sample.rounded_to);
+            let claim = Claim { point, gradient, value, rounded_to };
             let fault = match examine(&claim, look, &|rows| self.numbers(example, of, point, rows))? {
                 Verdict::Right => Some(self.unevenness(example, gradient, evaluate)?),
                 Verdict::Still => return Ok(()),
@@ -231,7 +232,8 @@ impl Question<'_> {
             Err(error) => return Ok(error.kind() == ErrorKind::Gradient),
         };
         let (point, gradient) = (&sample.activations, &sample.gradients);
-        let claim = Claim { point, gradient, value: host(&sample.scalars)?[0] };
+        let (value, rounded_to) = (host(&sample.scalars)?[0], sample.rounded_to);
+        let claim = Claim { point, gradient, value, rounded_to };
         let of = Attributed::Layers(&places);
         let verdict = examine(&claim, Look::Close, &|rows| self.numbers(example, of, point, rows))?;
         Ok(matches!(verdict, Verdict::Wrong { .. }))

@@ -1,6 +1,6 @@
 //! Gradients; a missing one is an error.
 
-use candle_core::{Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 
 use super::Expansion;
 use super::budget::Footprint;
@@ -16,6 +16,8 @@ pub(crate) struct Sample {
     pub(crate) gradients: Vec<Tensor>,
     /// The attributed number at each point, `[points]`.
     pub(crate) scalars: Tensor,
+    /// The type whose rounding they have.
+    pub(crate) rounded_to: DType,
     /// What the pass held for its backward.
     pub(crate) footprint: Footprint,
 }
@@ -36,7 +38,7 @@ pub(crate) fn gradients(
         None => backward(scalars, wanted)?,
         Some(folding) => folding.in_turns(|rows: &[u32]| backward(&picked(scalars, rows)?, wanted))?,
     };
-    Ok(Sample { activations, gradients, scalars: scalars.detach(), footprint })
+    Ok(Sample { activations, gradients, scalars: scalars.detach(), rounded_to: scalars.dtype(), footprint })
 }
 
 /// The same with zeros as gradients: for what the pass holds, without its backward.
@@ -48,7 +50,7 @@ pub(crate) fn measured(
 ) -> Result<Sample> {
     let footprint = footprint((scalars, kept), wanted, at)?;
     let gradients = activations.iter().map(Tensor::zeros_like).collect::<candle_core::Result<_>>()?;
-    Ok(Sample { activations, gradients, scalars: scalars.detach(), footprint })
+    Ok(Sample { activations, gradients, scalars: scalars.detach(), rounded_to: scalars.dtype(), footprint })
 }
 
 /// What a pass holds for its backward; an error that names a tensor that no gradient reaches.

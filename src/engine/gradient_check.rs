@@ -35,6 +35,8 @@ pub(super) struct Claim<'a> {
     pub(super) point: &'a [Tensor],
     pub(super) gradient: &'a [Tensor],
     pub(super) value: f64,
+    /// The type whose rounding they have.
+    pub(super) rounded_to: DType,
 }
 
 /// What comparing a claim with the function showed.
@@ -105,7 +107,7 @@ pub(super) fn examine(
     evaluate: &dyn Fn(Vec<Tensor>) -> Result<Vec<f64>>,
 ) -> Result<Verdict> {
     let probe = Probe::new(claim, evaluate)?;
-    let precision = Precision::of(claim.point[0].dtype());
+    let precision = Precision::of(claim.rounded_to);
     let directions = [
         probe.direction(|_, value| draw((value + 0.).to_bits())),
         probe.direction(|position, _| draw(position as u64)),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 
 use super::forward::take;
 use super::gradient::{Sample, gradients, measured};
@@ -107,7 +107,9 @@ impl Question<'_> {
         at: &Expansion,
     ) -> Result<Sample> {
         let of_pass = if self.measures() { measured } else { gradients };
-        of_pass(held, wanted, activations, at)
+        let sample = of_pass(held, wanted, activations, at)?;
+        let rounded_to = if self.rounds() { DType::BF16 } else { sample.rounded_to };
+        Ok(Sample { rounded_to, ..sample })
     }
 
     /// These rows, of which equal ones are evaluated once: equal in their inputs and in the layers' activations.

@@ -54,6 +54,7 @@ mod rectified_gradients;
 mod refinement;
 mod relevance;
 mod remarks;
+mod rounding;
 mod rules;
 mod sampler;
 mod sampling;

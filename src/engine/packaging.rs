@@ -158,6 +158,7 @@ impl Attributions {
     }
 
     fn answering(method: &'static str, question: &Question, numbers: Numbers, places: Vec<String>) -> Result<Self> {
+        question.compare_outputs()?;
         let answers = question.answers();
         let (targets, output) = match &question.quantity {
             Quantity::Output(_) => (answers.indices(), answers.output()?),

@@ -46,6 +46,10 @@ pub(crate) struct Question<'a> {
     mask: Mutex<FeatureMask>,
     /// Whether passes are for what they hold, and not for their gradients.
     measures: AtomicBool,
+    /// Whether a lower precision that the model was given is left out.
+    exact: AtomicBool,
+    /// Whether a pass took it.
+    rounded: AtomicBool,
 }
 
 impl<'a> Question<'a> {
@@ -110,6 +114,8 @@ impl<'a> Question<'a> {
             warnings: Mutex::default(),
             mask: Mutex::default(),
             measures: AtomicBool::new(false),
+            exact: AtomicBool::new(false),
+            rounded: AtomicBool::new(false),
         }
     }
 
@@ -134,6 +140,23 @@ impl<'a> Question<'a> {
 
     pub(super) fn measures(&self) -> bool {
         self.measures.load(Ordering::Relaxed)
+    }
+
+    /// Runs passes in the full precision of the model's numbers.
+    pub(super) fn exactly<T>(&self, passes: impl FnOnce(&Self) -> T) -> T {
+        self.exact.store(true, Ordering::Relaxed);
+        let result = passes(self);
+        self.exact.store(false, Ordering::Relaxed);
+        result
+    }
+
+    pub(super) fn is_exact(&self) -> bool {
+        self.exact.load(Ordering::Relaxed)
+    }
+
+    /// Whether numbers are in a lower precision than their type has.
+    pub(super) fn rounds(&self) -> bool {
+        !self.is_exact() && self.rounded.load(Ordering::Relaxed)
     }
 
     /// Tells the observer how many rows are still to be evaluated, where that is known.
@@ -187,7 +210,8 @@ impl<'a> Question<'a> {
         let mut taps: Vec<(Place, Tap)> = taps.into_iter().collect();
         match &self.quantity {
             Quantity::Output(target) => {
-                let mut pass = Pass::run(self.model(), inputs, Layers::with_taps(taps).following(rule))?;
+                let layers = Layers::with_taps(taps).following(rule).exact(self.is_exact());
+                let mut pass = Pass::run(self.model(), inputs, layers)?;
                 let output = pass.output()?;
                 if output.rank() == 0 && self.inputs.examples() > 1 {
                     self.answers().one_number = true;
@@ -201,11 +225,11 @@ impl<'a> Question<'a> {
                     true => self.learn(target, inputs, &output, at)?,
                     false => self.selection(at)?.select(&output, &at.in_order())?,
                 };
-                Ok((scalars, pass.into_layers()))
+                Ok((scalars, self.noted(pass.into_layers())))
             }
             Quantity::Neuron { place, neuron } => {
                 taps.push((place.clone(), Tap::Capture));
-                let layers = Layers::with_taps(taps).following(rule).stop_when_caught();
+                let layers = Layers::with_taps(taps).following(rule).stop_when_caught().exact(self.is_exact());
                 let mut pass = Pass::run(self.model(), inputs, layers)?;
                 let activation = at.unfold(&pass.caught(place, at)?.activation)?;
                 let scalars = neuron.select(&activation, place.layer(), at)?;
@@ -217,9 +241,15 @@ impl<'a> Question<'a> {
                     self.answers().learn_activations(at.rows(), &numbers);
                     self.answers().dtype = Some(own.dtype());
                 }
-                Ok((scalars, pass.into_layers()))
+                Ok((scalars, self.noted(pass.into_layers())))
             }
         }
+    }
+
+    /// Notes whether a pass took a lower precision.
+    fn noted(&self, layers: Layers) -> Layers {
+        self.rounded.fetch_or(layers.rounded(), Ordering::Relaxed);
+        layers
     }
 
     /// Checks the target against the output of a pass that begins with the inputs, and keeps that output.

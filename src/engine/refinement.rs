@@ -12,7 +12,7 @@ use super::passes::Passes;
 use super::patterson::{CLOSE, FIRST, Rules, points};
 use super::totals::{Ending, Finished, Refined, Totals};
 use super::{Expansion, Path};
-use crate::error::Result;
+use crate::error::{Result, bail};
 
 /// What is integrated along a line.
 #[derive(Clone, Copy, PartialEq)]
@@ -26,6 +26,9 @@ pub(crate) enum Integrand {
 /// After this many rounds that raised or halved every interval but hardly lowered the error, refinement stops: more steps
 /// would not help. The first round has nothing to be compared with, and counts.
 const MOST_STALLS: usize = 6;
+
+/// The finest tolerance where numbers are rounded to bf16: below, more steps chase the rounding.
+const FINEST_OF_ROUNDED: f64 = 1e-3;
 
 /// How many parts to begin with if no sum of the attributions is known: then no sum can reveal a jump
 /// between the nodes, so they are closer from the start.
@@ -354,6 +357,14 @@ where
         let examples = lines.iter().map(|line| self.walk.lines.example(self.first + line)).collect();
         let at = Expansion::new(examples, 1);
         let sample = (self.walk.evaluate)(self.path.scattered_points(&lines, &alphas)?, &at)?;
+        let tolerance = self.walk.settings.tolerance.unwrap_or_default();
+        if sample.rounded_to != sample.scalars.dtype() && tolerance < FINEST_OF_ROUNDED {
+            bail!(
+                Input,
+                "tolerance({tolerance}): expected at least {FINEST_OF_ROUNDED} with precision(Precision::Bf16), whose \
+                 attributions add up less closely"
+            )
+        }
         let activations = match self.integrand {
             Integrand::Gradient => Vec::new(),
             Integrand::GradientTimesSlope => host_rows(&sample.activations)?,
@@ -362,7 +373,7 @@ where
             scalars: host(&sample.scalars)?,
             gradients: host_rows(&sample.gradients)?,
             activations,
-            rounding: rounding(sample.scalars.dtype()),
+            rounding: rounding(sample.rounded_to),
             like: sample.gradients,
         })
     }

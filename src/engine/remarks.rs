@@ -13,6 +13,9 @@ const NOTEWORTHY_DELTA: f64 = 0.01;
 /// What else may help where a layer's attributions do not settle.
 const ANOTHER_LAYER: &str = ", or attribute to a layer that all of the output goes through";
 
+/// What else may help where numbers were rounded to bf16.
+const FULL_PRECISION: &str = ", or take precision(Precision::F32), as products in bf16 add up less closely";
+
 /// Errors from fewer independent draws than this get a remark.
 const FEW_DRAWS: usize = 30;
 
@@ -38,6 +41,9 @@ pub(crate) enum Warning {
     SumLost { below: Option<String>, layers: bool },
     /// Relevance that did not arrive: the most of an example, and the most that no block absorbed.
     RelevanceLost { most: f64, between: Option<f64>, layers: bool },
+    /// Products were rounded to bf16; how far the first example's number is off, and its gradient as a share of the
+    /// largest number.
+    Rounded { output: f64, gradient: Option<f64> },
     /// A part of the output does not go through these layers.
     GoesPast(String),
 }
@@ -60,6 +66,13 @@ impl Display for Warning {
                 "by Captum's rules softmax does not add up, nor does the largest of a window behind a nonlinear block; \
                  without captum_rules both do",
             ),
+            Warning::Rounded { output, gradient } => {
+                write!(f, "dense products are in bf16: the first example's number is {output:.1e} off from f32")?;
+                match gradient {
+                    Some(share) => write!(f, ", its gradient by up to {:.2} % of the largest", 100. * share),
+                    None => Ok(()),
+                }
+            }
             Warning::GoesPast(layers) => write!(
                 f,
                 "the attributions do not add up, because a part of the output goes past {layers}: attribute to a layer \
@@ -100,7 +113,7 @@ impl Display for Warning {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Shortfall {
     /// They did not settle within the tolerance that was asked for.
-    NotSettled { of_layer: bool },
+    NotSettled { of_layer: bool, rounded: bool },
     /// Their standard errors are not within the tolerance that was asked for.
     Uncertain,
     /// Their sum misses F's difference by this convergence delta.
@@ -116,6 +129,8 @@ pub(crate) enum Remedy {
     Steps,
     /// More steps, or a layer that nothing goes past.
     StepsOrLayer,
+    /// More steps, or numbers that are not rounded to bf16.
+    StepsOrPrecision,
 }
 
 impl Display for Remedy {
@@ -123,6 +138,7 @@ impl Display for Remedy {
         match self {
             Remedy::None => Ok(()),
             Remedy::Steps => f.write_str("take more steps, or tolerance(1e-3)"),
+            Remedy::StepsOrPrecision => write!(f, "take more steps{FULL_PRECISION}"),
             Remedy::StepsOrLayer => f.write_str(
                 "take more steps, or tolerance(1e-3); if that changes nothing, a part of the output goes past the layer: \
                  attribute to one that all of it goes through",
@@ -132,6 +148,15 @@ impl Display for Remedy {
 }
 
 impl Shortfall {
+    /// What may help beside more steps where attributions did not settle.
+    fn what_else(&self) -> Option<&'static str> {
+        match self {
+            Shortfall::NotSettled { rounded: true, .. } => Some(FULL_PRECISION),
+            Shortfall::NotSettled { of_layer: true, .. } => Some(ANOTHER_LAYER),
+            _ => None,
+        }
+    }
+
     /// One remark for each kind of shortfall among several examples.
     pub(crate) fn of_several(shortfalls: &[Option<Shortfall>]) -> Vec<String> {
         let all = shortfalls.len();
@@ -140,11 +165,9 @@ impl Shortfall {
             count(|shortfall| matches!(shortfall, Shortfall::NotSettled { .. })),
             count(|shortfall| matches!(shortfall, Shortfall::DoesNotAddUp { .. })),
         );
-        let of_layer = shortfalls.contains(&Some(Shortfall::NotSettled { of_layer: true }));
-        let open = (open > 0).then(|| {
-            let layer = if of_layer { ANOTHER_LAYER } else { "" };
-            format!("{open} of {all} did NOT settle within the tolerance: allow more steps{layer}")
-        });
+        let settling = shortfalls.iter().flatten().find_map(Shortfall::what_else).unwrap_or_default();
+        let open = (open > 0)
+            .then(|| format!("{open} of {all} did NOT settle within the tolerance: allow more steps{settling}"));
         let apart = (apart > 0).then(|| {
             let remedy = |shortfall: &Shortfall| match shortfall {
                 Shortfall::DoesNotAddUp { remedy, .. } if *remedy != Remedy::None => Some(format!(": {remedy}")),
@@ -164,9 +187,9 @@ impl Shortfall {
 impl Display for Shortfall {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         match self {
-            Shortfall::NotSettled { of_layer } => {
-                let layer = if *of_layer { ANOTHER_LAYER } else { "" };
-                write!(f, "the attributions did not settle within the tolerance: allow more steps{layer}")
+            Shortfall::NotSettled { .. } => {
+                let others = self.what_else().unwrap_or_default();
+                write!(f, "the attributions did not settle within the tolerance: allow more steps{others}")
             }
             Shortfall::Uncertain => f.write_str("the standard errors are beyond the tolerance: allow more samples"),
             Shortfall::DoesNotAddUp { delta, remedy } => {
@@ -228,7 +251,7 @@ impl Attributions {
                 remarks.push(format!(
                     "{stalled} of {examples} examples do NOT add up within the tolerance {tolerance}, and more steps did not \
                      help: a part of the output goes {past}through an operation whose backward is wrong, or the sum is finer \
-                     than the model's number type"
+                     than the model's number type or precision"
                 ));
             }
         }
@@ -241,12 +264,22 @@ impl Attributions {
         warnings.chain(self.shortfall(example).as_ref().map(Shortfall::to_string)).collect()
     }
 
+    /// How far numbers are off that were rounded to bf16.
+    pub(crate) fn rounding(&self) -> Option<String> {
+        self.warnings.iter().find(|warning| matches!(warning, Warning::Rounded { .. })).map(Warning::to_string)
+    }
+
+    fn rounded(&self) -> bool {
+        self.rounding().is_some()
+    }
+
     /// What may make these add up, if they do not.
     fn remedy(&self) -> Remedy {
-        match (self.steps().is_empty(), self.of_layers) {
-            (true, _) => Remedy::None,
-            (false, false) => Remedy::Steps,
-            (false, true) => Remedy::StepsOrLayer,
+        match (self.steps().is_empty(), self.rounded(), self.of_layers) {
+            (true, ..) => Remedy::None,
+            (_, true, _) => Remedy::StepsOrPrecision,
+            (_, _, false) => Remedy::Steps,
+            (_, _, true) => Remedy::StepsOrLayer,
         }
     }
 
@@ -259,7 +292,7 @@ impl Attributions {
         match &convergence.refinement {
             Some(refinement) => {
                 let is_open = refinement.settled.get(example) == Some(&false);
-                is_open.then_some(Shortfall::NotSettled { of_layer: self.of_layers })
+                is_open.then_some(Shortfall::NotSettled { of_layer: self.of_layers, rounded: self.rounded() })
             }
             None if convergence.beyond.get(example) == Some(&true) => {
                 let delta = convergence.delta.as_ref().and_then(|delta| delta.get(example));

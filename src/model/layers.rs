@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{Tensor, TensorId, Var};
 
 use crate::error::{Error, Result, bail, error};
-use crate::nn::{At, Block, BlockInputs, Operation, Rule, run_ruled};
+use crate::nn::{At, Block, BlockInputs, Operation, Precision, Rule, run_ruled};
 use crate::seed::Seed;
 
 /// The context of one forward pass. It sees every tensor that the model names and decides
@@ -31,6 +31,10 @@ pub struct Layers {
     /// The layers that are blocks, and how many blocks there were, in a pass that follows a rule.
     block_layers: Vec<String>,
     blocks: usize,
+    /// Whether a lower precision that a model was given is left out in this pass.
+    exact: bool,
+    /// Whether a part was computed in a lower precision than its numbers have.
+    rounded: bool,
 }
 
 /// The dropout of a training step.
@@ -211,6 +215,18 @@ impl Layers {
         self.kept
     }
 
+    /// The precision of a part that was given this one.
+    pub(crate) fn precision(&mut self, given: Precision) -> Precision {
+        let taken = if self.exact { Precision::default() } else { given };
+        self.rounded |= taken != Precision::default();
+        taken
+    }
+
+    /// Whether a part was computed in a lower precision than its numbers have.
+    pub(crate) fn rounded(&self) -> bool {
+        self.rounded
+    }
+
     /// Whether this pass is part of a training step, so that weights must be tracked.
     pub fn training(&self) -> bool {
         self.training
@@ -246,6 +262,11 @@ impl Layers {
     /// A pass with these taps.
     pub(crate) fn with_taps(taps: impl IntoIterator<Item = (Place, Tap)>) -> Self {
         Self { taps: taps.into_iter().collect(), ..Self::default() }
+    }
+
+    /// The same pass, in which a lower precision that a model was given is left out.
+    pub(crate) fn exact(self, exact: bool) -> Self {
+        Self { exact, ..self }
     }
 
     /// The same pass, with a backward that follows this rule.

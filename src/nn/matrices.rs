@@ -114,7 +114,21 @@ pub(super) fn multiply_into<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: Rows<T>,
 }
 
 /// out = start + a·b.
-pub(super) fn multiply_from<T: Real>(a: &Matrix<T>, b: &Matrix<T>, mut out: Rows<T>, start: Start<T>) -> Result<()> {
+pub(super) fn multiply_from<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: Rows<T>, start: Start<T>) -> Result<()> {
+    multiply_by(T::in_tiles, a, b, out, start)
+}
+
+/// A product on one core: true, or false if it cannot take these matrices.
+pub(super) type Way<T> = fn(&Matrix<T>, &Matrix<T>, &mut Rows<T>, Start<T>) -> bool;
+
+/// out = start + a·b, on one core this way.
+pub(super) fn multiply_by<T: Real>(
+    way: Way<T>,
+    a: &Matrix<T>,
+    b: &Matrix<T>,
+    mut out: Rows<T>,
+    start: Start<T>,
+) -> Result<()> {
     let (rows, columns, depth) = (a.rows, b.columns, a.columns);
     let fits = columns <= out.stride
         && Matrix { values: &*out.values, rows, columns, row_stride: out.stride, column_stride: 1 }.is_whole();
@@ -136,11 +150,11 @@ pub(super) fn multiply_from<T: Real>(a: &Matrix<T>, b: &Matrix<T>, mut out: Rows
     let cores = if rows * columns * depth < ALONE { 1 } else { cores::free() };
     if cores > 1 {
         return match rows >= MANY_ROWS * cores {
-            true => share_rows(a, b, out, start, cores),
-            false => share_columns(a, b, out, start, cores),
+            true => share_rows(way, a, b, out, start, cores),
+            false => share_columns(way, a, b, out, start, cores),
         };
     }
-    if T::in_tiles(a, b, &mut out, start) {
+    if way(a, b, &mut out, start) {
         return Ok(());
     }
     let added = !matches!(start, Start::Zero);
@@ -189,19 +203,33 @@ impl<T: Real> Rows<'_, T> {
 }
 
 /// The product by parts of the rows, one for each core.
-fn share_rows<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: Rows<T>, start: Start<T>, cores: usize) -> Result<()> {
+fn share_rows<T: Real>(
+    way: Way<T>,
+    a: &Matrix<T>,
+    b: &Matrix<T>,
+    out: Rows<T>,
+    start: Start<T>,
+    cores: usize,
+) -> Result<()> {
     let (stride, part) = (out.stride, a.rows.div_ceil(cores));
     let of_part = |(index, values): (usize, &mut [T])| {
         let first = index * part;
         let of_a = Matrix { values: &a.values[first * a.row_stride..], rows: part.min(a.rows - first), ..*a };
-        cores::beside_others(|| multiply_from(&of_a, b, Rows { values, stride }, start))
+        cores::beside_others(|| multiply_by(way, &of_a, b, Rows { values, stride }, start))
     };
     let end = (a.rows - 1) * stride + b.columns;
     out.values[..end].par_chunks_mut(part * stride).enumerate().try_for_each(of_part)
 }
 
 /// The product by parts of the columns, one for each core, which then reads only its part of the right matrix.
-fn share_columns<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: Rows<T>, start: Start<T>, cores: usize) -> Result<()> {
+fn share_columns<T: Real>(
+    way: Way<T>,
+    a: &Matrix<T>,
+    b: &Matrix<T>,
+    out: Rows<T>,
+    start: Start<T>,
+    cores: usize,
+) -> Result<()> {
     let part = b.columns.div_ceil(cores).next_multiple_of(tiles::COLUMNS);
     let starts: Vec<usize> = (0..b.columns).step_by(part).collect();
     let before = &*out.values;
@@ -220,7 +248,7 @@ fn share_columns<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: Rows<T>, start: Sta
         };
         let of_b = Matrix { values: &b.values[first * b.column_stride..], columns, ..*b };
         let to = Rows { values: &mut of_columns, stride: columns };
-        cores::beside_others(|| multiply_from(a, &of_b, to, start)).map(|()| of_columns)
+        cores::beside_others(|| multiply_by(way, a, &of_b, to, start)).map(|()| of_columns)
     };
     let parts = starts.par_iter().map(of_part).collect::<Result<Vec<_>>>()?;
     for (first, part) in starts.iter().zip(parts) {

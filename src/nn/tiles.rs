@@ -56,10 +56,10 @@ struct Product<'a> {
 }
 
 /// Where tiles go: rows `stride` apart, or columns if they are `turned`.
-struct Tiles<'a> {
-    values: &'a mut [f32],
-    stride: usize,
-    turned: bool,
+pub(super) struct Tiles<'a> {
+    pub(super) values: &'a mut [f32],
+    pub(super) stride: usize,
+    pub(super) turned: bool,
 }
 
 /// Some columns of the right matrix: vectors `stride` numbers apart.
@@ -228,7 +228,7 @@ fn copy(
 impl Tiles<'_> {
     /// Writes the tile whose first row is `first`, added to what the sums begin with.
     #[inline(always)]
-    fn write(&mut self, tile: &[[f32; COLUMNS]], first: usize, columns: Range<usize>, start: Start<f32>) {
+    pub(super) fn write(&mut self, tile: &[[f32; COLUMNS]], first: usize, columns: Range<usize>, start: Start<f32>) {
         if self.turned {
             for (index, column) in columns.enumerate() {
                 let to = &mut self.values[column * self.stride + first..][..tile.len()];

@@ -13,10 +13,16 @@ pub fn without_vectors(without: bool) {
     WITHOUT.store(without, Ordering::Relaxed);
 }
 
+/// Whether to compute so.
+#[inline(always)]
+pub(super) fn are_off() -> bool {
+    WITHOUT.load(Ordering::Relaxed)
+}
+
 /// What this processor has.
 #[inline(always)]
 pub(super) fn arch() -> Arch {
-    if WITHOUT.load(Ordering::Relaxed) { Arch::Scalar } else { Arch::new() }
+    if are_off() { Arch::Scalar } else { Arch::new() }
 }
 
 /// Runs a loop with the widest vectors of this processor.

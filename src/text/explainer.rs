@@ -11,6 +11,7 @@ use crate::attr::{LayerConductance, LayerIntegratedGradients};
 use crate::engine::{Attribute, Baseline, PathSettings, Target};
 use crate::error::{Error, Result, bail};
 use crate::model::FromLayer;
+use crate::nn::Precision;
 use crate::progress::Progress;
 
 /// How many texts go through the model together.
@@ -70,6 +71,14 @@ impl Explainer {
     /// ```
     pub fn to_device(&self, device: &Device) -> Result<Self> {
         Ok(Self { model: self.model.to_device(device)?, ..self.clone() })
+    }
+
+    /// The same explainer with the dense products of its model in another precision on the CPU:
+    /// [`Precision::Bf16`] takes less time, and the result's remarks say how far its numbers are off. See
+    /// [`TransformerEncoder::precision`](crate::model::TransformerEncoder::precision) for what it needs. Attributions in
+    /// bf16 add up less closely: a tolerance below 0.001 is an error.
+    pub fn precision(&self, precision: Precision) -> Result<Self> {
+        Ok(Self { model: self.model.precision(precision)?, ..self.clone() })
     }
 
     /// The class that is explained; the predicted one by default.

@@ -129,6 +129,7 @@ impl Attributions {
                     delta: deltas.as_ref().and_then(|deltas| deltas.values().get(row).copied()),
                     steps: own.steps().get(row).copied(),
                     shortfall: own.shortfall(row),
+                    rounding: own.rounding(),
                     words: text.words.clone(),
                     cut: text.cut,
                     unknown: text.unknown(),

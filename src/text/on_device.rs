@@ -1,4 +1,4 @@
-//! A text classifier and its inputs on another device.
+//! A text classifier and its inputs on another device, or in another precision.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use candle_core::Device;
 
 use super::{TextClassifier, TextInput, TokenizedText};
 use crate::error::Result;
+use crate::nn::Precision;
 
 impl TextClassifier {
     /// The same classifier on another device, with weights of its own; what it tokenizes is there as well.
@@ -22,6 +23,14 @@ impl TextClassifier {
         let mut moved = self.clone();
         moved.model = Arc::new(self.model.to_device(device)?);
         Ok(moved)
+    }
+
+    /// The same classifier, which shares its weights, with dense products in another precision on the CPU; see
+    /// [`TransformerEncoder::precision`](crate::model::TransformerEncoder::precision).
+    pub fn precision(&self, precision: Precision) -> Result<Self> {
+        let mut changed = self.clone();
+        changed.model = Arc::new(self.model.precision(precision)?);
+        Ok(changed)
     }
 
     /// The input of texts that were read, on the device of the model.

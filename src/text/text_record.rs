@@ -19,6 +19,8 @@ pub struct TextRecord {
     pub(crate) delta: Option<f64>,
     pub(crate) steps: Option<usize>,
     pub(crate) shortfall: Option<Shortfall>,
+    /// How far numbers are off that were rounded to bf16.
+    pub(crate) rounding: Option<String>,
     pub(crate) words: Vec<String>,
     pub(crate) cut: usize,
     pub(crate) unknown: usize,

@@ -109,6 +109,9 @@ impl TokenAttributions {
         }
         let shortfalls: Vec<_> = self.records.iter().map(|record| record.shortfall).collect();
         remarks.extend(Shortfall::of_several(&shortfalls));
+        let mut roundings: Vec<&String> = self.records.iter().filter_map(|record| record.rounding.as_ref()).collect();
+        roundings.dedup();
+        remarks.extend(roundings.into_iter().cloned());
         let mut count = |what: &str, is: fn(&TextRecord) -> bool| match self.records.iter().filter(|r| is(r)).count() {
             0 => {}
             some => remarks.push(format!("{some} of {all} {what}")),
@@ -217,6 +220,7 @@ mod tests {
             delta: None,
             steps: None,
             shortfall: None,
+            rounding: None,
             words: vec!["tốt".to_string()],
             cut: 0,
             unknown: 0,

@@ -90,6 +90,9 @@ mod lrp_errors;
 /// Progress, and calls that are cancelled.
 mod observer;
 
+/// Dense products in bf16.
+mod precision;
+
 /// How many passes each method takes, and of how many rows.
 mod passes;
 

@@ -36,7 +36,7 @@ const LIBRARY: Package = Package {
         (
             "text",
             &[
-                "error", "seed", "file", "finite", "progress", "visible", "script", "device", "cores", "model",
+                "error", "seed", "file", "finite", "progress", "visible", "script", "device", "cores", "nn", "model",
                 "engine", "attr", "training",
             ],
         ),

@@ -11,13 +11,15 @@ use super::projections::Projections;
 use super::rotary::Rotation;
 use crate::error::{Result, bail};
 use crate::model::Layers;
-use crate::nn::{MatMul, SelfAttention, Softmax};
+use crate::nn::{MatMul, Precision, SelfAttention, Softmax};
 
 /// What all layers of an encoder share in a pass.
 pub(super) struct Shared {
     pub(super) masks: Masks,
     /// The distances of tokens: biases of the logits, or a vector for each distance.
     pub(super) distances: Option<Tensor>,
+    /// Of the dense products.
+    pub(super) precision: Precision,
 }
 
 #[derive(Clone, Debug)]
@@ -66,16 +68,20 @@ impl Attention {
         format!("{layer}.attention.weights")
     }
 
+    /// Whether queries and keys are made as one operation for the whole layer makes them.
+    pub(super) fn is_plain(&self) -> bool {
+        self.plan.terms == 1 && matches!(self.plan.relation, Relation::None | Relation::Biased)
+    }
+
     /// What one operation for the whole layer needs; `None` if queries and keys are made in a way of their own.
     pub(super) fn parts(&self, shared: &Shared) -> Option<SelfAttention> {
-        let distances = match self.plan.relation {
-            Relation::None => None,
-            Relation::Biased => shared.distances.as_ref(),
-            Relation::Rotary(_) | Relation::Disentangled(_) => return None,
-        };
-        if self.plan.terms != 1 {
+        if !self.is_plain() {
             return None;
         }
+        let distances = match self.plan.relation {
+            Relation::Biased => shared.distances.as_ref(),
+            _ => None,
+        };
         Some(SelfAttention {
             heads: self.heads,
             projections: self.projections.linears(),

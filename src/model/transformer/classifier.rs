@@ -13,7 +13,7 @@ use super::part::{Part, made_of};
 use crate::error::{Result, bail};
 use crate::file::{cannot_write, write_whole};
 use crate::model::{Inputs, Layers, Model};
-use crate::nn::{Activation, Softmax};
+use crate::nn::{Activation, Precision, Softmax};
 
 /// A text classifier from the folder of a Hugging Face checkpoint: an encoder with a classification head of one of
 /// the families BERT, RoBERTa (PhoBERT, XLM-RoBERTa, CamemBERT and RoBERTa-PreLayerNorm included), Data2VecText,
@@ -140,6 +140,23 @@ impl SequenceClassifier {
     /// ```
     pub fn to_device(&self, device: &Device) -> Result<Self> {
         Part::converted(self, &|weight| weight.to_device(device))
+    }
+
+    /// The same classifier, which shares its weights, with dense products in another precision on the CPU; see
+    /// [`TransformerEncoder::precision`].
+    ///
+    /// ```
+    /// use candle_explain::prelude::*;
+    ///
+    /// let model = SequenceClassifier::from_pretrained("data/sentiment-vi")?;
+    /// match model.precision(Precision::Bf16) {
+    ///     Ok(faster) => assert_eq!(faster.parameter_count(), model.parameter_count()),
+    ///     Err(error) => assert!(error.to_string().contains("AVX-512 BF16")),
+    /// }
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn precision(&self, precision: Precision) -> Result<Self> {
+        Ok(Self { encoder: self.encoder.precision(precision)?, ..self.clone() })
     }
 
     /// The encoder below the head.

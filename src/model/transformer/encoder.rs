@@ -17,6 +17,7 @@ use super::part::{Dense, Norm, Part, made_of};
 use crate::device;
 use crate::error::{Result, bail};
 use crate::model::{Inputs, Layers, Model};
+use crate::nn::Precision;
 
 /// An encoder without a head, from the folder of a Hugging Face checkpoint, of one of the families that
 /// [`SequenceClassifier`](super::SequenceClassifier) has.
@@ -37,6 +38,7 @@ pub struct TransformerEncoder {
     last_norm: Option<Norm>,
     /// The passes through the layers: each one's name, and which layer it goes through.
     passes: Vec<(String, usize)>,
+    precision: Precision,
 }
 
 made_of!(TransformerEncoder: embeddings, projection, distances, layers, convolution, last_norm);
@@ -81,7 +83,19 @@ impl TransformerEncoder {
         let convolution = convolution.as_ref().map(load).transpose()?;
         let last_norm = last_norm.map(|name| checkpoint.layer_norm(name, width, *norms)).transpose()?;
         let padding = config.pad_token_id;
-        Ok(Self { embeddings, projection, distances, layers, convolution, last_norm, passes, padding, config })
+        let precision = Precision::default();
+        Ok(Self {
+            embeddings,
+            projection,
+            distances,
+            layers,
+            convolution,
+            last_norm,
+            passes,
+            precision,
+            padding,
+            config,
+        })
     }
 
     /// The same encoder computing in another type, `f64` for example.
@@ -103,6 +117,37 @@ impl TransformerEncoder {
     /// ```
     pub fn to_device(&self, device: &Device) -> Result<Self> {
         Part::converted(self, &|weight| weight.to_device(device))
+    }
+
+    /// The same encoder, which shares its weights, with dense products in another precision on the CPU:
+    /// [`Precision::Bf16`] takes less time, and results of methods say how far their numbers are off. It then only
+    /// predicts and gives gradients: rules such as DeepLift's, attention weights and training steps are errors.
+    ///
+    /// An error unless the processor has AVX-512 BF16, the weights are f32 on the CPU, and the layers are those of BERT: not
+    /// DeBERTa's and ModernBERT's.
+    pub fn precision(&self, precision: Precision) -> Result<Self> {
+        precision.require()?;
+        let changed = Self { precision, ..self.clone() };
+        if precision != Precision::default() {
+            let (dtype, device) = (self.embeddings.dtype(), self.device());
+            if dtype != DType::F32 || !device::is_cpu(device) {
+                bail!(
+                    Input,
+                    "precision(Precision::Bf16): expected f32 weights on the CPU, got {dtype:?} on {:?}: convert the model by \
+                     to_dtype or to_device first",
+                    device.location()
+                )
+            }
+            if !self.layers.iter().all(Layer::may_be_one_operation) {
+                bail!(
+                    Input,
+                    "precision(Precision::Bf16): expected layers like BERT's, and those of {} have gates, rotations or \
+                     distances of their own: leave the precision at Precision::F32",
+                    self.config.family.model_types.join(", ")
+                )
+            }
+        }
+        Ok(changed)
     }
 
     /// The device of its weights.
@@ -188,6 +233,7 @@ impl TransformerEncoder {
         let shared = Shared {
             masks: Masks::of(mask.as_ref(), &embedded, &self.config.architecture)?,
             distances: distances.transpose()?,
+            precision: layers.precision(self.precision),
         };
         let mut x = match &self.projection {
             Some(projection) => layers.apply(&projection.name, &projection.linear, &embedded)?,

@@ -43,6 +43,11 @@ impl FeedForward {
         Ok(Self { inner, activation: plan.activation, gated: plan.gated, output })
     }
 
+    /// Whether there is a gate.
+    pub(super) fn is_gated(&self) -> bool {
+        self.gated
+    }
+
     /// What one operation for the whole layer needs; `None` if there is a gate.
     pub(super) fn parts(&self) -> Option<TwoLayers> {
         (!self.gated).then(|| TwoLayers {

@@ -8,9 +8,9 @@ use super::checkpoint::Checkpoint;
 use super::config::Config;
 use super::feed_forward::FeedForward;
 use super::part::{Norm, made_of};
-use crate::error::Result;
+use crate::error::{Result, bail};
 use crate::model::Layers;
-use crate::nn::{EncoderLayer, sum};
+use crate::nn::{EncoderLayer, Precision, sum};
 
 /// Which tokens of the last hidden states are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,11 @@ impl Layer {
         })
     }
 
+    /// Whether it has the parts of one operation.
+    pub(super) fn may_be_one_operation(&self) -> bool {
+        self.attention.is_plain() && !self.feed_forward.is_gated()
+    }
+
     /// `[batch, tokens, width]` to the same, in the pass of this name; or to `[batch, 1, width]`, the first token, if no
     /// other is `read` and the layer is one operation.
     pub(super) fn forward(
@@ -68,6 +73,14 @@ impl Layer {
                 return Ok(result);
             }
             Some(result) => result,
+            None if shared.precision != Precision::default() => bail!(
+                Input,
+                "{pass} is to be computed in {:?}, which takes the layer as a whole, f32 weights on the CPU, and a pass that \
+                 neither trains, nor follows rules (DeepLift, LRP, ...), nor looks at \"{}\": give the model \
+                 precision(Precision::F32)",
+                shared.precision,
+                Attention::layer_of_weights(pass)
+            ),
             None if self.norms_first => self.behind_norms(&x, pass, shared, layers)?,
             None => self.before_norms(&x, pass, shared, layers)?,
         };
@@ -97,6 +110,7 @@ impl Layer {
             feed_forward,
             output_norm: self.output_norm.norm.clone(),
             first_only,
+            precision: shared.precision,
         };
         if !layer.takes(x) {
             return Ok(None);

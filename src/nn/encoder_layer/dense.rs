@@ -2,13 +2,15 @@
 
 use candle_core::Result;
 
-use crate::nn::matrices::{Matrix, Rows, Start, multiply_from, multiply_into};
+use crate::nn::Precision;
+use crate::nn::matrices::{Matrix, Rows, Start};
 use crate::nn::sum::add;
 
 /// Dense layers of one width that take the same rows; their outputs stand side by side.
 pub(super) struct Dense<'a> {
     pub(super) parts: Vec<Weights<'a>>,
     pub(super) inputs: usize,
+    pub(super) precision: Precision,
 }
 
 /// A weight `[out, in]` and a bias `[out]`.
@@ -49,19 +51,21 @@ impl<'a> Dense<'a> {
                     Start::There
                 }
             };
-            multiply_from(&x, &weight.turned(), Rows { values: &mut out[first..], stride: width }, start)?;
+            let to = Rows { values: &mut out[first..], stride: width };
+            self.precision.multiply(&x, &weight.turned(), to, start)?;
         }
         Ok(())
     }
 
     /// The gradient of x from that of the output: g·W, added to `out` or in its place.
-    pub(super) fn gradient(&self, g: &[f32], out: &mut [f32], mut added: bool) -> Result<()> {
+    pub(super) fn gradient(&self, g: &[f32], out: &mut [f32], added: bool) -> Result<()> {
+        let mut start = if added { Start::There } else { Start::Zero };
         let width = self.outputs();
         let rows = g.len() / width;
         for (weight, _, first) in self.placed() {
             let g = Matrix { values: &g[first..], rows, columns: weight.rows, row_stride: width, column_stride: 1 };
-            multiply_into(&g, &weight, Rows { values: out, stride: self.inputs }, added)?;
-            added = true;
+            self.precision.multiply(&g, &weight, Rows { values: out, stride: self.inputs }, start)?;
+            start = Start::There;
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use rayon::prelude::*;
 
 use self::room::{Kept, Room};
 use super::on_cpu::{elements, is_fusible};
-use super::{LayerNorm, Linear, Pointwise};
+use super::{LayerNorm, Linear, Pointwise, Precision};
 use crate::cores;
 
 /// The rows of a chunk, so that what a layer computes of them stays in the processor's cache.
@@ -35,6 +35,8 @@ pub(crate) struct EncoderLayer {
     pub(crate) output_norm: LayerNorm,
     /// Whether only the first token's output is computed, as nobody reads the others.
     pub(crate) first_only: bool,
+    /// Of its dense products.
+    pub(crate) precision: Precision,
 }
 
 /// softmax(QKᵀ/√size + additions)·V over heads of equal size, and a dense layer.
@@ -265,6 +267,7 @@ mod tests {
                 feed_forward: TwoLayers { inner, activation: Arc::new(self.activation), outer },
                 output_norm,
                 first_only: self.first_only,
+                precision: Precision::F32,
             }
         }
     }
@@ -343,6 +346,32 @@ mod tests {
                 for (ours, right) in ours.iter().zip(right) {
                     assert!((ours - right).abs() <= 1e-5 * most, "{seed:?} {case:?}: {ours}, not {right} of {most}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn in_bf16_values_and_gradients_are_near_those_in_f32() {
+        if Precision::Bf16.require().is_err() {
+            return;
+        }
+        for seed in 0..60 {
+            let seed = Seed(seed);
+            // The slope of a ReLU jumps where rounding changes a sign.
+            let case = Case { attention_norm: true, activation: Activation::Gelu, ..Case::of(seed.child(1)) };
+            let x = Var::from_tensor(&numbers(&[case.batch, case.tokens, case.width()], seed.child(2))).unwrap();
+            let read = if case.first_only { 1 } else { case.tokens };
+            let weights = numbers(&[case.batch, read, case.width()], seed.child(3));
+            let of = |precision: Precision| {
+                let layer = EncoderLayer { precision, ..case.layer(seed) };
+                both(layer.forward(&x).unwrap().0, &x, &weights)
+            };
+            let rounded = of(Precision::Bf16);
+            assert_eq!(rounded, crate::cores::beside_others(|| of(Precision::Bf16)));
+            for (rounded, exact) in rounded.iter().zip(&of(Precision::F32)) {
+                let most = exact.iter().fold(0., |most: f64, x| most.max(x.abs()));
+                let apart = exact.iter().zip(rounded).fold(0., |most: f64, (a, b)| most.max((a - b).abs()));
+                assert!(apart > 0. && apart <= 0.1 * most, "{seed:?} {case:?}: {apart} of {most}");
             }
         }
     }

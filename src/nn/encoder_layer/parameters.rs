@@ -56,7 +56,8 @@ impl EncoderLayer {
                 Ok(Weights { weight: values(linear.weight())?, bias })
             };
             let inputs = linears.first().map_or(1, |linear| linear.weight().dims()[1]);
-            Result::Ok(Dense { parts: linears.iter().map(weights).collect::<Result<_>>()?, inputs })
+            let parts = linears.iter().map(weights).collect::<Result<_>>()?;
+            Result::Ok(Dense { parts, inputs, precision: self.precision })
         };
         let (attention, feed_forward) = (&self.attention, &self.feed_forward);
         let output = dense(&[&attention.output])?;
