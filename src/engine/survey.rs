@@ -55,22 +55,6 @@ impl Question<'_> {
     fn plan(&self, baselines: &Baselines, points: usize, of: Option<Attributed>, evaluate: Evaluate) -> Result<Survey> {
         let lines = baselines.lines(self.inputs());
         let first = Expansion::of_inputs(vec![0]);
-<<<<<<< HEAD
-=======
-        if let Some(rows) = self.budget.rows {
-            let ends = self.values()?;
-            if let Some(of) = of.filter(|of| self.needs_check(*of)) {
-                self.check_gradient(of, &evaluate(self, &first)?, evaluate)?;
-            }
-            let numbers = |input: &Tensor| {
-                let row = input.elem_count() / self.batch_size();
-                if input.dtype().is_int() { EMBEDDING * row } else { row }
-            };
-            let width = self.inputs().tensors().iter().map(numbers).sum();
-            self.compare_precisions(evaluate)?;
-            return Ok(Survey { passes: Passes::of(rows), width, ends });
-        }
->>>>>>> e6b6d0c (precision(Precision::Bf16): the dense products of encoders in bf16, and how far a result is off)
         let of = of.filter(|_| self.subject.checks_gradients());
         let sample = match of {
             Some(_) => evaluate(self, &first)?,

@@ -33,7 +33,9 @@ fn product(_: &Matrix<f32>, _: &Matrix<f32>, _: &mut Rows<f32>, _: Start<f32>) -
 
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
-    use std::arch::x86_64::{__m512, __m512bh, _mm512_dpbf16_ps, _mm512_setzero_ps};
+    use std::arch::x86_64::{
+        __m512, __m512bh, __m512i, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_permutexvar_epi16, _mm512_setzero_ps,
+    };
     use std::cell::RefCell;
     use std::mem::transmute;
     use std::ops::Range;
@@ -153,12 +155,12 @@ mod avx512 {
         let pairs = rows[0].len();
         let (vectors, _) = panel.as_chunks::<LANES>();
         for (pair, from) in vectors.chunks_exact(V).take(pairs).enumerate() {
-            let mut vectors = [bits([0; LANES]); V];
+            let mut vectors = [bits(&[0; LANES]); V];
             for (vector, from) in vectors.iter_mut().zip(from) {
-                *vector = bits(*from);
+                *vector = bits(from);
             }
             for row in 0..HEIGHT {
-                let factor = bits([rows[row][..pairs][pair]; LANES]);
+                let factor = bits(&[rows[row][..pairs][pair]; LANES]);
                 for vector in 0..V {
                     sums[row][vector] = _mm512_dpbf16_ps(sums[row][vector], factor, vectors[vector]);
                 }
@@ -167,67 +169,56 @@ mod avx512 {
         let mut numbers = [[0.; COLUMNS]; HEIGHT];
         for (numbers, sums) in numbers.iter_mut().zip(&sums) {
             for (to, sum) in numbers.as_chunks_mut::<LANES>().0.iter_mut().zip(sums) {
-                // SAFETY: both types are 64 bytes, and any bits are a number.
-                *to = unsafe { transmute::<__m512, [f32; LANES]>(*sum) };
+                *to = sums_of(*sum);
             }
         }
         numbers
     }
 
-    /// A vector of pairs.
+    /// Rounds these terms of a row, in pairs, with a zero behind an odd last one.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    fn bits(pairs: [u32; LANES]) -> __m512bh {
-        // SAFETY: both types are 64 bytes, and any bits are numbers.
-        unsafe { transmute::<[u32; LANES], __m512bh>(pairs) }
-    }
-
-    // What follows has no features of its own, so that closures in it are part of what it is inlined into.
-
-    /// Rounds these terms of a row, in pairs, with a zero behind an odd last one.
-    #[inline(always)]
     fn round_terms(a: &Matrix<f32>, row: usize, terms: Range<usize>, to: &mut [u32]) {
         let first = row * a.row_stride + terms.start * a.column_stride;
-        let (pairs, last) = a.values[first..first + terms.len()].as_chunks::<2>();
-        for (to, [one, other]) in to.iter_mut().zip(pairs) {
-            *to = pair(*one, *other);
+        let (whole, rest) = a.values[first..first + terms.len()].as_chunks::<{ 2 * LANES }>();
+        let (vectors, last) = to.split_at_mut(whole.len() * LANES);
+        for (to, from) in vectors.as_chunks_mut::<LANES>().0.iter_mut().zip(whole) {
+            *to = neighbours(from);
         }
-        if let ([last], Some(to)) = (last, to.last_mut()) {
-            *to = pair(*last, 0.);
-        }
+        let mut padded = [0.; 2 * LANES];
+        padded[..rest.len()].copy_from_slice(rest);
+        last.copy_from_slice(&neighbours(&padded)[..last.len()]);
     }
 
     /// Rounds these columns of some terms of a matrix, panel after panel and in each pair after pair, with zeros up to whole
     /// vectors.
-    #[inline(always)]
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     fn round_panels(b: &Matrix<f32>, terms: Range<usize>, columns: Range<usize>, panels: &mut [u32]) {
+        if b.column_stride != 1 {
+            return round_turned(&b.turned(), terms, columns, panels);
+        }
         let pairs = terms.len().div_ceil(2);
-        let starts = (0..columns.len()).step_by(COLUMNS);
-        if b.column_stride == 1 {
+        for (index, term) in terms.clone().step_by(2).enumerate() {
             let row = |term: usize| &b.values[term * b.row_stride + columns.start..][..columns.len()];
-            for (index, term) in terms.clone().step_by(2).enumerate() {
-                let one = row(term);
-                let other = if term + 1 < terms.end { Some(row(term + 1)) } else { None };
-                for start in starts.clone() {
-                    let count = COLUMNS.min(columns.len() - start);
-                    let padded = count.next_multiple_of(LANES);
-                    let (to, rest) = panels[pairs * start + index * padded..][..padded].split_at_mut(count);
-                    let one = &one[start..start + count];
-                    match other {
-                        Some(other) => {
-                            let other = &other[start..start + count];
-                            to.iter_mut().zip(one.iter().zip(other)).for_each(|(to, (a, b))| *to = pair(*a, *b));
-                        }
-                        None => to.iter_mut().zip(one).for_each(|(to, a)| *to = pair(*a, 0.)),
-                    }
-                    rest.fill(0);
+            let (one, other) = (row(term), if term + 1 < terms.end { row(term + 1) } else { &[] });
+            for start in (0..columns.len()).step_by(COLUMNS) {
+                let padded = COLUMNS.min(columns.len() - start).next_multiple_of(LANES);
+                let to = &mut panels[pairs * start + index * padded..][..padded];
+                for (to, first) in to.as_chunks_mut::<LANES>().0.iter_mut().zip((start..).step_by(LANES)) {
+                    *to = side_by_side(&beginning(one, first), &beginning(other, first));
                 }
             }
-            return;
         }
-        let turned = b.turned();
+    }
+
+    /// The same of a matrix that is given with rows and columns exchanged.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    fn round_turned(turned: &Matrix<f32>, terms: Range<usize>, columns: Range<usize>, panels: &mut [u32]) {
+        let pairs = terms.len().div_ceil(2);
         let mut rounded = [0; PAIRS_ROUNDED];
-        for start in starts {
+        for start in (0..columns.len()).step_by(COLUMNS) {
             let count = COLUMNS.min(columns.len() - start);
             let padded = count.next_multiple_of(LANES);
             let to = &mut panels[pairs * start..][..pairs * padded];
@@ -236,7 +227,7 @@ mod avx512 {
                 let terms = first..terms.end.min(first + 2 * PAIRS_ROUNDED);
                 let rounded = &mut rounded[..terms.len().div_ceil(2)];
                 for column in 0..count {
-                    round_terms(&turned, columns.start + start + column, terms.clone(), rounded);
+                    round_terms(turned, columns.start + start + column, terms.clone(), rounded);
                     for (to, from) in to[column..].iter_mut().step_by(padded).zip(rounded.iter()) {
                         *to = *from;
                     }
@@ -248,17 +239,69 @@ mod avx512 {
         }
     }
 
-    /// Two numbers rounded to bf16.
+    /// As many numbers from this one on as a vector has, with zeros behind the last.
     #[inline(always)]
-    fn pair(one: f32, other: f32) -> u32 {
-        rounded(one) | rounded(other) << 16
+    fn beginning(values: &[f32], first: usize) -> [f32; LANES] {
+        let from = values.get(first..).unwrap_or_default();
+        from.first_chunk().copied().unwrap_or_else(|| {
+            let mut padded = [0.; LANES];
+            padded[..from.len()].copy_from_slice(from);
+            padded
+        })
     }
 
-    /// The nearest bf16, the even one of two; what is not a number stays so.
-    #[inline(always)]
-    fn rounded(x: f32) -> u32 {
-        let bits = x.to_bits();
-        if x.is_nan() { bits >> 16 | 0x40 } else { (bits + 0x7fff + (bits >> 16 & 1)) >> 16 }
+    /// Each two neighbours, rounded.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    fn neighbours(numbers: &[f32; 2 * LANES]) -> [u32; LANES] {
+        let (halves, _) = numbers.as_chunks::<LANES>();
+        let rounded = _mm512_cvtne2ps_pbh(vector(&halves[1]), vector(&halves[0]));
+        // SAFETY: both types are 64 bytes, and any bits are a number.
+        unsafe { transmute::<__m512bh, [u32; LANES]>(rounded) }
+    }
+
+    /// Each number of one vector beside that of the other, rounded.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    fn side_by_side(one: &[f32; LANES], other: &[f32; LANES]) -> [u32; LANES] {
+        /// Numbers by turns of the lower and of the upper half, in 16 bits each.
+        const BY_TURNS: [u32; LANES] = {
+            let (mut order, mut lane) = ([0; LANES], 0);
+            while lane < LANES {
+                order[lane] = (lane | (lane + LANES) << 16) as u32;
+                lane += 1;
+            }
+            order
+        };
+        let rounded = _mm512_cvtne2ps_pbh(vector(other), vector(one));
+        // SAFETY: all types are 64 bytes, and any bits are a number.
+        unsafe {
+            let order = transmute::<[u32; LANES], __m512i>(BY_TURNS);
+            let rounded = transmute::<__m512bh, __m512i>(rounded);
+            transmute::<__m512i, [u32; LANES]>(_mm512_permutexvar_epi16(order, rounded))
+        }
+    }
+
+    /// A vector of pairs.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    fn bits(pairs: &[u32; LANES]) -> __m512bh {
+        // SAFETY: both types are 64 bytes, and any bits are numbers.
+        unsafe { transmute::<[u32; LANES], __m512bh>(*pairs) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    fn vector(numbers: &[f32; LANES]) -> __m512 {
+        // SAFETY: both types are 64 bytes, and any bits are a number.
+        unsafe { transmute::<[f32; LANES], __m512>(*numbers) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    fn sums_of(vector: __m512) -> [f32; LANES] {
+        // SAFETY: both types are 64 bytes, and any bits are a number.
+        unsafe { transmute::<__m512, [f32; LANES]>(vector) }
     }
 }
 
