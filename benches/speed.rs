@@ -3,7 +3,8 @@
 //! `CAPTUM_PYTHON=/path/to/python cargo bench --bench speed -- [WORK...]`, where that Python has what
 //! `tests/golden/requirements.txt` lists, and each WORK is the beginning of a line of the table. Without any, all are
 //! measured, which takes an hour on two cores. The two sides take turns, and must agree to 1e-4 of the largest number
-//! where they compute the same.
+//! where they compute the same. For paths the last column has the rate of their products over that of a product alone, measured
+//! in the same rounds.
 
 mod captum;
 mod median;
@@ -35,6 +36,7 @@ const WINDOW: usize = 2;
 const TOGETHER: usize = 16;
 const LARGEST_DIFFERENCE: f64 = 1e-4;
 const TOKENS: usize = 32;
+const PRODUCTS: usize = 20;
 
 fn main() -> Outcome<()> {
     let asked: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -44,8 +46,8 @@ fn main() -> Outcome<()> {
     let mut captum = Captum::start(&folder)?;
     println!("PhoBERT's size, {} numbers; {}; medians", model.parameter_count(), captum.versions()?);
     println!(
-        "{:<50} {:>6} {:>10} {:>10} {:>7} {:>8} {:>9}",
-        "work", "rounds", "Captum, ms", "here, ms", "ratio", "at most", "apart by"
+        "{:<50} {:>6} {:>10} {:>10} {:>7} {:>8} {:>9} {:>11}",
+        "work", "rounds", "Captum, ms", "here, ms", "ratio", "at most", "apart by", "of products"
     );
     for work in works(&model)? {
         if asked.is_empty() || asked.iter().any(|asked| work.name.starts_with(asked.as_str())) {
@@ -69,17 +71,22 @@ struct Work {
     /// Whether both compute the same numbers.
     same: bool,
     rounds: usize,
+    /// The multiplications and additions of its dense products.
+    operations: Option<f64>,
 }
 
 impl Work {
     fn measure(&self, captum: &mut Captum) -> Outcome<()> {
         let request = self.fastest(captum)?;
-        let (mut here, mut there, mut furthest) = (Vec::new(), Vec::new(), 0f64);
+        let (mut here, mut there, mut furthest, mut rates) = (Vec::new(), Vec::new(), 0f64, Vec::new());
         self.text.attribute(&*self.method)?;
         for _ in 0..self.rounds {
             let start = Instant::now();
             let ours = self.text.attribute(&*self.method)?;
             here.push(start.elapsed().as_secs_f64() * 1e3);
+            if self.operations.is_some() {
+                rates.push(product_rate()?);
+            }
             let (seconds, theirs) = captum.timed(&request)?;
             there.push(seconds * 1e3);
             furthest = furthest.max(apart(&ours, &theirs));
@@ -88,12 +95,14 @@ impl Work {
             }
         }
         let (here, there) = (median(&mut here), median(&mut there));
+        let share = self.operations.map(|operations| operations / (here / 1e3) / median(&mut rates));
         println!(
-            "{:<50} {:>6} {there:>10.0} {here:>10.0} {:>7.3} {:>8.2} {furthest:>9.1e}",
+            "{:<50} {:>6} {there:>10.0} {here:>10.0} {:>7.3} {:>8.2} {furthest:>9.1e} {:>11}",
             self.name,
             self.rounds,
             here / there,
-            self.at_most
+            self.at_most,
+            share.map(|share| format!("{share:.2}")).unwrap_or_default()
         );
         Ok(())
     }
@@ -116,6 +125,29 @@ impl Work {
     }
 }
 
+/// Multiplications and additions a second of our product of many rows with weights of the largest of this size, on all cores.
+fn product_rate() -> Outcome<f64> {
+    let (rows, shape) = (768, shape());
+    let layer = Linear::new(shape.hidden, shape.intermediate, Seed(1))?;
+    let x = Tensor::ones((rows, shape.hidden), DType::F32, &Device::Cpu)?;
+    layer.forward_frozen(&x)?;
+    let start = Instant::now();
+    for _ in 0..PRODUCTS {
+        layer.forward_frozen(&x)?;
+    }
+    Ok((2 * rows * shape.hidden * shape.intermediate * PRODUCTS) as f64 / start.elapsed().as_secs_f64())
+}
+
+/// The multiplications and additions of the dense products of a path: of each step forward and back, and of the function at both
+/// ends. Of the last layer, only keys and values are those of all tokens.
+fn operations(tokens: usize, steps: usize) -> f64 {
+    let shape = shape();
+    let of_projection = shape.hidden * shape.hidden;
+    let of_layer = 4 * of_projection + 2 * shape.hidden * shape.intermediate;
+    let forward = 2 * tokens * ((shape.layers - 1) * of_layer + 2 * of_projection);
+    (forward * (2 * steps + 2)) as f64
+}
+
 fn works(model: &SequenceClassifier) -> Outcome<Vec<Work>> {
     let mut works = Vec::new();
     for tokens in [32, 8, 64, 128, 256] {
@@ -129,6 +161,7 @@ fn works(model: &SequenceClassifier) -> Outcome<Vec<Work>> {
             text,
             same: true,
             rounds: ROUNDS,
+            operations: Some(operations(tokens, steps)),
         });
     }
     let text = Text::of(TOKENS)?;
@@ -141,6 +174,7 @@ fn works(model: &SequenceClassifier) -> Outcome<Vec<Work>> {
             text: text.clone(),
             same: false,
             rounds: ROUNDS,
+            operations: None,
         });
     }
     let of_walkthrough = |name: String, at_most: f64, method: LayerIntegratedGradients, same: bool| Work {
@@ -151,6 +185,7 @@ fn works(model: &SequenceClassifier) -> Outcome<Vec<Work>> {
         text: text.clone(),
         same,
         rounds: 1,
+        operations: None,
     };
     let itself = text.integrated(model).n_steps(ITS_STEPS).internal_batch_size(ITS_BATCH);
     works.push(of_walkthrough(format!("walkthrough: {ITS_STEPS} steps, {ITS_BATCH} at once"), 0.65, itself, true));
@@ -166,6 +201,7 @@ fn works(model: &SequenceClassifier) -> Outcome<Vec<Work>> {
         text: text.clone(),
         same,
         rounds: ROUNDS,
+        operations: None,
     };
     works.push(without(
         format!("FeatureAblation of {TOKENS} tokens"),
@@ -203,6 +239,7 @@ fn of_layers(model: &SequenceClassifier) -> Outcome<Work> {
         text: Text { inputs: upper.inputs(&text.ids)?, ..text },
         same: true,
         rounds: ROUNDS,
+        operations: None,
     })
 }
 
