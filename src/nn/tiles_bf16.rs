@@ -390,8 +390,10 @@ mod tests {
         if !is_there() {
             return;
         }
-        let halves = [1.00390625, 1.01171875, -1.00390625, 1.0039063, 3.4e38, -3.4e38, 0., -0., f32::INFINITY, 1e-30];
-        let values = [halves.to_vec(), numbers(500, Seed(1))].concat();
+        let half = 1. / 256.;
+        let halves = [1. + half, 1. + 3. * half, -1. - half, 1. + half + f32::EPSILON];
+        let halves = [&halves[..], &[3.4e38, -3.4e38, 0., -0., f32::INFINITY, 1e-30]].concat();
+        let values = [halves, numbers(500, Seed(1))].concat();
         let one = |values: &[f32]| {
             let mut out = vec![0.; values.len()];
             let (a, b) = (Matrix::of_rows(values, values.len(), 1), Matrix::of_rows(&[1.], 1, 1));

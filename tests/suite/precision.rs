@@ -43,7 +43,7 @@ fn apart(ours: &[f64], right: &[f64]) -> f64 {
 
 fn upper(model: &TextClassifier, text: &str) -> (FromLayer, Inputs) {
     let upper = FromLayer::new(model, "embeddings");
-    let inputs = upper.inputs(&model.tokenize(text).unwrap()).unwrap();
+    let inputs = upper.inputs(model.tokenize(text).unwrap()).unwrap();
     (upper, inputs)
 }
 
@@ -90,7 +90,7 @@ fn what_a_result_says_is_what_is_measured() {
         assert_eq!(remarks[0], expected);
     }
     let remarks = InputXGradient::new(&of_layer).attribute(&inputs, 1).unwrap().remarks();
-    assert_eq!(remarks, [expected.clone()]);
+    assert_eq!(remarks, std::slice::from_ref(&expected));
     let ablated = FeatureAblation::new(&of_layer).attribute(&inputs, 1).unwrap().remarks();
     assert_eq!(ablated, [expected.split_once(", its").unwrap().0]);
     assert_eq!(shipped().precision(Precision::F32).unwrap().predict_text(TEXT).unwrap().label, "positive");
@@ -105,7 +105,7 @@ fn an_example_is_the_same_in_any_batch() {
     let together = numbers(method.attribute(&all, 1).unwrap().tensor());
     let size = together.len() / ids.len();
     for (row, ids) in ids.into_iter().enumerate() {
-        let alone = method.attribute(&Tensor::new(vec![ids], &Device::Cpu).unwrap(), 1).unwrap();
+        let alone = method.attribute(Tensor::new(vec![ids], &Device::Cpu).unwrap(), 1).unwrap();
         let share = apart(&together[row * size..][..size], &numbers(alone.tensor()));
         assert!(share < 1e-2, "{share}");
     }
@@ -164,7 +164,7 @@ fn what_is_not_computed_in_bf16_is_an_error() {
     refused(LayerIntegratedGradients::new(&model, weights).attribute(&input, 1), &whole);
     let classifier = model.classifier();
     let wide = classifier.to_dtype(DType::F64).unwrap();
-    refused(wide.predict(&Tensor::new(&[[0u32, 5, 2]], &Device::Cpu).unwrap()), &whole);
+    refused(wide.predict(Tensor::new(&[[0u32, 5, 2]], &Device::Cpu).unwrap()), &whole);
     refused(shipped().classifier().to_dtype(DType::F64).unwrap().precision(Precision::Bf16), &["f32", "F64"]);
     for family in ["modernbert", "deberta-v2", "deberta-v3"] {
         refused(golden(&format!("tiny-{family}")).precision(Precision::Bf16), &["expected layers like BERT's"]);
