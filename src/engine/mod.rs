@@ -115,6 +115,7 @@ pub use quadrature::Quadrature;
 pub(crate) use question::Question;
 pub(crate) use random_points::{Between, RandomPoints};
 pub(crate) use remarks::Shortfall;
+pub(crate) use rounding::Rounding;
 pub(crate) use rules::Passing;
 pub use sampler::Sampler;
 pub(crate) use sampling::{Sampled, Sampling, SamplingSettings};

@@ -4,6 +4,7 @@ use std::fmt::{Display, Formatter};
 
 use super::host::host;
 use super::intervals::errors_in_interval;
+use super::rounding::Rounding;
 use super::{Attributions, Sampling};
 use crate::error::Result;
 
@@ -41,9 +42,8 @@ pub(crate) enum Warning {
     SumLost { below: Option<String>, layers: bool },
     /// Relevance that did not arrive: the most of an example, and the most that no block absorbed.
     RelevanceLost { most: f64, between: Option<f64>, layers: bool },
-    /// Products were rounded to bf16; how far the first example's number is off, and its gradient as a share of the
-    /// largest number.
-    Rounded { output: f64, gradient: Option<f64> },
+    /// Products were rounded to bf16.
+    Rounded(Rounding),
     /// A part of the output does not go through these layers.
     GoesPast(String),
 }
@@ -66,13 +66,7 @@ impl Display for Warning {
                 "by Captum's rules softmax does not add up, nor does the largest of a window behind a nonlinear block; \
                  without captum_rules both do",
             ),
-            Warning::Rounded { output, gradient } => {
-                write!(f, "dense products are in bf16: the first example's number is {output:.1e} off from f32")?;
-                match gradient {
-                    Some(share) => write!(f, ", its gradient by up to {:.2} % of the largest", 100. * share),
-                    None => Ok(()),
-                }
-            }
+            Warning::Rounded(rounding) => rounding.fmt(f),
             Warning::GoesPast(layers) => write!(
                 f,
                 "the attributions do not add up, because a part of the output goes past {layers}: attribute to a layer \
@@ -265,17 +259,16 @@ impl Attributions {
     }
 
     /// How far numbers are off that were rounded to bf16.
-    pub(crate) fn rounding(&self) -> Option<String> {
-        self.warnings.iter().find(|warning| matches!(warning, Warning::Rounded { .. })).map(Warning::to_string)
-    }
-
-    fn rounded(&self) -> bool {
-        self.rounding().is_some()
+    pub(crate) fn rounding(&self) -> Option<Rounding> {
+        self.warnings.iter().find_map(|warning| match warning {
+            Warning::Rounded(rounding) => Some(*rounding),
+            _ => None,
+        })
     }
 
     /// What may make these add up, if they do not.
     fn remedy(&self) -> Remedy {
-        match (self.steps().is_empty(), self.rounded(), self.of_layers) {
+        match (self.steps().is_empty(), self.rounding().is_some(), self.of_layers) {
             (true, ..) => Remedy::None,
             (_, true, _) => Remedy::StepsOrPrecision,
             (_, _, false) => Remedy::Steps,
@@ -292,7 +285,7 @@ impl Attributions {
         match &convergence.refinement {
             Some(refinement) => {
                 let is_open = refinement.settled.get(example) == Some(&false);
-                is_open.then_some(Shortfall::NotSettled { of_layer: self.of_layers, rounded: self.rounded() })
+                is_open.then_some(Shortfall::NotSettled { of_layer: self.of_layers, rounded: self.rounding().is_some() })
             }
             None if convergence.beyond.get(example) == Some(&true) => {
                 let delta = convergence.delta.as_ref().and_then(|delta| delta.get(example));

@@ -1,6 +1,6 @@
 //! The attributions of one text, with what was asked about it.
 
-use crate::engine::{Series, Shortfall};
+use crate::engine::{Rounding, Series, Shortfall};
 
 /// The attributions of one text.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct TextRecord {
     pub(crate) steps: Option<usize>,
     pub(crate) shortfall: Option<Shortfall>,
     /// How far numbers are off that were rounded to bf16.
-    pub(crate) rounding: Option<String>,
+    pub(crate) rounding: Option<Rounding>,
     pub(crate) words: Vec<String>,
     pub(crate) cut: usize,
     pub(crate) unknown: usize,

@@ -6,7 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::text_record::Attributed;
 use super::{StrongestWords, TextRecord, Unit, WordStrength};
-use crate::engine::Shortfall;
+use crate::engine::{Rounding, Shortfall};
 use crate::error::{Result, bail};
 use crate::script::unseen;
 
@@ -109,9 +109,8 @@ impl TokenAttributions {
         }
         let shortfalls: Vec<_> = self.records.iter().map(|record| record.shortfall).collect();
         remarks.extend(Shortfall::of_several(&shortfalls));
-        let mut roundings: Vec<&String> = self.records.iter().filter_map(|record| record.rounding.as_ref()).collect();
-        roundings.dedup();
-        remarks.extend(roundings.into_iter().cloned());
+        let roundings = self.records.iter().filter_map(|record| record.rounding);
+        remarks.extend(roundings.reduce(Rounding::largest).map(|largest| largest.to_string()));
         let mut count = |what: &str, is: fn(&TextRecord) -> bool| match self.records.iter().filter(|r| is(r)).count() {
             0 => {}
             some => remarks.push(format!("{some} of {all} {what}")),
