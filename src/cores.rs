@@ -6,20 +6,30 @@ use std::sync::OnceLock;
 use rayon::prelude::*;
 
 thread_local! {
-    static SHARED: Cell<bool> = const { Cell::new(false) };
+    /// The cores of this thread, where it has not all.
+    static OWN: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
 /// Runs `work` on a thread beside others of its kind, one for each core: what it computes takes one core.
 pub(crate) fn beside_others<T>(work: impl FnOnce() -> T) -> T {
-    let before = SHARED.replace(true);
+    with(1, work)
+}
+
+/// Runs `work` on one of so many threads, which share the cores that are free.
+pub(crate) fn as_one_of<T>(threads: usize, cores: usize, work: impl FnOnce() -> T) -> T {
+    with((cores / threads.max(1)).max(1), work)
+}
+
+fn with<T>(cores: usize, work: impl FnOnce() -> T) -> T {
+    let before = OWN.replace(Some(cores));
     let result = work();
-    SHARED.set(before);
+    OWN.set(before);
     result
 }
 
 /// The cores that a computation on this thread may use.
 pub(crate) fn free() -> usize {
-    if SHARED.get() { 1 } else { all() }
+    OWN.get().unwrap_or_else(all)
 }
 
 /// All cores.
@@ -70,5 +80,12 @@ mod tests {
         assert!(all >= 1);
         assert_eq!(beside_others(|| (free(), beside_others(free), free())), (1, 1, 1));
         assert_eq!(free(), all);
+    }
+
+    #[test]
+    fn threads_share_the_cores() {
+        for (threads, cores, own) in [(2, 8, 4), (2, 7, 3), (8, 2, 1), (1, 4, 4), (3, 3, 1)] {
+            assert_eq!(as_one_of(threads, cores, || (free(), beside_others(free), free())), (own, 1, own));
+        }
     }
 }

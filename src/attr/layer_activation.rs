@@ -1,7 +1,8 @@
 //! The output of a layer, as an attribution method.
 
 use crate::engine::{
-    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Subject, Target, activations, check_finite, settings,
+    Attribute, Attributions, Cost, Family, LayerNames, MethodInfo, Subject, Target, activations_and_rounding,
+    check_finite, settings,
 };
 use crate::error::Result;
 use crate::model::{Inputs, IntoModel};
@@ -66,9 +67,10 @@ impl Attribute for LayerActivation {
         target.require_none(Self::INFO.name)?;
         self.model.ask(|| {
             let places = self.layers.places()?;
-            let values = activations(&*self.model.for_call(inputs.examples()), inputs, &places)?;
-            check_finite(&values, "activation")?;
-            Ok(Attributions::activations(Self::INFO.name, inputs, values, &places))
+            let model = self.model.for_call(inputs.examples());
+            let found = activations_and_rounding(&*model, inputs, &places)?;
+            check_finite(&found.0, "activation")?;
+            Ok(Attributions::activations(Self::INFO.name, inputs, found, &places))
         })
     }
 }

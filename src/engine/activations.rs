@@ -5,21 +5,42 @@ use std::ops::Range;
 use candle_core::Tensor;
 
 use super::forward::Pass;
+use super::host::host;
 use super::passes::{Passes, allowing_single_rows, blocks, join_blocks};
 use super::question::check_inputs;
-use super::{Budget, Expansion, Question};
+use super::{Budget, Expansion, Question, Rounding};
 use crate::error::Result;
 use crate::model::{Inputs, Layers, Model, Place, Tap};
 
 /// The outputs of layers for these inputs.
-pub(crate) fn activations(model: &dyn Model, inputs: &Inputs, places: &[Place]) -> Result<Vec<Tensor>> {
+fn activations(model: &dyn Model, inputs: &Inputs, places: &[Place]) -> Result<Vec<Tensor>> {
+    Ok(activations_and_rounding(model, inputs, places)?.0)
+}
+
+/// The same, and how far the first example's are off if they were computed in a lower precision.
+pub(crate) fn activations_and_rounding(
+    model: &dyn Model,
+    inputs: &Inputs,
+    places: &[Place],
+) -> Result<(Vec<Tensor>, Option<Rounding>)> {
     check_inputs(inputs)?;
     let at = Expansion::new((0..inputs.batch_size()?).collect(), 1);
     let at = at.folded(inputs, inputs.tensors())?;
     let rows = Budget::default().on(inputs.first().device())?.rows_without_graph(inputs);
     allowing_single_rows(Passes::of(rows), |passes| {
-        let found = capture(model, &at.expand_inputs(inputs)?, places, passes.rows, false)?;
-        found.iter().map(|activation| at.unfold(activation)).collect()
+        let (found, rounded) = capture(model, &at.expand_inputs(inputs)?, places, passes.rows, false)?;
+        let found = found.iter().map(|activation| at.unfold(activation)).collect::<Result<Vec<_>>>()?;
+        if !rounded {
+            return Ok((found, None));
+        }
+        let first = Expansion::of_inputs(vec![0]);
+        let (exact, _) = capture(model, &first.expand_inputs(inputs)?, places, 1, true)?;
+        let mut output = 0f64;
+        for (rounded, exact) in found.iter().zip(&exact) {
+            let both = host(rounded)?.into_iter().zip(host(exact)?);
+            output = both.fold(output, |most, (rounded, exact)| most.max((rounded - exact).abs()));
+        }
+        Ok((found, Some(Rounding { output, gradient: None })))
     })
 }
 
@@ -39,20 +60,30 @@ impl Question<'_> {
     ) -> Result<Vec<Tensor>> {
         let at = at.folded_wherever_equal(self.inputs(), tensors)?;
         let all = at.with_tensors(self.inputs(), at.fold_all(tensors)?)?;
-        capture(self.model(), &all, places, rows, self.is_exact())?
-            .iter()
-            .map(|activation| at.unfold(activation))
-            .collect()
+        let (found, _) = capture(self.model(), &all, places, rows, self.is_exact())?;
+        found.iter().map(|activation| at.unfold(activation)).collect()
     }
 }
 
-fn capture(model: &dyn Model, inputs: &Inputs, places: &[Place], rows: usize, exact: bool) -> Result<Vec<Tensor>> {
+/// What layers give, and whether a pass took a lower precision than its numbers have.
+fn capture(
+    model: &dyn Model,
+    inputs: &Inputs,
+    places: &[Place],
+    rows: usize,
+    exact: bool,
+) -> Result<(Vec<Tensor>, bool)> {
+    let mut rounded = false;
     let block = |rows: Range<usize>| {
         let at = Expansion::new(rows.collect(), 1);
         let taps = places.iter().map(|place| (place.clone(), Tap::Capture));
         let layers = Layers::with_taps(taps).stop_when_caught().exact(exact);
         let mut pass = Pass::run(model, &at.expand_inputs(inputs)?, layers)?;
-        places.iter().map(|place| Ok(pass.caught(place, &at)?.activation.detach().contiguous()?)).collect()
+        let caught =
+            places.iter().map(|place| Ok(pass.caught(place, &at)?.activation.detach().contiguous()?)).collect();
+        rounded |= pass.into_layers().rounded();
+        caught
     };
-    join_blocks(blocks(inputs.batch_size()?, rows).map(block).collect::<Result<_>>()?)
+    let found = blocks(inputs.batch_size()?, rows).map(block).collect::<Result<_>>()?;
+    Ok((join_blocks(found)?, rounded))
 }

@@ -14,7 +14,7 @@ impl Question<'_> {
     /// function.
     pub(crate) fn at_every_row(&self, of: Attributed, evaluate: Evaluate) -> Result<Sample> {
         let sample = self.joined(of, evaluate, |first| self.check_gradient(of, first, evaluate))?;
-        self.compare_precisions(evaluate)?;
+        self.compare_precisions(&sample, evaluate)?;
         self.check_other_targets(of, evaluate)?;
         Ok(sample)
     }

@@ -70,7 +70,7 @@ mod target;
 mod totals;
 mod windows;
 
-pub(crate) use activations::activations;
+pub(crate) use activations::activations_and_rounding;
 pub use attributions::{Attributions, Column};
 pub use baseline::Baseline;
 pub(crate) use baseline::Baselines;

@@ -6,8 +6,8 @@ use super::gradient::check_finite;
 use super::host::delivered;
 use super::passes::join_blocks;
 use super::question::Quantity;
-use super::remarks::is_noteworthy;
-use super::{Attributions, Convergence, Estimate, Integral, Question, Sampled, Sampling, SamplingSettings};
+use super::remarks::{Warning, is_noteworthy};
+use super::{Attributions, Convergence, Estimate, Integral, Question, Rounding, Sampled, Sampling, SamplingSettings};
 use crate::error::{Result, bail};
 use crate::model::{Inputs, Place};
 
@@ -147,8 +147,15 @@ impl Attributions {
     }
 
     /// The activations of layers themselves for these inputs.
-    pub(crate) fn activations(method: &'static str, inputs: &Inputs, values: Vec<Tensor>, places: &[Place]) -> Self {
-        Self::new(method, values, places.iter().map(Place::to_string).collect()).of_layers(inputs)
+    pub(crate) fn activations(
+        method: &'static str,
+        inputs: &Inputs,
+        (values, rounding): (Vec<Tensor>, Option<Rounding>),
+        places: &[Place],
+    ) -> Self {
+        let mut result = Self::new(method, values, places.iter().map(Place::to_string).collect()).of_layers(inputs);
+        result.warnings.extend(rounding.map(Warning::Rounded));
+        result
     }
 
     /// The same call's result with other numbers, by another method.

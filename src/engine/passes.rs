@@ -81,12 +81,13 @@ impl Passes {
                 break;
             }
         };
+        let cores = cores::free();
         std::thread::scope(|scope| {
             for _ in 1..workers {
                 // If a worker cannot be started, the others do its jobs.
-                let _ = deep_stack::spawn(scope, || cores::beside_others(work));
+                let _ = deep_stack::spawn(scope, || cores::as_one_of(workers, cores, work));
             }
-            cores::beside_others(work);
+            cores::as_one_of(workers, cores, work);
         });
         turn.state.into_inner().unwrap_or_else(PoisonError::into_inner).outcome
     }

@@ -119,36 +119,36 @@ pub(crate) enum Shortfall {
 pub(crate) enum Remedy {
     /// There is no path.
     None,
-    /// More steps.
-    Steps,
-    /// More steps, or a layer that nothing goes past.
-    StepsOrLayer,
-    /// More steps, or numbers that are not rounded to bf16.
-    StepsOrPrecision,
+    /// More steps; where they are of a layer, one that nothing goes past; where numbers are rounded to bf16, others.
+    Steps { of_layer: bool, rounded: bool },
 }
 
 impl Display for Remedy {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Remedy::None => Ok(()),
-            Remedy::Steps => f.write_str("take more steps, or tolerance(1e-3)"),
-            Remedy::StepsOrPrecision => write!(f, "take more steps{FULL_PRECISION}"),
-            Remedy::StepsOrLayer => f.write_str(
-                "take more steps, or tolerance(1e-3); if that changes nothing, a part of the output goes past the layer: \
-                 attribute to one that all of it goes through",
+        let Remedy::Steps { of_layer, rounded } = self else { return Ok(()) };
+        f.write_str("take more steps, or tolerance(1e-3)")?;
+        if *rounded {
+            f.write_str(FULL_PRECISION)?;
+        }
+        match of_layer {
+            true => f.write_str(
+                "; if that changes nothing, a part of the output goes past the layer: attribute to one that all of it goes \
+                 through",
             ),
+            false => Ok(()),
         }
     }
 }
 
 impl Shortfall {
     /// What may help beside more steps where attributions did not settle.
-    fn what_else(&self) -> Option<&'static str> {
-        match self {
-            Shortfall::NotSettled { rounded: true, .. } => Some(FULL_PRECISION),
-            Shortfall::NotSettled { of_layer: true, .. } => Some(ANOTHER_LAYER),
-            _ => None,
-        }
+    fn what_else(&self) -> Option<String> {
+        let Shortfall::NotSettled { of_layer, rounded } = self else { return None };
+        let [layer, precision] = [(of_layer, ANOTHER_LAYER), (rounded, FULL_PRECISION)].map(|(is, what)| match is {
+            true => what,
+            false => "",
+        });
+        Some([precision, layer].concat())
     }
 
     /// One remark for each kind of shortfall among several examples.
@@ -268,11 +268,9 @@ impl Attributions {
 
     /// What may make these add up, if they do not.
     fn remedy(&self) -> Remedy {
-        match (self.steps().is_empty(), self.rounding().is_some(), self.of_layers) {
-            (true, ..) => Remedy::None,
-            (_, true, _) => Remedy::StepsOrPrecision,
-            (_, _, false) => Remedy::Steps,
-            (_, _, true) => Remedy::StepsOrLayer,
+        match self.steps().is_empty() {
+            true => Remedy::None,
+            false => Remedy::Steps { of_layer: self.of_layers, rounded: self.rounding().is_some() },
         }
     }
 
@@ -285,7 +283,8 @@ impl Attributions {
         match &convergence.refinement {
             Some(refinement) => {
                 let is_open = refinement.settled.get(example) == Some(&false);
-                is_open.then_some(Shortfall::NotSettled { of_layer: self.of_layers, rounded: self.rounding().is_some() })
+                is_open
+                    .then_some(Shortfall::NotSettled { of_layer: self.of_layers, rounded: self.rounding().is_some() })
             }
             None if convergence.beyond.get(example) == Some(&true) => {
                 let delta = convergence.delta.as_ref().and_then(|delta| delta.get(example));

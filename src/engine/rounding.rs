@@ -3,6 +3,7 @@
 use std::fmt::{Display, Formatter};
 
 use super::examination::Evaluate;
+use super::gradient::Sample;
 use super::host::host;
 use super::remarks::Warning;
 use super::{Expansion, Question};
@@ -37,14 +38,13 @@ impl Display for Rounding {
 }
 
 impl Question<'_> {
-    /// Says how far the first example's number and the gradient that `evaluate` gives are from those in full precision, if
-    /// passes took a lower one.
-    pub(super) fn compare_precisions(&self, evaluate: Evaluate) -> Result<()> {
+    /// Says how far the first example's number and the gradient that `evaluate` gave are from those in full precision, if
+    /// passes took a lower one. The example's numbers are the first of `rounded`.
+    pub(super) fn compare_precisions(&self, rounded: &Sample, evaluate: Evaluate) -> Result<()> {
         if !self.rounds() {
             return Ok(());
         }
         let first = Expansion::of_inputs(vec![0]);
-        let rounded = evaluate(self, &first)?;
         let exact = self.exactly(|question| evaluate(question, &first))?;
         let (mut apart, mut largest) = (0f64, 0f64);
         for (rounded, exact) in rounded.gradients.iter().zip(&exact.gradients) {
@@ -54,7 +54,7 @@ impl Question<'_> {
             }
         }
         let output = (host(&rounded.scalars)?[0] - host(&exact.scalars)?[0]).abs();
-        let gradient = Some(if apart == 0. { 0. } else { apart / largest });
+        let gradient = Some(if largest == 0. { apart } else { apart / largest });
         self.warn(Warning::Rounded(Rounding { output, gradient }));
         Ok(())
     }

@@ -363,8 +363,7 @@ macro_rules! setting {
             self.with_budget(|budget| budget.rows = Some(rows))
         }
 
-        /// How many bytes all running passes may hold together; 256 MiB by
-        /// default, 384 for encoder layers, which keep what their gradient needs.
+        /// How many bytes all running passes may hold together; 256 MiB by default.
         pub fn memory_budget(&self, bytes: usize) -> Self {
             self.with_budget(|budget| budget.hold(bytes))
         }

@@ -15,8 +15,8 @@ pub(super) fn is_there() -> bool {
     !are_off() && are_multiplied()
 }
 
-/// out = start + a·b, of numbers rounded to bf16: true, or false where the processor does not multiply these. Every element
-/// must be in its slice.
+/// out = start + a·b, of numbers rounded to bf16: true, or false where the processor does not multiply these, or the terms of
+/// the left matrix do not lie one after another. Every element must be in its slice.
 pub(super) fn multiply(a: &Matrix<f32>, b: &Matrix<f32>, out: &mut Rows<f32>, start: Start<f32>) -> bool {
     is_there() && product(a, b, out, start)
 }

@@ -103,6 +103,13 @@ impl Explainer {
         Self { path: PathSettings { max_steps, ..self.path.clone() }, ..self.clone() }
     }
 
+    /// The most passes that run at once; see [`LayerIntegratedGradients::workers`].
+    pub fn workers(&self, workers: usize) -> Self {
+        let mut changed = self.clone();
+        changed.path.budget.workers = Some(workers);
+        changed
+    }
+
     /// The most rows that one pass evaluates; see [`LayerIntegratedGradients::internal_batch_size`].
     pub fn internal_batch_size(&self, rows: usize) -> Self {
         let mut changed = self.clone();

@@ -107,8 +107,29 @@ fn an_example_is_the_same_in_any_batch() {
     for (row, ids) in ids.into_iter().enumerate() {
         let alone = method.attribute(Tensor::new(vec![ids], &Device::Cpu).unwrap(), 1).unwrap();
         let share = apart(&together[row * size..][..size], &numbers(alone.tensor()));
-        assert!(share < 1e-6, "{share}");
+        assert_eq!(share, 0.);
     }
+}
+
+#[test]
+fn numbers_are_the_same_on_any_number_of_workers() {
+    let Some([_, model]) = both() else { return };
+    let (of_layer, inputs) = upper(&model, TEXT);
+    let method = IntegratedGradients::new(&of_layer).n_steps(9);
+    let of = |method: IntegratedGradients| numbers(method.attribute(&inputs, 1).unwrap().tensor());
+    let one = of(method.clone().workers(1));
+    assert_eq!(one, of(method.clone().workers(5)));
+    assert_eq!(one, of(method.internal_batch_size(2).workers(3)));
+}
+
+#[test]
+fn activations_say_how_far_off_they_are() {
+    let Some(models) = both() else { return };
+    let [exact, rounded] = models
+        .each_ref()
+        .map(|model| LayerActivation::new(model, "encoder.layer.1").attribute(model.tokenize(TEXT).unwrap()).unwrap());
+    assert!(exact.remarks().is_empty());
+    assert!(rounded.remarks()[0].starts_with("dense products are in bf16"), "{:?}", rounded.remarks());
 }
 
 #[test]
