@@ -325,6 +325,18 @@ mod tests {
     }
 
     #[test]
+    fn two_passes_of_large_layers_fit_whatever_the_number_of_workers() {
+        let held = |rows: usize, kept: usize| Footprint { graph: 0, kept: rows * kept * MIB };
+        // 32, 128 and 256 tokens at BERT's size.
+        for (kept, rows) in [(14, 12), (63, 3), (143, 1)] {
+            for workers in [2, 8] {
+                let budget = Budget { workers: Some(workers), ..Budget::default() };
+                assert_eq!(budget.plan(48, held(1, kept), || Some(held(2, kept))), (rows, 2));
+            }
+        }
+    }
+
+    #[test]
     fn the_cpu_has_no_share_and_a_share_is_a_part() {
         assert_eq!(Budget::default().on(&Device::Cpu).unwrap().on_device, None);
         for share in [0., -0.5, 1.5, f64::NAN] {
