@@ -5,19 +5,15 @@ use std::ops::Range;
 use candle_core::Tensor;
 
 use super::forward::Pass;
-use super::host::host;
 use super::passes::{Passes, allowing_single_rows, blocks, join_blocks};
 use super::question::check_inputs;
+use super::rounding::apart;
 use super::{Budget, Expansion, Question, Rounding};
 use crate::error::Result;
 use crate::model::{Inputs, Layers, Model, Place, Tap};
 
-/// The outputs of layers for these inputs.
-fn activations(model: &dyn Model, inputs: &Inputs, places: &[Place]) -> Result<Vec<Tensor>> {
-    Ok(activations_and_rounding(model, inputs, places)?.0)
-}
-
-/// The same, and how far the first example's are off if they were computed in a lower precision.
+/// The outputs of layers for these inputs, and how far the first example's are off if they were computed in a lower
+/// precision.
 pub(crate) fn activations_and_rounding(
     model: &dyn Model,
     inputs: &Inputs,
@@ -35,11 +31,7 @@ pub(crate) fn activations_and_rounding(
         }
         let first = Expansion::of_inputs(vec![0]);
         let (exact, _) = capture(model, &first.expand_inputs(inputs)?, places, 1, true)?;
-        let mut output = 0f64;
-        for (rounded, exact) in found.iter().zip(&exact) {
-            let both = host(rounded)?.into_iter().zip(host(exact)?);
-            output = both.fold(output, |most, (rounded, exact)| most.max((rounded - exact).abs()));
-        }
+        let (output, _) = apart(&found, &exact)?;
         Ok((found, Some(Rounding { output, gradient: None })))
     })
 }
@@ -47,7 +39,7 @@ pub(crate) fn activations_and_rounding(
 impl Question<'_> {
     /// The outputs of layers for the inputs.
     pub(crate) fn activations(&self, places: &[Place]) -> Result<Vec<Tensor>> {
-        activations(self.model(), self.inputs(), places)
+        Ok(activations_and_rounding(self.model(), self.inputs(), places)?.0)
     }
 
     /// The outputs of layers for other inputs of the same shapes, evaluated in passes of `rows` rows.

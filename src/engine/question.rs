@@ -132,10 +132,7 @@ impl<'a> Question<'a> {
 
     /// Runs a pass for what it holds, not for its gradients, which are zeros.
     pub(super) fn measuring<T>(&self, pass: impl FnOnce(&Self) -> T) -> T {
-        self.measures.store(true, Ordering::Relaxed);
-        let result = pass(self);
-        self.measures.store(false, Ordering::Relaxed);
-        result
+        self.while_set(&self.measures, pass)
     }
 
     pub(super) fn measures(&self) -> bool {
@@ -144,9 +141,13 @@ impl<'a> Question<'a> {
 
     /// Runs passes in the full precision of the model's numbers.
     pub(super) fn exactly<T>(&self, passes: impl FnOnce(&Self) -> T) -> T {
-        self.exact.store(true, Ordering::Relaxed);
+        self.while_set(&self.exact, passes)
+    }
+
+    fn while_set<T>(&self, flag: &AtomicBool, passes: impl FnOnce(&Self) -> T) -> T {
+        flag.store(true, Ordering::Relaxed);
         let result = passes(self);
-        self.exact.store(false, Ordering::Relaxed);
+        flag.store(false, Ordering::Relaxed);
         result
     }
 

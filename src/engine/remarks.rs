@@ -144,10 +144,8 @@ impl Shortfall {
     /// What may help beside more steps where attributions did not settle.
     fn what_else(&self) -> Option<String> {
         let Shortfall::NotSettled { of_layer, rounded } = self else { return None };
-        let [layer, precision] = [(of_layer, ANOTHER_LAYER), (rounded, FULL_PRECISION)].map(|(is, what)| match is {
-            true => what,
-            false => "",
-        });
+        let precision = if *rounded { FULL_PRECISION } else { "" };
+        let layer = if *of_layer { ANOTHER_LAYER } else { "" };
         Some([precision, layer].concat())
     }
 

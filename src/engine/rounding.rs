@@ -2,6 +2,8 @@
 
 use std::fmt::{Display, Formatter};
 
+use candle_core::Tensor;
+
 use super::examination::Evaluate;
 use super::gradient::Sample;
 use super::host::host;
@@ -37,6 +39,18 @@ impl Display for Rounding {
     }
 }
 
+/// The largest difference between numbers of the first example and its exact ones, and the largest of these.
+pub(super) fn apart(rounded: &[Tensor], exact: &[Tensor]) -> Result<(f64, f64)> {
+    let (mut apart, mut largest) = (0f64, 0f64);
+    for (rounded, exact) in rounded.iter().zip(exact) {
+        for (rounded, exact) in host(rounded)?.into_iter().zip(host(exact)?) {
+            apart = apart.max((rounded - exact).abs());
+            largest = largest.max(exact.abs());
+        }
+    }
+    Ok((apart, largest))
+}
+
 impl Question<'_> {
     /// Says how far the first example's number and the gradient that `evaluate` gave are from those in full precision, if
     /// passes took a lower one. The example's numbers are the first of `rounded`.
@@ -46,13 +60,7 @@ impl Question<'_> {
         }
         let first = Expansion::of_inputs(vec![0]);
         let exact = self.exactly(|question| evaluate(question, &first))?;
-        let (mut apart, mut largest) = (0f64, 0f64);
-        for (rounded, exact) in rounded.gradients.iter().zip(&exact.gradients) {
-            for (rounded, exact) in host(rounded)?.into_iter().zip(host(exact)?) {
-                apart = apart.max((rounded - exact).abs());
-                largest = largest.max(exact.abs());
-            }
-        }
+        let (apart, largest) = apart(&rounded.gradients, &exact.gradients)?;
         let output = (host(&rounded.scalars)?[0] - host(&exact.scalars)?[0]).abs();
         let gradient = Some(if largest == 0. { apart } else { apart / largest });
         self.warn(Warning::Rounded(Rounding { output, gradient }));
