@@ -3,8 +3,8 @@
 evcxr writes a package `ctx` and compiles it again for every cell. On its own, that package loses
 candle-explain from its lock file whenever a kernel starts (each start would then ask the network, and might
 take other versions than the project's), and its profile cannot tell cells from dependencies. So `ctx` is a
-member, `cell/`, of a workspace whose root package names candle-explain: the project's own Cargo.lock holds,
-also offline, and the dependencies are optimised while cells compile fast.
+member, `cell/`, of a workspace whose root package names what the project's own Cargo.lock does: that lock file
+holds, also offline, and the dependencies are optimised while cells compile fast.
 """
 
 import json
@@ -29,10 +29,10 @@ edition = "2024"
 [lib]
 path = "kernel.rs"
 
-# Locked with all its features, but for no platform at all: nothing is loaded or built before a notebook asks
-# for it, and whatever a notebook asks for has the version that the project was tested with.
+# All packages of the project's lock file, for no platform at all: whatever a notebook asks for has the version
+# that the project was tested with, and until then nothing of it is built, nor read by rust-analyzer.
 [target."cfg(any())".dependencies]
-candle-explain = {{ path = {root}, features = {features} }}
+{packages}
 
 # For the cells alone: optimising them would double the wait for each. A notebook with loops of its own says
 # `:build_env CARGO_PROFILE_DEV_OPT_LEVEL=2`; evcxr's `:opt` reaches only its own package's profile.
@@ -76,8 +76,7 @@ def dependency() -> str:
 def lay_out(workspace: Path) -> None:
     """Write, or bring up to date, all but what cargo and evcxr make themselves."""
     cell(workspace).mkdir(parents=True, exist_ok=True)
-    features = json.dumps(sorted(tomllib.loads((ROOT / "Cargo.toml").read_text())["features"]))
-    (workspace / "Cargo.toml").write_text(MANIFEST.format(root=_root(), features=features))
+    (workspace / "Cargo.toml").write_text(MANIFEST.format(packages="\n".join(_locked())))
     (workspace / "kernel.rs").write_text("")
     shutil.copyfile(ROOT / "Cargo.lock", workspace / "Cargo.lock")
 
@@ -91,6 +90,20 @@ def copy(source: Path, target: Path) -> None:
     copied = subprocess.run(["cp", *clone, f"{source}/.", str(target)], stderr=subprocess.DEVNULL)
     if copied.returncode:
         shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+
+
+def _locked() -> list[str]:
+    """The packages of the project's lock file that come from a registry, as dependencies of exactly that version.
+
+    (Naming candle-explain with all its features instead would make each of them candle-explain's own, in every
+    kernel: rust-analyzer would read twice as many crates before the first cell.)
+    """
+    packages = tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
+    return [
+        f'_{number} = {{ package = "{package["name"]}", version = "={package["version"]}", default-features = false }}'
+        for number, package in enumerate(packages)
+        if "source" in package
+    ]
 
 
 def _root() -> str:

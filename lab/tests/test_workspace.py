@@ -1,13 +1,17 @@
 """What a notebook compiles has the versions of the project's Cargo.lock, whatever else has been released."""
 
+import json
 import subprocess
 import tempfile
 import tomllib
 import unittest
 from pathlib import Path
 
-from lab import workspace
+from lab import rust, workspace
 from lab.place import ROOT
+
+# Each the first of many that come with a feature.
+OF_FEATURES = ("resvg", "hf-hub", "cudarc")
 
 # As evcxr writes it.
 CELL = """\
@@ -49,15 +53,26 @@ class Versions(unittest.TestCase):
 
     def test_a_cell_gets_the_versions_that_the_project_was_tested_with(self) -> None:
         tested = locked(ROOT)
-        for features in ("", '"png"'):
+        for features in ("", '"png"', '"cuda"'):
             self.compiled(features)
             self.assertLessEqual(locked(self.home).items(), tested.items())
 
     def test_the_versions_of_features_are_kept_until_a_notebook_asks_for_them(self) -> None:
         compiled = self.compiled()
         kept = {package.split()[0] for package in locked(self.home)}
-        for name in ("resvg", "hf-hub"):
+        for name in OF_FEATURES:
             self.assertIn(name, kept - compiled)
+
+    def test_rust_analyzer_reads_nothing_of_features_that_no_notebook_asked_for(self) -> None:
+        compiled = self.compiled()
+        host = next(line.split()[1] for line in rust.version().splitlines() if line.startswith("host: "))
+        metadata = ["cargo", "metadata", "--offline", "--format-version", "1", "--filter-platform", host]
+        cell = workspace.cell(self.home)
+        told = json.loads(subprocess.run(metadata, cwd=cell, check=True, capture_output=True, text=True).stdout)
+        read = {package["name"] for package in told["packages"]}
+        self.assertLess(compiled - {"ctx"}, read)
+        for name in (*OF_FEATURES, "axum"):
+            self.assertNotIn(name, read)
 
     def test_what_belongs_to_the_server_is_not_compiled(self) -> None:
         self.assertFalse({"axum", "hyper", "tokio", "clap"} & self.compiled())
