@@ -196,6 +196,15 @@ macro_rules! define_methods {
 
         /// Every method of the crate, in the order of the documentation.
         pub const METHODS: &[$crate::engine::MethodInfo] = &[$($method::INFO),+];
+
+        /// Calls another macro with the types of all methods.
+        macro_rules! each_method {
+            ($callback:ident) => {
+                $callback! { $($method,)+ }
+            };
+        }
+
+        pub(crate) use each_method;
     };
 }
 

@@ -40,6 +40,11 @@ impl FromLayer {
         Self { model: model.into_model(), place: Place::Output(layer.into()) }
     }
 
+    /// Where it begins, as a message names it.
+    pub(crate) fn beginning(&self) -> String {
+        self.place.to_string()
+    }
+
     /// The inputs of the upper part, for these inputs of the whole model.
     pub fn inputs(&self, inputs: impl Into<Inputs>) -> Result<Inputs> {
         let inputs: Inputs = inputs.into();

@@ -24,6 +24,8 @@ mod labels;
 mod layer_map;
 mod lettering;
 mod measure;
+mod method;
+mod models;
 mod notebook;
 mod palette;
 #[cfg(feature = "png")]
@@ -31,10 +33,13 @@ mod png;
 mod results;
 mod row;
 mod shades;
+mod shown_as;
 mod svg;
 mod swarm;
 mod table;
+mod tensor;
 mod theme;
+mod values;
 mod waterfall;
 
 pub use beeswarm::Beeswarm;

@@ -5,33 +5,17 @@ use std::collections::BTreeSet;
 use candle_core::{DType, Device};
 
 use super::html::number;
+use super::shown_as::shown_as;
 use super::{Figure, Table};
 use crate::engine::{Attributions, Series, host_rows};
 use crate::error::Result;
 use crate::model::{Inputs, Sequential};
 use crate::tabular::{Dataset, History, Passengers};
-use crate::text::{Comments, Prediction, StrongestWords, TextClassifier, TextInput};
+use crate::text::{Comments, Prediction, StrongestWords, TextInput};
 
 const ROWS_SHOWN: usize = 5;
 const COLUMNS_SHOWN: usize = 24;
 const FEATURES_SHOWN: usize = 40;
-
-/// Shows a result through the table or chart that it makes.
-macro_rules! shown_as {
-    ($($result:ty => $figure:expr;)+) => {
-        $(impl Figure for $result {
-            fn html(&self) -> String {
-                let figure: fn(&$result) -> _ = $figure;
-                figure(self).html()
-            }
-
-            fn text(&self) -> String {
-                let figure: fn(&$result) -> _ = $figure;
-                figure(self).text()
-            }
-        })+
-    };
-}
 
 shown_as! {
     Attributions => attributions;
@@ -43,8 +27,18 @@ shown_as! {
     Comments => comments;
     TextInput => text_input;
     Prediction => prediction;
-    TextClassifier => classifier;
     StrongestWords => strongest_words;
+}
+
+/// One below the other, as `attribute_classes` gives them.
+impl Figure for Vec<Attributions> {
+    fn html(&self) -> String {
+        self.iter().map(Figure::html).collect()
+    }
+
+    fn text(&self) -> String {
+        self.iter().map(Figure::text).collect::<Vec<_>>().join("\n\n")
+    }
 }
 
 fn attributions(result: &Attributions) -> Table {
@@ -229,17 +223,6 @@ fn prediction(prediction: &Prediction) -> Table {
         table = table.row(|row| row.text(label).number(*probability));
     }
     table
-}
-
-fn classifier(model: &TextClassifier) -> Table {
-    let (classifier, encoder) = (model.classifier(), model.classifier().encoder());
-    Table::new("Text classifier", &["", ""])
-        .row(|row| row.text("classes").text(model.labels().join(", ")))
-        .row(|row| row.text("parameters").text(classifier.parameter_count().to_string()))
-        .row(|row| row.text("vocabulary").text(model.tokenizer().vocabulary_size().to_string()))
-        .row(|row| row.text("tokens at most").text(classifier.max_tokens().to_string()))
-        .row(|row| row.text("layers").text(format!("embeddings, {}", encoder.encoder_layers().join(", "))))
-        .row(|row| row.text("word segmentation").text(if model.segments_words() { "Vietnamese" } else { "none" }))
 }
 
 fn strongest_words(strongest: &StrongestWords) -> Table {

@@ -139,6 +139,11 @@ impl Explainer {
         &self.model
     }
 
+    /// The layer whose attributions it shows.
+    pub(crate) fn attributed_layer(&self) -> &str {
+        &self.layer
+    }
+
     /// The words of one text, a `&str` or `(text, label)`, coloured by their attributions.
     pub fn visualize(&self, text: impl Into<Comment>) -> Result<TokenAttributions> {
         self.words_of(&self.model.tokenize(text)?)

@@ -100,6 +100,7 @@ mod passes;
 mod devices;
 
 /// Sums, means and differences in any number type.
+mod shown;
 mod sums;
 
 /// Graphs of any depth.

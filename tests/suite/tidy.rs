@@ -40,7 +40,13 @@ const LIBRARY: Package = Package {
                 "engine", "attr", "training",
             ],
         ),
-        ("render", &["error", "file", "visible", "script", "engine", "model", "tabular", "text"]),
+        (
+            "render",
+            &[
+                "error", "file", "visible", "script", "seed", "nn", "engine", "model", "attr", "robust", "tabular",
+                "text",
+            ],
+        ),
         (
             "prelude",
             &[
