@@ -1,6 +1,7 @@
 //! Tables of examples: features with names, a label for each row, splitting, training.
 
 mod dataset;
+mod from_csv;
 mod split;
 mod titanic;
 mod trainer;
