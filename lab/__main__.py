@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from lab import browser, checks, console, installation, template, walkthrough
+from lab import browser, checks, console, installation, jupyter, template, walkthrough
 from lab.lock import held
 from lab.place import LOCK
 from lab.problem import Problem
@@ -45,6 +45,10 @@ def arguments() -> argparse.Namespace:
     run.add_argument("notebooks", nargs="+", type=Path, metavar="NOTEBOOK")
     run.add_argument("--save", action="store_true", help="write the outputs into the notebooks")
     run.set_defaults(command=given, browser=False)
+    export = commands.add_parser("export", help="make web pages of notebooks and their saved outputs, of one file each")
+    export.add_argument("notebooks", nargs="+", type=Path, metavar="NOTEBOOK")
+    export.add_argument("--to", type=Path, metavar="FOLDER", help="where the pages go, instead of beside the notebooks")
+    export.set_defaults(command=exported, browser=False)
     return parser.parse_args()
 
 
@@ -55,13 +59,24 @@ def walkthroughs(asked: argparse.Namespace) -> bool:
 
 
 def given(asked: argparse.Namespace) -> bool:
-    for path in asked.notebooks:
-        if not path.is_file():
-            raise Problem(f"there is no notebook {path}")
+    require(asked.notebooks)
     ready()
     for path in asked.notebooks:
         walkthrough.execute(path, *(["--save"] if asked.save else []))
     return True
+
+
+def exported(asked: argparse.Namespace) -> bool:
+    require(asked.notebooks)
+    jupyter.install()
+    walkthrough.export(asked.notebooks, asked.to)
+    return True
+
+
+def require(paths: list[Path]) -> None:
+    for path in paths:
+        if not path.is_file():
+            raise Problem(f"there is no notebook {path}")
 
 
 def ready() -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -29,7 +28,10 @@ def main() -> int:
         passed = execute(notebook, asked.path)
         notebooks.tidy(notebook)
         if asked.to:
-            export(notebook, asked.path, asked.to)
+            # nbconvert takes half a second that a mere test need not spend.
+            from lab import export
+
+            export.with_files(notebook, asked.path, asked.to)
         if asked.save and passed:
             notebooks.write(notebook, asked.path)
             print(f"  outputs saved in {shown(asked.path)}")
@@ -83,22 +85,6 @@ def execute(notebook: NotebookNode, path: Path) -> bool:
 
 def kernel_log(path: Path) -> Path:
     return LOGS / f"kernel-{path.stem}.log"
-
-
-def export(notebook: NotebookNode, path: Path, folder: Path) -> None:
-    """A copy of a notebook with the files that it names, and a web page of it."""
-    from lab import links  # nbconvert takes half a second that a mere test need not spend
-    from lab.page import Page
-
-    folder.mkdir(parents=True, exist_ok=True)
-    resources = {"metadata": {"name": path.stem, "path": str(path.resolve().parent)}}
-    page, _ = Page().from_notebook_node(notebook, resources)
-    (folder / path.name).with_suffix(".html").write_text(page)
-    for name in map(Path, links.relative(notebook)):
-        if links.stays_below(name) and (path.parent / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path.parent / name, folder / name)
-    notebooks.write(notebook, folder / path.name)
 
 
 def _first_line(source: str) -> str:

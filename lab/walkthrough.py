@@ -43,6 +43,15 @@ def execute(path: Path, *options: str) -> None:
     console.say(f"  done in {time.monotonic() - start:.1f} s")
 
 
+def export(paths: list[Path], folder: Path | None) -> None:
+    """Make web pages of notebooks as they are saved."""
+    console.say("The pages:")
+    to = ["--to", folder.resolve()] if folder else []
+    command = [PYTHON, "-m", "lab.export", *to, *(path.resolve() for path in paths)]
+    if subprocess.run(command, cwd=ROOT, env=jupyter.environment()).returncode:
+        raise Problem("The export failed: see above.")
+
+
 def fingerprint_of(path: Path) -> str:
     """A notebook's cells, without their outputs, and all else that its outputs depend on."""
     cells = [
