@@ -73,6 +73,7 @@ pub mod engine;
 mod error;
 pub mod file;
 mod finite;
+mod interrupt;
 pub mod model;
 pub mod nn;
 pub mod prelude;
@@ -87,5 +88,6 @@ mod training;
 mod visible;
 
 pub use error::{Error, ErrorKind, Result};
+pub use progress::hide_progress;
 pub use seed::Seed;
 pub use {candle_core, candle_nn};

@@ -32,6 +32,8 @@ enum Command {
 /// Runs the command that the arguments name. Messages go to standard error. The exit
 /// status is 0 if all went well, 1 if not, and 2 if the arguments cannot be read.
 pub fn run() -> ExitCode {
+    // The command tells by itself how far it is.
+    candle_explain::hide_progress();
     let done = match Arguments::parse().command {
         Command::Archive(arguments) => archive::run(&arguments),
         Command::Batch(arguments) => batch::run(&arguments),

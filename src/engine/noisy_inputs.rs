@@ -11,9 +11,8 @@ use super::observer::Meter;
 use super::passes::blocks;
 use super::remarks::Warning;
 use super::{Attribute, Attributions, Expansion, Moments, Numbers, Observer, SamplingSettings, Stdevs, Target};
-use crate::error::{Error, Result, bail};
+use crate::error::{Result, bail};
 use crate::model::Inputs;
-use crate::progress::Progress;
 
 /// What a [`NoiseTunnel`](crate::attr::NoiseTunnel) gives of the attributions a of noisy inputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,23 +55,23 @@ impl NoisyInputs<'_> {
             bail!(Input, "n_samples is 1: a variance takes at least 2")
         }
         let noise = self.stdevs.resolve(inputs)?;
-        let meter = self.observer.clone().map(Meter::new);
+        let meter = Meter::new("input", self.observer.clone());
         let call = |method: &dyn Attribute, inputs: &Inputs, target: &Target| {
-            meter.as_ref().map_or(Ok(()), Meter::ask_to_go_on)?;
+            let Some(meter) = &meter else { return method.attribute_to(inputs, target) };
+            meter.ask_to_go_on()?;
+            meter.hands_over(inputs.batch_size()?);
             let result = method.attribute_to(inputs, target)?;
-            meter.iter().for_each(|meter| meter.count(result.batch_size()));
-            Ok::<_, Error>(result)
+            meter.count(result.batch_size())?;
+            Ok(result)
         };
+        if let (Some(meter), Some(samples)) = (&meter, self.sampling.planned()) {
+            meter.plans(inputs.batch_size()?.saturating_mul(1 + samples));
+        }
         let clean = call(self.method, inputs, target)?;
         let width = clean.values().iter().map(|value| value.elem_count() / clean.batch_size().max(1)).sum();
         let reseeds = self.method.reseeded(self.sampling.seed).is_some();
         let compares = self.method.compares_examples();
         let (mut short, mut all) = (0, 0);
-        let mut progress = Progress::new("noisy input", 0);
-        let planned = self.sampling.planned().map(|samples| samples * clean.batch_size());
-        if let (Some(meter), Some(planned)) = (&meter, planned) {
-            meter.plans(planned);
-        }
         let of_group = |group: Range<usize>| {
             let first = group.start;
             let moments = vec![Moments::of(statistic, width); group.len()];
@@ -120,7 +119,6 @@ impl NoisyInputs<'_> {
                         short += usize::from(result.shortfall(row).is_some());
                         all += 1;
                     }
-                    progress.step_of(all, planned);
                 }
                 Ok(())
             })?;

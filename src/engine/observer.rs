@@ -2,18 +2,16 @@
 
 use std::fmt::{Debug, Formatter};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use candle_core::{Tensor, Var};
 
 use crate::error::{Result, bail};
+use crate::interrupt;
 use crate::model::{Inputs, Layers, Model};
 use crate::progress;
-
-/// In a notebook, a call that takes longer than this shows how far it is.
-const UNTIL_SHOWN: Duration = Duration::from_secs(1);
 
 /// How far a call is.
 #[derive(Clone, Copy, Debug)]
@@ -83,28 +81,10 @@ impl Debug for dyn Observer {
     }
 }
 
-/// The observer of a notebook's cell: a line below it, now and then.
-struct CellLine(Mutex<progress::Progress>);
-
-impl Observer for CellLine {
-    fn before_pass(&self, progress: &Progress) -> ControlFlow<()> {
-        if progress.elapsed >= UNTIL_SHOWN {
-            let mut line = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            line.step_of(progress.rows, progress.rows_planned);
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-/// The observer of a call that was given none: in a notebook a line, unless the work that it is a part of has one.
-pub(super) fn of_notebook() -> Option<Arc<dyn Observer>> {
-    let shown = progress::Progress::in_notebook() && !progress::Progress::is_shown();
-    shown.then(|| Arc::new(CellLine(Mutex::new(progress::Progress::new("row", 0)))) as Arc<dyn Observer>)
-}
-
-/// What an observer is told of one call.
+/// Counts what one call has done: for its observer, or for the bar of a call that has none.
 pub(crate) struct Meter {
-    observer: Arc<dyn Observer>,
+    observer: Option<Arc<dyn Observer>>,
+    bar: Option<progress::Progress>,
     started: Instant,
     rows: AtomicUsize,
     passes: AtomicUsize,
@@ -114,15 +94,21 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn new(observer: Arc<dyn Observer>) -> Self {
-        Self {
+    /// Nothing if nobody looks: neither an observer, nor the reader of a bar, nor a kernel that may end the call.
+    pub(super) fn new(what: &'static str, observer: Option<Arc<dyn Observer>>) -> Option<Self> {
+        let shows = observer.is_none() && progress::is_shown();
+        if observer.is_none() && !shows && !interrupt::may_come() {
+            return None;
+        }
+        Some(Self {
             observer,
+            bar: shows.then(|| progress::Progress::of(what, None)),
             started: Instant::now(),
             rows: AtomicUsize::new(0),
             passes: AtomicUsize::new(0),
             planned: AtomicUsize::new(0),
             cancelled: AtomicBool::new(false),
-        }
+        })
     }
 
     /// So many rows are still to be evaluated.
@@ -130,17 +116,18 @@ impl Meter {
         self.planned.store(self.rows.load(Ordering::Relaxed) + rows, Ordering::Relaxed);
     }
 
-    /// Asks the observer before a pass.
+    /// Asks before a pass whether the call goes on.
     pub(super) fn ask_to_go_on(&self) -> Result<()> {
-        let planned = self.planned.load(Ordering::Relaxed);
+        interrupt::check()?;
+        let Some(observer) = &self.observer else { return Ok(()) };
         let progress = Progress {
             rows: self.rows.load(Ordering::Relaxed),
-            rows_planned: (planned > 0).then_some(planned),
+            rows_planned: self.planned(),
             passes: self.passes.load(Ordering::Relaxed),
             elapsed: self.started.elapsed(),
         };
         // Once it is cancelled no pass runs, whoever asks for one.
-        if self.cancelled.load(Ordering::Relaxed) || self.observer.before_pass(&progress).is_break() {
+        if self.cancelled.load(Ordering::Relaxed) || observer.before_pass(&progress).is_break() {
             self.cancelled.store(true, Ordering::Relaxed);
             let of = progress.rows_planned.map(|planned| format!(" of about {planned}")).unwrap_or_default();
             bail!(Cancelled, "the observer cancelled the call after {}{of} rows", progress.rows)
@@ -148,22 +135,41 @@ impl Meter {
         Ok(())
     }
 
+    fn planned(&self) -> Option<usize> {
+        Some(self.planned.load(Ordering::Relaxed)).filter(|planned| *planned > 0)
+    }
+
     /// Counts a pass over so many rows.
-    pub(super) fn count(&self, rows: usize) {
-        self.rows.fetch_add(rows, Ordering::Relaxed);
+    pub(super) fn count(&self, rows: usize) -> Result<()> {
+        let rows = self.rows.fetch_add(rows, Ordering::Relaxed) + rows;
         self.passes.fetch_add(1, Ordering::Relaxed);
+        self.bar.as_ref().map_or(Ok(()), |bar| bar.step_of(rows, self.planned()))
+    }
+
+    /// The next so many rows are evaluated by calls that show how far they are.
+    pub(super) fn hands_over(&self, rows: usize) {
+        self.bar.iter().for_each(|bar| bar.under_way(rows));
     }
 }
 
-/// The model during one call, as its observer watches it.
+impl Drop for Meter {
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar.as_ref().filter(|_| interrupt::check().is_ok()) {
+            bar.complete();
+        }
+    }
+}
+
+/// The model during one call, as it is watched.
 pub(crate) struct Watched {
     model: Arc<dyn Model>,
     meter: Meter,
 }
 
 impl Watched {
-    pub(super) fn new(model: Arc<dyn Model>, observer: Arc<dyn Observer>) -> Self {
-        Self { model, meter: Meter::new(observer) }
+    /// Nothing if nobody watches.
+    pub(super) fn new(model: &Arc<dyn Model>, observer: Option<Arc<dyn Observer>>) -> Option<Self> {
+        Some(Self { meter: Meter::new("row", observer)?, model: model.clone() })
     }
 
     /// So many rows are still to be evaluated.
@@ -176,7 +182,7 @@ impl Model for Watched {
     fn forward(&self, input: &Inputs, layers: &mut Layers) -> Result<Tensor> {
         self.meter.ask_to_go_on()?;
         let output = self.model.forward(input, layers);
-        self.meter.count(input.first().dims().first().copied().unwrap_or(1));
+        self.meter.count(input.first().dims().first().copied().unwrap_or(1))?;
         output
     }
 

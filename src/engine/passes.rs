@@ -11,6 +11,7 @@ use super::budget::{Budget, Footprint};
 use crate::cores;
 use crate::deep_stack;
 use crate::error::{Result, error};
+use crate::progress::Progress;
 
 /// How many rows a pass takes, and how many passes may run at once.
 #[derive(Clone, Copy)]
@@ -63,6 +64,14 @@ impl Passes {
         mut fold: impl FnMut(T) -> Result<()> + Send,
     ) -> Result<()> {
         let workers = self.workers.min(count);
+        let part = Progress::part();
+        part.under_way(1);
+        let mut folded = 0;
+        let mut fold = |result| {
+            folded += 1;
+            fold(result)?;
+            part.step_of(folded, Some(count))
+        };
         if workers <= 1 {
             return (0..count).try_for_each(|index| fold(job(index)?));
         }

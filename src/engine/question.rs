@@ -37,7 +37,7 @@ pub(crate) struct Question<'a> {
     pub(super) subject: &'a Subject,
     pub(super) quantity: Quantity,
     pub(super) budget: Budget,
-    /// The model as this call's observer watches it.
+    /// The model as this call is watched.
     watched: Option<Arc<Watched>>,
     inputs: Inputs,
     answers: Mutex<Answers>,

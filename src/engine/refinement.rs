@@ -13,6 +13,7 @@ use super::patterson::{CLOSE, FIRST, Rules, points};
 use super::totals::{Ending, Finished, Refined, Totals};
 use super::{Expansion, Path};
 use crate::error::{Result, bail};
+use crate::progress::Progress;
 
 /// What is integrated along a line.
 #[derive(Clone, Copy, PartialEq)]
@@ -65,6 +66,8 @@ struct Line {
     ending: Option<Ending>,
     stalls: usize,
     last_error: f64,
+    /// The share of its work that is over, as far as its error tells.
+    share: f64,
 }
 
 /// The integral along the lines of a walk, to the tolerance of its settings, with an error estimate for
@@ -79,8 +82,11 @@ where
     let rules = Rules::new()?;
     let of_a_node = if integrand == Integrand::GradientTimesSlope { 2 * walk.width } else { walk.width };
     let group = walk.settings.budget.lines_at_once(2 * of_a_node);
+    let progress = Progress::part();
     for first in (0..walk.lines.count()).step_by(group) {
         let lines = first..walk.lines.count().min(first + group);
+        progress.step_of(first, Some(walk.lines.count()))?;
+        progress.under_way(lines.len());
         let path = (walk.prepare)(&lines, passes.rows)?;
         let estimator = Estimator { rules: &rules, walk, path: &path, first, integrand, of_a_node, passes };
         totals.add(estimator.refine(lines, tolerance)?)?;
@@ -136,6 +142,10 @@ impl Line {
         } else {
             None
         };
+        // Every further digit is taken to cost as much as the one before.
+        let by_error = (size.max(1.) / error).ln() / (size.max(1.) / allowed).ln();
+        let by_steps = self.steps as f64 / max_steps as f64;
+        self.share = if self.ending.is_some() { 1. } else { by_error.max(by_steps).clamp(self.share, 1.) };
         if self.ending.is_some() {
             return Vec::new();
         }
@@ -240,7 +250,10 @@ where
         let mut tasks = self.first_tasks(&lines);
         let mut like: Vec<Tensor> = Vec::new();
         let most = settings.budget.parts_of_a_line(self.walk.width, lines.len());
+        let progress = Progress::part();
         while !tasks.is_empty() {
+            let share = states.iter().map(|line| line.share).sum::<f64>() / states.len() as f64;
+            progress.reach(share, (1. - share) / 2.)?;
             self.measure(tasks, &mut states, &mut like)?;
             tasks = Vec::new();
             for (index, state) in states.iter_mut().enumerate() {

@@ -7,6 +7,7 @@ use candle_core::Tensor;
 use super::path_settings::check_tolerance;
 use super::{Budget, Moments};
 use crate::error::{Result, bail};
+use crate::progress::Progress;
 use crate::seed::Seed;
 
 /// With a tolerance, fewer samples than this do not tell how far they spread.
@@ -118,20 +119,29 @@ impl SamplingSettings {
         let mut open: Vec<usize> = (0..examples).collect();
         let mut done = 0;
         let mut next = self.first_count();
+        // As far as can be told before the first look.
+        let mut needed = if self.tolerance.is_some() { 2. * next as f64 } else { next as f64 };
+        let progress = Progress::part();
         loop {
+            progress.reach(done as f64 / needed, (next - done) as f64 / needed)?;
             draw(&open, done..next, &mut moments)?;
             done = next;
             let Some(tolerance) = self.tolerance else { break };
+            let mut furthest = 1f64;
             open.retain(|example| {
                 let of_example = &moments[*example];
                 let allowed = tolerance * scale(*example, &of_example.estimates());
-                settled[*example] = of_example.standard_errors().iter().all(|error| *error <= allowed);
+                let errors = of_example.standard_errors();
+                settled[*example] = errors.iter().all(|error| *error <= allowed);
+                furthest = errors.iter().fold(furthest, |furthest, error| furthest.max(error / allowed));
                 !settled[*example]
             });
             if open.is_empty() || done == self.max_samples {
                 break;
             }
             next = self.count_after(done);
+            // Errors fall with the root of the number of samples.
+            needed = (done as f64 * furthest * furthest).clamp(next as f64, self.max_samples as f64);
         }
         let sampled = moments.into_iter().zip(settled);
         Ok(sampled.map(|(moments, settled)| Sampled { moments, settled }).collect())

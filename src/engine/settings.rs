@@ -43,8 +43,8 @@ macro_rules! settings {
             $($crate::engine::setting! { setter $setting $(: $kind)? $(= $doc)? })*
 
             /// Who is told how far a call is, before each pass of the model, and may end it there; see
-            /// [`Observer`](crate::engine::Observer). Without one, a call in a notebook that takes longer than a second
-            /// shows how far it is.
+            /// [`Observer`](crate::engine::Observer). Without one, a call that takes a while shows how
+            /// far it is, below a notebook's cell or in a terminal.
             pub fn observer(&self, observer: impl $crate::engine::Observer + 'static) -> Self {
                 self.observed(std::sync::Arc::new(observer))
             }

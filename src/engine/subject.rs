@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::gradient_check::Look;
-use super::observer::{Watched, of_notebook};
+use super::observer::Watched;
 use super::{Check, Observer};
 use crate::deep_stack::{any_stack_holds, on_deep_stack};
 use crate::error::{Error, ErrorKind, Result};
@@ -53,10 +53,9 @@ impl Subject {
         &*self.model
     }
 
-    /// The model as the observer of one call watches it, if there is one.
+    /// The model as one call is watched, if anybody does.
     pub(super) fn watched(&self) -> Option<Arc<Watched>> {
-        let observer = self.observer.clone().or_else(of_notebook)?;
-        Some(Arc::new(Watched::new(self.model.clone(), observer)))
+        Watched::new(&self.model, self.observer.clone()).map(Arc::new)
     }
 
     /// The model for one call without a question, which evaluates so many rows.

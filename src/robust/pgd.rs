@@ -6,6 +6,7 @@ use super::attack::{Attack, attack_settings, per_row, require_positive};
 use crate::engine::{Target, host_rows};
 use crate::error::{Result, bail};
 use crate::model::{Inputs, IntoModel};
+use crate::progress::Progress;
 use crate::seed::Seed;
 
 /// How the distance between an input and its perturbation is measured, for each example and each input.
@@ -89,15 +90,18 @@ impl PGD {
         if step_num == 0 {
             bail!(Input, "step_num is 0: expected at least 1 step")
         }
+        let progress = Progress::new("step", step_num);
+        progress.under_way(1);
         self.attack.asked.ask(|| {
             let aim = self.attack.aim(&inputs, &target)?;
             let mut points = self.starts(inputs.tensors(), radius)?;
-            for _ in 0..step_num {
+            for step in 1..=step_num {
                 let moved = self.attack.step(&aim, &points, step_size)?;
                 let projected = inputs.tensors().iter().zip(&moved).map(|(center, moved)| {
                     self.attack.bounded(&(center + self.shortened(&(moved - center)?, radius)?)?)
                 });
                 points = projected.collect::<Result<_>>()?;
+                progress.step_of(step, Some(step_num))?;
             }
             Ok(inputs.replaced(points, inputs.args().to_vec()))
         })

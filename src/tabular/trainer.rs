@@ -64,7 +64,7 @@ impl Trainer {
         Self { check, ..self.clone() }
     }
 
-    /// Trains the model's own parameters in place. In a notebook the progress is printed.
+    /// Trains the model's own parameters in place. A notebook shows the progress.
     ///
     /// An error if the model lists no parameters, a setting is out of range, a parameter gets no
     /// gradient or a wrong one, or the loss is no longer a number. The weights are then unchanged.
@@ -122,7 +122,7 @@ impl Trainer {
                 self.learning_rate
             )
         }
-        let mut progress = Progress::new("epoch", self.epochs);
+        let progress = Progress::new("epoch", self.epochs);
         let table = Examples::new(data)?;
         check_reached(parameters, &|| table.loss(model))?;
         let mut remarks = Vec::new();
@@ -131,7 +131,11 @@ impl Trainer {
             let some = table.some(effort.rows)?;
             // A model that takes only the whole table is checked with all rows.
             let checked = if some.output(model).is_ok() { &some } else { &table };
-            match check_differences(parameters, effort, &|| checked.precise_loss(model)) {
+            let loss = || {
+                progress.step(0, || "checking the gradient".to_string())?;
+                checked.precise_loss(model)
+            };
+            match check_differences(parameters, effort, &loss) {
                 Err(error) if self.check == Check::Warn && error.kind() == ErrorKind::Gradient => {
                     remarks.push(error.to_string());
                 }
@@ -152,7 +156,7 @@ impl Trainer {
             }
             losses.push(value);
             adam.step(&Gradients::of_store(loss.backward()?, &vars), 1.)?;
-            progress.step(epoch + 1, || format!("loss {value:.4}"));
+            progress.step(epoch + 1, || format!("loss {value:.4}"))?;
         }
         Ok(History {
             losses,

@@ -159,23 +159,25 @@ impl Explainer {
         if comments.is_empty() {
             bail!(Input, "there are no comments: give at least one")
         }
+        let progress = Progress::new("comment", comments.rows().len());
         let (mut rows, mut texts) = (BTreeMap::new(), Vec::new());
         for (index, comment) in comments.rows().iter().enumerate() {
+            progress.step(0, || "reading".to_string())?;
             match self.model.read(comment) {
                 Ok(text) => texts.push((index, text)),
                 Err(error) => drop(rows.insert(index, Err(error))),
             }
         }
         texts.sort_by_key(|(_, text)| text.tokens.len());
-        let mut progress = Progress::new("comment", texts.len());
-        let (mut done, mut failures) = (0, Vec::new());
+        let (mut done, mut failures) = (rows.len(), Vec::new());
         for block in of_similar_length(&texts, |(_, text)| text.tokens.len()) {
             let alone: Vec<TokenizedText> = block.iter().map(|(_, text)| text.clone()).collect();
+            progress.under_way(block.len());
             let explained = self.each(&alone);
             failures.extend(explained.iter().filter_map(|row| row.as_ref().err().cloned()));
             rows.extend(block.iter().map(|(index, _)| *index).zip(explained));
             done += block.len();
-            progress.step(done, || format!("{} words", alone.iter().map(|text| text.words.len()).sum::<usize>()));
+            progress.step(done, || format!("{} words", alone.iter().map(|text| text.words.len()).sum::<usize>()))?;
         }
         match failures.first() {
             Some(first) if failures.len() == texts.len() && same(&failures) => Err(first.clone()),

@@ -90,6 +90,9 @@ mod lrp_errors;
 /// Progress, and calls that are cancelled.
 mod observer;
 
+/// Bars of long work, and cells that are asked to stop.
+mod progress;
+
 /// Dense products in bf16.
 mod precision;
 

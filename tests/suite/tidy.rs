@@ -18,7 +18,8 @@ const LIBRARY: Package = Package {
     may_import: &[
         ("error", &[]),
         ("seed", &[]),
-        ("progress", &[]),
+        ("interrupt", &["error"]),
+        ("progress", &["error", "interrupt"]),
         ("visible", &[]),
         ("script", &[]),
         ("finite", &["error"]),
@@ -27,10 +28,13 @@ const LIBRARY: Package = Package {
         ("device", &["error"]),
         ("cores", &[]),
         ("nn", &["error", "seed", "cores", "device"]),
-        ("model", &["error", "seed", "file", "finite", "deep_stack", "device", "nn"]),
-        ("engine", &["error", "seed", "progress", "finite", "deep_stack", "device", "cores", "nn", "model"]),
+        ("model", &["error", "seed", "progress", "file", "finite", "deep_stack", "device", "nn"]),
+        (
+            "engine",
+            &["error", "seed", "interrupt", "progress", "finite", "deep_stack", "device", "cores", "nn", "model"],
+        ),
         ("attr", &["error", "seed", "model", "engine"]),
-        ("robust", &["error", "seed", "finite", "model", "engine"]),
+        ("robust", &["error", "seed", "progress", "finite", "model", "engine"]),
         ("training", &["error", "seed", "finite", "device", "nn", "model"]),
         ("tabular", &["error", "seed", "file", "finite", "progress", "deep_stack", "model", "engine", "training"]),
         (

@@ -182,6 +182,7 @@ impl BoundServer {
     /// Serves until `shutdown` is ready, then answers the open requests and ends. An error if that takes
     /// longer than the settings allow.
     pub fn run(self, shutdown: impl Future<Output = ()>) -> Result<()> {
+        candle_explain::hide_progress();
         let lanes = Arc::new(Lanes::start()?);
         // One thread accepts connections, whatever `shutdown` does in this one.
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -1,6 +1,6 @@
 //! The weights of a checkpoint folder, under the names of today's checkpoints.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,7 @@ use super::weight_name::{Rank, Spelling};
 use crate::error::{Result, bail, error};
 use crate::finite;
 use crate::nn::{LayerNorm, Linear};
+use crate::progress::Progress;
 
 /// The weights of a folder, by name without the model's prefix.
 pub(super) struct Checkpoint {
@@ -24,6 +25,10 @@ pub(super) struct Checkpoint {
     dtype: DType,
     /// In a rehearsal, what was asked for.
     asked: Option<RefCell<Vec<String>>>,
+    /// For a folder: one half is reading the files, the other the weights that are asked for.
+    progress: Option<Progress>,
+    expected: usize,
+    given: Cell<usize>,
 }
 
 /// A tensor that a file holds under one of a weight's names.
@@ -36,6 +41,8 @@ struct Candidate {
 impl Checkpoint {
     /// Reads the weights of a folder.
     pub(super) fn open(folder: &Path, spelling: Spelling) -> Result<Self> {
+        let progress = Progress::of("weight", None);
+        progress.reach(0., 0.5)?;
         let mut weights: BTreeMap<String, Vec<Candidate>> = BTreeMap::new();
         for (name, tensor) in weight_files::tensors(folder)? {
             let (today, rank) = spelling.todays_name(&name);
@@ -46,11 +53,21 @@ impl Checkpoint {
             let usual = candidates[0].rank;
             candidates.retain(|candidate| candidate.rank == usual);
         }
-        Ok(Self { folder: folder.to_path_buf(), weights, ..Self::empty(spelling) })
+        let progress = Some(progress);
+        Ok(Self { folder: folder.to_path_buf(), weights, progress, ..Self::empty(spelling) })
     }
 
     fn empty(spelling: Spelling) -> Self {
-        Self { folder: PathBuf::new(), spelling, weights: BTreeMap::new(), dtype: DType::F32, asked: None }
+        Self {
+            folder: PathBuf::new(),
+            spelling,
+            weights: BTreeMap::new(),
+            dtype: DType::F32,
+            asked: None,
+            progress: None,
+            expected: 0,
+            given: Cell::new(0),
+        }
     }
 
     /// The names of the weights that `load` asks for: it runs once on weights that are all 0 and of any size.
@@ -88,6 +105,7 @@ impl Checkpoint {
     pub(super) fn require(mut self, expected: &[String]) -> Result<Self> {
         let missing: Vec<&str> = expected.iter().filter(|name| !self.has(name)).map(String::as_str).collect();
         if missing.is_empty() {
+            self.expected = expected.len();
             let of_expected = expected.iter().filter_map(|name| self.weights.get(name)).flatten();
             let double = of_expected.filter_map(|candidate| candidate.tensor.as_ref().ok());
             if double.map(Tensor::dtype).any(|dtype| dtype == DType::F64) {
@@ -190,7 +208,14 @@ impl Checkpoint {
             ),
         };
         finite::check(&tensor).map_err(|e| e.at(format!("{}: \"{name}\"", self.folder.display())))?;
+        self.note_given()?;
         Ok(tensor)
+    }
+
+    fn note_given(&self) -> Result<()> {
+        self.given.set(self.given.get() + 1);
+        let share = self.given.get() as f64 / self.expected.max(1) as f64;
+        self.progress.as_ref().map_or(Ok(()), |progress| progress.reach(0.5 + share / 2., 0.))
     }
 
     fn read<'a>(&self, candidate: &'a Candidate) -> Result<&'a Tensor> {

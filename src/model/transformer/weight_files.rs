@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::error::{Error, Result, bail, error};
 use crate::file::{read, read_text, refuse_pointer};
 use crate::model::pickle;
+use crate::progress::Progress;
 
 pub(super) use crate::model::pickle::Loaded as Read;
 
@@ -46,11 +47,14 @@ fn safetensors(path: &Path) -> Result<Vec<(String, Read)>> {
             Error::from(e)
         )
     })?;
-    let read = |name: String| {
+    let names: Vec<String> = file.tensors().into_iter().map(|(name, _)| name).collect();
+    let (progress, count) = (Progress::part(), names.len());
+    let read = |(index, name): (usize, String)| {
         let tensor = file.load(&name, &Device::Cpu).map_err(|e| Error::from(e).to_string());
-        (name, tensor)
+        progress.step_of(index + 1, Some(count))?;
+        Ok((name, tensor))
     };
-    Ok(file.tensors().into_iter().map(|(name, _)| read(name)).collect())
+    names.into_iter().enumerate().map(read).collect()
 }
 
 /// The weights from a file of `torch.save`: its whole content, or the value under a usual key.
@@ -81,7 +85,10 @@ fn shards(
     read: impl Fn(&Path) -> Result<Vec<(String, Read)>>,
 ) -> Result<Vec<(String, Read)>> {
     let mut tensors = Vec::new();
-    for file in shards_of(index)? {
+    let (progress, files) = (Progress::part(), shards_of(index)?);
+    progress.under_way(1);
+    for (done, file) in files.iter().enumerate() {
+        progress.step_of(done, Some(files.len()))?;
         tensors.extend(read(&folder.join(file))?);
     }
     Ok(tensors)

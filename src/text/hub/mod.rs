@@ -5,13 +5,13 @@ mod environment;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
+use hf_hub::api::sync::{ApiBuilder, ApiError};
 use hf_hub::{Cache, Repo, RepoType};
 
 use self::environment::Environment;
 use crate::error::{Error, Result, bail, error};
 use crate::model::shards_of;
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 
 /// How often a broken connection is retried.
 const RETRIES: usize = 3;
@@ -76,13 +76,13 @@ pub(super) fn fetch(model: &str) -> Result<PathBuf> {
 
 fn download(model: &str, environment: &Environment) -> Result<PathBuf> {
     let failed = |what: &str, e: ApiError| explain(model, what, &e);
-    let in_notebook = Progress::in_notebook();
+    let shown = progress::is_shown();
     let cache = Cache::new(environment.cache.clone());
     let api = ApiBuilder::from_cache(cache.clone())
         .with_endpoint(environment.endpoint.clone())
         .with_token(environment.token.clone())
         .with_retries(RETRIES)
-        .with_progress(!in_notebook)
+        .with_progress(false)
         .build()
         .map_err(|e| failed("the connection", e))?;
     let about = api.model(model.to_string()).info().map_err(|e| failed("its list of files", e))?;
@@ -93,7 +93,8 @@ fn download(model: &str, environment: &Environment) -> Result<PathBuf> {
     let cached = cache.repo(commit);
     let get = |file: &str| match cached.get(file) {
         Some(path) => Ok(path),
-        None => fetch_file(&repo, file, in_notebook).map_err(|e| failed(file, e)),
+        None if shown => repo.download_with_progress(file, Megabytes::default()).map_err(|e| failed(file, e)),
+        None => repo.download(file).map_err(|e| failed(file, e)),
     };
     let config = get("config.json")?;
     let mut parts = Vec::new();
@@ -112,10 +113,6 @@ fn download(model: &str, environment: &Environment) -> Result<PathBuf> {
         Some(folder) => Ok(folder.to_path_buf()),
         None => bail!(File, "{} is in no folder", config.display()),
     }
-}
-
-fn fetch_file(repo: &ApiRepo, file: &str, in_notebook: bool) -> std::result::Result<PathBuf, ApiError> {
-    if in_notebook { repo.download_with_progress(file, Lines::default()) } else { repo.download(file) }
 }
 
 /// Which of the model's files are needed.
@@ -170,16 +167,16 @@ fn explain(model: &str, what: &str, why: &ApiError) -> Error {
     error!(File, "cannot fetch {what} of {model} from the Hugging Face hub: {text}; {advice}")
 }
 
-/// Progress in whole lines, for notebooks.
+/// How much of a file has arrived.
 #[derive(Default)]
-struct Lines {
+struct Megabytes {
     progress: Option<Progress>,
     name: String,
     total: usize,
     done: usize,
 }
 
-impl hf_hub::api::Progress for Lines {
+impl hf_hub::api::Progress for Megabytes {
     fn init(&mut self, size: usize, file: &str) {
         self.done = 0;
         self.total = size;
@@ -190,8 +187,9 @@ impl hf_hub::api::Progress for Lines {
     fn update(&mut self, bytes: usize) {
         self.done += bytes;
         let (done, name) = (self.done.min(self.total) / MEGABYTE, &self.name);
-        if let Some(progress) = &mut self.progress {
-            progress.step(done, || name.clone());
+        if let Some(progress) = &self.progress {
+            // The download cannot be stopped from here; what has arrived is kept if the cell's process is ended.
+            let _ = progress.step(done, || name.clone());
         }
     }
 

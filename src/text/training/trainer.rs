@@ -144,9 +144,12 @@ impl SentimentTrainer {
                 self.labels[class]
             )
         }
+        let steps = self.epochs * comments.rows().len().div_ceil(self.batch_size);
+        let progress = Progress::new("step", steps);
+        progress.under_way(1);
         let texts: Vec<&str> = comments.rows().iter().map(|comment| comment.text.as_str()).collect();
         let tokenizer = vocabulary::learn(&texts, self.vocabulary, LEAST_COUNT)?;
-        let ids = ids(&tokenizer, comments)?;
+        let ids = ids(&tokenizer, comments, &progress)?;
         let classifier = SequenceClassifier::untrained(&self.shape(tokenizer.get_vocab_size(true)), self.seed)?;
         let classifier = classifier.output(ClassifierOutput::Logits);
         let weights = classifier.parameters();
@@ -160,14 +163,15 @@ impl SentimentTrainer {
         let effort = Effort::new(&parameters, lengths.len(), self.epochs, TEXTS_CHECKED);
         let first = &batches::shuffled(&lengths, effort.rows, self.seed)[0];
         let input = batches::inputs(&first.iter().map(|&text| &ids[text]).collect::<Vec<_>>(), 0., self.seed)?;
-        let loss = || loss_of(first, &input, &mut Layers::for_training(), DType::F64);
+        let loss = || {
+            progress.step(0, || "checking the gradient".to_string())?;
+            loss_of(first, &input, &mut Layers::for_training(), DType::F64)
+        };
         check_reached(&parameters, &loss)?;
         check_differences(&parameters, effort, &loss)?;
 
-        let steps = self.epochs * lengths.len().div_ceil(self.batch_size);
         let mut average = Average::new(&weights, AVERAGE_OVER)?;
         let mut adam = Adam::new(&weights, self.learning_rate, WEIGHT_DECAY)?;
-        let mut progress = Progress::new("step", steps);
         let mut losses = Vec::with_capacity(self.epochs);
         let mut step = 0;
         for epoch in 0..self.epochs {
@@ -203,7 +207,7 @@ impl SentimentTrainer {
                 average.add()?;
                 sum += value;
                 watch(step, steps, value);
-                progress.step(step, || format!("epoch {} of {}, loss {value:.3}", epoch + 1, self.epochs));
+                progress.step(step, || format!("epoch {} of {}, loss {value:.3}", epoch + 1, self.epochs))?;
             }
             losses.push(sum / order.len() as f64);
         }
@@ -287,15 +291,18 @@ impl TrainedSentiment {
     /// The share of comments whose label is predicted.
     pub fn accuracy(&self, comments: &Comments) -> Result<f64> {
         let labels = labels(comments, self.classifier.labels().len())?;
-        let ids = ids(&self.tokenizer, comments)?;
+        let progress = Progress::new("comment", comments.rows().len());
+        let ids = ids(&self.tokenizer, comments, &progress)?;
         let mut order: Vec<usize> = (0..ids.len()).collect();
         order.sort_by_key(|&text| ids[text].len());
-        let mut right = 0;
+        let (mut right, mut done) = (0, 0);
         for batch in order.chunks(TESTED_AT_ONCE) {
             let texts: Vec<&Vec<u32>> = batch.iter().map(|&text| &ids[text]).collect();
             let output = self.classifier.predict(batches::inputs(&texts, 0., Seed(0))?)?;
             let predicted = output.argmax(D::Minus1)?.to_vec1::<u32>()?;
             right += predicted.iter().zip(batch).filter(|(class, text)| **class == labels[**text]).count();
+            done += batch.len();
+            progress.step(done, String::new)?;
         }
         Ok(right as f64 / ids.len() as f64)
     }
@@ -351,8 +358,9 @@ fn labels(comments: &Comments, classes: usize) -> Result<Vec<u32>> {
 }
 
 /// The ids of every comment, cut to what the model takes.
-fn ids(tokenizer: &tokenizers::Tokenizer, comments: &Comments) -> Result<Vec<Vec<u32>>> {
+fn ids(tokenizer: &tokenizers::Tokenizer, comments: &Comments, progress: &Progress) -> Result<Vec<Vec<u32>>> {
     let ids = |(index, comment): (usize, &Comment)| {
+        progress.step(0, || "reading".to_string())?;
         let encoding = tokenizer.encode_fast(comment.text.as_str(), true);
         let mut ids = encoding.map_err(|e| error!(Input, "comment {index}: {e}"))?.get_ids().to_vec();
         if ids.len() > TOKENS {
