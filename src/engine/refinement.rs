@@ -66,8 +66,6 @@ struct Line {
     ending: Option<Ending>,
     stalls: usize,
     last_error: f64,
-    /// The share of its work that is over, as far as its error tells.
-    share: f64,
 }
 
 /// The integral along the lines of a walk, to the tolerance of its settings, with an error estimate for
@@ -142,10 +140,6 @@ impl Line {
         } else {
             None
         };
-        // Every further digit is taken to cost as much as the one before.
-        let by_error = (size.max(1.) / error).ln() / (size.max(1.) / allowed).ln();
-        let by_steps = self.steps as f64 / max_steps as f64;
-        self.share = if self.ending.is_some() { 1. } else { by_error.max(by_steps).clamp(self.share, 1.) };
         if self.ending.is_some() {
             return Vec::new();
         }
@@ -250,10 +244,12 @@ where
         let mut tasks = self.first_tasks(&lines);
         let mut like: Vec<Tensor> = Vec::new();
         let most = settings.budget.parts_of_a_line(self.walk.width, lines.len());
-        let progress = Progress::part();
+        let (progress, mut ahead) = (Progress::part(), 1.);
         while !tasks.is_empty() {
-            let share = states.iter().map(|line| line.share).sum::<f64>() / states.len() as f64;
-            progress.reach(share, (1. - share) / 2.)?;
+            // How many rounds an open line takes is not known: each is taken for half of what is left.
+            let open = states.iter().filter(|line| line.ending.is_none()).count() as f64 / states.len() as f64;
+            progress.reach(1. - open * ahead, open * ahead / 2.)?;
+            ahead /= 2.;
             self.measure(tasks, &mut states, &mut like)?;
             tasks = Vec::new();
             for (index, state) in states.iter_mut().enumerate() {

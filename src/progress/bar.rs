@@ -55,7 +55,10 @@ impl Bar {
     }
 
     fn times(&self) -> String {
-        let elapsed = spelled(self.elapsed);
+        let elapsed = match self.elapsed.as_secs_f64() {
+            seconds if seconds < 9.95 => format!("{seconds:.1} s"),
+            _ => spelled(self.elapsed),
+        };
         match (self.stage, self.left()) {
             (Stage::Done, _) => format!("done in {elapsed}"),
             (Stage::Stopped, _) => format!("stopped after {elapsed}"),
@@ -139,16 +142,16 @@ mod tests {
         assert_eq!(bar(30, Some(120), Some(0.25)).line(), "row 30/120 (25%), 9 s left");
         let epoch = Bar { what: "epoch", state: "loss 0.5".to_string(), ..bar(1, Some(2), Some(0.5)) };
         assert_eq!(epoch.line(), "epoch 1/2 (50%), loss 0.5, 3 s left");
-        assert_eq!(bar(30, None, None).line(), "row 30, 3 s so far");
-        assert_eq!(bar(30, Some(20), Some(0.9)).line(), "row 30 (90%), under 1 s left, 3 s so far");
+        assert_eq!(bar(30, None, None).line(), "row 30, 3.0 s so far");
+        assert_eq!(bar(30, Some(20), Some(0.9)).line(), "row 30 (90%), under 1 s left, 3.0 s so far");
     }
 
     #[test]
     fn a_text_has_the_bar_its_figure_and_the_times() {
         let text = bar(30, Some(120), Some(0.25)).text();
-        assert_eq!(text, "██████░░░░░░░░░░░░░░░░░░ 25 % · row 30/120 · 9 s left, 3 s so far");
+        assert_eq!(text, "██████░░░░░░░░░░░░░░░░░░ 25 % · row 30/120 · 9 s left, 3.0 s so far");
         let begun = Bar { state: "loss <1".to_string(), ..bar(0, None, None) };
-        assert_eq!(begun.text(), "░░░░░░░░░░░░░░░░░░░░░░░░ row · loss <1 · 3 s so far");
+        assert_eq!(begun.text(), "░░░░░░░░░░░░░░░░░░░░░░░░ row · loss <1 · 3.0 s so far");
     }
 
     #[test]
@@ -157,9 +160,9 @@ mod tests {
         assert_eq!(bar.percent(), Some(99));
         assert!(bar.text().contains("99 % · row 130 · under 1 s left"), "{}", bar.text());
         bar.stage = Stage::Stopped;
-        assert!(bar.text().ends_with("99 % · row 130 · stopped after 3 s"), "{}", bar.text());
+        assert!(bar.text().ends_with("99 % · row 130 · stopped after 3.0 s"), "{}", bar.text());
         bar.stage = Stage::Done;
-        assert!(bar.text().ends_with("█ 100 % · row 130 · done in 3 s"), "{}", bar.text());
+        assert!(bar.text().ends_with("█ 100 % · row 130 · done in 3.0 s"), "{}", bar.text());
     }
 
     #[test]

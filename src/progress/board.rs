@@ -99,7 +99,7 @@ impl Board {
             let level = &self.levels[0];
             let done = level.complete || level.share(None).is_some_and(|share| share >= 1.);
             let stage = if done && !std::thread::panicking() { Stage::Done } else { Stage::Stopped };
-            shown.outlet.show(shown.number, &Bar { stage, ..shown.bar(level) });
+            shown.outlet.show(shown.number, &Bar { stage, ..shown.bar(level, None) });
         }
         self.levels.remove(index);
     }
@@ -119,10 +119,10 @@ impl Board {
         let now = Instant::now();
         let Some(first) = levels.first().filter(|_| now >= shown.due) else { return };
         shown.due = now + shown.outlet.interval();
-        let share = levels.iter().rev().fold(None, |nested, level| level.share(nested));
+        let nested = levels[1..].iter().rev().fold(None, |nested, level| level.share(nested));
         // A plan may grow; what was done is done.
-        shown.share = share.into_iter().chain(shown.share).reduce(f64::max);
-        let bar = shown.bar(first);
+        shown.share = first.share(nested).into_iter().chain(shown.share).reduce(f64::max);
+        let bar = shown.bar(first, nested);
         if shown.outlet == Outlet::Lines && shown.last.as_ref().is_some_and(|last| last.is_as_far_as(&bar)) {
             return;
         }
@@ -132,10 +132,12 @@ impl Board {
 }
 
 impl Shown {
-    fn bar(&self, level: &Level) -> Bar {
+    /// The bar of the outermost work. Of the steps that are under way, as many are over as what is nested tells.
+    fn bar(&self, level: &Level, nested: Option<f64>) -> Bar {
+        let of_those = if level.share.is_none() { level.under_way * nested.unwrap_or(0.) } else { 0. };
         Bar {
             what: level.what,
-            done: level.done,
+            done: level.done + of_those as usize,
             total: level.total,
             state: level.state.clone(),
             share: self.share,

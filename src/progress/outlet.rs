@@ -59,7 +59,8 @@ impl Outlet {
             Self::Lines if bar.stage != Stage::Running || bar.done == 0 => Ok(()),
             Self::Lines => writeln!(std::io::stdout(), "{}", bar.line()),
             Self::Terminal if bar.stage != Stage::Running => write!(std::io::stderr(), "\r\x1b[K"),
-            Self::Terminal => write!(std::io::stderr(), "\r{}\x1b[K", bar.text()),
+            // Without wrapping, a narrow terminal cuts the line.
+            Self::Terminal => write!(std::io::stderr(), "\r\x1b[?7l{}\x1b[K\x1b[?7h", bar.text()),
         };
     }
 }

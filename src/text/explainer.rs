@@ -168,6 +168,7 @@ impl Explainer {
                 Err(error) => drop(rows.insert(index, Err(error))),
             }
         }
+        progress.step(rows.len(), String::new)?;
         texts.sort_by_key(|(_, text)| text.tokens.len());
         let (mut done, mut failures) = (rows.len(), Vec::new());
         for block in of_similar_length(&texts, |(_, text)| text.tokens.len()) {

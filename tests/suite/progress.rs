@@ -86,7 +86,11 @@ const KINDS: &[Work] = &[
         method.internal_batch_size(1).workers(2).attribute(&inputs(3), 1).map(drop)
     }),
     ("samples", || {
-        let method = GradientShap::new(Slow::new(5)).tolerance(0.01).internal_batch_size(2).workers(1);
+        let method = GradientShap::new(Slow::new(5))
+            .baseline(Baseline::distribution(&inputs(3)))
+            .tolerance(2e-4)
+            .internal_batch_size(2)
+            .workers(1);
         method.attribute(&inputs(1), 1).map(drop)
     }),
     ("coalitions", || {
@@ -120,7 +124,9 @@ const KINDS: &[Work] = &[
 fn spawn(test: &str, variables: &[(&str, &str)]) -> std::process::Child {
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.args(["--exact", &format!("progress::{test}"), "--nocapture"]);
-    [DISPLAYS, INTERRUPT, IN_NOTEBOOK].iter().for_each(|name| drop(child.env_remove(name)));
+    for name in [DISPLAYS, INTERRUPT, IN_NOTEBOOK] {
+        child.env_remove(name);
+    }
     child.envs(variables.iter().copied());
     child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -256,6 +262,8 @@ fn the_file_of_the_kernel_stops_what_is_under_way_and_nothing_after_it() {
     }
     for info in METHODS {
         std::fs::write(&file, "").unwrap();
+        // So long it may not be seen after a look that found nothing.
+        std::thread::sleep(Duration::from_millis(60));
         let error = attributed(info).unwrap_err();
         assert!(
             error.kind() == ErrorKind::Cancelled && error.to_string().contains("interrupted"),
