@@ -88,7 +88,7 @@ const KINDS: &[Work] = &[
     ("samples", || {
         let method = GradientShap::new(Slow::new(5))
             .baseline(Baseline::distribution(&inputs(3)))
-            .tolerance(2e-4)
+            .tolerance(9e-4)
             .internal_batch_size(2)
             .workers(1);
         method.attribute(&inputs(1), 1).map(drop)
@@ -105,7 +105,7 @@ const KINDS: &[Work] = &[
         let method = IntegratedGradients::new(Slow::new(5)).n_steps(20).internal_batch_size(1).workers(1);
         NoiseTunnel::new(method).n_samples(9).attribute(&inputs(1), 1).map(drop)
     }),
-    ("attack", || PGD::new(Slow::new(5)).perturb(&inputs(1), 0.3, 0.1, 100, 1).map(drop)),
+    ("attack", || PGD::new(Slow::new(5)).perturb(&inputs(1), 0.3, 0.1, 250, 1).map(drop)),
     ("training", || Trainer::adam(0.1).epochs(60).fit(&Slow::new(15), &table()).map(drop)),
     ("text", || {
         let explain = Explainer::from_pretrained("data/sentiment-vi")?.n_steps(6000).workers(1);
