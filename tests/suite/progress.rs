@@ -62,8 +62,11 @@ fn table() -> Dataset {
 
 fn comments(count: usize) -> Comments {
     let comment = |index: usize| {
-        let (text, label) =
-            if index % 2 == 0 { ("rất tốt, đẹp và nhanh", 1) } else { ("quá chậm, xấu và tệ", 0) };
+        let (text, label) = if index.is_multiple_of(2) {
+            ("rất tốt, đẹp và nhanh", 1)
+        } else {
+            ("quá chậm, xấu và tệ", 0)
+        };
         Comment::from((format!("{text} số {index}").as_str(), label))
     };
     (0..count).map(comment).collect()
@@ -75,15 +78,15 @@ type Work = (&'static str, fn() -> Result<()>);
 const KINDS: &[Work] = &[
     ("steps", || {
         let method = IntegratedGradients::new(Slow::new(10)).n_steps(100).internal_batch_size(1).workers(1);
-        method.attribute(&inputs(1), 1).map(drop)
+        method.attribute(inputs(1), 1).map(drop)
     }),
     ("tolerance", || {
         let method = IntegratedGradients::new(Slow::new(25)).tolerance(1e-9).internal_batch_size(1).workers(1);
-        method.attribute(&inputs(2), 1).map(drop)
+        method.attribute(inputs(2), 1).map(drop)
     }),
     ("layers", || {
         let method = LayerConductance::new(Slow::new(15), ["linear1", "tanh1"]).n_steps(40);
-        method.internal_batch_size(1).workers(2).attribute(&inputs(3), 1).map(drop)
+        method.internal_batch_size(1).workers(2).attribute(inputs(3), 1).map(drop)
     }),
     ("samples", || {
         let method = GradientShap::new(Slow::new(5))
@@ -91,21 +94,21 @@ const KINDS: &[Work] = &[
             .tolerance(9e-4)
             .internal_batch_size(2)
             .workers(1);
-        method.attribute(&inputs(1), 1).map(drop)
+        method.attribute(inputs(1), 1).map(drop)
     }),
     ("coalitions", || {
         let method = KernelShap::new(Slow::new(5)).n_samples(200).internal_batch_size(1).workers(1);
-        method.attribute(&inputs(1), 1).map(drop)
+        method.attribute(inputs(1), 1).map(drop)
     }),
     ("orders", || {
         let method = ShapleyValueSampling::new(Slow::new(5)).n_samples(20).internal_batch_size(1).workers(1);
-        method.attribute(&inputs(1), 1).map(drop)
+        method.attribute(inputs(1), 1).map(drop)
     }),
     ("noise", || {
         let method = IntegratedGradients::new(Slow::new(5)).n_steps(20).internal_batch_size(1).workers(1);
-        NoiseTunnel::new(method).n_samples(9).attribute(&inputs(1), 1).map(drop)
+        NoiseTunnel::new(method).n_samples(9).attribute(inputs(1), 1).map(drop)
     }),
-    ("attack", || PGD::new(Slow::new(5)).perturb(&inputs(1), 0.3, 0.1, 250, 1).map(drop)),
+    ("attack", || PGD::new(Slow::new(5)).perturb(inputs(1), 0.3, 0.1, 250, 1).map(drop)),
     ("training", || Trainer::adam(0.1).epochs(60).fit(&Slow::new(15), &table()).map(drop)),
     ("text", || {
         let explain = Explainer::from_pretrained("data/sentiment-vi")?.n_steps(6000).workers(1);
@@ -205,7 +208,7 @@ fn quick_or_hidden_work_shows_no_bar() {
             0
         };
         let method = IntegratedGradients::new(Slow::new(milliseconds)).n_steps(20).internal_batch_size(1);
-        method.attribute(&inputs(1), 1).unwrap();
+        method.attribute(inputs(1), 1).unwrap();
         return;
     }
     for hidden in ["no", "yes"] {
@@ -218,14 +221,14 @@ fn quick_or_hidden_work_shows_no_bar() {
 const ENDLESS: &[Work] = &[
     ("steps", || {
         let method = IntegratedGradients::new(Slow::new(5)).n_steps(1_000_000).internal_batch_size(1);
-        method.attribute(&inputs(1), 1).map(drop)
+        method.attribute(inputs(1), 1).map(drop)
     }),
     ("samples", || {
         let method = KernelShap::new(Slow::new(5)).n_samples(1_000_000).internal_batch_size(1);
-        method.attribute(&inputs(1), 1).map(drop)
+        method.attribute(inputs(1), 1).map(drop)
     }),
-    ("noise", || NoiseTunnel::new(Saliency::new(Slow::new(5))).n_samples(1_000_000).attribute(&inputs(1), 1).map(drop)),
-    ("attack", || PGD::new(Slow::new(5)).perturb(&inputs(1), 0.3, 0.1, 1_000_000, 1).map(drop)),
+    ("noise", || NoiseTunnel::new(Saliency::new(Slow::new(5))).n_samples(1_000_000).attribute(inputs(1), 1).map(drop)),
+    ("attack", || PGD::new(Slow::new(5)).perturb(inputs(1), 0.3, 0.1, 1_000_000, 1).map(drop)),
     ("training", || Trainer::adam(0.1).epochs(1_000_000).fit(&Slow::new(5), &table()).map(drop)),
     ("text training", || {
         SentimentTrainer::new(["chê", "khen"]).vocabulary(200).epochs(100_000).fit(&comments(60)).map(drop)
@@ -258,7 +261,7 @@ fn the_file_of_the_kernel_stops_what_is_under_way_and_nothing_after_it() {
         });
         assert!(asked.elapsed() < Duration::from_secs(30), "{kind}: {:?}", asked.elapsed());
         std::fs::remove_file(&file).unwrap();
-        Saliency::new(Slow::new(0)).attribute(&inputs(1), 1).unwrap();
+        Saliency::new(Slow::new(0)).attribute(inputs(1), 1).unwrap();
     }
     for info in METHODS {
         std::fs::write(&file, "").unwrap();
