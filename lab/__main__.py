@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from lab import browser, checks, console, installation, jupyter, template, walkthrough
+from lab import browser, checks, console, installation, jupyter, new, template, walkthrough
 from lab.lock import held
-from lab.place import LOCK
+from lab.place import LOCK, NOTEBOOKS
 from lab.problem import Problem
 
 OLDEST_PYTHON = (3, 11)
@@ -19,8 +19,8 @@ def main() -> int:
             raise Problem(f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed; this is {sys.version}.")
         with held(LOCK, waiting=lambda: console.say("Another run of the lab is at work here: waiting for its end.")):
             passed = asked.command(asked)
-        if passed and asked.browser and browser.wanted():
-            browser.open_notebooks()
+        if passed and asked.browser and (browser.wanted() or asked.folder):
+            browser.open_notebooks(asked.folder or NOTEBOOKS)
     except Problem as problem:
         print(f"\n{problem}", file=sys.stderr)
         return 1
@@ -37,7 +37,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--no-browser", dest="browser", action="store_false", help="do not open JupyterLab")
     parser.add_argument("--again", action="store_true", help="run the notebooks even where nothing has changed")
-    parser.set_defaults(command=walkthroughs)
+    parser.set_defaults(command=walkthroughs, folder=None)
     commands = parser.add_subparsers(title="other commands", metavar="")
     test = commands.add_parser("test", help="run every check of the project")
     test.set_defaults(command=lambda asked: checks.run(), browser=False)
@@ -49,6 +49,12 @@ def arguments() -> argparse.Namespace:
     export.add_argument("notebooks", nargs="+", type=Path, metavar="NOTEBOOK")
     export.add_argument("--to", type=Path, metavar="FOLDER", help="where the pages go, instead of beside the notebooks")
     export.set_defaults(command=exported, browser=False)
+    folder = commands.add_parser("new", help="make a folder of your own, with a notebook to begin with")
+    folder.add_argument("folder", type=Path, metavar="FOLDER")
+    folder.set_defaults(command=made, browser=False)
+    opened = commands.add_parser("open", help="open a folder's notebooks in JupyterLab")
+    opened.add_argument("folder", type=Path, metavar="FOLDER")
+    opened.set_defaults(command=readied, browser=True)
     return parser.parse_args()
 
 
@@ -70,6 +76,18 @@ def exported(asked: argparse.Namespace) -> bool:
     require(asked.notebooks)
     jupyter.install()
     walkthrough.export(asked.notebooks, asked.to)
+    return True
+
+
+def made(asked: argparse.Namespace) -> bool:
+    new.make(asked.folder)
+    return True
+
+
+def readied(asked: argparse.Namespace) -> bool:
+    if not asked.folder.is_dir():
+        raise Problem(f"there is no folder {asked.folder}: `python3 -m lab new {asked.folder}` makes it")
+    ready()
     return True
 
 

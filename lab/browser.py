@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from lab import console, jupyter
-from lab.place import NOTEBOOKS, PYTHON, ROOT
+from lab.place import PYTHON, ROOT
 
 
 def wanted() -> bool:
@@ -14,9 +15,9 @@ def wanted() -> bool:
     return bool(display) and sys.stdout.isatty() and not os.environ.get("CI")
 
 
-def open_notebooks() -> None:
-    """Run JupyterLab until it is stopped."""
-    command = [PYTHON, "-m", "jupyterlab", f"--ServerApp.root_dir={NOTEBOOKS}"]
+def open_notebooks(folder: Path) -> None:
+    """Run JupyterLab in a folder until it is stopped."""
+    command = [PYTHON, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.resolve()}"]
     # On a slow machine the Rust kernel may take longer to start than the minute that Jupyter would wait.
     command.append("--MappingKernelManager.kernel_info_timeout=600")
     if os.geteuid() == 0:

@@ -34,6 +34,10 @@ path = "kernel.rs"
 [target."cfg(any())".dependencies]
 {packages}
 
+# What `:dep candle-explain = "0.1"` means: the project that the kernel belongs to.
+[patch.crates-io]
+candle-explain = {{ path = {root} }}
+
 # For the cells alone: optimising them would double the wait for each. A notebook with loops of its own says
 # `:build_env CARGO_PROFILE_DEV_OPT_LEVEL=2`; evcxr's `:opt` reaches only its own package's profile.
 [profile.dev]
@@ -76,7 +80,7 @@ def dependency() -> str:
 def lay_out(workspace: Path) -> None:
     """Write, or bring up to date, all but what cargo and evcxr make themselves."""
     cell(workspace).mkdir(parents=True, exist_ok=True)
-    (workspace / "Cargo.toml").write_text(MANIFEST.format(packages="\n".join(_locked())))
+    (workspace / "Cargo.toml").write_text(MANIFEST.format(root=_root(), packages="\n".join(_locked())))
     (workspace / "kernel.rs").write_text("")
     shutil.copyfile(ROOT / "Cargo.lock", workspace / "Cargo.lock")
 
