@@ -7,7 +7,8 @@
                                make a web page of a notebook and its saved outputs, which needs nothing else
 
 Whatever it needs goes into `.lab/`; a user's own Jupyter, kernels and cargo settings are left alone.
-One idea a file: the pieces that are installed (`rust`, `evcxr`, `jupyter`), the folder in which cells
-are compiled (`workspace`, `template`, `warm`), the kernel that compiles them (`kernel`, `preload`), running a
-notebook (`session`, `scan`, `notebook`, `execute`), its web page (`page`, `links`, `export`), and the commands (`walkthrough`, `checks`, `browser`).
+One idea a file: the pieces that are installed (`rust`, `program`, `kernelspec`, `jupyter`), the folder in which cells
+are compiled (`workspace`, `template`, `warm`), the kernel that compiles them (`kernel`, `furnish`), running a
+notebook (`session`, `scan`, `notebook`, `execute`), its web page (`page`, `links`, `export`), and the commands
+(`walkthrough`, `checks`, `new`, `browser`).
 """

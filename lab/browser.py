@@ -18,8 +18,6 @@ def wanted() -> bool:
 def open_notebooks(folder: Path) -> None:
     """Run JupyterLab in a folder until it is stopped."""
     command = [PYTHON, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.resolve()}"]
-    # On a slow machine the Rust kernel may take longer to start than the minute that Jupyter would wait.
-    command.append("--MappingKernelManager.kernel_info_timeout=600")
     if os.geteuid() == 0:
         command.append("--allow-root")
     console.say("JupyterLab opens in the browser; Ctrl-C here stops it.")

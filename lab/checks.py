@@ -4,8 +4,8 @@ import os
 import sys
 from collections.abc import Callable
 
-from lab import console, crates, installation, template, walkthrough
-from lab.place import BIN, NOTEBOOKS, PYTHON, ROOT, STAND_INS, TEST_NOTEBOOKS, shown
+from lab import console, crates, installation, jupyter, template, walkthrough
+from lab.place import BIN, KERNEL_BUILD, NOTEBOOKS, PYTHON, ROOT, STAND_INS, TEST_NOTEBOOKS, shown
 from lab.problem import Problem
 
 # Given each file by name: `cargo fmt` does not find those that a macro declares.
@@ -28,7 +28,11 @@ WITH_TOOLS = (
      ("cargo-hack", "0.6.46", "the check of features", 1)),
     ("cargo deny --locked check licenses bans sources", ("cargo-deny", "0.20.2", "the check of licences", 3)),
 )
-SOURCES = ("src", "tests", "benches", "examples", "server", "cli", "fuzz/targets")
+SOURCES = ("src", "tests", "benches", "examples", "server", "cli", "fuzz/targets", "kernel/src")
+# Clippy as the compiler of the tests, in the folder and with the profile that the kernel itself is built with: evcxr,
+# with rust-analyzer in it, is then compiled once, in eight minutes.
+KERNEL = f"cargo test --release --locked --manifest-path kernel/Cargo.toml --target-dir {shown(KERNEL_BUILD)}"
+CLIPPY = {"RUSTC_WORKSPACE_WRAPPER": "clippy-driver", "CLIPPY_ARGS": "-Dwarnings__CLIPPY_HACKERY__"}
 LAB = "The lab's own tests"
 READY = "Everything that notebooks need"
 
@@ -53,7 +57,8 @@ def run() -> bool:
         check(line, lambda: console.run(line, line.split(), env=os.environ | env))
     for line, program in WITH_TOOLS:
         check(line, lambda: (crates.install(*program), console.run(line, line.split(), env=with_tools)))
-    check(READY, lambda: (installation.install(), template.warm()))
+    check(KERNEL, lambda: console.run(KERNEL, KERNEL.split(), env=os.environ | CLIPPY))
+    check(READY, lambda: (installation.install(), jupyter.install_for_tests(), template.warm()))
     if outcome[READY]:
         check(LAB, lambda: console.run(LAB, [PYTHON, "-m", "unittest", "discover", "-t", ".", "-s", "lab/tests"]))
         for path in walkthrough.found_in(NOTEBOOKS) + walkthrough.found_in(TEST_NOTEBOOKS):

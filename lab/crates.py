@@ -11,7 +11,7 @@ def install(name: str, version: str, what: str, minutes: int) -> None:
     if (BIN / name).is_file() and installed.is_file() and f'"{name} {version} ' in installed.read_text():
         return
     # A build folder of its own: after an interruption cargo goes on where it was.
-    build = LAB / "build"
+    build = LAB / "build" / name
     time = f"{minutes} minutes" if minutes > 1 else "a minute"
     console.run(
         f"Installing {what}, {name} {version} (about {time} on 2 cores)",

@@ -14,7 +14,6 @@ from lab.place import LOGS, shown
 from lab.problem import Problem
 from lab.session import Session
 
-SETTLE = 0.5
 
 
 def main() -> int:
@@ -70,7 +69,6 @@ def execute(notebook: NotebookNode, path: Path) -> bool:
             print(f"{label} {time.monotonic() - began:6.2f} s  {_first_line(cell.source)}", flush=True)
             if scan.problems(cell.outputs, cell.metadata):
                 break
-        session.settle(SETTLE)
     found = []
     for number, cell in enumerate(done, start=1):
         found += [(number, problem) for problem in scan.problems(cell.outputs, cell.metadata)]

@@ -1,11 +1,11 @@
 """All that is installed, in order. Each step is done once and costs nothing when it has been done."""
 
-from lab import evcxr, jupyter, rust
+from lab import jupyter, kernelspec, program, rust
 
 
 def install() -> None:
     rust.require()
     rust.install_std_sources()
-    evcxr.install()
+    program.install()
     jupyter.install()
-    evcxr.install_kernelspec()
+    kernelspec.install()

@@ -8,6 +8,7 @@ import nbformat
 from nbformat import NotebookNode, ValidationError
 from nbformat.reader import NotJSONError
 
+from lab import scan
 from lab.place import ROOT
 from lab.problem import Problem
 
@@ -52,6 +53,9 @@ def tidy(notebook: NotebookNode) -> None:
             if "execution_count" in output:
                 output.execution_count = number
         cell.outputs = _without_this_machine(cell.outputs)
+        for output in cell.outputs:
+            if output.output_type == "error":
+                output.traceback = [scan.ANSI.sub("", line) for line in output.traceback]
 
 
 def write(notebook: NotebookNode, path: Path) -> None:

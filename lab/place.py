@@ -17,11 +17,15 @@ LOGS = LAB / "logs"
 RESULTS = LAB / "results"
 
 BIN = LAB / "bin"
-EVCXR = BIN / "evcxr_jupyter"
+KERNEL = BIN / "candle-explain-kernel"
 VENV = LAB / "python"
 PYTHON = VENV / "bin" / "python"
 JUPYTER_DATA = LAB / "share" / "jupyter"
 STD = LAB / "std"
+
+KERNEL_SOURCES = ROOT / "kernel"
+# Kept, so that a change compiles only what has changed; the checks use it too.
+KERNEL_BUILD = LAB / "build" / "kernel"
 
 TEMPLATE = LAB / "template"
 TEMPLATE_LOCK = LAB / "template.lock"

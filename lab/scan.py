@@ -1,7 +1,7 @@
 """Whether a cell did what it should, judged by its outputs alone.
 
-evcxr answers "ok" to a panic and to an error passed up with `?`: both only leave text on stderr. So every
-text on stderr counts as a failure, and so does a panic's text wherever it stands.
+The kernel answers a compile error, a panic and an error passed up with `?` with an `error` output. Only a panic in a
+thread that the cell has started ends no cell: its text on stderr counts as a failure too.
 """
 
 import re
@@ -12,8 +12,8 @@ EXPECT_ERROR = "expect_error"
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 PANIC = "panicked at"
-# `  2 │ let wrong: String = half;`, as the compiler's errors quote the cell.
-QUOTED = re.compile(r"^ *(\d+) │ ", re.MULTILINE)
+# `2 | let wrong: String = half;`, as failures quote the cell.
+QUOTED = re.compile(r"^ *(\d+) \| ", re.MULTILINE)
 
 
 def text(output: Mapping) -> str:
@@ -33,8 +33,7 @@ def failures(outputs: Iterable[Mapping]) -> list[str]:
     found = []
     for output in outputs:
         said = text(output)
-        on_stderr = output["output_type"] == "stream" and output["name"] == "stderr"
-        if output["output_type"] == "error" or on_stderr or PANIC in said:
+        if output["output_type"] == "error" or PANIC in said:
             found.append(said.strip())
     return found
 
@@ -61,7 +60,7 @@ def problems(outputs: Iterable[Mapping], expectations: Mapping) -> list[str]:
 
 
 def line(failure: str) -> int | None:
-    """The line of the cell that a compiler's error points at."""
+    """The line of the cell that a failure points at."""
     quoted = QUOTED.search(failure)
     return int(quoted[1]) if quoted else None
 

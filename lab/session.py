@@ -8,6 +8,7 @@ from subprocess import DEVNULL
 from typing import IO
 
 from jupyter_client.manager import KernelManager
+from nbformat import from_dict
 from nbformat.v4 import output_from_msg
 
 from lab import scan
@@ -15,9 +16,10 @@ from lab.problem import Problem
 
 START_TIMEOUT = 600
 CELL_TIMEOUT = 3600
-STRAGGLERS = 0.05
 BEAT = 15
 SHOWN = ("stream", "execute_result", "display_data", "error")
+# What the kernel leaves in a place that was only for the time of the work.
+NOTHING = {"text/plain": ""}
 
 
 class Session:
@@ -25,7 +27,9 @@ class Session:
         self.cwd = cwd
         self.log = log
         self.manager = KernelManager(kernel_name="rust")
-        self.outputs: dict[str, list] = {}
+        self.outputs: list = []
+        # The outputs that the kernel may change, by the name that it gave them.
+        self.places: dict[str, dict] = {}
 
     def __enter__(self) -> "Session":
         self.manager.start_kernel(cwd=str(self.cwd), stdout=DEVNULL, stderr=self.log)
@@ -45,14 +49,11 @@ class Session:
         self.manager.shutdown_kernel()
 
     def run(self, code: str, progress: Callable[[float, str], None] = lambda seconds, said: None) -> list:
-        """Execute a cell; its outputs, in the order in which they came.
-
-        The list grows should more come in while later cells run.
-        """
+        """Execute a cell; its outputs, in the order in which they came."""
         request = self.client.execute(code, allow_stdin=False, stop_on_error=False)
-        outputs = self.outputs[request] = []
+        self.outputs, self.places = [], {}
         start = beat = time.monotonic()
-        while not self._take(1, until=request):
+        while not self._take(request):
             now = time.monotonic()
             if not self.manager.is_alive():
                 raise Problem("the Rust kernel died in this cell")
@@ -60,35 +61,40 @@ class Session:
                 raise Problem(f"the Rust kernel was not done with this cell after {CELL_TIMEOUT} s")
             if now - beat > BEAT:
                 beat = now
-                progress(now - start, scan.text(outputs[-1]) if outputs else "")
-        self.settle(STRAGGLERS)
-        return outputs
+                progress(now - start, scan.text(self.outputs[-1]) if self.outputs else "")
+        return self.outputs
 
-    def settle(self, quiet: float) -> None:
-        """Take what is still on its way, until nothing has come for that many seconds.
-
-        What a cell writes to stderr passes through evcxr on its own, and may come after the cell's end.
-        """
-        while self._take(quiet) is not None:
-            pass
-
-    def _take(self, timeout: float, until: str = "") -> bool | None:
-        """Take one message. True: that request is done. None: no message came in time."""
+    def _take(self, request: str) -> bool:
+        """Take one message, if one comes within a second; whether it says that the request is done."""
         try:
-            message = self.client.get_iopub_msg(timeout=timeout)
+            message = self.client.get_iopub_msg(timeout=1)
         except Empty:
-            return None
-        request = message["parent_header"].get("msg_id")
-        content = message["content"]
-        if message["msg_type"] == "status":
-            return request == until and content["execution_state"] == "idle"
-        if message["msg_type"] in SHOWN and request in self.outputs:
-            keep(self.outputs[request], output_from_msg(message))
+            return False
+        if message["parent_header"].get("msg_id") != request:
+            return False
+        kind, content = message["msg_type"], message["content"]
+        if kind == "status":
+            return content["execution_state"] == "idle"
+        if kind == "update_display_data":
+            self._change(content)
+        elif kind in SHOWN:
+            output = output_from_msg(message)
+            name = content.get("transient", {}).get("display_id")
+            if name:
+                self.places[name] = output
+            keep(self.outputs, output)
         return False
+
+    def _change(self, content: dict) -> None:
+        place = self.places.get(content["transient"]["display_id"])
+        if place is not None:
+            place.data = from_dict(content["data"])
+            if content["data"] == NOTHING:
+                self.outputs.remove(place)
 
 
 def keep(outputs: list, output: dict) -> None:
-    """Add an output; evcxr sends a line at a time, which a notebook holds as one text."""
+    """Add an output; texts that come one after the other are one text in a notebook."""
     last = outputs[-1] if outputs else None
     if last and output["output_type"] == last["output_type"] == "stream" and output["name"] == last["name"]:
         last["text"] += output["text"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab import console, jupyter, rust, workspace
 from lab.lock import held
-from lab.place import LAB, PASSENGERS, PYTHON, ROOT, TEMPLATE, TEMPLATE_LOCK
+from lab.place import KERNEL_SOURCES, LAB, PASSENGERS, PYTHON, ROOT, TEMPLATE, TEMPLATE_LOCK
 from lab.swap import swap
 
 STAMP = "template.json"
@@ -16,8 +16,8 @@ STAMP = "template.json"
 def key() -> str:
     """What a kernel's compiled code depends on, in one word."""
     digest = hashlib.sha256(rust.version().encode())
-    settings = [ROOT / "lab" / name for name in ("kernel.py", "workspace.py", "evcxr.py", "rust.py")]
-    manifests = [ROOT / "Cargo.toml", ROOT / "Cargo.lock"]
+    settings = [ROOT / "lab" / name for name in ("kernel.py", "workspace.py", "rust.py")]
+    manifests = [ROOT / "Cargo.toml", ROOT / "Cargo.lock", KERNEL_SOURCES / "Cargo.lock"]
     for path in [*settings, *manifests, *_sources()]:
         content = path.read_bytes()
         digest.update(f"{path.relative_to(ROOT)} {len(content)} ".encode() + content)

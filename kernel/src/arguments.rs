@@ -2,35 +2,25 @@
 
 use std::path::PathBuf;
 
-const USAGE: &str = "expected: candle-explain-kernel CONNECTION_FILE [--preload CODE]... [--prepare COMMAND...]";
+const USAGE: &str = "expected: candle-explain-kernel CONNECTION_FILE [--prepare COMMAND...]";
 
 #[derive(Debug, PartialEq)]
 pub struct Arguments {
     pub connection_file: PathBuf,
-    /// Cells to be read, and not run, while nobody waits.
-    pub preload: Vec<String>,
-    /// Run before anything is compiled, while Jupyter already gets its answers.
+    /// Run before anything is compiled, while Jupyter already gets its answers. Its output is a JSON list of cells to
+    /// be read, and not run, while nobody waits.
     pub prepare: Vec<String>,
 }
 
 impl Arguments {
     pub fn read(given: &[String]) -> Result<Self, String> {
-        let (connection_file, mut rest) = given.split_first().ok_or(USAGE)?;
-        let mut found = Self { connection_file: connection_file.into(), preload: Vec::new(), prepare: Vec::new() };
-        loop {
-            match rest {
-                [] => return Ok(found),
-                [option, code, others @ ..] if option == "--preload" => {
-                    found.preload.push(code.clone());
-                    rest = others;
-                }
-                [option, command @ ..] if option == "--prepare" && !command.is_empty() => {
-                    found.prepare = command.to_vec();
-                    return Ok(found);
-                }
-                [option, ..] => return Err(format!("{USAGE}; got {option:?}")),
-            }
-        }
+        let (connection_file, rest) = given.split_first().ok_or(USAGE)?;
+        let prepare = match rest {
+            [] => Vec::new(),
+            [option, command @ ..] if option == "--prepare" && !command.is_empty() => command.to_vec(),
+            [option, ..] => return Err(format!("{USAGE}; got {option:?}")),
+        };
+        Ok(Self { connection_file: connection_file.into(), prepare })
     }
 }
 
@@ -45,20 +35,17 @@ mod tests {
     #[test]
     fn a_connection_file_is_enough() {
         let found = read(&["/run/kernel.json"]).unwrap();
-        assert_eq!(found.connection_file, PathBuf::from("/run/kernel.json"));
-        assert!(found.preload.is_empty() && found.prepare.is_empty());
+        assert_eq!(found, Arguments { connection_file: "/run/kernel.json".into(), prepare: Vec::new() });
     }
 
     #[test]
-    fn cells_to_be_read_and_a_command_may_follow() {
-        let found = read(&["k.json", "--preload", "1", "--preload", "2", "--prepare", "python", "-m", "x"]).unwrap();
-        assert_eq!(found.preload, ["1", "2"]);
-        assert_eq!(found.prepare, ["python", "-m", "x"]);
+    fn a_command_may_follow() {
+        assert_eq!(read(&["k.json", "--prepare", "python", "-m", "x"]).unwrap().prepare, ["python", "-m", "x"]);
     }
 
     #[test]
     fn anything_else_is_refused_with_what_was_expected() {
-        for given in [&[][..], &["k.json", "--prepare"], &["k.json", "--preload"], &["k.json", "--other"]] {
+        for given in [&[][..], &["k.json", "--prepare"], &["k.json", "--other"]] {
             assert!(read(given).unwrap_err().starts_with("expected: "));
         }
     }

@@ -17,6 +17,7 @@ use crate::message::{self, Message};
 use crate::outputs::{Ended, Outputs};
 use crate::paths::Paths;
 use crate::places::Places;
+use crate::print;
 use crate::report;
 
 pub struct Runner {
@@ -27,6 +28,8 @@ pub struct Runner {
     pub input: Arc<Input>,
     pub paths: Paths,
     pub folder: PathBuf,
+    /// Whether evcxr knows the `print!` that flushes.
+    pub flushes: bool,
 }
 
 pub type Outcome = Result<Option<Map<String, Value>>, Failure>;
@@ -36,6 +39,10 @@ impl Runner {
     pub fn run(&mut self, cell: &Message, number: usize) -> (Outcome, Places) {
         let code = message::text(cell, "code");
         let prepared = with_absolute_paths(code, &self.folder);
+        if print::is_used(code) && !self.flushes {
+            self.flushes = self.context.execute(print::FLUSHING).is_ok();
+        }
+        self.flushes &= !print::is_forgotten(code);
         self.outputs.begin(cell);
         self.interrupt.begin(self.context.process_handle());
         let result = catch_unwind(AssertUnwindSafe(|| self.execute(cell, &prepared)));

@@ -1,7 +1,7 @@
 //! The one thread that compiles and runs: evcxr does one thing at a time.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use evcxr::{CommandContext, EvalContext};
@@ -42,9 +42,10 @@ pub fn compile_folder() -> Option<PathBuf> {
 
 /// Work for as long as the kernel lives.
 pub fn run(arguments: &Arguments, shared: Shared) {
-    let started = prepare(&arguments.prepare).and_then(|()| start(&shared));
-    let mut evaluator = Evaluator { shared, runner: started, count: 0 };
-    for code in &arguments.preload {
+    let prepared = prepare(&arguments.prepare);
+    let runner = prepared.as_ref().map_err(String::clone).and_then(|_| start(&shared));
+    let mut evaluator = Evaluator { shared, runner, count: 0 };
+    for code in prepared.iter().flatten() {
         evaluator.preload(code);
     }
     loop {
@@ -63,13 +64,22 @@ pub fn run(arguments: &Arguments, shared: Shared) {
     }
 }
 
-fn prepare(command: &[String]) -> Result<(), String> {
-    let Some((program, arguments)) = command.split_first() else { return Ok(()) };
-    match Command::new(program).args(arguments).status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("preparing the kernel's folder failed ({status}); the kernel's log says why")),
-        Err(error) => Err(format!("{program} could not be started: {error}")),
+/// The cells to be read in advance.
+fn prepare(command: &[String]) -> Result<Vec<String>, String> {
+    let Some((program, arguments)) = command.split_first() else { return Ok(Vec::new()) };
+    let prepared = Command::new(program)
+        .args(arguments)
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("{program} could not be started: {error}"))?;
+    if !prepared.status.success() {
+        return Err(format!(
+            "the folder that cells are compiled in could not be prepared ({}); the kernel's log says why",
+            prepared.status
+        ));
     }
+    serde_json::from_slice(&prepared.stdout)
+        .map_err(|error| format!("{program} should have printed a JSON list of cells: {error}"))
 }
 
 fn start(shared: &Shared) -> Result<Runner, String> {
@@ -90,6 +100,7 @@ fn start(shared: &Shared) -> Result<Runner, String> {
         input: Arc::clone(&shared.input),
         paths: Paths::new(compile_folder().as_deref().and_then(Path::parent), &folder),
         folder,
+        flushes: false,
     })
 }
 

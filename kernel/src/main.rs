@@ -23,6 +23,7 @@ mod outputs;
 mod paths;
 mod places;
 mod position;
+mod print;
 mod queue;
 mod relay;
 mod report;

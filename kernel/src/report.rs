@@ -42,7 +42,9 @@ impl Report {
                 let span = said.span?;
                 let start = position::of(cell, span.start_line, span.start_column);
                 let end = position::of(cell, span.end_line, span.end_column).max(start);
-                Some(Mark { span: start..end, label: said.label.clone(), primary: said.is_primary })
+                // Where the compiler has nothing to say of a place, evcxr repeats the message.
+                let label = if said.label == format!("error: {}", error.message()) { "" } else { &said.label };
+                Some(Mark { span: start..end, label: label.to_owned(), primary: said.is_primary })
             })
             .collect();
         let mut helps = error.help();

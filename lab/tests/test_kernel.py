@@ -19,10 +19,9 @@ import os, sys
 from pathlib import Path
 from lab import kernel
 kernel.KERNELS = Path(sys.argv[1])
-kernel.preload = lambda connection_file: None
 home = kernel.claim()
 if sys.argv[2] == "watched":
-    kernel.watch(home, "")
+    kernel.watch(home)
 print(home, flush=True)
 os.execvp("sleep", ["sleep", "60"])
 """

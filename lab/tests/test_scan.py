@@ -1,4 +1,4 @@
-"""What counts as a failed cell. The outputs are those of evcxr_jupyter 0.22, shortened."""
+"""What counts as a failed cell. The outputs are those of the kernel, shortened."""
 
 import unittest
 
@@ -18,17 +18,25 @@ def result(**data: str) -> dict:
     }
 
 
-def error(message: str, *traceback: str) -> dict:
-    return {"output_type": "error", "ename": "Error", "evalue": message, "traceback": list(traceback)}
+def error(name: str, message: str, *traceback: str) -> dict:
+    return {"output_type": "error", "ename": name, "evalue": message, "traceback": list(traceback)}
 
 
-PANIC = stream("stderr", "\nthread '<unnamed>' (7) panicked at src/lib.rs:141:28:\nthere is nothing here\n")
-QUESTION_MARK = stream("stderr", "invalid digit found in string\n")
+PANIC = error(
+    "panic",
+    "there is nothing here",
+    "\x1b[1;31mpanic\x1b[0m: there is nothing here",
+    "in line 2 of the cell:",
+    "2 | nothing.unwrap()",
+)
+THREAD = stream("stderr", "\nthread '<unnamed>' (7) panicked at src/lib.rs:141:28:\nthere is nothing here\n")
+QUESTION_MARK = error("Error", "invalid digit found in string", "\x1b[1;31mError\x1b[0m: invalid digit found in string")
 COMPILE = error(
+    "E0308",
     "mismatched types",
-    "\x1b[31m[E0308] Error:\x1b[0m mismatched types",
-    "   \x1b[38;5;246m╭\x1b[0m\x1b[38;5;246m─\x1b[0m\x1b[38;5;246m[\x1b[0m command_3:1:1 \x1b[38;5;246m]\x1b[0m",
-    " \x1b[38;5;246m2 │\x1b[0m let wrong: String = half;",
+    "\x1b[1m\x1b[91merror[E0308]\x1b[0m\x1b[1m: mismatched types\x1b[0m",
+    " \x1b[1m\x1b[94m--> \x1b[0mcell 4:2:21",
+    "\x1b[1m\x1b[94m2\x1b[0m \x1b[1m\x1b[94m|\x1b[0m let wrong: String = half;",
 )
 FINE = [stream("stdout", "epoch 200: loss 0.43\n"), result(text_plain="[10.0, 20.0]", text_html="<b>0.79</b>")]
 
@@ -37,25 +45,30 @@ class Failures(unittest.TestCase):
     def test_results_and_stdout_are_no_failure(self) -> None:
         self.assertEqual(scan.failures(FINE), [])
 
-    def test_a_panic_is_seen_although_the_kernel_says_ok(self) -> None:
-        [failure] = scan.failures([*FINE, PANIC])
-        self.assertIn("there is nothing here", failure)
+    def test_a_warning_on_stderr_is_no_failure(self) -> None:
+        self.assertEqual(scan.failures([stream("stderr", "the file is old\n")]), [])
+
+    def test_a_panic_is_seen_in_the_cell_and_in_its_threads(self) -> None:
+        for panic in (PANIC, THREAD):
+            [failure] = scan.failures([*FINE, panic])
+            self.assertIn("there is nothing here", failure)
 
     def test_a_panic_is_seen_wherever_it_is_printed(self) -> None:
         self.assertEqual(len(scan.failures([stream("stdout", "thread 'main' panicked at src/x.rs:1:1")])), 1)
         self.assertEqual(len(scan.failures([result(text_plain="panicked at src/x.rs:1:1")])), 1)
 
-    def test_an_error_passed_up_is_seen_by_its_text_on_stderr(self) -> None:
-        self.assertEqual(scan.failures([QUESTION_MARK]), ["invalid digit found in string"])
+    def test_an_error_passed_up_is_seen(self) -> None:
+        [failure] = scan.failures([QUESTION_MARK])
+        self.assertIn("invalid digit found in string", failure)
 
     def test_a_compile_error_is_seen_without_its_colours(self) -> None:
         [failure] = scan.failures([COMPILE])
         self.assertNotIn("\x1b", failure)
-        self.assertIn("[ command_3:1:1 ]", failure)
+        self.assertIn("error[E0308]: mismatched types", failure)
 
     def test_texts_may_be_lists_of_lines_as_in_files(self) -> None:
-        said = {**stream("stderr", ""), "text": ["first\n", "second\n"]}
-        self.assertEqual(scan.failures([said]), ["first\nsecond"])
+        said = {**THREAD, "text": THREAD["text"].splitlines(keepends=True)}
+        self.assertEqual(scan.failures([said]), [THREAD["text"].strip()])
 
 
 class Problems(unittest.TestCase):
@@ -97,11 +110,12 @@ class Problems(unittest.TestCase):
 
 
 class Line(unittest.TestCase):
-    def test_a_compile_error_names_the_line_of_the_cell(self) -> None:
-        self.assertEqual(scan.line(scan.failures([COMPILE])[0]), 2)
+    def test_a_compile_error_and_a_panic_name_the_line_of_the_cell(self) -> None:
+        for failed in (COMPILE, PANIC):
+            self.assertEqual(scan.line(scan.failures([failed])[0]), 2)
 
     def test_other_failures_do_not(self) -> None:
-        self.assertIsNone(scan.line(scan.failures([PANIC])[0]))
+        self.assertIsNone(scan.line(scan.failures([QUESTION_MARK])[0]))
 
 
 if __name__ == "__main__":
