@@ -59,13 +59,13 @@ DEPENDENCY = ":dep candle-explain = {{ path = {root} }}"
 
 # One typical cell, which leaves no variable behind: after it, the compiler and rust-analyzer have read what
 # every later cell needs.
-FIRST_CELL = """\
+FIRST_LINES = """\
 let warm = {
     use candle_explain::prelude::*;
     Tensor::new(&[1f32, 2.], &Device::Cpu)?.sum_all()?.to_vec0::<f32>()?.to_string()
 };
-drop(warm);
 """
+FIRST_CELL = f"{FIRST_LINES}drop(warm);"
 
 
 def cell(workspace: Path) -> Path:

@@ -115,8 +115,11 @@ impl Evaluator {
     /// Let rust-analyzer read what cells with this code need, unless somebody waits.
     fn preload(&mut self, code: &str) {
         if let (Ok(runner), true) = (&mut self.runner, self.shared.queue.is_empty()) {
-            // It is only there to be read; what is wrong with it is the first cell's to tell.
-            let _ = runner.context.completions(code, code.trim_end().len());
+            let (commands, rust): (Vec<&str>, Vec<&str>) = code.lines().partition(|line| line.starts_with(':'));
+            let rust = rust.join("\n");
+            // It is only there to be read; what is wrong with it is the first cell's to tell. Asking for the type of its
+            // last word has the types of all its variables inferred, as running it would.
+            let _ = runner.context.hover_at(&format!("{rust}\n{}", commands.join("\n")), rust.len());
         }
     }
 

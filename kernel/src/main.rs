@@ -34,6 +34,9 @@ mod wire;
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let given: Vec<String> = std::env::args().skip(1).collect();
     if given.first().is_some_and(|first| first == relay::ROLE) {
