@@ -66,7 +66,7 @@ impl Failure {
 
 /// The line of the cell that stands at `src/lib.rs:12:5` in the compiled program, if only one line reads so.
 fn line_in_cell(place: &str, source: &str, code: &str) -> Option<usize> {
-    let number: usize = place.strip_prefix("src/lib.rs:")?.split(':').next()?.parse().ok()?;
+    let number: usize = compiled(place)?.split(':').next()?.parse().ok()?;
     let wanted = source.lines().nth(number.checked_sub(1)?)?.trim();
     let mut found =
         code.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && wanted.contains(line.trim()));
@@ -74,6 +74,11 @@ fn line_in_cell(place: &str, source: &str, code: &str) -> Option<usize> {
         (Some((index, _)), None) => Some(index + 1),
         _ => None,
     }
+}
+
+/// The line and column of a place in the program that is compiled for the cells. cargo names it from its workspace on.
+fn compiled(place: &str) -> Option<&str> {
+    place.strip_prefix("src/lib.rs:").or_else(|| place.strip_prefix("cell/src/lib.rs:"))
 }
 
 fn quoted(code: &str, line: usize) -> String {
@@ -89,9 +94,11 @@ mod tests {
 
     #[test]
     fn a_panic_in_the_cell_names_its_line() {
-        let failure = Failure::panic(PANIC, "a\nb\n    let x = v[9];\n", "let v = [1];\nlet x = v[9];");
-        assert_eq!((&*failure.name, &*failure.message), ("panic", "index out of bounds"));
-        assert_eq!(failure.details, ["in line 2 of the cell:", "2 | let x = v[9];"]);
+        for text in [PANIC, &PANIC.replace("src/", "cell/src/")] {
+            let failure = Failure::panic(text, "a\nb\n    let x = v[9];\n", "let v = [1];\nlet x = v[9];");
+            assert_eq!((&*failure.name, &*failure.message), ("panic", "index out of bounds"));
+            assert_eq!(failure.details, ["in line 2 of the cell:", "2 | let x = v[9];"]);
+        }
     }
 
     #[test]
