@@ -56,10 +56,13 @@ pub fn run(arguments: &Arguments, shared: Shared) {
             "complete_request" => evaluator.complete(&request),
             _ => evaluator.inspect(&request),
         };
-        let failed = content["status"] == "error";
+        let stops = content["status"] == "error" && message::flag(&request, "stop_on_error", true);
+        // Taken before the answer: a client that has it may send a cell on purpose.
+        let behind = if stops { evaluator.shared.queue.give_up_cells() } else { Vec::new() };
         evaluator.answer(&request, content);
-        if failed && message::flag(&request, "stop_on_error", message::kind(&request) == "execute_request") {
-            evaluator.give_up_cells();
+        for cell in behind {
+            evaluator.shared.publisher.status(&cell, "busy");
+            evaluator.answer(&cell, json!({"status": "aborted", "execution_count": evaluator.count}));
         }
     }
 }
@@ -127,13 +130,6 @@ impl Evaluator {
         // Fails only when the kernel ends.
         let _ = self.shared.answers.send(message::reply(request, content));
         self.shared.publisher.status(request, "idle");
-    }
-
-    fn give_up_cells(&self) {
-        for cell in self.shared.queue.give_up_cells() {
-            self.shared.publisher.status(&cell, "busy");
-            self.answer(&cell, json!({"status": "aborted", "execution_count": self.count}));
-        }
     }
 
     fn execute(&mut self, cell: &Message) -> Value {

@@ -121,10 +121,11 @@ impl Interrupt {
                     eprintln!("{} could not be written: {error}", self.file.display());
                 }
             }
-            drop(state);
             if !runs {
+                // Within the lock too: it might be the next cell's compiler.
                 compiler::end_all_but(process.map_or(0, |process| lock(&process).id()));
             }
+            drop(state);
             thread::sleep(LOOK_AGAIN);
         }
     }

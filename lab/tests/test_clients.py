@@ -11,7 +11,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_notebook
 
-from lab import jupyter, notebook
+from lab import jupyter, notebook, scan
 from lab.place import PYTHON
 from lab.tests.test_protocol import display
 
@@ -60,7 +60,9 @@ class Clients(unittest.TestCase):
                 nbformat.write(failing(code), path)
                 outcome = subprocess.run(command, capture_output=True, text=True)
                 self.assertNotEqual(outcome.returncode, 0)
-                self.assertIn(f"{name}: {message}", outcome.stderr)
+                said = scan.ANSI.sub("", outcome.stderr)
+                self.assertIn(name, said)
+                self.assertIn(message, said)
                 self.assertNotIn("never\n", outcome.stderr)
 
 
