@@ -2,9 +2,11 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
-from lab import console, crates, installation, jupyter, template, walkthrough
+from lab import console, crates, installation, jupyter, new, template, walkthrough
 from lab.place import BIN, KERNEL_BUILD, NOTEBOOKS, PYTHON, ROOT, STAND_INS, TEST_NOTEBOOKS, shown
 from lab.problem import Problem
 
@@ -34,7 +36,16 @@ SOURCES = ("src", "tests", "benches", "examples", "server", "cli", "fuzz/targets
 KERNEL = f"cargo test --release --locked --manifest-path kernel/Cargo.toml --target-dir {shown(KERNEL_BUILD)}"
 CLIPPY = {"RUSTC_WORKSPACE_WRAPPER": "clippy-driver", "CLIPPY_ARGS": "-Dwarnings__CLIPPY_HACKERY__"}
 LAB = "The lab's own tests"
+NEW = "The notebook of a new folder"
 READY = "Everything that notebooks need"
+
+
+def new_folder() -> None:
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent) / "mine"
+        new.make(folder)
+        for path in walkthrough.found_in(folder):
+            walkthrough.execute(path)
 
 
 def run() -> bool:
@@ -63,6 +74,7 @@ def run() -> bool:
         check(LAB, lambda: console.run(LAB, [PYTHON, "-m", "unittest", "discover", "-t", ".", "-s", "lab/tests"]))
         for path in walkthrough.found_in(NOTEBOOKS) + walkthrough.found_in(TEST_NOTEBOOKS):
             check(shown(path), lambda: walkthrough.execute(path))
+        check(NEW, new_folder)
 
     failed = [name for name, passed in outcome.items() if not passed]
     console.say(f"{len(outcome) - len(failed)} passed, {len(failed)} failed" + "".join(f"\n  {name}" for name in failed))

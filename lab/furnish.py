@@ -44,7 +44,7 @@ def read_in_advance(notebook: Path) -> list[str]:
 
 
 def asks_for_the_crate(notebook: Path) -> bool:
-    """Whether it uses candle-explain from a folder, without features."""
+    """Whether it uses candle-explain as the project that it is, without features."""
     try:
         cells = json.loads(notebook.read_text())["cells"]
         code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
@@ -52,7 +52,10 @@ def asks_for_the_crate(notebook: Path) -> bool:
         return False
     lines = [line for cell in code for line in cell.splitlines()]
     dependencies = [line for line in lines if line.startswith((":dep candle-explain", ":dep candle_explain"))]
-    return bool(dependencies) and all("path" in line and "features" not in line for line in dependencies)
+    usual = workspace.spellings()
+    return bool(dependencies) and all(
+        line.rstrip() in usual or ("path" in line and "features" not in line) for line in dependencies
+    )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Jupyter runs this file; it becomes that program (same process, so interrupts, re
 help) after leaving a watcher behind, which clears up when that process ends, however it ends.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -106,6 +107,7 @@ def running(process: int) -> bool:
 
 def environment(home: Path) -> dict[str, str]:
     env = os.environ | {
+        "CANDLE_EXPLAIN_SPELLINGS": json.dumps(workspace.spellings()),
         "EVCXR_TMPDIR": str(workspace.cell(home)),
         # Empty: a user's own start-up files would make our notebooks depend on them.
         "EVCXR_CONFIG_DIR": str(home / "config"),

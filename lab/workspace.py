@@ -57,6 +57,9 @@ opt-level = 3
 # path. A notebook that says so again then changes nothing.
 DEPENDENCY = ":dep candle-explain = {{ path = {root} }}"
 
+# The same in the words of a project that takes the crate from crates.io.
+SPELLINGS = (':dep candle-explain = "{major}.{minor}"', ':dep candle-explain = "{major}.{minor}.{patch}"')
+
 # One typical cell, which leaves no variable behind: after it, the compiler and rust-analyzer have read what
 # every later cell needs.
 FIRST_LINES = """\
@@ -75,6 +78,13 @@ def cell(workspace: Path) -> Path:
 
 def dependency() -> str:
     return DEPENDENCY.format(root=_root())
+
+
+def spellings() -> dict[str, str]:
+    """Lines that mean what `dependency()` says, each with that: they then cost nothing where it has been read."""
+    version = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
+    major, minor, patch = version.split(".")
+    return {line.format(major=major, minor=minor, patch=patch): dependency() for line in SPELLINGS}
 
 
 def lay_out(workspace: Path) -> None:

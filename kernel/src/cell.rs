@@ -1,7 +1,6 @@
 //! One cell: run, and judged by all that tells how it ended.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
@@ -9,7 +8,7 @@ use evcxr::{CommandContext, Error, EvalCallbacks, EvalOutputs};
 use serde_json::{Map, Value};
 
 use crate::bundle::bundle;
-use crate::dependency::with_absolute_paths;
+use crate::dependency::Dependencies;
 use crate::failure::Failure;
 use crate::input::Input;
 use crate::interrupt::{Done, Interrupt};
@@ -27,7 +26,7 @@ pub struct Runner {
     pub interrupt: Arc<Interrupt>,
     pub input: Arc<Input>,
     pub paths: Paths,
-    pub folder: PathBuf,
+    pub dependencies: Dependencies,
     /// Whether evcxr knows the `print!` that flushes.
     pub flushes: bool,
 }
@@ -38,7 +37,7 @@ impl Runner {
     /// Run the cell of this number; its result, and the places that it has used.
     pub fn run(&mut self, cell: &Message, number: usize) -> (Outcome, Places) {
         let code = message::text(cell, "code");
-        let prepared = with_absolute_paths(code, &self.folder);
+        let prepared = self.dependencies.spelled_out(code);
         if print::is_used(code) && !self.flushes {
             self.flushes = self.context.execute(print::FLUSHING).is_ok();
         }

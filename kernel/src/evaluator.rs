@@ -10,6 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::arguments::Arguments;
 use crate::cell::{Outcome, Runner};
+use crate::dependency::Dependencies;
 use crate::failure::Failure;
 use crate::history::History;
 use crate::input::Input;
@@ -102,7 +103,7 @@ fn start(shared: &Shared) -> Result<Runner, String> {
         interrupt: Arc::clone(&shared.interrupt),
         input: Arc::clone(&shared.input),
         paths: Paths::new(compile_folder().as_deref().and_then(Path::parent), &folder),
-        folder,
+        dependencies: Dependencies::new(folder)?,
         flushes: false,
     })
 }
