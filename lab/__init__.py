@@ -3,6 +3,7 @@
     python3 -m lab             install what is missing, run the walkthroughs, open JupyterLab
     python3 -m lab test        every check of the project, the notebooks included
     python3 -m lab run A.ipynb run notebooks without a browser; --save keeps their outputs
+    python3 -m lab new FOLDER  make a folder of one's own; open FOLDER opens it in JupyterLab
     python3 -m lab export A.ipynb
                                make a web page of a notebook and its saved outputs, which needs nothing else
 

@@ -26,10 +26,13 @@ class ReadInAdvance(unittest.TestCase):
         self.assertTrue(first.startswith(":dep candle-explain = "))
         self.assertTrue(second.endswith("warm"))
 
+    def test_so_have_those_that_name_it_as_it_is_published(self) -> None:
+        self.assertEqual(len(self.read_for(':dep candle-explain = "0.1"')), 2)
+
     def test_others_have_nothing_read(self) -> None:
         self.assertEqual(self.read_for("1 + 1"), [])
         self.assertEqual(self.read_for(':dep candle-explain = { path = "..", features = ["png"] }'), [])
-        self.assertEqual(self.read_for(':dep candle-explain = "0.1"'), [])
+        self.assertEqual(self.read_for(':dep candle-explain = "9.9"'), [])
 
     def test_a_notebook_that_is_not_there_is_no_problem(self) -> None:
         self.assertEqual(furnish.read_in_advance(self.path), [])

@@ -1,5 +1,6 @@
 """Kernels' folders: each its own, removed with its kernel and not before."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from lab import kernel
+from lab import kernel, workspace
 from lab.place import ROOT
 
 # Takes a folder as a kernel does, then becomes another program, as a kernel does.
@@ -25,6 +26,12 @@ if sys.argv[2] == "watched":
 print(home, flush=True)
 os.execvp("sleep", ["sleep", "60"])
 """
+
+
+class Environment(unittest.TestCase):
+    def test_the_crate_as_its_users_name_it_is_this_project(self) -> None:
+        spellings = json.loads(kernel.environment(Path("home"))["CANDLE_EXPLAIN_SPELLINGS"])
+        self.assertEqual(spellings[':dep candle-explain = "0.1"'], workspace.dependency())
 
 
 class Folders(unittest.TestCase):
