@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use crate::wire::{Display, News};
+use serde::de::DeserializeOwned;
+
+use crate::wire::News;
 
 const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
 const PANIC: &str = "EVCXR_PANIC_NOTIFICATION";
@@ -13,6 +15,8 @@ const ERROR: &str = "EVCXR_ERROR_OCCURRED";
 const BEGIN_CONTENT: &str = "EVCXR_BEGIN_CONTENT ";
 const END_CONTENT: &str = "EVCXR_END_CONTENT";
 const DISPLAY: &str = "CANDLE_EXPLAIN_DISPLAY ";
+/// A cell's last value is an error, which evcxr takes for a value like others: its text follows, in JSON.
+const FAILED: &str = "CANDLE_EXPLAIN_FAILED ";
 /// Marks that come with more after them.
 const QUESTIONS: [&str; 2] = ["EVCXR_INPUT_REQUEST", "EVCXR_VARIABLE_CHANGED_TYPE:"];
 /// What a mark begins with, of which only a part may have come yet.
@@ -98,9 +102,12 @@ impl Sorter {
         } else if let Some(start) = QUESTIONS.iter().find_map(|mark| line.find(mark)) {
             lines.text(&line[..start]);
             lines.mark(&line[start..]);
-        } else if let Some((before, display)) = display_in(line) {
+        } else if let Some((before, display)) = told_in(line, DISPLAY) {
             lines.text(before);
             lines.news(News::Display(display));
+        } else if let Some((before, text)) = told_in(line, FAILED) {
+            lines.text(before);
+            lines.news(News::Failed(text));
         } else {
             lines.text(line);
             lines.text("\n");
@@ -133,9 +140,10 @@ fn panic_in(text: &str) -> Option<usize> {
     Some(if text[..start].ends_with("\n\n") || &text[..start] == "\n" { start - 1 } else { start })
 }
 
-fn display_in(line: &str) -> Option<(&str, Display)> {
-    let start = line.find(DISPLAY)?;
-    Some((&line[..start], serde_json::from_str(&line[start + DISPLAY.len()..]).ok()?))
+/// What stands before a mark, and what it tells in JSON.
+fn told_in<'a, T: DeserializeOwned>(line: &'a str, mark: &str) -> Option<(&'a str, T)> {
+    let start = line.find(mark)?;
+    Some((&line[..start], serde_json::from_str(&line[start + mark.len()..]).ok()?))
 }
 
 /// How much of it is whole characters; the rest of the last one may still come.
@@ -265,6 +273,12 @@ mod tests {
             sorter.stdout(b"EVCXR_ERROR_OCCURRED\n"),
             [News::Failed("no such file".into()).line(), ERROR.into()]
         );
+    }
+
+    #[test]
+    fn an_error_as_the_last_value_is_told_with_its_text() {
+        let lines = Sorter::default().stdout(b"a CANDLE_EXPLAIN_FAILED \"no such\\nfile\"\n");
+        assert_eq!(lines, [stdout("a "), News::Failed("no such\nfile".into()).line()]);
     }
 
     #[test]

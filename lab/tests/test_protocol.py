@@ -127,6 +127,11 @@ class Cells(unittest.TestCase):
         self.assertEqual((reply["ename"], reply["evalue"]), ("Error", "invalid digit found in string"))
         self.assertEqual(texts(shown, "stderr"), "")
 
+    def test_a_last_value_that_is_an_error_ends_its_cell_so(self) -> None:
+        reply, shown = self.kernel.run(r'''println!(r#"CANDLE_EXPLAIN_FAILED "no such file""#);''')
+        self.assertEqual((reply["status"], reply["ename"], reply["evalue"]), ("error", "Error", "no such file"))
+        self.assertEqual(texts(shown, "stdout") + texts(shown, "stderr"), "")
+
     def test_a_process_that_ends_is_told(self) -> None:
         reply, shown = self.kernel.run('println!("last words"); std::process::abort();')
         self.assertEqual(reply["ename"], "CellDied")

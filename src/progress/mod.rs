@@ -24,6 +24,11 @@ pub(crate) fn in_notebook() -> bool {
     std::env::var_os("EVCXR_IS_RUNTIME").is_some()
 }
 
+/// Whether the notebook's kernel is our own, which knows more marks than evcxr's.
+pub(crate) fn kernel_is_ours() -> bool {
+    Outlet::of_process() == Some(Outlet::Place)
+}
+
 /// Whether long work shows its progress.
 pub(crate) fn is_shown() -> bool {
     outlet().is_some()

@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use crate::progress;
+
 /// Gives a figure to the notebook: each form between the kernel's markers.
 pub(super) fn display(forms: &[(&str, String)]) {
     let mut out = std::io::stdout().lock();
@@ -12,7 +14,12 @@ pub(super) fn display(forms: &[(&str, String)]) {
     let _ = out.flush();
 }
 
-/// Shows an error below the notebook cell, through the error stream.
+/// Ends the notebook cell with an error. evcxr's kernel has no way to do so for the last value: there the error is text.
 pub(super) fn complain(error: &crate::Error) {
-    let _ = writeln!(std::io::stderr(), "{error}");
+    let text = error.to_string();
+    let _ = if progress::kernel_is_ours() {
+        writeln!(std::io::stdout(), "CANDLE_EXPLAIN_FAILED {}", serde_json::Value::from(text))
+    } else {
+        writeln!(std::io::stderr(), "{text}")
+    };
 }

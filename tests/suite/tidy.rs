@@ -47,8 +47,8 @@ const LIBRARY: Package = Package {
         (
             "render",
             &[
-                "error", "file", "visible", "script", "seed", "nn", "engine", "model", "attr", "robust", "tabular",
-                "text",
+                "error", "file", "visible", "script", "seed", "progress", "nn", "engine", "model", "attr", "robust",
+                "tabular", "text",
             ],
         ),
         (
