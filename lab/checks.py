@@ -14,12 +14,22 @@ from lab.problem import Problem
 FORMAT = "rustfmt --check"
 # All features but those of devices: `metal` needs macOS, and `cuda` is compiled by itself, with an `nvcc` that does nothing.
 FEATURES = "--features candle-explain/hub,candle-explain/png"
+# What counts bytes takes minutes, and other packages' features do not change it: once is enough.
+ONCE = "memory"
+TESTS = [ROOT / package / "tests" for package in (".", "server", "cli")]
+AGAIN = sorted(
+    {path.stem for tests in TESTS for path in tests.glob("*.rs")}.union(
+        path.parent.name for tests in TESTS for path in tests.glob("*/main.rs")
+    )
+    - {ONCE}
+)
 RUST = (
     (f"cargo clippy --release --workspace --all-targets {FEATURES} -- -D warnings", {}),
     (f"cargo doc --no-deps --workspace {FEATURES}", {"RUSTDOCFLAGS": "-Dwarnings"}),
     # The library as notebooks compile it: what it does must not follow from a feature that another package wants.
     ("cargo test --release", {}),
-    (f"cargo test --release --workspace {FEATURES}", {}),
+    (f"cargo test --release --workspace {FEATURES} --lib --bins {' '.join(f'--test {name}' for name in AGAIN)}", {}),
+    (f"cargo test --doc --release --workspace {FEATURES}", {}),
     ("cargo check --release --features cuda",
      {"PATH": f"{STAND_INS}{os.pathsep}{os.environ['PATH']}", "CUDA_COMPUTE_CAP": "80"}),
 )
