@@ -33,12 +33,14 @@ RUST = (
     ("cargo check --release --features cuda",
      {"PATH": f"{STAND_INS}{os.pathsep}{os.environ['PATH']}", "CUDA_COMPUTE_CAP": "80"}),
 )
+DENY = ("cargo-deny", "0.20.2", "the check of licences", 3)
 # Each with the program that runs it: name, version, what it is, minutes to install it.
 WITH_TOOLS = (
     # Every choice of them compiles by itself.
     ("cargo hack clippy --workspace --feature-powerset --exclude-features cuda,metal -- -D warnings",
      ("cargo-hack", "0.6.46", "the check of features", 1)),
-    ("cargo deny --locked check licenses bans sources", ("cargo-deny", "0.20.2", "the check of licences", 3)),
+    ("cargo deny --locked check licenses bans sources", DENY),
+    ("cargo deny --manifest-path kernel/Cargo.toml --config deny.toml --locked check licenses bans sources", DENY),
 )
 SOURCES = ("src", "tests", "benches", "examples", "server", "cli", "fuzz/targets", "kernel/src")
 # Clippy as the compiler of the tests, in the folder and with the profile that the kernel itself is built with: evcxr,
