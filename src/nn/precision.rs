@@ -13,8 +13,8 @@ pub enum Precision {
     #[default]
     F32,
     /// Both factors are rounded to bf16, which has 8 significant bits, and their products are added in f32. It takes a
-    /// processor with AVX-512 BF16, and less time from about a dozen steps of a path on: the first example is also taken
-    /// in f32, for a remark on how far its number and its gradient are off. Of trained classifiers, gradients change by
+    /// processor with AVX-512 BF16, and there may take less time from about a dozen steps of a path on (an AMD EPYC
+    /// did, an Intel Xeon took more, see BENCHMARKS.md): the first example is also taken in f32, for a remark on how far its number and its gradient are off. Of trained classifiers, gradients change by
     /// about a hundredth of the largest number, of tiny random ones by a tenth.
     /// Numbers below 1e-38 count as 0.
     Bf16,

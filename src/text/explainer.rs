@@ -74,7 +74,7 @@ impl Explainer {
     }
 
     /// The same explainer with the dense products of its model in another precision on the CPU:
-    /// [`Precision::Bf16`] takes less time, and the result's remarks say how far its numbers are off. See
+    /// [`Precision::Bf16`] may take less time, and the result's remarks say how far its numbers are off. See
     /// [`TransformerEncoder::precision`](crate::model::TransformerEncoder::precision) for what it needs. Attributions in
     /// bf16 add up less closely: a tolerance below 0.001 is an error.
     pub fn precision(&self, precision: Precision) -> Result<Self> {

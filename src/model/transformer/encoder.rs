@@ -120,7 +120,7 @@ impl TransformerEncoder {
     }
 
     /// The same encoder, which shares its weights, with dense products in another precision on the CPU:
-    /// [`Precision::Bf16`] takes less time, and results of methods say how far their numbers are off. It then only
+    /// [`Precision::Bf16`] may take less time, and results of methods say how far their numbers are off. It then only
     /// predicts and gives gradients: rules such as DeepLift's, attention weights and training steps are errors.
     ///
     /// An error unless the processor has AVX-512 BF16, the weights are f32 on the CPU, and the layers are those of BERT: not
